@@ -1,0 +1,112 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Door is where cores that dial web arrive. A client made by Door.NewClient waits for its
+// core to come in.
+type Door struct {
+	identity *Identity
+	log      *slog.Logger
+
+	mu      sync.Mutex // guards waiting
+	waiting map[Pin]chan net.Conn
+}
+
+// NewDoor makes web's door; nothing arrives before Serve.
+func NewDoor(id *Identity, log *slog.Logger) *Door {
+	return &Door{identity: id, log: log, waiting: make(map[Pin]chan net.Conn)}
+}
+
+// NewClient commands the core with that pin over the connections that it opens.
+func (d *Door) NewClient(core Pin) *Client {
+	return newClient(func(ctx context.Context) (net.Conn, error) {
+		select {
+		case c := <-d.queue(core):
+			return c, nil
+		case <-ctx.Done():
+			return nil, fmt.Errorf("core has not dialled: %w", ctx.Err())
+		}
+	})
+}
+
+func (d *Door) queue(core Pin) chan net.Conn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q, ok := d.waiting[core]
+	if !ok {
+		q = make(chan net.Conn)
+		d.waiting[core] = q
+	}
+	return q
+}
+
+// expected reports whether a client waits, or has waited, for that core: strangers are
+// turned away in the handshake.
+func (d *Door) expected(p Pin) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, ok := d.waiting[p]; !ok {
+		return ErrUnpaired
+	}
+	return nil
+}
+
+// Serve takes connections until ctx ends, closes the listener and waits for what it
+// started.
+func (d *Door) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, 64) // handshakes of strangers can't pile up
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("accept a core: %w", err)
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := d.admit(ctx, conn); err != nil {
+				conn.Close()
+				d.log.Debug("core turned away", "addr", conn.RemoteAddr(), "err", err)
+			}
+		})
+	}
+}
+
+func (d *Door) admit(ctx context.Context, conn net.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c := tls.Server(conn, d.identity.tlsConfig(d.expected))
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	state := c.ConnectionState()
+	pin, _ := peerPin(&state)
+	select {
+	case d.queue(pin) <- c:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("nobody wants this core now: %w", ownline.ErrUnavailable)
+	}
+}

@@ -1,0 +1,170 @@
+package link
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Revision orders what web wants of one core. A revision belongs to an epoch: a web whose
+// database was restored starts a new epoch, and nothing of an older one counts any more.
+// The JSON keys are those of the messages that embed it.
+type Revision struct {
+	Epoch    string `json:"epoch"`
+	Revision uint64 `json:"revision"`
+}
+
+// Stamp orders a command, and tells core web's time: sessions end by web's clock, and a
+// router without a clock of its own takes it from here.
+type Stamp struct {
+	Revision
+	Now time.Time `json:"now"`
+}
+
+// Session is one hole that core holds open.
+type Session struct {
+	ID            ownline.SessionID   `json:"id"`
+	Service       string              `json:"service"` // its name, for people
+	User          string              `json:"user"`    // likewise
+	Kind          ownline.ServiceKind `json:"kind"`
+	Source        netip.Prefix        `json:"source"`
+	Transport     ownline.Transport   `json:"transport"`
+	PublicPort    uint16              `json:"public_port"`
+	AllowReserved bool                `json:"allow_reserved,omitempty"`
+	Target        netip.AddrPort      `json:"target"`
+	Expires       time.Time           `json:"expires"` // by web's clock; core counts from the stamp's Now
+}
+
+// Device is what core needs to verify knocks.
+type Device struct {
+	ID                   ownline.DeviceID `json:"id"`
+	Secret               []byte           `json:"secret"`
+	RequireClaimedSource bool             `json:"require_claimed_source,omitempty"`
+}
+
+// State is everything that one core should hold.
+type State struct {
+	Stamp
+	Site       ownline.SiteID `json:"site"`
+	SiteName   string         `json:"site_name"`
+	IPv6Prefix int            `json:"ipv6_prefix"` // bits of an IPv6 source that count
+	Sessions   []Session      `json:"sessions"`
+	Devices    []Device       `json:"devices"`
+}
+
+// Put opens or renews one session.
+type Put struct {
+	Stamp
+	Session
+}
+
+// Result tells what became of one session that web asked for.
+type Result struct {
+	ID      ownline.SessionID `json:"id"`
+	Problem *Problem          `json:"problem,omitempty"` // nil: it is applied
+}
+
+// Verdict is web's word on a knock: the sessions to open or renew, and what to answer.
+type Verdict struct {
+	Stamp
+	Status   knock.Status `json:"status"`
+	Sessions []Session    `json:"sessions"`
+}
+
+// Results is the reply to State and Verdict, in no order. The reply to a State names only
+// sessions that could not be applied; the reply to a Verdict names every one.
+type Results struct {
+	Results []Result `json:"results"`
+}
+
+// PairRequest makes the sender the web that this core obeys.
+type PairRequest struct {
+	Token string `json:"token"`
+}
+
+// Status is how a core is.
+type Status struct {
+	Version       string         `json:"version"`
+	Started       time.Time      `json:"started"`
+	Site          ownline.SiteID `json:"site"`
+	SiteName      string         `json:"site_name"`
+	Paired        bool           `json:"paired"`
+	Connected     bool           `json:"connected"` // web is listening to events
+	Applied       Revision       `json:"applied"`   // newest that core has applied
+	Sessions      int            `json:"sessions"`
+	Devices       int            `json:"devices"`
+	KnockPort     uint16         `json:"knock_port"`
+	LocalNetworks []netip.Prefix `json:"local_networks"`
+	ReservedPorts []uint16       `json:"reserved_ports"`
+	Clock         Clock          `json:"clock"`
+	Firewall      Firewall       `json:"firewall"`
+	Knocks        Knocks         `json:"knocks"`
+}
+
+// Clock tells which clock core goes by.
+type Clock struct {
+	Source string    `json:"source"` // "system", "web" or "unknown"
+	Now    time.Time `json:"now"`    // zero while unknown
+	Why    string    `json:"why,omitempty"`
+}
+
+// Firewall tells how the kernel is kept.
+type Firewall struct {
+	Driver string `json:"driver"`
+	OK     bool   `json:"ok"`
+	Error  string `json:"error,omitempty"`
+	Filter bool   `json:"filter"` // garbage knocks die in the kernel
+}
+
+// Knocks counts datagrams at the knock port since core started.
+type Knocks struct {
+	Accepted uint64            `json:"accepted"`
+	Dropped  map[string]uint64 `json:"dropped"` // by reason
+}
+
+// The kinds of event.
+const (
+	EventHello   = "hello"   // first on every stream; carries Status. Web answers with the whole state.
+	EventKnock   = "knock"   // a genuine knock wants a verdict
+	EventEnded   = "ended"   // a session ended on the router
+	EventTraffic = "traffic" // counters of sessions, when they changed
+	EventAlive   = "alive"   // nothing happened; sent so that a dead link is noticed
+)
+
+// Event is what core tells web.
+type Event struct {
+	Type    string    `json:"type"`
+	Status  *Status   `json:"status,omitempty"`
+	Knock   *Knocked  `json:"knock,omitempty"`
+	Ended   *Ended    `json:"ended,omitempty"`
+	Traffic []Traffic `json:"traffic,omitempty"`
+}
+
+// Knocked is a knock that core has verified.
+type Knocked struct {
+	Seq      uint64            `json:"seq"` // names this knock to Client.Answer
+	Device   ownline.DeviceID  `json:"device"`
+	Nonce    []byte            `json:"nonce"`
+	Made     time.Time         `json:"made"`   // by the device's clock
+	Source   netip.Addr        `json:"source"` // as core saw it
+	Claimed  netip.Addr        `json:"claimed,omitzero"`
+	Service  ownline.ServiceID `json:"service"`
+	Duration time.Duration     `json:"duration"` // nanoseconds; 0: the default
+	Inside   bool              `json:"inside"`   // the source is in a local network: nothing is to be opened
+	Skew     time.Duration     `json:"skew"`     // nanoseconds that core accepts
+}
+
+// Ended tells that a session is over, and its last counters.
+type Ended struct {
+	ID      ownline.SessionID `json:"id"`
+	Reason  ownline.EndReason `json:"reason"`
+	Traffic ownline.Traffic   `json:"traffic"`
+}
+
+// Traffic is what came through a session since it was opened.
+type Traffic struct {
+	ID ownline.SessionID `json:"id"`
+	ownline.Traffic
+}
