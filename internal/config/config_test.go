@@ -1,0 +1,229 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+var byText = cmp.Options{
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b }),
+}
+
+func TestCore(t *testing.T) {
+	c, err := LoadCore(write(t, `
+state_dir: /srv/core
+link: {listen: "", dial: "web.example.org:57330"}
+knock:
+  listen: "192.0.2.1:1234"
+  max_clock_skew: 90s
+  answer: false
+firewall: {wan_interfaces: [eth0, pppoe-wan], reserved_ports: [22, 443], masquerade: true}
+proxy: {driver: embedded, certificate: {acme: {}, internal: false}}
+local_networks: [192.168.7.0/24, "fd00:7::/64", 10.0.0.1]
+pair_file:
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultCore()
+	want.StateDir = "/srv/core"
+	want.Link = CoreLink{Dial: "web.example.org:57330"}
+	want.Knock.Listen = netip.MustParseAddrPort("192.0.2.1:1234")
+	want.Knock.MaxClockSkew = 90 * time.Second
+	want.Knock.Answer = false
+	want.Firewall = Firewall{Driver: "nftables", WANInterfaces: []string{"eth0", "pppoe-wan"}, ReservedPorts: []uint16{22, 443}, Masquerade: true}
+	want.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64"), netip.MustParsePrefix("10.0.0.1/32")}
+	if diff := cmp.Diff(want, c, byText); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	for name, content := range map[string]string{"empty": "", "comments": "# nothing\n", "mark": "---\n"} {
+		t.Run(name, func(t *testing.T) {
+			c, err := LoadCore(write(t, content), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(DefaultCore(), c, byText); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, err := LoadCore(filepath.Join(t.TempDir(), "none.yaml"), nil); err == nil {
+		t.Error("a file that was named and is missing was passed over")
+	}
+	s := source{standard: filepath.Join(t.TempDir(), "none.yaml"), prefix: "X_"}
+	w := DefaultWeb()
+	if err := load(s, &w); err != nil {
+		t.Errorf("missing standard file: %v", err)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	w, err := LoadWeb(write(t, "listen: 127.0.0.1:1\nsessions: {max: 2h}\n"), []string{
+		"HOME=/root", "OWNLINE_CORE_NONSENSE=1", "OWNLINE_WEB_PORT=tcp://10.0.0.1:80", "OWNLINE_WEB_SERVICE_HOST=10.0.0.1",
+		"OWNLINE_WEB_LISTEN=[::1]:9", "OWNLINE_WEB_SESSIONS_DEFAULT=45m", "OWNLINE_WEB_SESSIONS_PORT_RANGE=5-6",
+		"OWNLINE_WEB_TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8", "OWNLINE_WEB_PUBLIC_URL=https://own.example.org/",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := DefaultWeb()
+	want.Listen = "[::1]:9"
+	want.PublicURL = "https://own.example.org"
+	want.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
+	want.Sessions.Default, want.Sessions.Max = 45*time.Minute, 2*time.Hour
+	want.Sessions.PortRange = PortRange{5, 6}
+	if diff := cmp.Diff(want, w, byText); diff != "" {
+		t.Error(diff)
+	}
+	c, err := LoadCore(write(t, ""), []string{"OWNLINE_CORE_LINK_LISTEN=:57329", "OWNLINE_CORE_FIREWALL_RESERVED_PORTS=1,2", "OWNLINE_CORE_FIREWALL_WAN_INTERFACES="})
+	if err != nil || c.Link.Listen != ":57329" || len(c.Firewall.ReservedPorts) != 2 || c.Firewall.WANInterfaces != nil {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+// Every mistake names its place, its key, and what would be right. (Invariant 10.)
+func TestMistakes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		yaml string
+		env  []string
+		want []string // "FILE" stands for the file's name; in any order
+	}{
+		"unknown key":         {"knok: {}\n", nil, []string{"FILE:1:1: knok: unknown key; did you mean knock?"}},
+		"unknown inner key":   {"link:\n  lissen: x\n  port: 1\n", nil, []string{"FILE:2:3: link.lissen: unknown key; did you mean listen?", "FILE:3:3: link.port: unknown key; known are: dial, listen"}},
+		"hyphen":              {"state-dir: /x\n", nil, []string{"FILE:1:1: state-dir: unknown key; did you mean state_dir?"}},
+		"twice":               {"state_dir: /a\nstate_dir: /b\n", nil, []string{"FILE:2:1: state_dir: is given twice"}},
+		"text for a group":    {"link: yes please\n", nil, []string{`FILE:1:7: link: must be a group of keys, not "yes please"`}},
+		"list at the top":     {"- a\n", nil, []string{"FILE:1:1: must be a group of keys, not a list"}},
+		"number for text":     {"state_dir: 5\n", nil, []string{"FILE:1:12: state_dir: must be text, not the number 5"}},
+		"duration, no unit":   {"knock: {max_clock_skew: 60}\n", nil, []string{"FILE:1:25: knock.max_clock_skew: must be a duration like 30m or 90s, not the number 60"}},
+		"duration, nonsense":  {"knock: {max_clock_skew: soon}\n", nil, []string{`FILE:1:25: knock.max_clock_skew: "soon" is not a duration like 30m or 90s`}},
+		"duration, range":     {"knock: {max_clock_skew: 1h}\n", nil, []string{"FILE:1:25: knock.max_clock_skew: 1h0m0s is not from 5s to 10m0s"}},
+		"truth":               {"knock: {answer: maybe}\n", nil, []string{`FILE:1:17: knock.answer: must be true or false, not "maybe"`}},
+		"address":             {"knock: {listen: here}\n", nil, []string{`FILE:1:17: knock.listen: "here" is not an address and port like 127.0.0.1:8080 or [::]:8080`}},
+		"port":                {"firewall:\n  reserved_ports: [22, 70000]\n", nil, []string{`FILE:2:24: firewall.reserved_ports[1]: "70000" is not a number from 0 to 65535`}},
+		"port zero":           {"firewall:\n  reserved_ports: [22, 0]\n", nil, []string{`FILE:2:24: firewall.reserved_ports[1]: is not a port: 1 to 65535`}},
+		"not a list":          {"local_networks: 10.0.0.0/8\n", nil, []string{`FILE:1:17: local_networks: must be a list of networks, not "10.0.0.0/8"; write [a, b]`}},
+		"host bits":           {"local_networks: [192.168.7.5/24]\n", nil, []string{`FILE:1:18: local_networks[0]: "192.168.7.5/24" has bits set behind the network; 192.168.7.0/24 would be right`}},
+		"alias":               {"link: &a {}\nknock: *a\n", nil, []string{"FILE:1:7: link: anchors and aliases are not supported; write the value out", "FILE:2:8: knock: anchors and aliases are not supported; write the value out"}},
+		"two documents":       {"state_dir: /a\n---\nstate_dir: /b\n", nil, []string{"FILE: holds more than one YAML document; keep one"}},
+		"not yaml":            {"link: {\n", nil, []string{"FILE:1:1: not valid YAML: did not find expected node content"}},
+		"nothing to meet on":  {"link: {listen: ''}\n", nil, []string{"FILE:1:7: link: neither listen nor dial is set, so web could never command this core"}},
+		"later":               {"metrics: {listen: ':9'}\n", nil, []string{"FILE:1:19: metrics.listen: is not supported yet; leave it out"}},
+		"later driver":        {"firewall: {driver: ufw}\n", nil, []string{"FILE:1:20: firewall.driver: is not supported yet; leave it out"}},
+		"later group":         {"proxy: {certificate: {acme: {email: x}, internal: true}}\n", nil, []string{"FILE:1:29: proxy.certificate.acme: is not supported yet; leave it out", "FILE:1:51: proxy.certificate.internal: is not supported yet; leave it out"}},
+		"level":               {"log: {level: loud}\n", nil, []string{`FILE:1:14: log.level: "loud" is not one of debug, info, warn, error`}},
+		"variable, unknown":   {"", []string{"OWNLINE_CORE_KNOCK_PORT=1"}, []string{"$OWNLINE_CORE_KNOCK_PORT: there is no such key; variables are named like OWNLINE_CORE_STATE_DIR"}},
+		"variable, bad":       {"", []string{"OWNLINE_CORE_KNOCK_ANSWER=x"}, []string{`$OWNLINE_CORE_KNOCK_ANSWER: knock.answer: "x" is not true or false`}},
+		"variable, bad item":  {"", []string{"OWNLINE_CORE_LOCAL_NETWORKS=10.0.0.0/8,x"}, []string{`$OWNLINE_CORE_LOCAL_NETWORKS: local_networks[1]: "x" is not a network like 192.168.1.0/24 or fd00::/64`}},
+		"variable, bad range": {"knock: {max_clock_skew: 30s}", []string{"OWNLINE_CORE_KNOCK_MAX_CLOCK_SKEW=1s"}, []string{`$OWNLINE_CORE_KNOCK_MAX_CLOCK_SKEW: knock.max_clock_skew: 1s is not from 5s to 10m0s`}},
+		"variable, later":     {"", []string{"OWNLINE_CORE_PROXY_DOMAIN=x"}, []string{`$OWNLINE_CORE_PROXY_DOMAIN: proxy.domain: is not supported yet; leave it out`}},
+		"default, bad mix":    {"", []string{"OWNLINE_CORE_LINK_DIAL=:7"}, []string{"$OWNLINE_CORE_LINK_DIAL: link.dial: needs the name or address of web's host, like web.example.org:57330"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := write(t, tc.yaml)
+			_, err := LoadCore(file, tc.env)
+			if err == nil {
+				t.Fatal("taken")
+			}
+			got := strings.ReplaceAll(err.Error(), file, "FILE")
+			if want := strings.Join(tc.want, "\n"); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestWebMistakes(t *testing.T) {
+	for name, tc := range map[string]struct{ yaml, want string }{
+		"default above max": {"sessions: {default: 2h, max: 1h}\n", "FILE:1:21: sessions.default: 2h0m0s is not from 10s to 1h0m0s"},
+		"prefix":            {"sessions: {ipv6_prefix: 32}\n", "FILE:1:25: sessions.ipv6_prefix: 32 is not from 48 to 128"},
+		"range":             {"sessions: {port_range: 9-5}\n", `FILE:1:24: sessions.port_range: "9-5" ends before it begins`},
+		"range, nonsense":   {"sessions: {port_range: '20000'}\n", `FILE:1:24: sessions.port_range: "20000" is not a range of ports like 20000-29999`},
+		"url":               {"public_url: example.org\n", `FILE:1:13: public_url: "example.org" is not an address like https://ownline.example.org:9999`},
+		"url with a path":   {"public_url: https://a.b/c\n", `FILE:1:13: public_url: must have nothing behind the host; https://a.b would be right`},
+		"listen":            {"listen: '8080'\n", `FILE:1:9: listen: "8080" is not a host and port like 127.0.0.1:8080`},
+		"database":          {"database: postgres://u:hunter2@h/d\n", "FILE:1:11: database: is not supported yet; leave it out"},
+		"mqtt secret":       {"mqtt: {password_file: /x}\n", "FILE:1:23: mqtt.password_file: is not supported yet; leave it out"},
+		"notify":            {"notify: ['telegram://x']\n", "FILE:1:9: notify: is not supported yet; leave it out"},
+		"policy":            {"policy: {countries: [ES]}\n", "FILE:1:21: policy.countries: is not supported yet; leave it out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := write(t, tc.yaml)
+			_, err := LoadWeb(file, nil)
+			if err == nil {
+				t.Fatal("taken")
+			}
+			if got := strings.ReplaceAll(err.Error(), file, "FILE"); got != tc.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+// secrets stands in for a program whose secrets are supported already.
+type secrets struct {
+	Key ownline.Secret `key:"key"`
+	In  struct {
+		Word ownline.Secret `key:"word"`
+	} `key:"in"`
+}
+
+func (*secrets) validate(func(string, string)) {}
+
+func TestSecrets(t *testing.T) {
+	file := write(t, "")
+	secret := write(t, "hunter2\n")
+	read := func(content string, env ...string) (secrets, error) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var s secrets
+		err := load(source{path: file, prefix: "X_", env: env}, &s)
+		return s, err
+	}
+	for name, f := range map[string]func() (secrets, error){
+		"plain":         func() (secrets, error) { return read("key: hunter2\nin: {word: hunter2}\n") },
+		"file":          func() (secrets, error) { return read("key_file: " + secret + "\nin: {word_file: " + secret + "}\n") },
+		"variable":      func() (secrets, error) { return read("", "X_KEY=hunter2", "X_IN_WORD=hunter2") },
+		"file variable": func() (secrets, error) { return read("", "X_KEY_FILE="+secret, "X_IN_WORD_FILE="+secret) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := f()
+			if err != nil || string(s.Key) != "hunter2" || string(s.In.Word) != "hunter2" {
+				t.Errorf("got %q, %q, %v", []byte(s.Key), []byte(s.In.Word), err)
+			}
+		})
+	}
+	for content, want := range map[string]string{
+		"key_file: /nonexistent/x\n":                     "key_file: open /nonexistent/x: no such file or directory",
+		"key: hunter2\nkey_file: " + secret + "\n":       "key_file: is given together with key; keep one",
+		"key: [hunter2]\n":                               "key: must be text, not a list",
+		"in: {word: hunter2, word_file: " + secret + "}": "in.word_file: is given together with word; keep one",
+	} {
+		_, err := read(content)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v", content, err)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// WebFile is where ownline-web looks for its settings when no file is named.
+const WebFile = "/etc/ownline/web.yaml"
+
+// Web is web.yaml.
+type Web struct {
+	StateDir       string         `key:"state_dir"`
+	Listen         string         `key:"listen"`          // "HOST:PORT" of the API and the pages
+	PublicURL      string         `key:"public_url"`      // "": unknown; else scheme, host and port, without a path
+	Database       ownline.Secret `key:"database,later"`  // "": SQLite in StateDir
+	SecretKeyFile  string         `key:"secret_key_file"` // "": made in StateDir on first start
+	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
+	PairFile       string         `key:"pair_file"` // "": pair by hand
+	Link           WebLink        `key:"link"`
+	Sessions       Sessions       `key:"sessions"`
+	Policy         Policy         `key:"policy"`
+	MQTT           MQTT           `key:"mqtt"`
+	Notify         []string       `key:"notify,later"`
+	Metrics        Metrics        `key:"metrics"`
+	Log            Log            `key:"log"`
+}
+
+// WebLink is where cores that dial web arrive.
+type WebLink struct {
+	Listen string `key:"listen"` // "HOST:PORT"; "": nowhere
+}
+
+// Sessions is what a session may be.
+type Sessions struct {
+	Default        time.Duration `key:"default"` // of a person's session
+	Max            time.Duration `key:"max"`
+	Automatic      time.Duration `key:"automatic"`   // of a session that a knock opens
+	IPv6Prefix     int           `key:"ipv6_prefix"` // bits of an IPv6 source that count, 48 to 128
+	PortRange      PortRange     `key:"port_range"`
+	RoamingOverlap time.Duration `key:"roaming_overlap"` // how long the old address stays after a knock from a new one
+}
+
+// Policy is who may come from where. Nothing but the defaults is supported yet.
+type Policy struct {
+	Countries     []string `key:"countries,later"`
+	ASNs          []string `key:"asns,later"`
+	Networks      []string `key:"networks,later"`
+	GeoIPDatabase string   `key:"geoip_database,later"`
+	ASNDatabase   string   `key:"asn_database,later"`
+}
+
+// MQTT is the broker that carries knocks. Nothing but the defaults is supported yet.
+type MQTT struct {
+	URL      string         `key:"url,later"`
+	Topic    string         `key:"topic,later"`
+	Username string         `key:"username,later"`
+	Password ownline.Secret `key:"password,later"`
+	CAFile   string         `key:"ca_file,later"`
+}
+
+// PortRange is the public ports that sessions get, both ends included.
+type PortRange struct{ First, Last uint16 }
+
+// String writes "FIRST-LAST".
+func (p PortRange) String() string { return fmt.Sprintf("%d-%d", p.First, p.Last) }
+
+// UnmarshalText reads what String writes.
+func (p *PortRange) UnmarshalText(b []byte) error {
+	from, to, ok := strings.Cut(string(b), "-")
+	first, err1 := strconv.ParseUint(from, 10, 16)
+	last, err2 := strconv.ParseUint(to, 10, 16)
+	if !ok || err1 != nil || err2 != nil || first == 0 {
+		return fmt.Errorf("%q is not a range of ports like 20000-29999", b)
+	}
+	if first > last {
+		return fmt.Errorf("%q ends before it begins", b)
+	}
+	*p = PortRange{uint16(first), uint16(last)}
+	return nil
+}
+
+// DefaultWeb returns the settings of an empty file.
+func DefaultWeb() Web {
+	return Web{
+		StateDir: "/var/lib/ownline-web",
+		Listen:   "127.0.0.1:8080",
+		Sessions: Sessions{
+			Default:        30 * time.Minute,
+			Max:            24 * time.Hour,
+			Automatic:      30 * time.Minute,
+			IPv6Prefix:     64,
+			PortRange:      PortRange{20000, 29999},
+			RoamingOverlap: time.Minute,
+		},
+		MQTT: MQTT{Topic: "ownline/knock"},
+		Log:  defaultLog(),
+	}
+}
+
+// LoadWeb reads the file at path, then env ("NAME=value", as os.Environ). With path "" it
+// reads WebFile, which may be missing. The error lists every mistake, one a line.
+func LoadWeb(path string, env []string) (Web, error) {
+	w := DefaultWeb()
+	err := load(source{path: path, standard: WebFile, prefix: "OWNLINE_WEB_", env: env}, &w)
+	return w, err
+}
+
+func (w *Web) validate(report func(key, detail string)) {
+	r := rules{report}
+	r.notEmpty("state_dir", w.StateDir)
+	r.hostPort("listen", w.Listen, false)
+	r.hostPort("link.listen", w.Link.Listen, true)
+	if w.PublicURL != "" {
+		u, err := url.Parse(w.PublicURL)
+		switch {
+		case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "":
+			report("public_url", fmt.Sprintf("%q is not an address like https://ownline.example.org:9999", w.PublicURL))
+		case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+			report("public_url", fmt.Sprintf("must have nothing behind the host; %s://%s would be right", u.Scheme, u.Host))
+		}
+		w.PublicURL = strings.TrimRight(w.PublicURL, "/")
+	}
+	s := w.Sessions
+	r.between("sessions.max", s.Max, time.Minute, 366*24*time.Hour)
+	r.between("sessions.default", s.Default, 10*time.Second, s.Max)
+	r.between("sessions.automatic", s.Automatic, 10*time.Second, s.Max)
+	r.between("sessions.roaming_overlap", s.RoamingOverlap, 0, time.Hour)
+	if s.IPv6Prefix < 48 || s.IPv6Prefix > 128 {
+		report("sessions.ipv6_prefix", fmt.Sprintf("%d is not from 48 to 128", s.IPv6Prefix))
+	}
+	r.log(w.Log)
+}
