@@ -106,6 +106,10 @@ type Ruleset struct {
 	Settings
 	Forwards map[Key]Forward
 	Hints    []Hint
+
+	// Adopt leaves a table that exists as it is: core has just started and does not know yet
+	// what must be open, and sessions outlive it. Without a table, one is made all the same.
+	Adopt bool
 }
 
 // Validate refuses a ruleset that no driver could put into a kernel: see Settings, Key and

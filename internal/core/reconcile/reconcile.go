@@ -204,7 +204,10 @@ func (r *Reconciler) Run(ctx context.Context) error {
 
 // stale reports whether the kernel has to be compared with the book.
 func (r *Reconciler) stale(ctx context.Context, since time.Duration) bool {
-	if r.Err() != nil {
+	r.mu.Lock()
+	slowly := r.adopt || r.err != nil
+	r.mu.Unlock()
+	if slowly {
 		return since > retryEvery
 	}
 	if since > syncEvery {

@@ -279,6 +279,9 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 		if build, is, err = d.inspect(want.Settings); err != nil {
 			return err
 		}
+		if want.Adopt && is.exists {
+			return nil
+		}
 		if have, err = d.read(want.Settings, is, build != nil); err != nil {
 			return err
 		}
