@@ -28,16 +28,19 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	if err := checkState(s); err != nil {
 		return nil, err
 	}
+	if err := c.book.CheckState(s.Revision); err != nil {
+		return nil, err
+	}
 	c.clock.Tell(s.Now)
 	began := time.Now()
+	if err := c.state.change(func(v *saved) { v.Site, v.SiteName, v.IPv6Prefix = s.Site, s.SiteName, s.IPv6Prefix }); err != nil {
+		return nil, err
+	}
 	_, refused, err := c.book.Replace(s.Revision, s.Sessions, func(l link.Session) time.Time { return began.Add(l.Expires.Sub(s.Now)) })
 	if err != nil {
 		return nil, err
 	}
 	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices); err != nil {
-		return nil, err
-	}
-	if err := c.state.change(func(v *saved) { v.Site, v.SiteName, v.IPv6Prefix = s.Site, s.SiteName, s.IPv6Prefix }); err != nil {
 		return nil, err
 	}
 	if err := c.reconciler.Replaced(ctx, s.IPv6Prefix); err != nil {

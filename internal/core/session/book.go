@@ -17,8 +17,8 @@ import (
 // Session is one line of the book.
 type Session struct {
 	link.Session
-	Until   time.Time // by the router's monotonic clock
-	Traffic ownline.Traffic
+	Until   time.Time       `json:"until"` // by the router's monotonic clock
+	Traffic ownline.Traffic `json:"traffic"`
 }
 
 // Key names the hole of the session.
@@ -213,13 +213,27 @@ func (b *Book) FlushHere() (generation uint64, flushed []Session) {
 	return b.generation, flushed
 }
 
+// CheckState refuses the revision of a whole state that is older than what the book has.
+func (b *Book) CheckState(rev link.Revision) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.checkState(rev)
+}
+
+func (b *Book) checkState(rev link.Revision) error {
+	if rev.Epoch == b.floor.Epoch && rev.Revision < b.newest {
+		return fmt.Errorf("revision %d, but %d is applied: %w", rev.Revision, b.newest, link.ErrStale)
+	}
+	return nil
+}
+
 // Replace makes the book hold exactly the given sessions. until gives each its end by the
 // router's clock. The results name the sessions that can't be held, with the reason.
 func (b *Book) Replace(rev link.Revision, want []link.Session, until func(link.Session) time.Time) (generation uint64, refused []link.Result, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if rev.Epoch == b.floor.Epoch && (rev.Revision < b.floor.Revision || rev.Revision < b.newest) {
-		return 0, nil, fmt.Errorf("revision %d, but %d is applied: %w", rev.Revision, b.newest, link.ErrStale)
+	if err := b.checkState(rev); err != nil {
+		return 0, nil, err
 	}
 	keep := make(map[ownline.SessionID]struct{}, len(want))
 	for _, s := range want {
@@ -327,11 +341,11 @@ func (b *Book) Count(counters map[firewall.Key]ownline.Traffic) []link.Traffic {
 func (b *Book) List() []Session {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := make([]Session, 0, len(b.sessions))
-	for _, s := range b.sessions {
-		out = append(out, *s)
+	sorted := slices.SortedFunc(maps.Values(b.sessions), func(x, y *Session) int { return x.Until.Compare(y.Until) })
+	out := make([]Session, len(sorted))
+	for i, s := range sorted {
+		out[i] = *s
 	}
-	slices.SortFunc(out, func(x, y Session) int { return x.Until.Compare(y.Until) })
 	return out
 }
 

@@ -243,4 +243,3 @@ func (d *Driver) commit(t *transaction, c changes) (commits int, err error) {
 		t = newTransaction(d.table, 0)
 	}
 }
-

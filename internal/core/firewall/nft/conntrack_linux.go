@@ -22,10 +22,10 @@ const (
 	ctaLabels    = 22
 	ctaFilter    = 25 // 5.8; ignored before
 
-	ctaTupleIP, ctaTupleProto         = 1, 2
-	ctaIPv4Src, ctaIPv6Src            = 1, 3
-	ctaProtoNum, ctaProtoDstPort      = 1, 3
-	ctaFilterOrig                     = 1
+	ctaTupleIP, ctaTupleProto          = 1, 2
+	ctaIPv4Src, ctaIPv6Src             = 1, 3
+	ctaProtoNum, ctaProtoDstPort       = 1, 3
+	ctaFilterOrig                      = 1
 	filterProtoNum, filterProtoDstPort = 1 << 3, 1 << 5
 )
 

@@ -92,14 +92,14 @@ func concat(types ...uint32) uint32 {
 
 // family is what differs between IPv4 and IPv6.
 type family struct {
-	nfproto          byte
-	addrType         uint32
-	addrLen          uint32
-	saddr, daddr     uint32 // offsets in the network header
-	dnat, up, down   string
-	mask             []byte // nil: the whole address counts
-	keyLen, liveLen  uint32
-	icmp             byte
+	nfproto         byte
+	addrType        uint32
+	addrLen         uint32
+	saddr, daddr    uint32 // offsets in the network header
+	dnat, up, down  string
+	mask            []byte // nil: the whole address counts
+	keyLen, liveLen uint32
+	icmp            byte
 }
 
 func families(prefix6 int) [2]family {

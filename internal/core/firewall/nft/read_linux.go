@@ -317,7 +317,6 @@ func (d *Driver) readKnocks() (firewall.KnockCounts, error) {
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }
 
-
 // hasForwards reports whether the table has the sets that readTraffic reads, as we make them.
 func (t kernelTable) hasForwards() bool {
 	for _, f := range families(128) {

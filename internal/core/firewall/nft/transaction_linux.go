@@ -32,10 +32,10 @@ type transaction struct {
 	table string
 
 	// the message of elements being built
-	kind  uint16
-	name  string
-	list  int
-	open  bool
+	kind uint16
+	name string
+	list int
+	open bool
 }
 
 // newTransaction starts one that the kernel refuses with ERESTART if the generation of its
