@@ -249,7 +249,8 @@ func writeSysctl(name, value string) error {
 
 // Fd returns the file descriptor of the host's network namespace, for libraries that make
 // their own sockets in it. It stays the bed's: do not close it, and do not use it after
-// Close.
+// Close. Libraries that enter the namespace and go back need root: in the user namespace of
+// Enter there is no way back to the network outside. Calling them inside Do works always.
 func (h *Host) Fd() int { return h.ns.fd }
 
 func ipNet(p netip.Prefix) *net.IPNet {
