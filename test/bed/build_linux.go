@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -79,6 +80,9 @@ func (h *Host) prepare() error {
 			{"net/ipv4/ip_forward", forward},
 			{"net/ipv6/conf/all/forwarding", forward},
 			{"net/ipv6/conf/default/forwarding", forward},
+			// Losing its first address costs a host nothing else.
+			{"net/ipv4/conf/all/promote_secondaries", "1"},
+			{"net/ipv4/conf/default/promote_secondaries", "1"},
 			// Distributions differ here; a test that wants it sets it.
 			{"net/ipv4/conf/all/rp_filter", "0"},
 			{"net/ipv4/conf/default/rp_filter", "0"},
@@ -101,13 +105,13 @@ func (h *Host) prepare() error {
 
 // plug lays a cable from one host to another.
 func (h *Host) plug(at end, other *Host, there end) error {
-	h.ns.linkMu.Lock()
-	err := h.ns.link.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: at.link},
-		PeerName:      there.link,
-		PeerNamespace: netlink.NsFd(other.ns.file.Fd()),
+	err := h.ns.netlink(func(nl *netlink.Handle) error {
+		return nl.LinkAdd(&netlink.Veth{
+			LinkAttrs:     netlink.LinkAttrs{Name: at.link},
+			PeerName:      there.link,
+			PeerNamespace: netlink.NsFd(other.ns.fd),
+		})
 	})
-	h.ns.linkMu.Unlock()
 	if err != nil {
 		if errors.Is(err, unix.EOPNOTSUPP) {
 			err = fmt.Errorf("%w (the kernel needs the module veth: modprobe veth)", err)
@@ -128,18 +132,32 @@ func (h *Host) dress(e end) error {
 	if err := h.SetLink(e.link, true); err != nil {
 		return err
 	}
+	first := len(h.IPv6s)
 	for _, p := range e.addrs {
+		if p.Addr().Is6() {
+			h.IPv6s = append(h.IPv6s, p.Addr())
+			continue
+		}
+		h.IPv4s = append(h.IPv4s, p.Addr())
 		if err := h.AddAddr(e.link, p); err != nil {
 			return err
 		}
+	}
+	// Among equals Linux takes the oldest IPv4 address as the source, but the newest of IPv6.
+	for _, p := range slices.Backward(e.addrs) {
 		if p.Addr().Is4() {
-			h.IPv4s = append(h.IPv4s, p.Addr())
-		} else {
-			h.IPv6s = append(h.IPv6s, p.Addr())
+			continue
+		}
+		if err := h.AddAddr(e.link, p); err != nil {
+			return err
 		}
 	}
 	for _, gw := range e.gateway {
-		if err := h.AddRoute(netip.PrefixFrom(unspecified(gw), 0), gw); err != nil {
+		r := netlink.Route{Dst: ipNet(netip.PrefixFrom(unspecified(gw), 0)), Gw: gw.AsSlice()}
+		if gw.Is6() {
+			r.Src = h.IPv6s[first].AsSlice() // also after AddAddr
+		}
+		if err := h.route("add", (*netlink.Handle).RouteAdd, r); err != nil {
 			return err
 		}
 	}
@@ -156,15 +174,15 @@ func unspecified(like netip.Addr) netip.Addr {
 // AddAddr gives an interface of the host one more address, usable at once. The host's fields
 // stay as they are; From takes the new address.
 func (h *Host) AddAddr(link string, p netip.Prefix) error {
-	return h.onLink("add address "+p.String()+" to", link, func(l netlink.Link) error {
-		return h.ns.link.AddrAdd(l, &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD})
+	return h.onLink("add address "+p.String()+" to", link, func(nl *netlink.Handle, l netlink.Link) error {
+		return nl.AddrAdd(l, &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD})
 	})
 }
 
 // DelAddr takes an address away.
 func (h *Host) DelAddr(link string, p netip.Prefix) error {
-	return h.onLink("remove address "+p.String()+" from", link, func(l netlink.Link) error {
-		return h.ns.link.AddrDel(l, &netlink.Addr{IPNet: ipNet(p)})
+	return h.onLink("remove address "+p.String()+" from", link, func(nl *netlink.Handle, l netlink.Link) error {
+		return nl.AddrDel(l, &netlink.Addr{IPNet: ipNet(p)})
 	})
 }
 
@@ -172,37 +190,36 @@ func (h *Host) DelAddr(link string, p netip.Prefix) error {
 // as on any Linux host.
 func (h *Host) SetLink(link string, up bool) error {
 	if up {
-		return h.onLink("bring up", link, h.ns.link.LinkSetUp)
+		return h.onLink("bring up", link, (*netlink.Handle).LinkSetUp)
 	}
-	return h.onLink("bring down", link, h.ns.link.LinkSetDown)
+	return h.onLink("bring down", link, (*netlink.Handle).LinkSetDown)
 }
 
 // AddRoute adds a route through a gateway.
 func (h *Host) AddRoute(to netip.Prefix, via netip.Addr) error {
-	return h.route("add", h.ns.link.RouteAdd, to, via)
+	return h.route("add", (*netlink.Handle).RouteAdd, netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()})
 }
 
 // DelRoute removes a route through a gateway.
 func (h *Host) DelRoute(to netip.Prefix, via netip.Addr) error {
-	return h.route("remove", h.ns.link.RouteDel, to, via)
+	return h.route("remove", (*netlink.Handle).RouteDel, netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()})
 }
 
-func (h *Host) route(verb string, change func(*netlink.Route) error, to netip.Prefix, via netip.Addr) error {
-	h.ns.linkMu.Lock()
-	defer h.ns.linkMu.Unlock()
-	if err := change(&netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()}); err != nil {
-		return fmt.Errorf("%s: %s route %s via %s: %w", h.Name, verb, to, via, err)
+func (h *Host) route(verb string, change func(*netlink.Handle, *netlink.Route) error, r netlink.Route) error {
+	if err := h.ns.netlink(func(nl *netlink.Handle) error { return change(nl, &r) }); err != nil {
+		return fmt.Errorf("%s: %s route to %s via %s: %w", h.Name, verb, r.Dst, r.Gw, err)
 	}
 	return nil
 }
 
-func (h *Host) onLink(what, link string, change func(netlink.Link) error) error {
-	h.ns.linkMu.Lock()
-	defer h.ns.linkMu.Unlock()
-	l, err := h.ns.link.LinkByName(link)
-	if err == nil {
-		err = change(l)
-	}
+func (h *Host) onLink(what, link string, change func(*netlink.Handle, netlink.Link) error) error {
+	err := h.ns.netlink(func(nl *netlink.Handle) error {
+		l, err := nl.LinkByName(link)
+		if err != nil {
+			return err
+		}
+		return change(nl, l)
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %s %s: %w", h.Name, what, link, err)
 	}
@@ -232,8 +249,9 @@ func writeSysctl(name, value string) error {
 
 // Fd returns the file descriptor of the host's network namespace, for libraries that make
 // their own sockets in it. It stays the bed's: do not close it, and do not use it after
-// Close.
-func (h *Host) Fd() int { return int(h.ns.file.Fd()) }
+// Close. Libraries that enter the namespace and go back need root: in the user namespace of
+// Enter there is no way back to the network outside. Calling them inside Do works always.
+func (h *Host) Fd() int { return h.ns.fd }
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -128,34 +126,4 @@ func (c *Capture) packet(n int) Packet {
 	p := parsePacket(c.buf[:n])
 	p.At = time.Now()
 	return p
-}
-
-// SpoofUDP sends one datagram whose source is any address and port, also one that is not the
-// host's own. The answer, if any, goes to the real owner of that address.
-func (h *Host) SpoofUDP(from, to netip.AddrPort, payload []byte) error {
-	var lc net.ListenConfig
-	lc.Control = onSocket(func(fd int) error {
-		// A transparent socket may have any address (ip(7), IP_TRANSPARENT).
-		if from.Addr().Is4() {
-			return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_TRANSPARENT, 1)
-		}
-		return unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_TRANSPARENT, 1)
-	})
-	conn, err := h.listenUDP(lc, from)
-	if err != nil {
-		return fmt.Errorf("spoof %s: %w", from, err)
-	}
-	_, err = conn.WriteToUDPAddrPort(payload, to)
-	return errors.Join(err, conn.Close())
-}
-
-// onSocket makes a function on a file descriptor into what net.ListenConfig calls.
-func onSocket(set func(fd int) error) func(string, string, syscall.RawConn) error {
-	return func(_, _ string, raw syscall.RawConn) error {
-		var err error
-		if cerr := raw.Control(func(fd uintptr) { err = set(int(fd)) }); cerr != nil {
-			return cerr
-		}
-		return os.NewSyscallError("setsockopt", err)
-	}
 }

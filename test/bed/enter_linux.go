@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -134,8 +135,8 @@ func endLike(state *os.ProcessState) {
 		os.Exit(state.ExitCode())
 	}
 	signal.Reset(status.Signal())
-	if !status.CoreDump() {
-		_ = unix.Kill(unix.Getpid(), status.Signal()) // the exit below is for signals that do not end us
+	if unix.Kill(unix.Getpid(), status.Signal()) == nil {
+		time.Sleep(time.Second) // it reaches any of our threads, not at once
 	}
 	os.Exit(128 + int(status.Signal()))
 }

@@ -65,7 +65,11 @@ func (h *Host) StartFlow(ctx context.Context, network string, to netip.AddrPort,
 	if opts.Quiet == 0 {
 		opts.Quiet = 250 * time.Millisecond
 	}
-	conn, err := h.dial(ctx, network, netip.AddrPort{}, to)
+	var d net.Dialer
+	if network != "tcp" {
+		d.Control = reportICMP
+	}
+	conn, err := h.dialWith(ctx, d, network, netip.AddrPort{}, to)
 	if err != nil {
 		return nil, fmt.Errorf("start flow: %w", err)
 	}

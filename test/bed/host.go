@@ -65,9 +65,12 @@ func (h *Host) DialFrom(network string, from, to netip.AddrPort, timeout time.Du
 	return h.dial(ctx, network, from, to)
 }
 
-func (h *Host) dial(ctx context.Context, network string, from, to netip.AddrPort) (conn net.Conn, err error) {
-	// No keep-alive: what crosses the wire is only what the test sends.
-	d := net.Dialer{KeepAlive: -1}
+func (h *Host) dial(ctx context.Context, network string, from, to netip.AddrPort) (net.Conn, error) {
+	return h.dialWith(ctx, net.Dialer{}, network, from, to)
+}
+
+func (h *Host) dialWith(ctx context.Context, d net.Dialer, network string, from, to netip.AddrPort) (conn net.Conn, err error) {
+	d.KeepAlive = -1 // what crosses the wire is only what the test sends
 	if !from.Addr().IsValid() && h.from.IsValid() && h.from.Is4() == to.Addr().Is4() {
 		from = netip.AddrPortFrom(h.from, from.Port())
 	}

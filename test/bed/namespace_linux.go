@@ -14,10 +14,11 @@ import (
 // namespace is a network namespace without a name, and the threads that live in it.
 type namespace struct {
 	name string
-	file *os.File        // the namespace; setns takes it
-	link *netlink.Handle // rtnetlink socket inside; guarded by linkMu
-	// linkMu keeps requests with several steps (look up an interface, then change it) whole.
-	linkMu sync.Mutex
+	file *os.File // the namespace
+	fd   int      // that of file; setns takes it
+
+	linkMu sync.Mutex      // keeps requests with several steps whole
+	link   *netlink.Handle // rtnetlink socket inside; nil when closed; guarded by linkMu
 
 	threads sync.WaitGroup
 
@@ -42,6 +43,7 @@ func newNamespace(name string) (*namespace, error) {
 		if n.file, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 			return fmt.Errorf("open network namespace %s: %w", name, err)
 		}
+		n.fd = int(n.file.Fd())
 		if n.link, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 			return fmt.Errorf("open netlink in %s: %w", name, err)
 		}
@@ -64,6 +66,16 @@ func (n *namespace) do(fn func() error) error {
 	return <-j.done
 }
 
+// netlink runs fn, which may change links, addresses and routes of the namespace.
+func (n *namespace) netlink(fn func(*netlink.Handle) error) error {
+	n.linkMu.Lock()
+	defer n.linkMu.Unlock()
+	if n.link == nil {
+		return errClosed
+	}
+	return fn(n.link)
+}
+
 // take returns a waiting thread, or starts another if all are busy.
 func (n *namespace) take() (chan job, error) {
 	for {
@@ -80,7 +92,7 @@ func (n *namespace) take() (chan job, error) {
 		}
 		n.mu.Unlock()
 		err := n.start(func() error {
-			return os.NewSyscallError("setns", unix.Setns(int(n.file.Fd()), unix.CLONE_NEWNET))
+			return os.NewSyscallError("setns", unix.Setns(n.fd, unix.CLONE_NEWNET))
 		})
 		if err != nil {
 			return nil, fmt.Errorf("enter %s: %w", n.name, err)
@@ -145,6 +157,8 @@ func (n *namespace) close() error {
 		close(jobs)
 	}
 	n.threads.Wait()
+	n.linkMu.Lock()
+	defer n.linkMu.Unlock()
 	if n.link != nil {
 		n.link.Close()
 		n.link = nil

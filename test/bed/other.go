@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"os/exec"
+	"syscall"
 )
 
 type namespace struct{}
@@ -71,3 +72,10 @@ func (*Capture) Drain() ([]Packet, error) { return nil, errors.ErrUnsupported }
 
 // Close returns nil.
 func (*Capture) Close() error { return nil }
+
+type softError struct{}
+
+func (*softError) watch(string, string, syscall.RawConn) error { return errors.ErrUnsupported }
+func (*softError) end() error                                  { return nil }
+
+func reportICMP(string, string, syscall.RawConn) error { return errors.ErrUnsupported }

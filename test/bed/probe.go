@@ -44,22 +44,31 @@ func (r Result) String() string {
 }
 
 // ConnectTCP tries a full TCP connection and closes it again: Open, Refused, Reset,
-// Unreachable, Silent or Failed.
+// Unreachable, Silent or Failed. Unreachable may take the whole timeout: the kernel keeps
+// such an error to itself while it tries again.
 func (h *Host) ConnectTCP(to netip.AddrPort, timeout time.Duration) Result {
+	var soft softError
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	start := time.Now()
-	conn, err := h.Dial("tcp", to, timeout)
-	r := Result{State: stateOf(err), Took: time.Since(start), Err: err}
-	if err == nil {
+	conn, err := h.dialWith(ctx, net.Dialer{Control: soft.watch}, "tcp", netip.AddrPort{}, to)
+	took := time.Since(start)
+	if kept := soft.end(); err != nil && stateOf(err) == Silent && kept != nil {
+		err = kept
+	}
+	if conn != nil {
 		_ = conn.Close() // nothing was written, so there is nothing to lose
 	}
-	return r
+	return Result{State: stateOf(err), Took: took, Err: err}
 }
 
 // ProbeUDP sends one datagram and waits for an answer: Open, Refused, Unreachable, Silent or
 // Failed.
 func (h *Host) ProbeUDP(to netip.AddrPort, payload []byte, timeout time.Duration) Result {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
 	start := time.Now()
-	conn, err := h.Dial("udp", to, timeout)
+	conn, err := h.dialWith(ctx, net.Dialer{Control: reportICMP}, "udp", netip.AddrPort{}, to)
 	if err != nil {
 		return Result{State: stateOf(err), Err: err}
 	}
