@@ -1,8 +1,10 @@
 package nft_test
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -111,6 +113,11 @@ func BenchmarkChange(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/%d-others%s", transport, others, name), func(b *testing.B) {
 					world := bedtest.New(b)
 					d := newDriver(b, world.Router, cfg)
+					ctx, stop := context.WithCancel(b.Context())
+					var run sync.WaitGroup
+					run.Go(func() { _ = d.Run(ctx) })
+					defer run.Wait()
+					defer stop()
 					if err := d.Sync(b.Context(), firewall.Ruleset{Settings: settings, Forwards: many(others, time.Now().Add(time.Hour))}); err != nil {
 						b.Fatal(err)
 					}

@@ -1,10 +1,15 @@
 package nft
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +42,7 @@ const (
 	filterProtoDst = 1 << 5
 )
 
-// forgetStale deletes entries of connection tracking that stand in the way of keys that were
+// sweeper deletes entries of connection tracking that stand in the way of keys that were
 // just opened: of the same source, protocol and port, but not ours. The kernel decides about
 // translation once for each entry, so a UDP client that tried before its session was open
 // would stay stuck for as long as it keeps trying.
@@ -48,54 +53,124 @@ const (
 // live belongs to a service of the router itself, behind a port that an admin has shared
 // knowingly, and deleting it would cut that connection.
 //
-// Its price is that of walking through the kernel's hash table, whatever is in it: 0.5 to
-// 2 ms with 262,144 buckets, 0.05 ms with 16,384.
-func (d *Driver) forgetStale(opened []firewall.Key) error {
+// The kernel can only find such entries by walking through its whole hash table, locking
+// every bucket: 10 ms with the 262,144 that machines with more than 4 GB have, 0.6 ms with
+// 16,384, however few connections there are. That is 700 times what opening takes, so Run
+// does it behind the answer, for all keys that were opened meanwhile in one walk.
+type sweeper struct {
+	log  *slog.Logger
+	mark marking
+
+	conn *netlink.Conn // used by one sweep at a time
+
+	mu      sync.Mutex // guards what follows
+	pending []firewall.Key
+	wake    chan struct{} // not nil while Run runs
+}
+
+// restFor is how many times longer than a sweep took the next one waits, so that sweeping
+// never takes more than a tenth of a processor.
+const restFor = 9
+
+// forget sweeps for the keys: now, or soon when Run runs.
+func (s *sweeper) forget(keys []firewall.Key) {
+	keys = slices.DeleteFunc(keys, func(k firewall.Key) bool { return k.Transport != ownline.UDP })
+	if len(keys) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = append(s.pending, keys...)
+	if s.wake == nil {
+		s.sweep(s.take())
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default: // awake already
+	}
+}
+
+func (s *sweeper) take() []firewall.Key {
+	keys := s.pending
+	s.pending = nil
+	return keys
+}
+
+// run sweeps in the background until ctx ends, and then once more.
+func (s *sweeper) run(ctx context.Context) {
+	wake := make(chan struct{}, 1)
+	s.mu.Lock()
+	s.wake = wake
+	s.mu.Unlock()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-wake:
+			s.mu.Lock()
+			keys := s.take()
+			s.mu.Unlock()
+			start := time.Now()
+			s.sweep(keys)
+			rest := time.NewTimer(restFor * time.Since(start))
+			select {
+			case <-ctx.Done():
+			case <-rest.C:
+			}
+			rest.Stop()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = nil
+	s.sweep(s.take())
+}
+
+// sweep deletes what is in the way of the keys. What it can't do is logged only: the
+// sessions are open all the same, for everyone who is not stuck.
+func (s *sweeper) sweep(keys []firewall.Key) {
 	for _, v4 := range []bool{true, false} {
 		want := map[uint16][]netip.Prefix{}
-		for _, k := range opened {
-			if k.Transport == ownline.UDP && k.Source.Addr().Is4() == v4 {
+		for _, k := range keys {
+			if k.Source.Addr().Is4() == v4 {
 				want[k.Port] = append(want[k.Port], k.Source)
 			}
 		}
 		if len(want) == 0 {
 			continue
 		}
-		if err := d.forgetFlows(v4, want); err != nil {
-			// The session is open all the same, for everything that is not stuck.
-			d.log.Warn("stale connections could not be forgotten", "err", err)
+		if err := s.forgetFlows(v4, want); err != nil {
+			s.log.Warn("stale connections could not be forgotten", "err", err)
 		}
 	}
-	return nil
 }
 
-func (d *Driver) forgetFlows(v4 bool, want map[uint16][]netip.Prefix) error {
-	var stale netlink.Message
+func (s *sweeper) forgetFlows(v4 bool, want map[uint16][]netip.Prefix) error {
 	family := byte(unix.AF_INET6)
 	if v4 {
 		family = unix.AF_INET
 	}
-	var deletes []netlink.Message
-	err := d.conn.Do(dumpFlows(family, want), func(_ uint16, body []byte) error {
+	var deletes []*netlink.Message
+	err := s.conn.Do(dumpFlows(family, want), func(_ uint16, body []byte) error {
 		f, ok := parseFlow(body)
-		if !ok || f.proto != protoUDP || d.can.mark.ours(f) || !f.among(want[f.port]) {
+		if !ok || f.proto != protoUDP || s.mark.ours(f) || !f.among(want[f.port]) {
 			return nil
 		}
-		begin(&stale, ctnetlink|ctDelete, unix.NLM_F_ACK, family)
-		stale.Nested(ctaTupleOrig, f.tuple)
+		var m netlink.Message
+		begin(&m, ctnetlink|ctDelete, unix.NLM_F_ACK, family)
+		m.Nested(ctaTupleOrig, f.tuple)
 		if f.zone != nil {
-			stale.Bytes(ctaZone, f.zone)
+			m.Bytes(ctaZone, f.zone)
 		}
-		stale.Bytes(ctaID, f.id)
-		deletes = append(deletes, stale)
-		stale = netlink.Message{}
+		m.Bytes(ctaID, f.id)
+		deletes = append(deletes, &m)
 		return nil
 	})
 	if err != nil && !errors.Is(err, netlink.ErrInterrupted) {
 		return fmt.Errorf("list connections: %w", err)
 	}
-	for i := range deletes {
-		if err := d.conn.Do(&deletes[i], nil); err != nil && !errors.Is(err, unix.ENOENT) {
+	for _, m := range deletes {
+		if err := s.conn.Do(m, nil); err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("delete a connection: %w", err)
 		}
 	}
