@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"sync"
+	gosync "sync"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/nft"
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/bed/bedtest"
 )
 
@@ -33,33 +32,12 @@ func many(n int, until time.Time) map[firewall.Key]firewall.Forward {
 	return all
 }
 
-func newDriver(tb testing.TB, h *bed.Host, cfg nft.Config) *nft.Driver {
-	tb.Helper()
-	var d *nft.Driver
-	if err := h.Do(func() (err error) { d, err = nft.New(cfg); return err }); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return d
-}
-
-var settings = firewall.Settings{IPv6Prefix: 64, KnockPort: 54754, KnockLength: 128}
-
 // BenchmarkSync prints how long it takes to put 10,000 forwards into an empty kernel, to
 // look at them after a restart, after a stranger's change, and when nothing changed.
 func BenchmarkSync(b *testing.B) {
 	const n = 10_000
 	world := bedtest.New(b)
 	want := firewall.Ruleset{Settings: settings, Forwards: many(n, time.Now().Add(time.Hour))}
-	sync := func(b *testing.B, d *nft.Driver, want firewall.Ruleset) {
-		if err := d.Sync(b.Context(), want); err != nil {
-			b.Fatal(err)
-		}
-	}
 	b.Run("first", func(b *testing.B) {
 		d := newDriver(b, world.Router, nft.Config{})
 		for b.Loop() {
@@ -114,7 +92,7 @@ func BenchmarkChange(b *testing.B) {
 					world := bedtest.New(b)
 					d := newDriver(b, world.Router, cfg)
 					ctx, stop := context.WithCancel(b.Context())
-					var run sync.WaitGroup
+					var run gosync.WaitGroup
 					run.Go(func() { _ = d.Run(ctx) })
 					defer run.Wait()
 					defer stop()

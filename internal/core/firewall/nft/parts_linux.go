@@ -164,7 +164,8 @@ func (b *builder) sourceKey(f family) []expr.Any {
 
 // liveKey builds the key of the live sets, source . protocol . target . target port . public
 // port, from the headers at the offsets given; only the public port is no longer in the
-// headers once the destination was translated.
+// headers once the destination was translated. (The library writes Direction as 32 bits
+// where the kernel reads the first 8, so only 0, the original direction, says what it means.)
 func (b *builder) liveKey(f family, source, target, targetPort uint32) []expr.Any {
 	r := reg0 + f.addrLen/4
 	port := r + 1 + f.addrLen/4
