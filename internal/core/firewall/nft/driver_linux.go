@@ -31,6 +31,8 @@ type Driver struct {
 	table string
 	can   abilities
 
+	sweeper sweeper
+
 	mu       sync.Mutex // guards all below
 	conn     *netlink.Conn
 	known    bool              // whether what follows is true
@@ -49,23 +51,38 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	conn2, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	d := &Driver{log: cfg.Logger, conn: conn, table: tableName}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	if d.can, err = d.probe(); err != nil {
-		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close(), conn2.Close())
 	}
 	d.can.restrict(cfg)
+	d.sweeper = sweeper{log: d.log, mark: d.can.mark, conn: conn2}
 	d.log.Debug("nftables is there", "labels", d.can.mark == byLabel, "renew_in_place", d.can.update, "destroy", d.can.destroy)
 	return d, nil
 }
 
-// Close closes the socket. The table stays, and ends the sessions on time.
+// Run does until ctx ends what may happen a moment after Change and Sync: it forgets UDP
+// connections from before a session was open. While it does not run, Change and Sync do it
+// themselves, which takes up to 10 ms. At most one Run at a time.
+func (d *Driver) Run(ctx context.Context) error {
+	d.sweeper.run(ctx)
+	return nil
+}
+
+// Close closes the sockets, after Run has returned. The table stays, and ends the sessions
+// on time.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.conn.Close()
+	d.known = false
+	return errors.Join(d.conn.Close(), d.sweeper.conn.Close())
 }
 
 // Remove deletes the table. Connections that it translated live on, no longer gated: end
@@ -214,7 +231,8 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	}
 	d.gen = next(d.gen)
 	d.remember(c)
-	return d.forgetStale(c.opened)
+	d.sweeper.forget(c.opened)
+	return nil
 }
 
 // change writes changes of forwards in one transaction.
@@ -315,7 +333,8 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	d.gen, d.settings, d.known = gen, copied(want.Settings), true
 	d.held, d.hints = have.held, have.hints
 	d.remember(c)
-	return d.forgetStale(c.opened)
+	d.sweeper.forget(c.opened)
+	return nil
 }
 
 // inspect compares the kernel's table with what it has to be. If it has to be made anew, it
