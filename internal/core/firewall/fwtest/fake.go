@@ -41,6 +41,9 @@ func (f *Fake) Sync(ctx context.Context, want firewall.Ruleset) error {
 	if err := want.Validate(); err != nil {
 		return err
 	}
+	if want.Adopt && f.forwards != nil {
+		return nil
+	}
 	old := f.forwards
 	f.forwards = map[firewall.Key]firewall.Forward{}
 	for _, fw := range want.Forwards {
