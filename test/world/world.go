@@ -38,6 +38,8 @@ type Options struct {
 	Dial bool
 	// PairFile has both ends pair with no hands.
 	PairFile bool
+	// Quiet has both log errors alone, instead of everything.
+	Quiet bool
 }
 
 // World is running Ownline.
@@ -113,15 +115,19 @@ func (w *World) configure(o Options) error {
 		link = fmt.Sprintf("link: {listen: \"\", dial: %q}", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
 		webLink = fmt.Sprintf("link: {listen: %q}\n", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
 	}
+	level := "debug"
+	if o.Quiet {
+		level = "error"
+	}
 	pairFile := ""
 	if o.PairFile {
 		pairFile = fmt.Sprintf("pair_file: %q\n", w.path("pair"))
 	}
-	core := fmt.Sprintf("state_dir: %q\ncontrol_socket: %q\n%s\nlog: {level: debug}\n%s", w.path("core"), w.path("core.sock"), link, pairFile)
+	core := fmt.Sprintf("state_dir: %q\ncontrol_socket: %q\n%s\nlog: {level: %s}\n%s", w.path("core"), w.path("core.sock"), link, level, pairFile)
 	if !strings.Contains(o.CoreYAML, "firewall:") {
 		core += fmt.Sprintf("firewall: {wan_interfaces: [%s]}\n", w.Bed.Router.Link)
 	}
-	web := fmt.Sprintf("state_dir: %q\nlisten: %q\nlog: {level: debug}\n%s%s", w.path("web"), netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort), webLink, pairFile)
+	web := fmt.Sprintf("state_dir: %q\nlisten: %q\nlog: {level: %s}\n%s%s", w.path("web"), netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort), level, webLink, pairFile)
 	if err := os.WriteFile(w.path("core.yaml"), []byte(core+o.CoreYAML), 0o600); err != nil {
 		return err
 	}
