@@ -3,6 +3,8 @@ package nft_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -94,9 +96,15 @@ func TestKnockPortIsDark(t *testing.T) {
 			})
 			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(append(toPort(ownline.UDP, settings.KnockPort),
 				&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-				&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{64, 0, 0, 0}, Xor: make([]byte, 4)},
+				&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binary.NativeEndian.AppendUint32(nil, expr.CtStateBitUNTRACKED), Xor: make([]byte, 4)},
 				&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)}), // ct state untracked
 				&expr.Verdict{Kind: expr.VerdictAccept})})
+			c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+				&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+				&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binary.NativeEndian.AppendUint32(nil, expr.CtStateBitESTABLISHED), Xor: make([]byte, 4)},
+				&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+				&expr.Verdict{Kind: expr.VerdictAccept},
+			}})
 			return nil
 		}, false},
 	} {
@@ -116,9 +124,20 @@ func TestKnockPortIsDark(t *testing.T) {
 					}
 				})
 			}
-			// An honest knock passes, and is answered.
-			if st := s.client.ProbeUDP(netip.AddrPortFrom(s.router, settings.KnockPort), knockOf(hint), patience); st.State != bed.Open {
-				t.Errorf("%s, %s: a knock finds the port %s", tc.name, s.name, st)
+			// An honest knock passes, and is answered, and makes nothing easier for what
+			// follows it from the same port.
+			c, err := s.client.DialFrom("udp", netip.AddrPortFrom(s.addr(s.client), 40000), netip.AddrPortFrom(s.router, settings.KnockPort), patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Write(knockOf(hint))
+			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			_, err2 := c.Read(make([]byte, 100))
+			if err := errors.Join(err, err2, c.Close()); err != nil {
+				t.Errorf("%s, %s: a knock: %v", tc.name, s.name, err)
+			}
+			if n := len(errorFor(t, s, settings.KnockPort, []byte("garbage"), tc.answers)); n > 0 != tc.answers {
+				t.Errorf("%s, %s: garbage after a knock brings %d errors", tc.name, s.name, n)
 			}
 		}
 	}
