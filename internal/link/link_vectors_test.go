@@ -78,7 +78,9 @@ func vecID[T any](n byte) ownline.ID[T] {
 	return ownline.ID[T]{0x01, 0x92, 0xf0, 0xc0, 0xde, 0x00, 0x70, 0x00, 0x80, 15: n}
 }
 
-func vecStamp(revision uint64) Stamp { return Stamp{Revision{"2026-09-01T08:00:00Z", revision}, vecNow} }
+func vecStamp(revision uint64) Stamp {
+	return Stamp{Revision{"2026-09-01T08:00:00Z", revision}, vecNow}
+}
 
 // goodMessages is one message or more of every kind, in the order of the document.
 func goodMessages() []struct {
