@@ -1,3 +1,4 @@
+import './styles/index.css'
 import { createPinia } from 'pinia'
 import { createApp } from 'vue'
 import { onSignedOut, onTiming } from './api/client'
@@ -7,7 +8,6 @@ import { makeRouter } from './router'
 import { useAccount } from './stores/account'
 import { useClock } from './stores/clock'
 import { useTheme } from './stores/theme'
-import './styles/index.css'
 
 const app = createApp(App).use(createPinia())
 

@@ -21,7 +21,7 @@ export function makeRouter(): Router {
       {
         path: '/',
         component: HomePage,
-        meta: { title: (t) => t.session.title },
+        meta: { title: (t) => t.app.home },
       },
       {
         path: '/login',

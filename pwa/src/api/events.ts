@@ -1,12 +1,14 @@
-import type { Service } from './services'
 import type { Session } from './sessions'
 import type { Site } from './sites'
 
+/** A resource as it is now, or as it was when it was removed. */
+export type Change<T> = T & { removed?: boolean }
+
 /** What the event stream tells. reset: something may have been missed, fetch everything again. */
 export interface EventHandlers {
-  session: (session: Session) => void
-  site: (site: Site) => void
-  service: (service: Service) => void
+  session: (session: Change<Session>) => void
+  site: (site: Change<Site>) => void
+  service: () => void
   grant: () => void
   reset: () => void
   /** The stream is there. */
@@ -23,7 +25,7 @@ export function listen(handlers: EventHandlers): () => void {
   }
   on('session', handlers.session)
   on('site', handlers.site)
-  on('service', handlers.service)
+  source.addEventListener('service', () => handlers.service())
   source.addEventListener('grant', () => handlers.grant())
   source.addEventListener('reset', () => handlers.reset())
   source.addEventListener('open', () => handlers.opened())

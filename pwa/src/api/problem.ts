@@ -33,7 +33,7 @@ export class Problem extends Error {
   }
 
   static from(response: Response, body: unknown): Problem {
-    const model = isErrorModel(body) ? body : {}
+    const model: Partial<ErrorModel> = isErrorModel(body) ? body : {}
     const fields = (model.errors ?? []).map((error) => ({
       field: (error.location ?? '').replace(/^body\./, ''),
       message: error.message ?? '',

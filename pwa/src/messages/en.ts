@@ -6,6 +6,7 @@ const minutes = (n: number) => plural('en', n, { one: '1 minute', other: `${n} m
 export const en = {
   app: {
     name: 'Ownline',
+    home: 'Home',
     toContent: 'To content',
     tryAgain: 'Try again',
     goHome: 'Go home',
@@ -14,6 +15,7 @@ export const en = {
     offline: 'You are offline. Showing what was last known.',
     paused: 'Live updates paused. Reconnecting…',
     dismiss: 'Dismiss',
+    notices: 'Notices',
   },
   login: {
     title: 'Sign in to Ownline',
@@ -39,7 +41,6 @@ export const en = {
     fair: 'fair',
     strong: 'strong',
     submit: 'Create account',
-    done: 'Setup is finished. Sign in instead.',
     invalid: 'This setup link is not valid. Start ownline-web again to get a new one.',
     signIn: 'Sign in',
   },
@@ -137,6 +138,7 @@ export const en = {
     notAllowed: 'You may not do that.',
     gone: 'It is not there any more.',
     core: 'The core could not be reached. Nothing was opened.',
+    field: (label: string, message: string) => `${label}: ${message}.`,
     refused: (detail: string) => `Ownline refused: ${detail}.`,
     notOpened: (name: string, why: string) => `${name} was not opened. ${why}`,
     notClosed: (name: string, why: string) => `${name} was not closed. ${why}`,

@@ -6,6 +6,7 @@ const minutes = (n: number) => plural('es', n, { one: '1 minuto', other: `${n} m
 export const es: Messages = {
   app: {
     name: 'Ownline',
+    home: 'Inicio',
     toContent: 'Ir al contenido',
     tryAgain: 'Reintentar',
     goHome: 'Ir al inicio',
@@ -14,6 +15,7 @@ export const es: Messages = {
     offline: 'Estás sin conexión. Se muestra lo último conocido.',
     paused: 'Novedades en pausa. Volviendo a conectar…',
     dismiss: 'Descartar',
+    notices: 'Avisos',
   },
   login: {
     title: 'Entra en Ownline',
@@ -39,7 +41,6 @@ export const es: Messages = {
     fair: 'media',
     strong: 'alta',
     submit: 'Crear la cuenta',
-    done: 'La preparación ya terminó. Entra con tu cuenta.',
     invalid: 'Este enlace de preparación no vale. Vuelve a arrancar ownline-web para obtener otro.',
     signIn: 'Entrar',
   },
@@ -137,6 +138,7 @@ export const es: Messages = {
     notAllowed: 'No puedes hacer eso.',
     gone: 'Ya no está.',
     core: 'No se llegó al core. No se ha abierto nada.',
+    field: (label, message) => `${label}: ${message}.`,
     refused: (detail) => `Ownline lo rechazó: ${detail}.`,
     notOpened: (name, why) => `${name} no se abrió. ${why}`,
     notClosed: (name, why) => `${name} no se cerró. ${why}`,

@@ -25,6 +25,12 @@ export function length(milliseconds: number): string {
   return [hours && `${hours} h`, minutes && `${minutes} min`].filter(Boolean).join(' ')
 }
 
+/** A source as people write it: a single address without its prefix length. */
+export function sourceText(source: string): string {
+  const whole = source.includes(':') ? '/128' : '/32'
+  return source.endsWith(whole) ? source.slice(0, -whole.length) : source
+}
+
 /** A choice of words by number, as the language's plural rules say. */
 export function plural(locale: string, n: number, words: { one: string; other: string }): string {
   return new Intl.PluralRules(locale).select(n) === 'one' ? words.one : words.other

@@ -19,7 +19,7 @@ export function sayProblem(t: Messages, problem: Problem): string {
     case 400:
     case 409:
     case 422: {
-      const why = problem.fields[0]?.message || problem.detail
+      const why = problem.detail || problem.fields[0]?.message
       return why ? t.problem.refused(why.replace(/\.$/, '')) : t.problem.unknown
     }
     default:

@@ -1,4 +1,5 @@
 import { computed, type ComputedRef, ref, type Ref, shallowReactive, shallowRef, type ShallowRef } from 'vue'
+import type { Change } from '@/api/events'
 import { asProblem, type Problem } from '@/api/problem'
 
 /** Where a list stands. Once ready it stays so: a later failure keeps what is known. */
@@ -11,6 +12,8 @@ export interface Collection<T> {
   get: (id: string) => T | undefined
   put: (item: T) => void
   remove: (id: string) => void
+  /** Takes over a change that the server told. */
+  follow: (change: Change<T>) => void
   /** Changes an item at once; the returned function takes that back unless it changed since. */
   guess: (item: T | undefined, id: string) => () => void
   load: () => Promise<void>
@@ -33,6 +36,11 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
   function remove(id: string): void {
     touched.add(id)
     byId.delete(id)
+  }
+
+  function follow(change: Change<T>): void {
+    if (change.removed) remove(change.id)
+    else put(change)
   }
 
   function guess(item: T | undefined, id: string): () => void {
@@ -80,6 +88,7 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
     get: (id) => byId.get(id),
     put,
     remove,
+    follow,
     guess,
     load,
     clear,

@@ -45,7 +45,7 @@ export const useLive = defineStore('live', () => {
     disconnect()
     stop = listen({
       session: sessions.apply,
-      site: sites.put,
+      site: sites.follow,
       // What a change of rights or services means for this user, only the server knows.
       service: () => void services.load(),
       grant: () => void Promise.all([services.load(), sites.load()]),

@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowReactive } from 'vue'
+import type { Change } from '@/api/events'
 import { asProblem } from '@/api/problem'
 import type { Service } from '@/api/services'
 import * as api from '@/api/sessions'
@@ -64,8 +65,8 @@ export const useSessions = defineStore('sessions', () => {
   }
 
   /** Takes over what the server tells of a session. */
-  function apply(session: Session): void {
-    list.put(session)
+  function apply(session: Change<Session>): void {
+    list.follow(session)
     for (const old of list.all.value) {
       if (old.state === 'ended' && clock.read() - endOf(old) > lingers) {
         list.remove(old.id)

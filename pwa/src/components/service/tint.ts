@@ -6,5 +6,5 @@ export function tintOf(name: string): number {
   for (const byte of new TextEncoder().encode(name)) {
     hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
   }
-  return (hash ^ (hash >>> 16)) % tints
+  return ((hash ^ (hash >>> 16)) >>> 0) % tints
 }
