@@ -177,6 +177,17 @@ func (p *part) renews() {
 	time.Sleep(time.Until(renewed.Until) + within)
 	p.shut(p.Client)
 
+	// Renewed by the same time that it had at first: a kernel might see no difference.
+	same := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{same})
+	time.Sleep(250 * time.Millisecond)
+	again := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{again})
+	time.Sleep(time.Until(same.Until) + within)
+	p.open(p.Client, p.Target)
+	time.Sleep(time.Until(again.Until) + within)
+	p.shut(p.Client)
+
 	long := p.forward(p.Client, p.Target, time.Hour)
 	p.change([]firewall.Forward{long})
 	long.Until = time.Now().Add(300 * time.Millisecond)

@@ -18,8 +18,8 @@ import (
 )
 
 // tolerance is how far an element's end in the kernel may be from the wish without being
-// written again: what reading and the kernel's clock ticks (10 ms where HZ is 100) lose.
-const tolerance = 40 * time.Millisecond
+// written again: what the kernel's clock ticks (10 ms where HZ is 100) and rounding lose.
+const tolerance = 30 * time.Millisecond
 
 // tries is how often a Sync starts over when others change the ruleset under its hands.
 const tries = 8
@@ -193,8 +193,8 @@ func outOfStep(err error) error {
 }
 
 // Change puts forwards, new ones, renewed ones and ones with another target, and drops
-// others, in one transaction and without reading the kernel. Dropping what is not there is
-// no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
+// others, in one transaction and without reading the kernel. No key may be in both lists, or
+// twice in one. Dropping what is not there is no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
 // Sync can help.
 func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error {
 	d.mu.Lock()
@@ -214,9 +214,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	c := changes{can: d.can, now: now}
 	c.putAll(d.held, put)
 	for _, k := range drop {
-		if !slices.ContainsFunc(put, func(f firewall.Forward) bool { return f.Key == k }) {
-			c.drop(d.held, k)
-		}
+		c.drop(d.held, k)
 	}
 	if c.empty() {
 		return nil
@@ -232,6 +230,10 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	d.gen = next(d.gen)
 	d.remember(c)
 	d.sweeper.forget(c.opened)
+	if err := d.correct(c); err != nil {
+		d.known = false
+		return fmt.Errorf("%w: %w", firewall.ErrOutOfStep, err)
+	}
 	return nil
 }
 
@@ -334,7 +336,7 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	d.held, d.hints = have.held, have.hints
 	d.remember(c)
 	d.sweeper.forget(c.opened)
-	return nil
+	return d.correct(c)
 }
 
 // inspect compares the kernel's table with what it has to be. If it has to be made anew, it

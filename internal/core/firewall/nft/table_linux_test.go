@@ -24,8 +24,8 @@ import (
 // generation asks the kernel, by nobody's code but this.
 func generation(tb testing.TB, h *bed.Host) uint32 {
 	tb.Helper()
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: h.Fd()})
-	if err != nil {
+	var c *netlink.Conn
+	if err := h.Do(func() (err error) { c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); return err }); err != nil {
 		tb.Fatal(err)
 	}
 	defer func() { _ = c.Close() }()

@@ -2,6 +2,7 @@ package nft_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"testing"
@@ -192,25 +193,27 @@ func probe(h *bed.Host, transport ownline.Transport, at netip.AddrPort) bed.Stat
 // alter lets a test change the host's ruleset as another program would.
 func alter(tb testing.TB, h *bed.Host, with func(c *nftables.Conn) error) {
 	tb.Helper()
-	c, err := nftables.New(nftables.WithNetNSFd(h.Fd()))
-	if err == nil {
-		err = with(c)
-	}
-	if err == nil {
-		err = c.Flush()
-	}
-	if err != nil {
+	if err := altered(h, with); err != nil {
 		tb.Fatal(err)
 	}
 }
 
+func altered(h *bed.Host, with func(c *nftables.Conn) error) error {
+	return h.Do(func() error { // not WithNetNSFd: only root of the machine may go there
+		c, err := nftables.New(nftables.AsLasting())
+		if err != nil {
+			return err
+		}
+		err = with(c)
+		if err == nil {
+			err = c.Flush()
+		}
+		return errors.Join(err, c.CloseLasting())
+	})
+}
+
 func flush(h *bed.Host) error {
-	c, err := nftables.New(nftables.WithNetNSFd(h.Fd()))
-	if err != nil {
-		return err
-	}
-	c.FlushRuleset()
-	return c.Flush()
+	return altered(h, func(c *nftables.Conn) error { c.FlushRuleset(); return nil })
 }
 
 // baseChain adds a chain of somebody else's table, with the rules given.
