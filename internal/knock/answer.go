@@ -73,14 +73,15 @@ func (k *Keys) SealAnswer(asked, nonce Nonce, a Answer) Packet {
 	return sealPacket(k.answer, k.answerTag(asked), nonce, &plain)
 }
 
-// OpenAnswer reads the answer to the knock with that nonce. Anything else is ErrRejected.
+// OpenAnswer reads the answer to the knock with that nonce, in place. Anything else is
+// ErrRejected and leaves p as it was, unless its first bytes were right.
 func (k *Keys) OpenAnswer(p *Packet, asked Nonce) (Answer, error) {
 	want := k.answerTag(asked)
 	if subtle.ConstantTimeCompare(p[:HintSize], want[:]) != 1 {
 		return Answer{}, ErrRejected
 	}
-	var plain [plaintextSize]byte
-	if err := openPacket(k.answer, p, &plain); err != nil {
+	plain, err := openPacket(k.answer, p)
+	if err != nil {
 		return Answer{}, err
 	}
 	ms, expiry := binary.BigEndian.Uint64(plain[atAnswerTime:]), binary.BigEndian.Uint64(plain[atExpiry:])

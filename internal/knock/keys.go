@@ -21,7 +21,6 @@ const (
 	HintSize   = 8
 	NonceSize  = 12
 
-	sealedSize    = Size - HintSize - NonceSize // ciphertext and tag
 	plaintextSize = 92
 )
 
@@ -116,13 +115,12 @@ func sealPacket(aead cipher.AEAD, first HintValue, nonce Nonce, plain *[plaintex
 	return p
 }
 
-// openPacket decrypts p; it does not allocate.
-func openPacket(aead cipher.AEAD, p *Packet, plain *[plaintextSize]byte) error {
-	var buf [sealedSize]byte
-	copy(buf[:], p[HintSize+NonceSize:])
-	if _, err := aead.Open(buf[:0], p[HintSize:HintSize+NonceSize], buf[:], p[:HintSize]); err != nil {
-		return ErrRejected
+// openPacket decrypts p in place and returns its plaintext. It allocates nothing, so that
+// bad packets cost no memory however many come.
+func openPacket(aead cipher.AEAD, p *Packet) (*[plaintextSize]byte, error) {
+	sealed := p[HintSize+NonceSize:]
+	if _, err := aead.Open(sealed[:0], p[HintSize:HintSize+NonceSize], sealed, p[:HintSize]); err != nil {
+		return nil, ErrRejected
 	}
-	copy(plain[:], buf[:])
-	return nil
+	return (*[plaintextSize]byte)(sealed), nil
 }

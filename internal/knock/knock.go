@@ -58,14 +58,14 @@ func (k *Keys) Seal(n Knock) Packet {
 }
 
 // Open decrypts a packet of this device and parses it strictly: every knock has one
-// encoding. Whether it is fresh is for the caller to judge (Fresh, Memory). It neither
-// allocates nor blocks.
+// encoding. Whether it is fresh is for the caller to judge (Fresh, Memory). It decrypts in
+// place, so p is no packet any more afterwards, and does not allocate.
 func (k *Keys) Open(p *Packet) (Knock, error) {
-	var plain [plaintextSize]byte
-	if err := openPacket(k.seal, p, &plain); err != nil {
+	plain, err := openPacket(k.seal, p)
+	if err != nil {
 		return Knock{}, err
 	}
-	n, ok := parse(&plain)
+	n, ok := parse(plain)
 	if !ok {
 		return Knock{}, ErrRejected
 	}

@@ -1,0 +1,4 @@
+package access
+
+// Store keeps what should be.
+type Store interface{}
