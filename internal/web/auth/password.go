@@ -21,7 +21,7 @@ const (
 
 // CheckPassword refuses a password that is too easy to guess. The error is about the field
 // "password" and never repeats it.
-func CheckPassword(password, user string) error {
+func CheckPassword(password string) error {
 	switch {
 	case !utf8.ValidString(password):
 		return ownline.Invalid("password", "is not valid text")
@@ -29,8 +29,6 @@ func CheckPassword(password, user string) error {
 		return ownline.Invalid("password", fmt.Sprintf("is too short: at least %d characters, for instance four words", MinPassword))
 	case len(password) > MaxPassword:
 		return ownline.Invalid("password", fmt.Sprintf("is too long: at most %d bytes", MaxPassword))
-	case user != "" && strings.EqualFold(strings.ReplaceAll(password, user, ""), ""):
-		return ownline.Invalid("password", "is nothing but the user's name")
 	case strings.Count(password, password[:1]) == len(password):
 		return ownline.Invalid("password", "is one character over and over")
 	}
@@ -63,14 +61,13 @@ func newPasswords(params *argon2id.Params) *Passwords {
 	return p
 }
 
-// Hash makes the hash to keep of a password that CheckPassword let pass.
-func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
-	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
-	case <-ctx.Done():
-		return "", ctx.Err()
+// Hash makes the hash to keep of a password, or refuses one that CheckPassword refuses.
+func (p *Passwords) Hash(password string) (string, error) {
+	if err := CheckPassword(password); err != nil {
+		return "", err
 	}
+	p.slots <- struct{}{}
+	defer func() { <-p.slots }()
 	hash, err := argon2id.CreateHash(password, p.params)
 	if err != nil {
 		return "", fmt.Errorf("hash a password: %w", err)
