@@ -137,6 +137,7 @@ type Session struct {
 	Device     DeviceID // zero: opened by a person
 	Source     netip.Prefix
 	PublicPort uint16
+	Reserved   bool // PublicPort may be one that the router serves itself
 	Transport  Transport
 	Target     netip.AddrPort
 	State      SessionState
