@@ -1,19 +1,51 @@
 // Package firewall: what the kernel must hold, as values: Forward, Ruleset, and Plan, which
-// computes a Ruleset from sessions. Its sub-folders put a Ruleset into a kernel.
+// computes forwards from sessions; and Rules, which say what may be asked of a router at
+// all. Its sub-folders put a Ruleset into a kernel (nft), read what Rules need to know of a
+// host (hostinfo), and hold every driver to one contract (fwtest).
 package firewall
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
 
+// ErrOutOfStep says that the kernel does not hold what the driver last put there: somebody
+// deleted the table, or the driver has not looked yet. Nothing was changed; a Sync of the
+// whole Ruleset repairs it.
+var ErrOutOfStep = errors.New("the kernel's rules are not those that were last applied")
+
 // Key names a hole in the router: who, by which protocol, to which public port.
 type Key struct {
 	Source    netip.Prefix // IPv4: 32 bits; IPv6: as many as Settings.IPv6Prefix
 	Transport ownline.Transport
 	Port      uint16 // public port
+}
+
+// String returns "198.51.100.7/32 tcp 443".
+func (k Key) String() string {
+	return fmt.Sprintf("%s %s %d", k.Source, k.Transport, k.Port)
+}
+
+// Validate refuses a key that no driver could put into a kernel, naming the field. An IPv6
+// source has exactly prefix6 bits.
+func (k Key) Validate(prefix6 int) error {
+	want := 32
+	if k.Source.Addr().Is6() {
+		want = prefix6
+	}
+	switch {
+	case !k.Source.IsValid(), k.Source.Addr().Is4In6(), k.Source.Addr().IsUnspecified(), k.Source.Masked() != k.Source, k.Source.Bits() != want:
+		return ownline.Invalid("source", fmt.Sprintf("%s is not a network of %d bits", k.Source, want))
+	case k.Transport != ownline.TCP && k.Transport != ownline.UDP:
+		return ownline.Invalid("transport", fmt.Sprintf("%q is neither tcp nor udp", k.Transport))
+	case k.Port == 0:
+		return ownline.Invalid("public_port", "0 is not a port; use 1 to 65535")
+	}
+	return nil
 }
 
 // Forward opens one hole: packets of Key.Source to Key.Port of the router go to Target,
@@ -24,6 +56,20 @@ type Forward struct {
 	Until  time.Time // compared by its monotonic reading, so a jumping clock moves nothing
 }
 
+// Validate refuses a forward that no driver could put into a kernel, naming the field.
+func (f Forward) Validate(prefix6 int) error {
+	if err := f.Key.Validate(prefix6); err != nil {
+		return err
+	}
+	switch a := f.Target.Addr(); {
+	case !a.IsValid(), a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a.Zone() != "", a.Is4In6(), f.Target.Port() == 0:
+		return ownline.Invalid("target", fmt.Sprintf("%s is not an address and port that packets can be sent on to", f.Target))
+	case a.Is4() != f.Source.Addr().Is4():
+		return ownline.Invalid("target", fmt.Sprintf("%s and the source %s are not of one family", f.Target, f.Source))
+	}
+	return nil
+}
+
 // Hint is the first 8 bytes of a knock that is valid until Until (knock format version 1).
 type Hint struct {
 	Value [8]byte
@@ -32,11 +78,27 @@ type Hint struct {
 
 // Settings is the part of a Ruleset that changes only with the configuration.
 type Settings struct {
-	WAN         []string // interfaces that sessions and knocks arrive on; empty: any
+	WAN         []string // interfaces that sessions arrive on ("ppp*": all that begin so); empty: any
 	Masquerade  bool     // rewrite the source of forwarded connections to the router's own address
 	IPv6Prefix  int      // bits of an IPv6 source that count, 48 to 128
 	KnockPort   uint16   // UDP port that only datagrams with a valid hint may reach; 0: no filter
-	KnockLength int      // bytes of UDP payload of a knock
+	KnockLength int      // bytes of UDP payload of a knock, at least 8
+}
+
+// Validate refuses settings that no driver could follow, naming the key of the configuration.
+func (s Settings) Validate() error {
+	for _, name := range s.WAN {
+		if n := len(name); n == 0 || n > 15 || name == "*" {
+			return ownline.Invalid("firewall.wan_interfaces", fmt.Sprintf("%q is not the name of an interface", name))
+		}
+	}
+	switch {
+	case s.IPv6Prefix < 48 || s.IPv6Prefix > 128:
+		return ownline.Invalid("sessions.ipv6_prefix", fmt.Sprintf("%d is not between 48 and 128", s.IPv6Prefix))
+	case s.KnockPort != 0 && (s.KnockLength < 8 || s.KnockLength > 1400):
+		return ownline.Invalid("knock.length", fmt.Sprintf("%d bytes are not a knock", s.KnockLength))
+	}
+	return nil
 }
 
 // Ruleset is everything that Ownline wants of the kernel.
@@ -44,4 +106,33 @@ type Ruleset struct {
 	Settings
 	Forwards map[Key]Forward
 	Hints    []Hint
+
+	// Adopt leaves a table that exists as it is: core has just started and does not know yet
+	// what must be open, and sessions outlive it. Without a table, one is made all the same.
+	Adopt bool
+}
+
+// Validate refuses a ruleset that no driver could put into a kernel: see Settings, Key and
+// Forward. The error is about the first forward that is wrong.
+func (r Ruleset) Validate() error {
+	if err := r.Settings.Validate(); err != nil {
+		return err
+	}
+	for key, f := range r.Forwards {
+		if key != f.Key {
+			return fmt.Errorf("forward of %s is filed under %s", f.Key, key)
+		}
+		if err := f.Validate(r.IPv6Prefix); err != nil {
+			return fmt.Errorf("forward of %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// KnockCounts tells what the kernel did with datagrams to the knock port since the table
+// was made.
+type KnockCounts struct {
+	Passed  uint64 // had a valid hint, went to the socket
+	Limited uint64 // had a valid hint, but came too fast, and were dropped
+	Garbage uint64 // were treated like datagrams to a closed port
 }

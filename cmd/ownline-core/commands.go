@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ownline/ownline/internal/core"
+	"github.com/ownline/ownline/internal/core/session"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/version"
+)
+
+func commands() []command {
+	return []command{runCommand(), pairCommand(), statusCommand(), sessionsCommand(), flushCommand(), versionCommand(), completionCommand()}
+}
+
+func runCommand() command {
+	check := false
+	return command{
+		name: "run", short: "Run the daemon until it is told to stop",
+		long: `Run the daemon. It needs the right to change the firewall (root, or CAP_NET_ADMIN).
+When it stops, or is killed, open sessions go on and end on time: the kernel sees to that.`,
+		examples: []string{"ownline-core run --config /etc/ownline/core.yaml", "ownline-core run --check"},
+		flags: func(f *flag.FlagSet) {
+			f.BoolVar(&check, "check", false, "only read the settings, and say what is wrong with them")
+		},
+		run: func(ctx context.Context, c *call) error {
+			cfg, err := c.load()
+			if err != nil || check {
+				return err
+			}
+			log, err := logging.New(c.stderr, cfg.Log.Level, cfg.Log.Format)
+			if err != nil {
+				return err
+			}
+			daemon, err := core.New(cfg, version.String(), log)
+			if err != nil {
+				return err
+			}
+			return daemon.Run(ctx)
+		},
+	}
+}
+
+func pairCommand() command {
+	host := ""
+	return command{
+		name: "pair", short: "Print a code that makes an ownline-web the one to obey",
+		long: `Print a one-line code, good once and for 10 minutes. Paste it into ownline-web, or run there:
+
+  ownline-web site add CODE --name home --host home.example.org
+
+The web that is paired now, if any, is obeyed until the code is used.`,
+		examples: []string{"ownline-core pair", "ownline-core pair --host 192.168.1.1"},
+		flags: func(f *flag.FlagSet) {
+			f.StringVar(&host, "host", "", "`address` at which web reaches this router (default: that of link.listen, or one of the LAN)")
+		},
+		run: func(ctx context.Context, c *call) error {
+			control, err := c.control()
+			if err != nil {
+				return err
+			}
+			code, err := control.Pair(ctx, host)
+			if err != nil {
+				return err
+			}
+			return c.print(code, func(w io.Writer) error {
+				fmt.Fprintf(c.stderr, "Good once, until %s:\n", code.Expires.Local().Format("15:04:05"))
+				_, err := fmt.Fprintln(w, code.Code)
+				return err
+			})
+		},
+	}
+}
+
+func statusCommand() command {
+	return command{
+		name: "status", short: "Tell how the daemon is: link, firewall, clock, knocks",
+		run: func(ctx context.Context, c *call) error {
+			control, err := c.control()
+			if err != nil {
+				return err
+			}
+			s, err := control.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return c.print(s, func(w io.Writer) error { return printStatus(w, s) })
+		},
+	}
+}
+
+func printStatus(out io.Writer, s link.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "version\t%s, up %s\n", s.Version, time.Since(s.Started).Round(time.Second))
+	web := "not paired: run `ownline-core pair`"
+	if s.Paired {
+		web = "paired, not connected"
+	}
+	if s.Connected {
+		web = fmt.Sprintf("connected, site %q, revision %d", s.SiteName, s.Applied.Revision)
+	}
+	fmt.Fprintf(w, "web\t%s\n", web)
+	fw := "ok"
+	if !s.Firewall.OK {
+		fw = "FAILED: " + s.Firewall.Error
+	}
+	fmt.Fprintf(w, "firewall\t%s, %s\n", s.Firewall.Driver, fw)
+	clock := s.Clock.Source
+	if s.Clock.Why != "" {
+		clock += ": " + s.Clock.Why
+	}
+	fmt.Fprintf(w, "clock\t%s\n", clock)
+	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
+	fmt.Fprintf(w, "devices\t%d\n", s.Devices)
+	fmt.Fprintf(w, "knock port\t%d/udp\n", s.KnockPort)
+	fmt.Fprintf(w, "local networks\t%v\n", s.LocalNetworks)
+	fmt.Fprintf(w, "knocks accepted\t%d\n", s.Knocks.Accepted)
+	reasons := make([]string, 0, len(s.Knocks.Dropped))
+	for r := range s.Knocks.Dropped {
+		reasons = append(reasons, r)
+	}
+	slices.Sort(reasons)
+	for _, r := range reasons {
+		if n := s.Knocks.Dropped[r]; n > 0 {
+			fmt.Fprintf(w, "  dropped, %s\t%d\n", r, n)
+		}
+	}
+	return w.Flush()
+}
+
+func sessionsCommand() command {
+	return command{
+		name: "sessions", short: "List what is open now",
+		run: func(ctx context.Context, c *call) error {
+			control, err := c.control()
+			if err != nil {
+				return err
+			}
+			list, err := control.Sessions(ctx)
+			if err != nil {
+				return err
+			}
+			return c.print(list, func(w io.Writer) error { return printSessions(w, list) })
+		},
+	}
+}
+
+func printSessions(out io.Writer, list []session.Session) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(out, "Nothing is open.")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SOURCE\tPORT\tTARGET\tSERVICE\tUSER\tLEFT\tUP\tDOWN\tID")
+	for _, s := range list {
+		fmt.Fprintf(w, "%s\t%d/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Source, s.PublicPort, s.Transport, s.Target, s.Service, s.User,
+			time.Until(s.Until).Round(time.Second), s.Traffic.UpBytes, s.Traffic.DownBytes, s.ID)
+	}
+	return w.Flush()
+}
+
+func flushCommand() command {
+	return command{
+		name: "flush", short: "Close every session now",
+		long: "Close every session now, established connections included, and tell web. Works without web, too.",
+		run: func(ctx context.Context, c *call) error {
+			control, err := c.control()
+			if err != nil {
+				return err
+			}
+			f, err := control.Flush(ctx)
+			if err != nil {
+				return err
+			}
+			return c.print(f, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Closed %d sessions.\n", f.Sessions)
+				return err
+			})
+		},
+	}
+}
+
+func versionCommand() command {
+	return command{
+		name: "version", short: "Print the version",
+		run: func(_ context.Context, c *call) error {
+			v := map[string]string{"version": version.String()}
+			return c.print(v, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, version.String())
+				return err
+			})
+		},
+	}
+}

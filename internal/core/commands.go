@@ -1,0 +1,160 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// commands is what web can have done: link.Commands.
+type commands struct{ *Core }
+
+func (c commands) Trusted(p link.Pin) bool {
+	web := c.state.get().Web
+	return web != "" && web.Equal(p)
+}
+
+func (c commands) Pair(ctx context.Context, web link.Pin, token string) (link.Status, error) {
+	if err := c.pairing.pair(web, token); err != nil {
+		return link.Status{}, err
+	}
+	return c.Status(ctx), nil
+}
+
+func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, error) {
+	if err := checkState(s); err != nil {
+		return nil, err
+	}
+	if err := c.book.CheckState(s.Revision); err != nil {
+		return nil, err
+	}
+	c.clock.Tell(s.Now)
+	began := time.Now()
+	if err := c.state.change(func(v *saved) { v.Site, v.SiteName, v.IPv6Prefix = s.Site, s.SiteName, s.IPv6Prefix }); err != nil {
+		return nil, err
+	}
+	_, refused, err := c.book.Replace(s.Revision, s.Sessions, func(l link.Session) time.Time { return began.Add(l.Expires.Sub(s.Now)) })
+	if err != nil {
+		return nil, err
+	}
+	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices); err != nil {
+		return nil, err
+	}
+	if err := c.reconciler.Replaced(ctx, s.IPv6Prefix); err != nil {
+		return nil, err
+	}
+	c.log.Info("holds the whole state", "revision", s.Revision.Revision, "sessions", len(s.Sessions)-len(refused),
+		"refused", len(refused), "devices", len(s.Devices), "took", time.Since(began).Round(time.Microsecond))
+	return refused, nil
+}
+
+func checkState(s link.State) error {
+	switch {
+	case s.Site.IsZero():
+		return ownline.Invalid("site", "missing")
+	case s.IPv6Prefix < 48 || s.IPv6Prefix > 128:
+		return ownline.Invalid("ipv6_prefix", "not 48 to 128")
+	case s.Now.IsZero():
+		return ownline.Invalid("now", "missing")
+	case s.Epoch == "":
+		return ownline.Invalid("epoch", "missing")
+	}
+	return nil
+}
+
+func (c commands) PutSession(ctx context.Context, p link.Put) error {
+	if p.Now.IsZero() {
+		return ownline.Invalid("now", "missing")
+	}
+	c.clock.Tell(p.Now)
+	return c.open(ctx, p.Stamp, []link.Session{p.Session})[0]
+}
+
+// open opens or renews sessions in one transaction of the kernel, and returns the error of
+// each.
+func (c *Core) open(ctx context.Context, stamp link.Stamp, sessions []link.Session) []error {
+	now := time.Now()
+	errs := make([]error, len(sessions))
+	undo := make([]func(), len(sessions))
+	var newest uint64
+	for i, s := range sessions {
+		generation, back, err := c.book.Put(stamp.Revision, s, now.Add(s.Expires.Sub(stamp.Now)))
+		undo[i], errs[i] = back, err
+		newest = max(newest, generation)
+	}
+	if err := c.reconciler.Wait(ctx, newest); err != nil {
+		for i := range sessions {
+			if errs[i] == nil {
+				errs[i] = err
+				undo[i]()
+			}
+		}
+	}
+	for i, s := range sessions {
+		log := c.log.With("session", s.ID, "source", s.Source, "service", s.Service, "user", s.User, "port", s.PublicPort)
+		if errs[i] != nil {
+			log.Warn("session refused", "err", errs[i])
+		} else {
+			log.Info("session open", "for", s.Expires.Sub(stamp.Now).Round(time.Millisecond))
+		}
+	}
+	return errs
+}
+
+func (c commands) EndSession(ctx context.Context, rev link.Revision, id ownline.SessionID) error {
+	generation, err := c.book.End(rev, id)
+	if err != nil {
+		return err
+	}
+	if err := c.reconciler.Wait(ctx, generation); err != nil {
+		return err
+	}
+	c.log.Info("session closed", "session", id)
+	return nil
+}
+
+func (c commands) Flush(ctx context.Context, rev link.Revision) error {
+	generation, err := c.book.FlushFor(rev)
+	if err != nil {
+		return err
+	}
+	return c.reconciler.Wait(ctx, generation)
+}
+
+func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]link.Result, error) {
+	if v.Now.IsZero() {
+		return nil, ownline.Invalid("now", "missing")
+	}
+	c.clock.Tell(v.Now)
+	results := make([]link.Result, len(v.Sessions))
+	live, expires := 0, time.Time{}
+	if len(v.Sessions) > 0 {
+		for i, err := range c.open(ctx, v.Stamp, v.Sessions) {
+			s := v.Sessions[i]
+			results[i] = link.Result{ID: s.ID, Problem: link.ProblemOf(err)}
+			if err != nil {
+				continue
+			}
+			live++
+			if expires.IsZero() || s.Expires.Before(expires) {
+				expires = s.Expires
+			}
+		}
+	}
+	if live == 0 && (v.Status == knock.Opened || v.Status == knock.Renewed) {
+		v.Status = knock.Refused
+	}
+	if err := c.door.Verdict(seq, v.Status, live, expires); err != nil {
+		// The sessions are open all the same; the device only was not told.
+		c.log.Warn("knock not answered", "err", err)
+	}
+	return results, nil
+}
+
+func (c commands) Subscribe(ctx context.Context) <-chan link.Event {
+	status := c.Status(ctx)
+	return c.hub.subscribe(ctx, link.Event{Type: link.EventHello, Status: &status})
+}

@@ -1,0 +1,150 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/session"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// PairingCode is what `ownline-core pair` prints.
+type PairingCode struct {
+	Code    string    `json:"code"`
+	Expires time.Time `json:"expires"`
+}
+
+// Flushed is what `ownline-core flush` prints.
+type Flushed struct {
+	Sessions int `json:"sessions"`
+}
+
+// serveControl answers the commands of the router's admin on a Unix socket that only root
+// may open.
+func (c *Core) serveControl(ctx context.Context) error {
+	path := c.cfg.ControlSocket
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn.Close()
+		return ownline.Conflict("control_socket", path+" answers: another ownline-core is running")
+	}
+	os.Remove(path) // of a core that was killed
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return fmt.Errorf("control_socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return fmt.Errorf("control_socket: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { sendJSON(w, c.Status(r.Context()), nil) })
+	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.book.List(), nil) })
+	mux.HandleFunc("POST /flush", func(w http.ResponseWriter, r *http.Request) {
+		n, err := c.flush(r.Context())
+		sendJSON(w, Flushed{n}, err)
+	})
+	mux.HandleFunc("POST /pair", func(w http.ResponseWriter, r *http.Request) {
+		code, expires, err := c.pairing.newCode(r.URL.Query().Get("host"), c.host.lanAddresses())
+		sendJSON(w, PairingCode{code.String(), expires}, err)
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(l); ctx.Err() == nil {
+		return fmt.Errorf("control_socket: %w", err)
+	}
+	return nil
+}
+
+// flush ends every session here and tells web.
+func (c *Core) flush(ctx context.Context) (int, error) {
+	generation, flushed := c.book.FlushHere()
+	if err := c.reconciler.Wait(ctx, generation); err != nil {
+		return 0, err
+	}
+	for _, s := range flushed {
+		c.hub.send(link.Event{Type: link.EventEnded, Ended: &link.Ended{ID: s.ID, Reason: ownline.Flushed, Traffic: s.Traffic}})
+	}
+	c.log.Info("flushed", "sessions", len(flushed))
+	return len(flushed), nil
+}
+
+func sendJSON(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		v = link.ProblemOf(err)
+	}
+	_ = json.NewEncoder(w).Encode(v) // whoever asked is gone
+}
+
+// Control speaks to the daemon that listens on a Unix socket.
+type Control struct {
+	socket string
+	client http.Client
+}
+
+// NewControl makes a Control; it connects with the first call.
+func NewControl(socket string) *Control {
+	return &Control{socket: socket, client: http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}}
+}
+
+// Status asks how core is.
+func (c *Control) Status(ctx context.Context) (link.Status, error) {
+	var s link.Status
+	return s, c.call(ctx, "GET", "/status", &s)
+}
+
+// Sessions lists what is open.
+func (c *Control) Sessions(ctx context.Context) ([]session.Session, error) {
+	var s []session.Session
+	return s, c.call(ctx, "GET", "/sessions", &s)
+}
+
+// Flush ends every session.
+func (c *Control) Flush(ctx context.Context) (Flushed, error) {
+	var f Flushed
+	return f, c.call(ctx, "POST", "/flush", &f)
+}
+
+// Pair asks for a new pairing code; host is where web finds this router, "" to choose.
+func (c *Control) Pair(ctx context.Context, host string) (PairingCode, error) {
+	var p PairingCode
+	return p, c.call(ctx, "POST", "/pair?"+url.Values{"host": {host}}.Encode(), &p)
+}
+
+func (c *Control) call(ctx context.Context, method, path string, out any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://core"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%s: only root may speak to ownline-core: %w", c.socket, ownline.ErrForbidden)
+		}
+		return fmt.Errorf("%s: is `ownline-core run` running? %w: %w", c.socket, ownline.ErrUnavailable, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		var p link.Problem
+		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil {
+			return fmt.Errorf("core answered %s", resp.Status)
+		}
+		return p.Err()
+	}
+	return json.NewDecoder(resp.Body).Decode(out)
+}

@@ -1,0 +1,187 @@
+// Package core builds the router daemon from its rooms and runs them: udpknock, the door;
+// session, the book of what must be open; reconcile, which makes the firewall follow the
+// book; and the link by which web commands it all.
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/nft"
+	"github.com/ownline/ownline/internal/core/reconcile"
+	"github.com/ownline/ownline/internal/core/session"
+	"github.com/ownline/ownline/internal/core/trustclock"
+	"github.com/ownline/ownline/internal/core/udpknock"
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Core is the router daemon.
+type Core struct {
+	cfg     config.Core
+	version string
+	log     *slog.Logger
+	started time.Time
+
+	state      *stateDir
+	pairing    *pairing
+	host       *host
+	clock      *trustclock.Clock
+	hub        *hub
+	driver     *nft.Driver
+	book       *session.Book
+	reconciler *reconcile.Reconciler
+	door       *udpknock.Door
+	link       *link.Server
+	listener   net.Listener // nil when core only dials
+}
+
+// New takes the ports, reads the state directory and finds out what the kernel can do. It
+// starts nothing and changes no rule.
+func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error) {
+	c := &Core{cfg: cfg, version: version, log: log, started: time.Now(), clock: trustclock.New(), hub: newHub()}
+	var closers []func() error
+	defer func() {
+		if err != nil {
+			for _, f := range closers {
+				_ = f() // the first error is the one to tell
+			}
+		}
+	}()
+	var id *link.Identity
+	if c.state, id, err = openState(cfg.StateDir); err != nil {
+		return nil, err
+	}
+	c.pairing = &pairing{pin: id.Pin(), listen: cfg.Link.Listen, state: c.state, log: log}
+	if c.driver, err = nft.New(nft.Config{Logger: log}); err != nil {
+		return nil, fmt.Errorf("firewall: %w", err)
+	}
+	closers = append(closers, c.driver.Close)
+	if cfg.Link.Listen != "" {
+		if c.listener, err = net.Listen("tcp", cfg.Link.Listen); err != nil {
+			return nil, fmt.Errorf("link.listen: %w", err)
+		}
+		closers = append(closers, c.listener.Close)
+	}
+	if c.host, err = newHost(cfg, c.ownPorts(), log); err != nil {
+		return nil, err
+	}
+	c.book = session.New(c.admit)
+	c.door, err = udpknock.New(udpknock.Config{
+		Listen: cfg.Knock.Listen, Skew: cfg.Knock.MaxClockSkew, Answer: cfg.Knock.Answer,
+		LocalNetworks: c.host.localNetworks,
+		Deliver:       func(k link.Knocked) bool { return c.hub.send(link.Event{Type: link.EventKnock, Knock: &k}) },
+		Hints:         func(h []firewall.Hint) { c.reconciler.SetHints(h) },
+	}, c.clock, log)
+	if err != nil {
+		return nil, err
+	}
+	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
+		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
+		KnockPort: c.door.Port(), KnockLength: knock.Size,
+	}, func(ev link.Event) { c.hub.send(ev) }, log)
+	c.link = link.NewServer(id, commands{c}, log)
+	return c, nil
+}
+
+// ownPorts are those that core listens on where others could see it.
+func (c *Core) ownPorts() []firewall.Port {
+	ports := []firewall.Port{{Transport: ownline.UDP, Number: c.cfg.Knock.Listen.Port()}}
+	for _, addr := range []string{c.cfg.Link.Listen, c.cfg.Proxy.Listen} {
+		if _, port, err := net.SplitHostPort(addr); err == nil {
+			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+				ports = append(ports, firewall.Port{Transport: ownline.TCP, Number: uint16(n)})
+			}
+		}
+	}
+	return ports
+}
+
+const defaultIPv6Prefix = 64
+
+func (c *Core) ipv6Prefix() int {
+	if n := c.state.get().IPv6Prefix; n != 0 {
+		return n
+	}
+	return defaultIPv6Prefix
+}
+
+func (c *Core) admit(s link.Session) error { return c.host.admit(s, c.ipv6Prefix()) }
+
+// Run starts every part of the daemon. The first to fail stops the others; Run returns when
+// all have. The kernel's rules stay: sessions outlive the daemon and end on time.
+func (c *Core) Run(ctx context.Context) error {
+	defer c.driver.Close()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.reconciler.Run(ctx) })
+	g.Go(func() error { return c.door.Run(ctx) })
+	g.Go(func() error { return c.host.Run(ctx) })
+	g.Go(func() error { return c.hub.Run(ctx) })
+	g.Go(func() error { return c.serveControl(ctx) })
+	if c.listener != nil {
+		g.Go(func() error { return c.link.Serve(ctx, c.listener) })
+	}
+	if c.cfg.Link.Dial != "" {
+		g.Go(func() error { return c.link.Dial(ctx, c.cfg.Link.Dial) })
+	}
+	if c.cfg.PairFile != "" {
+		g.Go(func() error { return c.pairing.keepFile(ctx, c.cfg.PairFile, c.host.lanAddresses()) })
+	}
+	c.log.Info("ownline-core runs", "version", c.version, "knock_port", c.door.Port(), "link", c.cfg.Link.Listen,
+		"dial", c.cfg.Link.Dial, "paired", c.state.get().Web != "")
+	err := g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// Status tells how core is.
+func (c *Core) Status(ctx context.Context) link.Status {
+	saved := c.state.get()
+	sessions, applied := c.book.Len()
+	s := link.Status{
+		Version: c.version, Started: c.started.UTC(), Site: saved.Site, SiteName: saved.SiteName,
+		Paired: saved.Web != "", Connected: c.hub.connected(),
+		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
+		KnockPort: c.door.Port(), LocalNetworks: slices.Clone(c.host.localNetworks()),
+		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.cfg.Firewall.Driver, OK: true},
+	}
+	if s.LocalNetworks == nil {
+		s.LocalNetworks = []netip.Prefix{}
+	}
+	for _, p := range c.host.reserved() {
+		if !slices.Contains(s.ReservedPorts, p.Number) {
+			s.ReservedPorts = append(s.ReservedPorts, p.Number)
+		}
+	}
+	if err := c.reconciler.Err(); err != nil {
+		s.Firewall.OK, s.Firewall.Error = false, err.Error()
+	}
+	if k, err := c.driver.KnockCounters(ctx); err == nil {
+		s.Firewall.Filter = true
+		s.Knocks.Dropped["kernel_garbage"], s.Knocks.Dropped["kernel_rate_limit"] = k.Garbage, k.Limited
+	}
+	now, from := c.clock.Now()
+	s.Clock = link.Clock{Source: from, Now: now.UTC()}
+	switch from {
+	case trustclock.Unknown:
+		s.Clock.Now = time.Time{}
+		s.Clock.Why = "the kernel's clock is not synchronised and web has not told the time yet, so no knock can be taken"
+	case trustclock.Web:
+		s.Clock.Why = "the kernel's clock is not synchronised; knocks are judged by web's time"
+	}
+	return s
+}

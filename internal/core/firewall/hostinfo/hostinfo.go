@@ -1,0 +1,33 @@
+// Package hostinfo reads what the firewall's rules need to know of the router: its own
+// addresses, its gateways, the networks that its interfaces are in, and the ports that it
+// serves itself.
+package hostinfo
+
+import (
+	"net/netip"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+)
+
+// Host is a router as it was when it was read.
+type Host struct {
+	Own      []netip.Addr    // every address of every interface
+	Gateways []netip.Addr    // next hops of default routes
+	LAN      []Address       // private addresses of interfaces that do not face the internet
+	Served   []firewall.Port // listening TCP and bound UDP sockets, but for those on loopback
+}
+
+// Address is an address of the router in one of its networks.
+type Address struct {
+	Addr    netip.Addr
+	Network netip.Prefix
+}
+
+// Networks returns the networks of the LAN.
+func (h Host) Networks() []netip.Prefix {
+	out := make([]netip.Prefix, 0, len(h.LAN))
+	for _, a := range h.LAN {
+		out = append(out, a.Network)
+	}
+	return out
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package hostinfo
+
+import "errors"
+
+// Read is for Linux alone.
+func Read([]string) (Host, error) { return Host{}, errors.ErrUnsupported }

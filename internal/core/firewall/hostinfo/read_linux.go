@@ -1,0 +1,101 @@
+package hostinfo
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Read looks at the network namespace of the process. wan names the interfaces that face
+// the internet ("ppp*": all that begin so); when empty, every interface with a private
+// address counts as one of the LAN.
+func Read(wan []string) (Host, error) {
+	var h Host
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return Host{}, fmt.Errorf("list interfaces: %w", err)
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // gone since
+		}
+		for _, a := range addrs {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			h.Own = append(h.Own, p.Addr())
+			lan := i.Flags&net.FlagLoopback == 0 && !matches(wan, i.Name) && !p.Addr().IsLinkLocalUnicast()
+			// Without wan_interfaces, an address of the internet can't be told from the LAN's by
+			// its interface, but by what it is.
+			if lan && (len(wan) > 0 || ownline.KindOf(p.Addr()) == ownline.SourcePrivate) {
+				h.LAN = append(h.LAN, Address{p.Addr(), p.Masked()})
+			}
+		}
+	}
+	if h.Gateways, err = gateways("/proc/net"); err != nil {
+		return Host{}, err
+	}
+	h.Served, err = served("/proc/net")
+	return h, err
+}
+
+func matches(wan []string, name string) bool {
+	return slices.ContainsFunc(wan, func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return ok && err == nil
+	})
+}
+
+// gateways reads the tables of routes (proc_net(5)).
+func gateways(proc string) ([]netip.Addr, error) {
+	var out []netip.Addr
+	for file, parse := range map[string]func([]byte) []netip.Addr{"route": parseRoutes4, "ipv6_route": parseRoutes6} {
+		b, err := read(proc, file)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, parse(b)...)
+	}
+	return out, nil
+}
+
+func served(proc string) ([]firewall.Port, error) {
+	seen := map[firewall.Port]bool{}
+	for file, t := range map[string]ownline.Transport{"tcp": ownline.TCP, "tcp6": ownline.TCP, "udp": ownline.UDP, "udp6": ownline.UDP} {
+		b, err := read(proc, file)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range parseSockets(b, t) {
+			seen[firewall.Port{Transport: t, Number: n}] = true
+		}
+	}
+	out := make([]firewall.Port, 0, len(seen))
+	for p := range seen {
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// read reads a file of /proc/net of this thread's namespace; a kernel without IPv6 has no
+// files for it.
+func read(proc, file string) ([]byte, error) {
+	b, err := os.ReadFile(path.Join(proc, file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what the router serves: %w", err)
+	}
+	return b, nil
+}

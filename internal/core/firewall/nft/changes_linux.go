@@ -1,0 +1,245 @@
+package nft
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// gone is how long after its end an element is certainly no longer in the kernel, which
+// rounds up to its clock's ticks.
+const gone = time.Second
+
+// changes is what to do to the elements in the kernel.
+type changes struct {
+	can abilities
+	now time.Time
+
+	put     []firewall.Forward // to write
+	opened  []firewall.Key     // of those: were not there before
+	remove  []removal          // before that
+	strays  []stray            // likewise
+	forget  []firewall.Key     // ended long ago, only our memory has them
+	renewed []firewall.Key     // removed and put again, and their counters go on
+	traffic map[firewall.Key]ownline.Traffic
+
+	putHints    []firewall.Hint
+	removeHints [][8]byte
+}
+
+type removal struct {
+	key  firewall.Key
+	held held
+}
+
+// difference compares what is there with the wish.
+func difference(have view, want firewall.Ruleset, now time.Time, can abilities) changes {
+	c := changes{can: can, now: now, strays: have.strays}
+	for k := range have.held {
+		if _, ok := want.Forwards[k]; !ok {
+			c.drop(have.held, k)
+		}
+	}
+	for _, f := range want.Forwards {
+		c.putOne(have.held, f)
+	}
+	if want.KnockPort == 0 {
+		return c
+	}
+	wanted := make(map[[8]byte]bool, len(want.Hints))
+	for _, h := range want.Hints {
+		left := milliseconds(h.Until, now) > 0
+		if wanted[h.Value] = left; !left {
+			continue
+		}
+		until, ok := have.hints[h.Value]
+		if ok && until.Sub(h.Until).Abs() <= tolerance {
+			continue
+		}
+		if ok {
+			c.removeHints = append(c.removeHints, h.Value)
+		}
+		c.putHints = append(c.putHints, h)
+	}
+	for v := range have.hints {
+		if !wanted[v] {
+			c.removeHints = append(c.removeHints, v)
+		}
+	}
+	return c
+}
+
+func (c *changes) putAll(have map[firewall.Key]held, put []firewall.Forward) {
+	for _, f := range put {
+		c.putOne(have, f)
+	}
+}
+
+// putOne decides what a forward needs.
+func (c *changes) putOne(have map[firewall.Key]held, f firewall.Forward) {
+	h, ok := have[f.Key]
+	over := ok && !h.until.After(c.now) // perhaps not yet in the kernel
+	switch {
+	case !f.Until.After(c.now):
+		c.drop(have, f.Key)
+		return
+	case !ok:
+		c.opened = append(c.opened, f.Key)
+	case over:
+		c.remove = append(c.remove, removal{f.Key, h})
+		c.opened = append(c.opened, f.Key)
+	case h.target != f.Target, h.parts != whole:
+		c.remove = append(c.remove, removal{f.Key, h})
+	case h.until.Sub(f.Until).Abs() <= tolerance:
+		return
+	case !c.can.update:
+		c.remove = append(c.remove, removal{f.Key, h})
+		c.renewed = append(c.renewed, f.Key)
+	}
+	c.put = append(c.put, f)
+}
+
+func (c *changes) drop(have map[firewall.Key]held, k firewall.Key) {
+	h, ok := have[k]
+	switch {
+	case !ok:
+	case c.now.Sub(h.until) > gone:
+		c.forget = append(c.forget, k)
+	default:
+		c.remove = append(c.remove, removal{k, h})
+	}
+}
+
+// empty reports whether there is nothing to tell the kernel.
+func (c *changes) empty() bool {
+	return len(c.put)+len(c.remove)+len(c.strays)+len(c.putHints)+len(c.removeHints) == 0
+}
+
+// carry finds out what the counters of new elements begin with.
+func (d *Driver) carry(c *changes, have view) error {
+	c.traffic = have.traffic
+	if len(c.renewed) == 0 {
+		return nil
+	}
+	var err error
+	if c.traffic, err = d.trafficOf(have.held, c.renewed); err != nil {
+		return err
+	}
+	return nil
+}
+
+// remember takes over what was written.
+func (d *Driver) remember(c changes) {
+	for _, k := range c.forget {
+		delete(d.held, k)
+	}
+	for _, r := range c.remove {
+		delete(d.held, r.key)
+	}
+	for _, f := range c.put {
+		d.held[f.Key] = held{f.Target, f.Until, whole}
+	}
+	for _, v := range c.removeHints {
+		delete(d.hints, v)
+	}
+	for _, h := range c.putHints {
+		d.hints[h.Value] = h.Until
+	}
+}
+
+// setOf names the sets of a family, and the key in each.
+func setsOf(f family, k firewall.Key, h held) [3]stray {
+	live := liveKey(k, h.target)
+	return [3]stray{{f.dnat, mapKey(k), mapValue(h.target)}, {f.up, live, nil}, {f.down, live, nil}}
+}
+
+// writeRemovals writes removals that don't mind when an element ended a moment ago.
+func (c *changes) writeRemovals(t *transaction) {
+	fams := families(128) // names and lengths only
+	for i := range 3 {
+		for v4 := range 2 {
+			c.writeOut(t, func(yield func(stray)) {
+				for _, r := range c.remove {
+					if f := fams[v4]; r.key.Source.Addr().Is4() == (v4 == 0) && r.held.parts&(1<<i) != 0 {
+						yield(setsOf(f, r.key, r.held)[i])
+					}
+				}
+			})
+		}
+	}
+	for _, s := range c.strays {
+		c.writeOut(t, func(yield func(stray)) { yield(s) })
+	}
+	c.writeOut(t, func(yield func(stray)) {
+		for _, v := range c.removeHints {
+			yield(stray{setHints, v[:], nil})
+		}
+	})
+}
+
+// writeOut removes the elements that each yields, all of one set. Kernels that can't remove
+// what is not there are first told to add it.
+func (c *changes) writeOut(t *transaction, each func(yield func(stray))) {
+	if c.can.destroy {
+		each(func(s stray) { t.remove(destroySetElem, s.set, s.key) })
+		return
+	}
+	each(func(s stray) { t.add(s.set, element{key: s.key, data: s.data, timeout: 1000}) })
+	each(func(s stray) { t.remove(unix.NFT_MSG_DELSETELEM, s.set, s.key) })
+}
+
+// writeForwards writes the elements of forwards, set by set.
+func (c *changes) writeForwards(t *transaction, put []firewall.Forward) {
+	for i, f := range families(128) {
+		for _, fw := range put {
+			if fw.Source.Addr().Is4() == (i == 0) {
+				t.add(f.dnat, element{key: mapKey(fw.Key), data: mapValue(fw.Target), timeout: milliseconds(fw.Until, c.now)})
+			}
+		}
+		for j, set := range []string{f.up, f.down} {
+			for _, fw := range put {
+				if fw.Source.Addr().Is4() != (i == 0) {
+					continue
+				}
+				had := c.traffic[fw.Key]
+				if j == 1 {
+					had = ownline.Traffic{UpBytes: had.DownBytes, UpPackets: had.DownPackets}
+				}
+				t.add(set, element{key: liveKey(fw.Key, fw.Target), timeout: milliseconds(fw.Until, c.now), traffic: ownline.Traffic{UpBytes: had.UpBytes, UpPackets: had.UpPackets}})
+			}
+		}
+	}
+}
+
+func (c *changes) writeHints(t *transaction) {
+	for _, h := range c.putHints {
+		t.add(setHints, element{key: h.Value[:], timeout: milliseconds(h.Until, c.now)})
+	}
+}
+
+// perForward is more than the messages of one forward take.
+const perForward = 640
+
+// commit writes the changes behind what t holds already, and tells how many transactions it
+// took: one, wherever the socket's buffer can be made large enough.
+func (d *Driver) commit(t *transaction, c changes) (commits int, err error) {
+	c.writeRemovals(t)
+	c.writeHints(t)
+	rest := c.put
+	for {
+		n := (d.conn.Room(t.m.Len()+perForward*(len(rest)+2)) - t.m.Len() - 2*perForward) / perForward
+		n = max(min(n, len(rest)), min(1, len(rest)))
+		c.writeForwards(t, rest[:n])
+		if err := d.conn.Batch(t.message()); err != nil {
+			return commits, err
+		}
+		commits++
+		if rest = rest[n:]; len(rest) == 0 {
+			return commits, nil
+		}
+		t = newTransaction(d.table, 0)
+	}
+}

@@ -1,0 +1,373 @@
+package nft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// tolerance is how far an element's end in the kernel may be from the wish without being
+// written again: what reading and the kernel's clock ticks (10 ms where HZ is 100) lose.
+const tolerance = 40 * time.Millisecond
+
+// tries is how often a Sync starts over when others change the ruleset under its hands.
+const tries = 8
+
+// Driver keeps one network namespace's table. All methods are safe for concurrent use; each
+// takes its turn. A context is looked at before the kernel is asked, not while it works.
+type Driver struct {
+	log   *slog.Logger
+	table string
+	can   abilities
+
+	mu       sync.Mutex // guards all below
+	conn     *netlink.Conn
+	known    bool              // whether what follows is true
+	gen      uint32            // of the kernel's ruleset after our last change, had nobody else made one
+	settings firewall.Settings // of the table
+	held     map[firewall.Key]held
+	hints    map[[8]byte]time.Time
+	lost     firewall.KnockCounts // counted by tables that we replaced
+}
+
+// New opens a netlink socket in the network namespace of the calling thread and finds out
+// what the kernel can do, with a table that it deletes again. It leaves the rules that may
+// be in force alone, and starts nothing.
+func New(cfg Config) (*Driver, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{log: cfg.Logger, conn: conn, table: tableName}
+	if d.log == nil {
+		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.can, err = d.probe(); err != nil {
+		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close())
+	}
+	d.can.restrict(cfg)
+	d.log.Debug("nftables is there", "labels", d.can.mark == byLabel, "renew_in_place", d.can.update, "destroy", d.can.destroy)
+	return d, nil
+}
+
+// Close closes the socket. The table stays, and ends the sessions on time.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.conn.Close()
+}
+
+// Remove deletes the table. Connections that it translated live on, no longer gated: end
+// them first by a Sync without forwards, and wait, where that matters.
+func (d *Driver) Remove(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d.known = false
+	t := newTransaction(d.table, 0)
+	t.deleteTable()
+	if err := d.conn.Batch(t.message()); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("delete table inet %s: %w", d.table, err)
+	}
+	return nil
+}
+
+// Changed reports whether somebody else changed the ruleset, any table of it, since our
+// last Sync. It costs one system call. Before the first Sync it is true.
+func (d *Driver) Changed(ctx context.Context) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil || !d.known {
+		return true, err
+	}
+	gen, err := d.generation()
+	return gen != d.gen, err
+}
+
+// Counters returns what came through every live session, since it was first put there.
+func (d *Driver) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !d.known {
+		return nil, firewall.ErrOutOfStep
+	}
+	all, err := d.readTraffic(d.settings.IPv6Prefix)
+	return all, outOfStep(err)
+}
+
+// CountersOf is Counters for a few sessions, without reading all. Those that are not live
+// are not in the result.
+func (d *Driver) CountersOf(ctx context.Context, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return d.trafficOf(d.held, keys)
+}
+
+func (d *Driver) trafficOf(have map[firewall.Key]held, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	all := map[firewall.Key]ownline.Traffic{}
+	fams := families(d.settings.IPv6Prefix)
+	for _, k := range keys {
+		h, ok := have[k]
+		if !ok {
+			continue
+		}
+		f, live := familyOf(fams, k), liveKey(k, h.target)
+		up, err := d.readElement(f.up, live)
+		down, err2 := d.readElement(f.down, live)
+		switch err := errors.Join(err, err2); {
+		case errors.Is(err, unix.ENOENT):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all[k] = ownline.Traffic{UpBytes: up.bytes, UpPackets: up.packets, DownBytes: down.bytes, DownPackets: down.packets}
+	}
+	return all, nil
+}
+
+// KnockCounters returns what the knock filter did since this driver was made, or since an
+// earlier one made the table.
+func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return firewall.KnockCounts{}, err
+	}
+	c, err := d.readKnocks()
+	return sum(c, d.lost), outOfStep(err)
+}
+
+func sum(a, b firewall.KnockCounts) firewall.KnockCounts {
+	return firewall.KnockCounts{Passed: a.Passed + b.Passed, Limited: a.Limited + b.Limited, Garbage: a.Garbage + b.Garbage}
+}
+
+func familyOf(fams [2]family, k firewall.Key) family {
+	if k.Source.Addr().Is4() {
+		return fams[0]
+	}
+	return fams[1]
+}
+
+// outOfStep translates what the kernel says when something of ours is not as we left it.
+func outOfStep(err error) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, netlink.ErrInterrupted) {
+		return fmt.Errorf("%w: %w", firewall.ErrOutOfStep, err)
+	}
+	return err
+}
+
+// Change puts forwards, new ones, renewed ones and ones with another target, and drops
+// others, in one transaction and without reading the kernel. Dropping what is not there is
+// no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
+// Sync can help.
+func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !d.known {
+		return firewall.ErrOutOfStep
+	}
+	for _, f := range put {
+		if err := f.Validate(d.settings.IPv6Prefix); err != nil {
+			return fmt.Errorf("forward of %s: %w", f.Key, err)
+		}
+	}
+	now := time.Now()
+	c := changes{can: d.can, now: now}
+	c.putAll(d.held, put)
+	for _, k := range drop {
+		if !slices.ContainsFunc(put, func(f firewall.Forward) bool { return f.Key == k }) {
+			c.drop(d.held, k)
+		}
+	}
+	if c.empty() {
+		return nil
+	}
+	err := d.carry(&c, view{held: d.held})
+	if err == nil {
+		err = d.change(c)
+	}
+	if err = outOfStep(err); err != nil {
+		d.known = d.known && !errors.Is(err, firewall.ErrOutOfStep)
+		return err
+	}
+	d.gen = next(d.gen)
+	d.remember(c)
+	return d.forgetStale(c.opened)
+}
+
+// change writes changes of forwards in one transaction.
+func (d *Driver) change(c changes) error {
+	t := newTransaction(d.table, 0)
+	c.writeRemovals(t)
+	c.writeForwards(t, c.put)
+	err := d.conn.Batch(t.message())
+	if errors.Is(err, netlink.ErrTooBig) {
+		return fmt.Errorf("%w: %w", firewall.ErrOutOfStep, err) // Sync knows how to cut it up
+	}
+	return err
+}
+
+// Sync makes the kernel hold exactly want. Where somebody else changed the ruleset, it reads
+// all that is ours first. All is one transaction; on an error the rules from before are in
+// force. (Only where the socket's buffer is too small and may not be enlarged, in a user
+// namespace, more than some hundred new forwards take several transactions.)
+func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
+	if err := want.Validate(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var err error
+	for range tries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err = d.sync(want)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.ERESTART), errors.Is(outOfStep(err), firewall.ErrOutOfStep):
+			d.known = false // somebody was faster: look again
+		default:
+			d.known = false
+			return fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, err)
+		}
+	}
+	return fmt.Errorf("apply the ruleset to table inet %s: others change the ruleset all the time: %w", d.table, err)
+}
+
+// view is what the kernel holds of ours.
+type view struct {
+	held    map[firewall.Key]held
+	hints   map[[8]byte]time.Time
+	strays  []stray
+	traffic map[firewall.Key]ownline.Traffic // of a table that is about to be replaced
+	knocks  firewall.KnockCounts             // likewise
+}
+
+func (d *Driver) sync(want firewall.Ruleset) error {
+	gen, err := d.generation()
+	if err != nil {
+		return err
+	}
+	have := view{held: d.held, hints: d.hints}
+	var build *layout // the table to make; nil: the one that is there will do
+	var is kernelTable
+	if !d.known || gen != d.gen || !reflect.DeepEqual(d.settings, want.Settings) {
+		if build, is, err = d.inspect(want.Settings); err != nil {
+			return err
+		}
+		if want.Adopt && is.exists {
+			return nil
+		}
+		if have, err = d.read(want.Settings, is, build != nil); err != nil {
+			return err
+		}
+	}
+	now := time.Now()
+	c := difference(have, want, now, d.can)
+	if build == nil && c.empty() {
+		return d.found(gen, want.Settings, have)
+	}
+	if err := d.carry(&c, have); err != nil {
+		return err
+	}
+	t := newTransaction(d.table, gen)
+	if is.exists && build != nil {
+		t.deleteTable()
+	}
+	if build != nil {
+		t.create(*build)
+	}
+	commits, err := d.commit(t, c)
+	if err != nil {
+		return err
+	}
+	if build != nil {
+		d.log.Info("made the firewall table", "table", d.table, "replaced", is.exists, "forwards", len(c.put))
+		d.lost = sum(d.lost, have.knocks)
+	}
+	for range commits {
+		gen = next(gen)
+	}
+	d.gen, d.settings, d.known = gen, copied(want.Settings), true
+	d.held, d.hints = have.held, have.hints
+	d.remember(c)
+	return d.forgetStale(c.opened)
+}
+
+// inspect compares the kernel's table with what it has to be. If it has to be made anew, it
+// returns how.
+func (d *Driver) inspect(s firewall.Settings) (*layout, kernelTable, error) {
+	l, err := newLayout(s, d.can.mark)
+	if err != nil {
+		return nil, kernelTable{}, err
+	}
+	is, err := d.readTable()
+	if err != nil || l.same(is) {
+		return nil, is, err
+	}
+	return &l, is, nil
+}
+
+// read reads the table's elements, or, when the table is to be made anew, what outlives it.
+func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, err error) {
+	v.held, v.hints = map[firewall.Key]held{}, map[[8]byte]time.Time{}
+	if anew {
+		if is.hasForwards() {
+			v.traffic, err = d.readTraffic(s.IPv6Prefix)
+		}
+		if is.exists && err == nil {
+			v.knocks, err = d.readKnocks()
+		}
+		return v, err
+	}
+	if v.held, v.strays, err = d.readForwards(s.IPv6Prefix); err == nil && s.KnockPort != 0 {
+		v.hints, err = d.readHints()
+	}
+	return v, err
+}
+
+// found ends a Sync that has nothing to do, unless the ruleset changed while it looked.
+func (d *Driver) found(gen uint32, s firewall.Settings, v view) error {
+	now, err := d.generation()
+	if err != nil {
+		return err
+	}
+	if now != gen {
+		return unix.ERESTART
+	}
+	d.gen, d.settings, d.known = gen, copied(s), true
+	d.held, d.hints = v.held, v.hints
+	return nil
+}
+
+func copied(s firewall.Settings) firewall.Settings {
+	s.WAN = slices.Clone(s.WAN)
+	return s
+}
+
+// next is the generation that follows: 0 is never used.
+func next(gen uint32) uint32 { return max(gen+1, 1) }

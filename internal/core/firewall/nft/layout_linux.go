@@ -1,0 +1,308 @@
+package nft
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+)
+
+// The names in the table. They are part of what `nft list ruleset` shows, so they say what
+// they are.
+const (
+	setDNAT4, setDNAT6 = "dnat4", "dnat6"
+	setUp4, setUp6     = "up4", "up6"     // from the source
+	setDown4, setDown6 = "down4", "down6" // to the source
+	setHints           = "hints"
+	setPace            = "pace" // of each hint
+	counterPassed      = "knock_passed"
+	counterLimited     = "knock_limited"
+	counterGarbage     = "knock_garbage"
+)
+
+// Priorities: see netfilter_ipv4.h for the named ones.
+const (
+	priorityRaw    = -300
+	priorityDNAT   = -110 // before dstnat (-100): the first to translate wins, and a session is asked for by name
+	priorityGate   = -10  // before filter (0): the host's rules never see packets of ended sessions
+	prioritySource = 100
+	priorityLate   = 100 // after filter: the host's own policy speaks first
+)
+
+// How many knocks with one hint may come: a device sends one over IPv4 and one over IPv6
+// and repeats them a few times.
+const (
+	hintRate  = 20 // a second
+	hintBurst = 40
+	paceFor   = 10_000 // milliseconds that the kernel remembers a hint's pace
+)
+
+// layout is the table without elements: everything that depends on the settings only.
+type layout struct {
+	sets     []set
+	counters []string
+	chains   []chain
+}
+
+type set struct {
+	name              string
+	flags             uint32
+	keyType, dataType uint32 // as nft prints them
+	keyLen, dataLen   uint32
+	size              uint32
+	counter           bool
+	comment           string // with a fingerprint of the rest
+}
+
+type chain struct {
+	name     string
+	kind     string // "" for a chain that is only jumped to
+	hook     uint32
+	priority int32
+	rules    []rule
+}
+
+type rule struct {
+	exprs   []byte // as NFTA_RULE_EXPRESSIONS holds them
+	comment string // with a fingerprint of exprs
+}
+
+// The numbers by which nft knows the types of parts of keys (nftables, datatype.h), six
+// bits each in a concatenation.
+const (
+	typeInteger = 4
+	typeIPv4    = 7
+	typeIPv6    = 8
+	typeProto   = 12
+	typeService = 13
+)
+
+func concat(types ...uint32) uint32 {
+	var t uint32
+	for _, p := range types {
+		t = t<<6 | p
+	}
+	return t
+}
+
+// family is what differs between IPv4 and IPv6.
+type family struct {
+	nfproto         byte
+	addrType        uint32
+	addrLen         uint32
+	saddr, daddr    uint32 // offsets in the network header
+	dnat, up, down  string
+	mask            []byte // nil: the whole address counts
+	keyLen, liveLen uint32
+	icmp            byte
+}
+
+func families(prefix6 int) [2]family {
+	v6 := family{
+		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, saddr: 8, daddr: 24,
+		dnat: setDNAT6, up: setUp6, down: setDown6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
+	}
+	if prefix6 < 128 {
+		v6.mask = make([]byte, 16)
+		for i := range prefix6 {
+			v6.mask[i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	return [2]family{{
+		nfproto: unix.NFPROTO_IPV4, addrType: typeIPv4, addrLen: 4, saddr: 12, daddr: 16,
+		dnat: setDNAT4, up: setUp4, down: setDown4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
+	}, v6}
+}
+
+// Registers of 32 bits. Keys are built from the first on, as concatenations are compared as
+// one piece; whatever else a rule needs lies behind the longest key (11 registers).
+const (
+	reg0      = unix.NFT_REG32_00
+	regTarget = unix.NFT_REG32_00 + 6 // behind the longest key of a dnat map
+	regOther  = unix.NFT_REG_4        // 16 bytes: REG32_12 to REG32_15
+)
+
+// newLayout writes down the table for the settings.
+func newLayout(s firewall.Settings, how marking) (layout, error) {
+	b := builder{mark: how}
+	fams := families(s.IPv6Prefix)
+	const timed = unix.NFT_SET_TIMEOUT
+	for _, f := range fams {
+		source := concat(f.addrType, typeProto, typeService)
+		target := concat(f.addrType, typeService)
+		live := concat(f.addrType, typeProto, typeService, f.addrType, typeService)
+		b.set(set{
+			name: f.dnat, flags: timed | unix.NFT_SET_MAP, keyType: source, keyLen: f.keyLen,
+			dataType: target, dataLen: f.addrLen + 4, counter: true,
+		}, "source . protocol . public port : target; counts connections")
+		b.set(set{name: f.up, flags: timed, keyType: live, keyLen: f.liveLen, counter: true}, "live sessions, packets from the source")
+		b.set(set{name: f.down, flags: timed, keyType: live, keyLen: f.liveLen, counter: true}, "live sessions, packets to the source")
+	}
+
+	// A connection is taken by name: from this source, to this port, of this host.
+	b.chain("take", "", 0, 0)
+	for _, f := range fams {
+		b.rule("translate, if it can be recognised later",
+			b.family(f), b.local(), b.sourceKey(f),
+			&expr.Lookup{SourceRegister: reg0, DestRegister: regTarget, IsDestRegSet: true, SetName: f.dnat},
+			b.mark.set(), b.mark.isSet(),
+			&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(f.nfproto), RegAddrMin: regTarget, RegProtoMin: regTarget + f.addrLen/4, Specified: true})
+	}
+
+	// Every packet of such a connection, both ways, needs a live session.
+	b.chain("gate", "", 0, 0)
+	for _, f := range fams {
+		b.rule("errors about packets, path MTU among them", b.family(f), b.protocol(f.icmp), b.related(), b.verdict(expr.VerdictReturn, ""))
+	}
+	for _, f := range fams {
+		b.rule("from the source", b.direction(0), b.family(f), b.liveKey(f, f.saddr, f.daddr, 2),
+			&expr.Lookup{SourceRegister: reg0, SetName: f.up}, b.verdict(expr.VerdictReturn, ""))
+		b.rule("to the source", b.direction(1), b.family(f), b.liveKey(f, f.daddr, f.saddr, 0),
+			&expr.Lookup{SourceRegister: reg0, SetName: f.down}, b.verdict(expr.VerdictReturn, ""))
+	}
+	b.rule("ended", b.protocol(unix.IPPROTO_TCP), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	b.rule("ended", b.verdict(expr.VerdictDrop, ""))
+
+	b.chain("dnat", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
+	if len(s.WAN) == 0 {
+		b.rule("", b.verdict(expr.VerdictJump, "take"))
+	}
+	for _, name := range s.WAN {
+		b.rule("", b.from(name), b.verdict(expr.VerdictJump, "take"))
+	}
+	b.chain("gate_forward", "filter", unix.NF_INET_FORWARD, priorityGate)
+	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
+	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	b.chain("gate_output", "filter", unix.NF_INET_LOCAL_OUT, priorityGate)
+	b.rule("our own resets pass here once more", b.protocol(unix.IPPROTO_TCP), b.reset(), b.verdict(expr.VerdictAccept, ""))
+	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	if s.Masquerade {
+		b.chain("masquerade", "nat", unix.NF_INET_POST_ROUTING, prioritySource)
+		b.rule("", b.mark.isSet(), b.direction(0), &expr.Masq{})
+	}
+	if s.KnockPort != 0 {
+		b.knocks(s)
+	}
+	return b.layout, b.err
+}
+
+// knocks adds the filter in front of the knock port. Only datagrams that may be knocks pass
+// untracked, and only they reach the socket: the rest is met by the host's own rules like
+// anything to a closed port, and, where those let it in, answered as the kernel answers for
+// a closed port.
+func (b *builder) knocks(s firewall.Settings) {
+	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
+	b.set(set{name: setHints, flags: unix.NFT_SET_TIMEOUT, keyType: typeInteger, keyLen: 8}, "first bytes of knocks that are valid now")
+	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, size: 65535}, "how fast knocks with one hint come")
+	b.layout.counters = []string{counterPassed, counterLimited, counterGarbage}
+
+	hint := &expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 8}
+	b.chain("knock", "", 0, 0)
+	b.rule("a hint that is valid now", b.payload(expr.PayloadBaseTransportHeader, 4, number(uint16(8+s.KnockLength))),
+		hint, &expr.Lookup{SourceRegister: reg0, SetName: setHints}, b.verdict(expr.VerdictGoto, "knock_valid"))
+	b.rule("anything else", b.count(counterGarbage))
+	b.chain("knock_valid", "", 0, 0)
+	b.rule("too many with one hint", hint,
+		&expr.Dynset{
+			SrcRegKey: reg0, SetName: setPace, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: paceFor * 1e6,
+			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: hintRate, Unit: expr.LimitTimeSecond, Burst: hintBurst, Over: true}},
+		},
+		b.count(counterLimited), b.verdict(expr.VerdictDrop, ""))
+	b.rule("to the socket", b.count(counterPassed), &expr.Notrack{}, b.verdict(expr.VerdictAccept, ""))
+
+	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
+	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(2, s.KnockPort), b.local(), b.verdict(expr.VerdictJump, "knock"))
+	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
+	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(0, s.KnockPort), &expr.Notrack{})
+	b.chain("knock_closed", "filter", unix.NF_INET_LOCAL_IN, priorityLate)
+	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(2, s.KnockPort), b.tracked(),
+		&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+}
+
+// builder collects a layout; the first error stays in err.
+type builder struct {
+	layout layout
+	mark   marking
+	err    error
+}
+
+func (b *builder) set(s set, comment string) {
+	s.comment = comment + fingerprint(fmt.Appendf(nil, "%+v", s))
+	b.layout.sets = append(b.layout.sets, s)
+}
+
+func (b *builder) chain(name, kind string, hook uint32, priority int32) {
+	b.layout.chains = append(b.layout.chains, chain{name: name, kind: kind, hook: hook, priority: priority})
+}
+
+// rule adds a rule to the last chain. Its parts are expressions or lists of them.
+func (b *builder) rule(comment string, parts ...any) {
+	var exprs []expr.Any
+	for _, p := range parts {
+		switch p := p.(type) {
+		case []expr.Any:
+			exprs = append(exprs, p...)
+		case expr.Any:
+			exprs = append(exprs, p)
+		}
+	}
+	encoded, err := encode(exprs)
+	if err != nil && b.err == nil {
+		b.err = fmt.Errorf("rule %q: %w", comment, err)
+	}
+	c := &b.layout.chains[len(b.layout.chains)-1]
+	c.rules = append(c.rules, rule{exprs: encoded, comment: comment + fingerprint(encoded)})
+}
+
+// fingerprint is what tells our rule from another that took its place, or from one of
+// another version of this program.
+func fingerprint(b []byte) string {
+	sum := sha256.Sum256(b)
+	return " #" + hex.EncodeToString(sum[:6])
+}
+
+// encode writes expressions as the value of NFTA_RULE_EXPRESSIONS.
+func encode(exprs []expr.Any) ([]byte, error) {
+	var out []byte
+	for _, e := range exprs {
+		v, err := expr.Marshal(unix.NFPROTO_INET, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, attribute(unix.NFTA_LIST_ELEM|unix.NLA_F_NESTED, v)...)
+	}
+	return out, nil
+}
+
+// same reports whether the kernel's table, as read, is this layout.
+func (l layout) same(k kernelTable) bool {
+	if k.flags != 0 || len(k.chains) != len(l.chains) || len(k.sets) != len(l.sets) {
+		return false
+	}
+	for _, s := range l.sets {
+		if k.sets[s.name] != (kernelSet{flags: s.flags, keyLen: s.keyLen, dataLen: s.dataLen, comment: s.comment}) {
+			return false
+		}
+	}
+	for _, name := range l.counters {
+		if !slices.Contains(k.counters, name) {
+			return false
+		}
+	}
+	for _, c := range l.chains {
+		got, ok := k.chains[c.name]
+		if !ok || got.kind != c.kind || c.kind != "" && (got.hook != c.hook || got.priority != c.priority || got.policy != policyAccept) {
+			return false
+		}
+		if !slices.EqualFunc(got.rules, c.rules, func(comment string, r rule) bool { return comment == r.comment }) {
+			return false
+		}
+	}
+	return true
+}

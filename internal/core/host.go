@@ -1,0 +1,102 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// lookEvery is how old what is known of the host may get: addresses come and go with
+// leases, and programs start to listen.
+const lookEvery = 5 * time.Second
+
+// host keeps what is known of the router, so that opening a session reads no files.
+type host struct {
+	cfg  config.Core
+	own  []firewall.Port // that core listens on itself
+	log  *slog.Logger
+	seen atomic.Pointer[hostinfo.Host]
+}
+
+func newHost(cfg config.Core, own []firewall.Port, log *slog.Logger) (*host, error) {
+	h := &host{cfg: cfg, own: own, log: log}
+	return h, h.look()
+}
+
+func (h *host) look() error {
+	now, err := hostinfo.Read(h.cfg.Firewall.WANInterfaces)
+	if err != nil {
+		return err
+	}
+	h.seen.Store(&now)
+	return nil
+}
+
+// Run looks again now and then.
+func (h *host) Run(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := h.look(); err != nil {
+				h.log.Warn("what the router serves and its addresses can't be read", "err", err)
+			}
+		}
+	}
+}
+
+// localNetworks are those of the configuration, else those found.
+func (h *host) localNetworks() []netip.Prefix {
+	if len(h.cfg.LocalNetworks) > 0 {
+		return h.cfg.LocalNetworks
+	}
+	return h.seen.Load().Networks()
+}
+
+// lanAddresses are where web in the LAN can reach this router, IPv4 in front.
+func (h *host) lanAddresses() []netip.Addr {
+	var v4, v6 []netip.Addr
+	for _, a := range h.seen.Load().LAN {
+		if a.Addr.Is4() {
+			v4 = append(v4, a.Addr)
+		} else {
+			v6 = append(v6, a.Addr)
+		}
+	}
+	return append(v4, v6...)
+}
+
+func (h *host) reserved() []firewall.Port {
+	ports := slices.Concat(h.own, h.seen.Load().Served)
+	for _, n := range h.cfg.Firewall.ReservedPorts {
+		ports = append(ports, firewall.Port{Number: n})
+	}
+	return ports
+}
+
+// admit judges a session by the router's rules.
+func (h *host) admit(s link.Session, ipv6Prefix int) error {
+	if s.Kind != ownline.Forward {
+		return ownline.Invalid("kind", "this core has no reverse proxy yet; only forwards can be opened")
+	}
+	now := h.seen.Load()
+	rules := firewall.Rules{
+		Own: now.Own, Gateways: now.Gateways, LocalNetworks: h.localNetworks(), IPv6Prefix: ipv6Prefix, Reserved: h.reserved(),
+	}
+	return rules.Check(firewall.Forward{
+		Key:    firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort},
+		Target: s.Target,
+	}, s.AllowReserved)
+}

@@ -1,0 +1,222 @@
+package session
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+var (
+	now    = time.Now()
+	source = netip.MustParsePrefix("198.51.100.7/32")
+	nas    = netip.MustParseAddrPort("192.168.7.10:22")
+	camera = netip.MustParseAddrPort("192.168.7.11:80")
+)
+
+func admitAll(link.Session) error { return nil }
+
+func rev(n uint64) link.Revision { return link.Revision{Epoch: "e", Revision: n} }
+
+func sess(port uint16, target netip.AddrPort) link.Session {
+	return link.Session{
+		ID: ownline.NewID[ownline.Session](), Kind: ownline.Forward, Source: source, Transport: ownline.TCP,
+		PublicPort: port, Target: target,
+	}
+}
+
+// started returns a book that holds an empty state of revision 1.
+func started(t *testing.T) *Book {
+	t.Helper()
+	b := New(admitAll)
+	if _, refused, err := b.Replace(rev(1), nil, nil); err != nil || refused != nil {
+		t.Fatalf("Replace = %v, %v", refused, err)
+	}
+	b.Take()
+	return b
+}
+
+func put(t *testing.T, b *Book, n uint64, s link.Session, until time.Time) func() {
+	t.Helper()
+	_, undo, err := b.Put(rev(n), s, until)
+	if err != nil {
+		t.Fatalf("Put revision %d = %v", n, err)
+	}
+	return undo
+}
+
+func TestSharedKey(t *testing.T) {
+	b := started(t)
+	a, same, other := sess(20000, nas), sess(20000, nas), sess(20000, camera)
+	put(t, b, 2, a, now.Add(time.Minute))
+	put(t, b, 3, same, now.Add(time.Hour))
+	if _, _, err := b.Put(rev(4), other, now.Add(time.Hour)); !errors.Is(err, ownline.ErrConflict) {
+		t.Errorf("another target behind one key: %v, want ErrConflict", err)
+	}
+	all, _ := b.TakeAll()
+	key := firewall.Key{Source: source, Transport: ownline.TCP, Port: 20000}
+	if f := all[key]; len(all) != 1 || f.Target != nas || !f.Until.Equal(now.Add(time.Hour)) {
+		t.Errorf("forwards = %v; want one, that lasts as long as the last session", all)
+	}
+	if _, err := b.End(rev(5), same.ID); err != nil {
+		t.Fatal(err)
+	}
+	if puts, drops, _ := b.Take(); len(puts) != 1 || !puts[0].Until.Equal(now.Add(time.Minute)) || len(drops) != 0 {
+		t.Errorf("after the longer one ended: put %v, drop %v; want the shorter one's end", puts, drops)
+	}
+	if _, err := b.End(rev(6), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if puts, drops, _ := b.Take(); len(puts) != 0 || len(drops) != 1 || drops[0] != key {
+		t.Errorf("after both ended: put %v, drop %v; want the key dropped", puts, drops)
+	}
+}
+
+// Invariant 5: nothing left over, nothing twice, whatever overtakes what.
+func TestStaleCommands(t *testing.T) {
+	s := sess(20000, nas)
+	until := now.Add(time.Hour)
+	t.Run("an open that its end has overtaken", func(t *testing.T) {
+		b := started(t)
+		if _, err := b.End(rev(3), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := b.Put(rev(2), s, until); !errors.Is(err, link.ErrStale) {
+			t.Errorf("Put = %v, want ErrStale", err)
+		}
+	})
+	t.Run("another session's newer command is in nobody's way", func(t *testing.T) {
+		b := started(t)
+		put(t, b, 3, sess(20001, nas), until)
+		put(t, b, 2, s, until)
+	})
+	t.Run("a command that the whole state holds already", func(t *testing.T) {
+		b := started(t)
+		if _, _, err := b.Put(rev(1), s, until); !errors.Is(err, link.ErrStale) {
+			t.Errorf("Put = %v, want ErrStale", err)
+		}
+	})
+	t.Run("a whole state that a command has overtaken", func(t *testing.T) {
+		b := started(t)
+		put(t, b, 3, s, until)
+		if _, _, err := b.Replace(rev(2), nil, nil); !errors.Is(err, link.ErrStale) {
+			t.Errorf("Replace = %v, want ErrStale", err)
+		}
+		if n, r := b.Len(); n != 1 || r != rev(3) {
+			t.Errorf("the book holds %d sessions of %v; want it unchanged", n, r)
+		}
+	})
+	t.Run("an older epoch's command", func(t *testing.T) {
+		b := started(t)
+		if _, _, err := b.Put(link.Revision{Epoch: "older", Revision: 99}, s, until); !errors.Is(err, link.ErrStale) {
+			t.Errorf("Put = %v, want ErrStale", err)
+		}
+	})
+	t.Run("a new epoch begins low", func(t *testing.T) {
+		b := started(t)
+		put(t, b, 50, s, until)
+		if _, _, err := b.Replace(link.Revision{Epoch: "new", Revision: 1}, nil, nil); err != nil {
+			t.Errorf("Replace = %v", err)
+		}
+		if n, _ := b.Len(); n != 0 {
+			t.Errorf("%d sessions survived a state that has none", n)
+		}
+	})
+}
+
+// Invariant 6: what could not be applied is not reported as open.
+func TestUndo(t *testing.T) {
+	b := started(t)
+	s := sess(20000, nas)
+	undo := put(t, b, 2, s, now.Add(time.Minute))
+	undo()
+	if n, _ := b.Len(); n != 0 {
+		t.Error("an undone open is still there")
+	}
+	put(t, b, 3, s, now.Add(time.Minute))
+	undo = put(t, b, 4, s, now.Add(time.Hour))
+	undo()
+	if l := b.List(); len(l) != 1 || !l[0].Until.Equal(now.Add(time.Minute)) {
+		t.Errorf("after an undone renewal: %v; want the old end", l)
+	}
+	undo = put(t, b, 5, s, now.Add(time.Hour))
+	put(t, b, 6, s, now.Add(2*time.Hour))
+	undo()
+	if l := b.List(); len(l) != 1 || !l[0].Until.Equal(now.Add(2*time.Hour)) {
+		t.Errorf("an undo took back what is newer: %v", l)
+	}
+}
+
+func TestFlushedHereStaysEnded(t *testing.T) {
+	b := started(t)
+	s := sess(20000, nas)
+	put(t, b, 2, s, now.Add(time.Minute))
+	if _, flushed := b.FlushHere(); len(flushed) != 1 {
+		t.Fatalf("flushed %v", flushed)
+	}
+	_, refused, err := b.Replace(rev(2), []link.Session{s}, func(link.Session) time.Time { return now.Add(time.Minute) })
+	if err != nil || len(refused) != 1 || refused[0].ID != s.ID {
+		t.Errorf("Replace = %v, %v; want the flushed session refused", refused, err)
+	}
+	if n, _ := b.Len(); n != 0 {
+		t.Error("web's state brought a flushed session back")
+	}
+	b.Expire(now.Add(time.Hour))
+	if len(b.over) != 0 {
+		t.Error("flushed sessions are remembered for ever")
+	}
+}
+
+func TestReplaceRefusesBadOnes(t *testing.T) {
+	bad := sess(22, nas)
+	b := New(func(s link.Session) error {
+		if s.PublicPort == 22 {
+			return ownline.Conflict("public_port", "reserved")
+		}
+		return nil
+	})
+	good := sess(20000, nas)
+	_, refused, err := b.Replace(rev(1), []link.Session{bad, good}, func(link.Session) time.Time { return now.Add(time.Minute) })
+	if err != nil || len(refused) != 1 || refused[0].ID != bad.ID || refused[0].Problem.Field != "public_port" {
+		t.Errorf("Replace = %+v, %v; want one refused, naming public_port", refused, err)
+	}
+	if l := b.List(); len(l) != 1 || l[0].ID != good.ID {
+		t.Errorf("the book holds %v", l)
+	}
+}
+
+func TestExpire(t *testing.T) {
+	b := started(t)
+	put(t, b, 2, sess(20000, nas), now.Add(time.Minute))
+	late := sess(20001, nas)
+	put(t, b, 3, late, now.Add(time.Hour))
+	expired, next := b.Expire(now.Add(time.Minute - 1))
+	if len(expired) != 0 || !next.Equal(now.Add(time.Minute)) {
+		t.Errorf("a nanosecond early: %v, next %v", expired, next)
+	}
+	expired, next = b.Expire(now.Add(time.Minute))
+	if len(expired) != 1 || expired[0].PublicPort != 20000 || !next.Equal(now.Add(time.Hour)) {
+		t.Errorf("on time: %v, next %v", expired, next)
+	}
+}
+
+func TestCount(t *testing.T) {
+	b := started(t)
+	s := sess(20000, nas)
+	put(t, b, 2, s, now.Add(time.Minute))
+	seen := map[firewall.Key]ownline.Traffic{{Source: source, Transport: ownline.TCP, Port: 20000}: {UpBytes: 7}}
+	if got := b.Count(seen); len(got) != 1 || got[0].ID != s.ID || got[0].UpBytes != 7 {
+		t.Errorf("Count = %v", got)
+	}
+	if got := b.Count(seen); got != nil {
+		t.Errorf("Count of the same = %v, want nothing", got)
+	}
+	put(t, b, 3, s, now.Add(time.Hour))
+	if l := b.List(); l[0].Traffic.UpBytes != 7 {
+		t.Error("a renewal lost the counters")
+	}
+}

@@ -1,0 +1,341 @@
+// Package udpknock is the UDP door: it verifies knocks, drops replays and hands the genuine
+// ones on; strangers never get an answer. A datagram of a stranger costs one map lookup, no
+// cryptography, no memory, no lock and no line in a log.
+package udpknock
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Clock tells the time that knocks are judged by; it is zero while nobody knows.
+type Clock interface {
+	Now() (now time.Time, from string)
+}
+
+// Config is what the Door needs besides its devices.
+type Config struct {
+	Listen        netip.AddrPort // of UDP
+	Skew          time.Duration  // how far a knock's time may be from now
+	Answer        bool           // answer those who want it
+	LocalNetworks func() []netip.Prefix
+	Deliver       func(link.Knocked) bool // hands a genuine knock to web; false: nobody listens. Must not block.
+	Hints         func([]firewall.Hint)   // told whenever the set of valid hints changes. Must not block.
+}
+
+const (
+	// A verdict that took longer is of no use: the device has knocked again.
+	verdictWithin = 10 * time.Second
+	maxPending    = 4096
+	// The kernel may hold this many bytes of knocks while core is busy.
+	receiveBuffer = 4 << 20
+	refreshEvery  = 5 * time.Second
+)
+
+// Door is safe for concurrent use once Run has been called.
+type Door struct {
+	cfg   Config
+	clock Clock
+	log   *slog.Logger
+	conn  *net.UDPConn
+
+	table  atomic.Pointer[table] // replaced, never changed
+	counts [numReasons]atomic.Uint64
+	seq    atomic.Uint64
+
+	mu       sync.Mutex // guards the following; never taken for a packet that is not genuine
+	site     ownline.SiteID
+	prefix6  int
+	devices  []*device
+	memories map[ownline.DeviceID]*knock.Memory
+	pending  map[uint64]pending
+}
+
+// table says whose a datagram may be by its first 8 bytes.
+type table struct {
+	epoch uint64 // the middle one of three
+	known bool   // a clock is known
+	hints map[knock.HintValue]*device
+}
+
+type device struct {
+	link.Device
+	keys *knock.Keys
+}
+
+// pending is a knock whose verdict is awaited.
+type pending struct {
+	keys    *knock.Keys
+	nonce   knock.Nonce
+	from    netip.AddrPort
+	control []byte // the address that the knock was sent to, so that the answer comes from there
+	wanted  bool
+	until   time.Time
+}
+
+// New makes the door and takes its port, so that it fails before anything else is started.
+func New(cfg Config, clock Clock, log *slog.Logger) (*Door, error) {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
+	if err != nil {
+		return nil, fmt.Errorf("knock.listen: %w", err)
+	}
+	if err := prepare(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("knock.listen: %w", err)
+	}
+	d := &Door{
+		cfg: cfg, clock: clock, log: log, conn: conn, prefix6: 64,
+		memories: make(map[ownline.DeviceID]*knock.Memory),
+		pending:  make(map[uint64]pending),
+	}
+	d.table.Store(&table{})
+	return d, nil
+}
+
+// Port returns the UDP port.
+func (d *Door) Port() uint16 { return d.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
+
+// SetDevices replaces the devices whose knocks are taken.
+func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Device) error {
+	next := make([]*device, 0, len(devices))
+	for _, dev := range devices {
+		keys, err := knock.DeriveKeys(dev.Secret, site)
+		if err != nil {
+			return ownline.Invalid("devices", fmt.Sprintf("%s: %v", dev.ID, err))
+		}
+		next = append(next, &device{Device: dev, keys: keys})
+	}
+	d.mu.Lock()
+	d.site, d.prefix6, d.devices = site, prefix6, next
+	old := d.memories
+	d.memories = make(map[ownline.DeviceID]*knock.Memory, len(next))
+	for _, dev := range next {
+		if d.memories[dev.ID] = old[dev.ID]; d.memories[dev.ID] == nil {
+			d.memories[dev.ID] = new(knock.Memory)
+		}
+	}
+	d.mu.Unlock()
+	d.rebuild()
+	return nil
+}
+
+// Refresh makes the hints anew if the clock has moved on to another epoch, or is known at
+// last.
+func (d *Door) Refresh() {
+	now, _ := d.clock.Now()
+	if t := d.table.Load(); t.known != !now.IsZero() || t.epoch != knock.EpochOf(now) {
+		d.rebuild()
+	}
+}
+
+func (d *Door) rebuild() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now, _ := d.clock.Now()
+	t := &table{epoch: knock.EpochOf(now), known: !now.IsZero()}
+	var hints []firewall.Hint
+	if t.known {
+		t.hints = make(map[knock.HintValue]*device, 3*len(d.devices))
+		start := time.Now()
+		for _, dev := range d.devices {
+			for epoch := max(t.epoch, 1) - 1; epoch <= t.epoch+1; epoch++ {
+				h := dev.keys.Hint(epoch)
+				t.hints[h] = dev
+				// A hint is taken until the epoch after its own is over.
+				end := time.Unix(int64(epoch+2)*int64(knock.Epoch/time.Second), 0)
+				hints = append(hints, firewall.Hint{Value: h, Until: start.Add(end.Sub(now))})
+			}
+		}
+	}
+	d.table.Store(t)
+	d.cfg.Hints(hints)
+}
+
+// Devices returns how many there are.
+func (d *Door) Devices() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.devices)
+}
+
+// Run reads knocks until ctx ends, and closes the port.
+func (d *Door) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { d.keep(ctx) })
+	buf, control := make([]byte, knock.Size+1), make([]byte, 128)
+	packet := new(knock.Packet)
+	for {
+		n, nc, _, from, err := d.conn.ReadMsgUDPAddrPort(buf, control)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("read knocks: %w", err)
+			}
+			// Errors of single datagrams (an ICMP answer to one of ours, say) end nothing.
+			d.counts[badRead].Add(1)
+			continue
+		}
+		if n != knock.Size {
+			d.counts[badLength].Add(1)
+			continue
+		}
+		copy(packet[:], buf)
+		d.counts[d.take(packet, from, control[:nc])].Add(1)
+	}
+}
+
+// keep does what time asks for.
+func (d *Door) keep(ctx context.Context) {
+	tick := time.NewTicker(refreshEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.Refresh()
+			d.forget(time.Now())
+		}
+	}
+}
+
+func (d *Door) forget(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for seq, p := range d.pending {
+		if now.After(p.until) {
+			delete(d.pending, seq)
+		}
+	}
+}
+
+// take judges one packet, which it overwrites. It returns what became of it.
+func (d *Door) take(p *knock.Packet, from netip.AddrPort, control []byte) reason {
+	t := d.table.Load()
+	dev, ok := t.hints[knock.HintValue(p[:knock.HintSize])]
+	if !ok {
+		if !t.known {
+			return noClock
+		}
+		return badHint
+	}
+	n, err := dev.keys.Open(p)
+	if err != nil {
+		return badSeal
+	}
+	now, _ := d.clock.Now()
+	if now.IsZero() {
+		return noClock
+	}
+	if !knock.Fresh(n.Time, now, d.cfg.Skew) {
+		return badTime
+	}
+	source := from.Addr().Unmap().WithZone("")
+	if why := d.checkSource(dev, n, source); why != accepted {
+		return why
+	}
+	inside := d.inside(source)
+	if !inside && ownline.KindOf(source) != ownline.SourcePublic {
+		return badSource
+	}
+	return d.deliver(dev, n, from, source, inside, control)
+}
+
+// checkSource compares the address that the device claims with the one it has.
+func (d *Door) checkSource(dev *device, n knock.Knock, source netip.Addr) reason {
+	if !n.Claimed.IsValid() {
+		if dev.RequireClaimedSource {
+			return noClaim
+		}
+		return accepted
+	}
+	if n.Claimed == source {
+		return accepted
+	}
+	d.mu.Lock()
+	bits := d.prefix6
+	d.mu.Unlock()
+	if n.Claimed.Is4() || source.Is4() {
+		return badClaim
+	}
+	if p, err := source.Prefix(bits); err != nil || !p.Contains(n.Claimed) {
+		return badClaim
+	}
+	return accepted
+}
+
+func (d *Door) inside(a netip.Addr) bool {
+	return slices.ContainsFunc(d.cfg.LocalNetworks(), func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, source netip.Addr, inside bool, control []byte) reason {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	memory := d.memories[dev.ID]
+	switch {
+	case memory == nil:
+		return badHint // revoked since the table was looked at
+	case len(d.pending) >= maxPending:
+		return busy
+	}
+	if !memory.Accept(n.Nonce, n.Time, d.cfg.Skew) {
+		return replay
+	}
+	seq := d.seq.Add(1)
+	d.pending[seq] = pending{
+		keys: dev.keys, nonce: n.Nonce, from: from, control: slices.Clone(control),
+		wanted: n.AnswerWanted && d.cfg.Answer, until: time.Now().Add(verdictWithin),
+	}
+	if !d.cfg.Deliver(link.Knocked{
+		Seq: seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: source, Claimed: n.Claimed,
+		Service: n.Service, Duration: n.Duration, Inside: inside, Skew: d.cfg.Skew,
+	}) {
+		delete(d.pending, seq)
+		return noWeb
+	}
+	return accepted
+}
+
+// Verdict sends the answer to a knock, if its device wants one. A knock is answered once.
+func (d *Door) Verdict(seq uint64, status knock.Status, sessions int, expires time.Time) error {
+	d.mu.Lock()
+	p, ok := d.pending[seq]
+	delete(d.pending, seq)
+	d.mu.Unlock()
+	if !ok {
+		return ownline.NotFound("knock", fmt.Sprint(seq))
+	}
+	if !p.wanted {
+		return nil
+	}
+	now, _ := d.clock.Now()
+	var nonce knock.Nonce
+	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
+	packet := p.keys.SealAnswer(p.nonce, nonce, knock.Answer{
+		Status: status, Sessions: uint16(min(sessions, 0xffff)), Time: now,
+		Source: p.from.Addr().Unmap().WithZone(""), Expires: expires,
+	})
+	if _, _, err := d.conn.WriteMsgUDPAddrPort(packet[:], replyControl(p.control), p.from); err != nil {
+		return fmt.Errorf("answer a knock: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package udpknock
+
+import "github.com/ownline/ownline/internal/link"
+
+// reason is what became of a datagram.
+type reason int
+
+const (
+	accepted reason = iota
+	badRead
+	badLength
+	badHint
+	badSeal
+	badTime
+	badClaim
+	noClaim
+	badSource
+	noClock
+	noWeb
+	replay
+	busy
+	numReasons
+)
+
+// names are what status and metrics print; they stay as they are.
+var names = [numReasons]string{
+	badRead:   "read_error",
+	badLength: "length",
+	badHint:   "unknown_hint",
+	badSeal:   "seal",
+	badTime:   "time",
+	badClaim:  "claimed_source_differs",
+	noClaim:   "claimed_source_missing",
+	badSource: "source_not_public",
+	noClock:   "clock_unknown",
+	noWeb:     "web_not_connected",
+	replay:    "replay",
+	busy:      "busy",
+}
+
+// Counts returns what became of the datagrams that reached the door.
+func (d *Door) Counts() link.Knocks {
+	k := link.Knocks{Accepted: d.counts[accepted].Load(), Dropped: make(map[string]uint64, numReasons)}
+	for r := badRead; r < numReasons; r++ {
+		k.Dropped[names[r]] = d.counts[r].Load()
+	}
+	return k
+}

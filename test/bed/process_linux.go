@@ -1,0 +1,42 @@
+package bed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// Command returns a command for Start or Run. When ctx ends, the process is killed.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, name, args...)
+}
+
+// Start starts a command as a process on the host. The kernel kills it when this process
+// dies in whatever way, and Close kills it if it still runs. The caller waits for it with
+// cmd.Wait; cmd.Start and cmd.Run would run it outside the bed.
+func (h *Host) Start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := h.Do(cmd.Start); err != nil {
+		return fmt.Errorf("start on %s: %w", h.Name, err)
+	}
+	return h.bed.own(func() error {
+		if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return fmt.Errorf("kill %s on %s: %w", cmd.Path, h.Name, err)
+		}
+		return nil
+	})
+}
+
+// Run starts a command on the host and waits for its end.
+func (h *Host) Run(cmd *exec.Cmd) error {
+	if err := h.Start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
