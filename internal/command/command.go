@@ -154,3 +154,16 @@ func clean(s string) string {
 	}, s)
 }
 
+// Args says which arguments a command takes, by their names; those in [brackets] may be
+// left out.
+func Args(want ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > len(want) {
+			return Usagef("%q is one argument too many", args[len(want)])
+		}
+		if len(args) < len(want) && !strings.HasPrefix(want[len(args)], "[") {
+			return Usagef("%s is missing", want[len(args)])
+		}
+		return nil
+	}
+}
