@@ -53,6 +53,7 @@ type Site struct {
 	ReservedPorts []uint16       // as core told: what the router serves itself
 	IPv6Prefix    int            // bits of an IPv6 source that count, 48 to 128
 	Revision      uint64         // of the desired state; grows with every change
+	Removed       bool           // taken off the lists; its core is to be told still
 	Created       time.Time
 }
 

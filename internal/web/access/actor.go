@@ -72,3 +72,14 @@ func (a Actor) mustAdmin() error {
 
 // owns reports whether what belongs to the user is the actor's to see and change.
 func (a Actor) owns(u ownline.UserID) bool { return a.Admin() || a.User.ID == u }
+
+// onlyOwn narrows a list to what is the actor's own; an admin's stays as it is.
+func (a Actor) onlyOwn(u ownline.UserID) (ownline.UserID, error) {
+	switch {
+	case a.Admin(), u == a.User.ID:
+		return u, nil
+	case u.IsZero():
+		return a.User.ID, nil
+	}
+	return u, ownline.NotFound("user", u.String())
+}

@@ -7,12 +7,12 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const siteColumns = "id, name, host, link, pin, knock_port, local_networks, reserved_ports, ipv6_prefix, revision, created"
+const siteColumns = "id, name, host, link, pin, knock_port, local_networks, reserved_ports, ipv6_prefix, revision, removed, created"
 
 func siteDest(s *ownline.Site) []any {
 	return []any{
 		id(&s.ID), &s.Name, &s.Host, &s.Link, &s.Pin, &s.KnockPort, list(&s.LocalNetworks, netip.ParsePrefix),
-		list(&s.ReservedPorts, parsePort), &s.IPv6Prefix, &s.Revision, when(&s.Created),
+		list(&s.ReservedPorts, parsePort), &s.IPv6Prefix, &s.Revision, flag(&s.Removed), when(&s.Created),
 	}
 }
 
@@ -26,13 +26,9 @@ func (t *Tx) Site(s ownline.SiteID) (ownline.Site, error) {
 	return first(t, "site", s.String(), scanSite, "SELECT "+siteColumns+" FROM sites WHERE id = ? AND removed = 0", s.String())
 }
 
-// AnySite returns a site, also one that was removed and whose core is still to be told.
-func (t *Tx) AnySite(s ownline.SiteID) (site ownline.Site, removed bool, err error) {
-	site, err = first(t, "site", s.String(), func(scan scanner) (s ownline.Site, err error) {
-		err = scan(append(siteDest(&s), flag(&removed))...)
-		return s, err
-	}, "SELECT "+siteColumns+", removed FROM sites WHERE id = ?", s.String())
-	return site, removed, err
+// AnySite returns a site, also one that was removed.
+func (t *Tx) AnySite(s ownline.SiteID) (ownline.Site, error) {
+	return first(t, "site", s.String(), scanSite, "SELECT "+siteColumns+" FROM sites WHERE id = ?", s.String())
 }
 
 // Sites lists all sites by name.
@@ -66,7 +62,7 @@ func (t *Tx) AddSite(s ownline.Site) error {
 	if err := t.exec("UPDATE sites SET cleared = 1 WHERE pin = ?", s.Pin); err != nil {
 		return err
 	}
-	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
 		s.ID.String(), s.Name, s.Host, s.Link, s.Pin, s.KnockPort, joined(s.LocalNetworks), joined(s.ReservedPorts),
 		s.IPv6Prefix, s.Revision, ms(s.Created))
 	return t.taken(err, "name", "is another site's already")
