@@ -50,8 +50,10 @@ type Site struct {
 	Pin           string         // of core's link key: link.Pin
 	KnockPort     uint16         // as core told; 0 before the first contact
 	LocalNetworks []netip.Prefix // as core told
+	ReservedPorts []uint16       // as core told: what the router serves itself
 	IPv6Prefix    int            // bits of an IPv6 source that count, 48 to 128
 	Revision      uint64         // of the desired state; grows with every change
+	Removed       bool           // taken off the lists; its core is to be told still
 	Created       time.Time
 }
 
@@ -136,6 +138,7 @@ type Session struct {
 	Device     DeviceID // zero: opened by a person
 	Source     netip.Prefix
 	PublicPort uint16
+	Reserved   bool // PublicPort may be one that the router serves itself
 	Transport  Transport
 	Target     netip.AddrPort
 	State      SessionState
@@ -144,6 +147,7 @@ type Session struct {
 	Opened     time.Time
 	Expires    time.Time
 	EndedAt    time.Time // zero while it lives
+	Successor  SessionID // the session that takes its place once it expires; zero: none
 	Revision   uint64    // of the site's desired state at its last change
 	Traffic    Traffic
 }

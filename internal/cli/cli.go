@@ -1,0 +1,136 @@
+// Package cli is the command line of ownline, one file per command: output for people, and
+// --json for programs, which is as stable as the API.
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/agent/profile"
+	"github.com/ownline/ownline/internal/apiclient"
+	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/version"
+)
+
+// app is what every command shares.
+type app struct {
+	dir  string // of what is kept for the user
+	json bool
+}
+
+// New makes the command line. Commands of other rooms join it.
+func New(others ...*cobra.Command) *cobra.Command {
+	a := &app{}
+	root := &cobra.Command{
+		Use:   "ownline",
+		Short: "Open private services for the address you are at, for a while",
+		Long: `Ownline opens services of a private network to the one address that you are at, for a
+limited time. There are two ways to ask:
+
+  knock   a device with a profile sends one sealed packet; works when nothing else does
+  open    you are signed in to the server, and ask it`,
+		Example: `  ownline enroll 'ownline://home.example.org:54754/?v=1&…'
+  ownline knock
+  ownline knock ssh -- ssh -p {port} me@{host}
+
+  ownline login https://ownline.example.org:9999
+  ownline open ssh --for 1h`,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.findDir() },
+	}
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON")
+	root.PersistentFlags().StringVar(&a.dir, "config-dir", "", "where profiles and the login are kept (default: ownline in your configuration folder, or $OWNLINE_CONFIG_DIR)")
+	root.AddCommand(
+		a.knock(), a.enroll(), a.profiles(),
+		a.login(), a.logout(), a.services(), a.open(), a.sessions(), a.close(), a.flush(),
+		a.version(),
+	)
+	root.AddCommand(others...)
+	return root
+}
+
+func (a *app) findDir() error {
+	if a.dir == "" {
+		a.dir = os.Getenv("OWNLINE_CONFIG_DIR")
+	}
+	if a.dir != "" {
+		return nil
+	}
+	dir, err := os.UserConfigDir()
+	a.dir = filepath.Join(dir, "ownline")
+	return err
+}
+
+// print writes v as JSON, or lets human write it for people.
+func (a *app) print(cmd *cobra.Command, v any, human func(w io.Writer) error) error {
+	if a.json {
+		return command.PrintJSON(cmd.OutOrStdout(), v)
+	}
+	return human(cmd.OutOrStdout())
+}
+
+func (a *app) profileStore() profile.Store {
+	return profile.Store{Dir: filepath.Join(a.dir, "profiles")}
+}
+
+// account is the login that is kept: login.json.
+type account struct {
+	URL     string     `json:"url"`
+	Name    string     `json:"name"`
+	Token   string     `json:"token"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+func (a *app) accountFile() string { return filepath.Join(a.dir, "login.json") }
+
+var errNoLogin = errors.New("not signed in; run `ownline login URL` first")
+
+// client is ready to speak to the server that the user is signed in to.
+func (a *app) client() (*apiclient.Client, error) {
+	var acc account
+	switch err := readJSON(a.accountFile(), &acc); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errNoLogin
+	case err != nil:
+		return nil, err
+	}
+	return &apiclient.Client{URL: acc.URL, Token: acc.Token}, nil
+}
+
+func readJSON(file string, v any) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(content, v); err != nil {
+		return fmt.Errorf("%s is damaged: %w", file, err)
+	}
+	return nil
+}
+
+func writeJSON(file string, v any) error {
+	content, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return profile.WriteFile(file, append(content, '\n'))
+}
+
+func (a *app) version() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: command.Args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.print(cmd, map[string]string{"version": version.String()}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "ownline", version.String())
+				return err
+			})
+		},
+	}
+}

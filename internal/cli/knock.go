@@ -1,0 +1,363 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/agent"
+	"github.com/ownline/ownline/internal/apiclient"
+	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// How long an answer is waited for.
+const (
+	knockTimeout = 5 * time.Second
+	waitTimeout  = time.Minute
+)
+
+// tellSkew is how wrong a clock must be to be spoken of. Knocks are refused at a minute.
+const tellSkew = 2 * time.Second
+
+type knockFlags struct {
+	profile      string
+	wait, silent bool
+	timeout, d   time.Duration
+	only4, only6 bool
+	source       string
+}
+
+// knocked is what became of a knock.
+type knocked struct {
+	Profile string        `json:"profile"`
+	Host    string        `json:"host"`
+	Service string        `json:"service,omitempty"`
+	Status  string        `json:"status"` // of the best answer; "sent" or "no answer"
+	Replies []familyReply `json:"replies"`
+}
+
+type familyReply struct {
+	Server   string     `json:"server"`
+	Family   int        `json:"family"`
+	Sent     int        `json:"sent"`
+	Status   string     `json:"status"`
+	Sessions uint16     `json:"sessions"`
+	Source   string     `json:"source,omitempty"` // our public address
+	Expires  *time.Time `json:"expires,omitempty"`
+	SkewMS   int64      `json:"skew_ms"`
+	TookMS   float64    `json:"took_ms"`
+	Error    string     `json:"error,omitempty"`
+}
+
+func (a *app) knock() *cobra.Command {
+	var f knockFlags
+	cmd := &cobra.Command{
+		Use:   "knock [SERVICE] [-- COMMAND…]",
+		Short: "Ask to be let in with one sealed packet",
+		Long: `Send one sealed packet to the site of a profile, by IPv4 and IPv6, and wait for the sealed
+answer. Without SERVICE everything is opened that is granted to the device's owner to open
+by knock. A packet that gets lost is followed by another after a second.
+
+With -- COMMAND the command is run once the door is open; {host} and {port} in it become
+the site's name and the public port of SERVICE. The exit code is then that of the command.`,
+		Example: `  ownline knock
+  ownline knock --wait --profile home && curl http://home.example.org:20080/
+  ownline knock ssh -- ssh -p {port} me@{host}`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			before := cmd.ArgsLenAtDash()
+			if before < 0 {
+				before = len(args)
+			} else if before == len(args) {
+				return command.Usagef("a command is missing behind --")
+			}
+			return command.Args("[SERVICE]")(cmd, args[:before])
+		},
+		ValidArgsFunction: a.completeService,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var service string
+			dash := cmd.ArgsLenAtDash()
+			var run []string
+			if dash >= 0 {
+				args, run = args[:dash], args[dash:]
+			}
+			if len(args) > 0 {
+				service = args[0]
+			}
+			return a.runKnock(cmd, f, service, run)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.profile, "profile", "", "which profile (default: the only one, or the one called default)")
+	flags.BoolVar(&f.wait, "wait", false, "wait up to a minute, until services can be connected to")
+	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("how long to try (default %s, with --wait %s)", knockTimeout, waitTimeout))
+	flags.DurationVar(&f.d, "for", 0, "how long to be let in (default: what the server says)")
+	flags.BoolVarP(&f.only4, "ipv4", "4", false, "by IPv4 alone")
+	flags.BoolVarP(&f.only6, "ipv6", "6", false, "by IPv6 alone")
+	flags.StringVar(&f.source, "source", "", "this machine's public address, for devices that must name it")
+	flags.BoolVar(&f.silent, "no-answer", false, "send the packet and do not wait")
+	return cmd
+}
+
+func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []string) error {
+	r, name, err := a.knockRequest(f, service)
+	if err != nil {
+		return err
+	}
+	if f.silent && (f.wait || len(run) > 0) {
+		return command.Usagef("--no-answer can't wait for anything")
+	}
+	if f.timeout == 0 {
+		f.timeout = knockTimeout
+		if f.wait {
+			f.timeout = waitTimeout
+		}
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
+	defer cancel()
+	replies, err := agent.Knock(ctx, r)
+	if err != nil {
+		return err
+	}
+	out := knocked{Profile: name, Host: r.Profile.Host, Service: service, Status: "no answer"}
+	best := -1
+	for i, reply := range replies {
+		out.Replies = append(out.Replies, showReply(reply, f.silent))
+		if reply.Err == nil && (best < 0 || reply.OK() && !replies[best].OK()) {
+			best = i
+			out.Status = out.Replies[i].Status
+		}
+	}
+	if len(run) == 0 || best < 0 || !replies[best].OK() {
+		if err := a.print(cmd, out, func(w io.Writer) error { return printKnock(w, out, replies) }); err != nil {
+			return err
+		}
+	}
+	switch {
+	case best < 0:
+		return cmp(cmd.Context().Err(), noAnswer(r.Profile, replies))
+	case f.silent:
+		return nil
+	case !replies[best].OK():
+		return refused(replies[best].Answer.Status, service)
+	case len(run) > 0:
+		return a.runCommand(cmd, r, service, run)
+	}
+	return nil
+}
+
+// cmp returns the first error that there is.
+func cmp(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) knockRequest(f knockFlags, service string) (agent.Request, string, error) {
+	name, p, err := a.profileStore().Choose(f.profile)
+	if err != nil {
+		return agent.Request{}, "", err
+	}
+	r := agent.Request{Profile: p, Duration: f.d, Only4: f.only4, Only6: f.only6, Silent: f.silent}
+	switch {
+	case f.only4 && f.only6:
+		return r, name, command.Usagef("-4 and -6 exclude each other")
+	case f.d < 0 || f.d > 0 && f.d < time.Second || f.timeout < 0:
+		return r, name, command.Usagef("a duration must be at least a second")
+	}
+	if f.source != "" {
+		if r.Claimed, err = netip.ParseAddr(f.source); err != nil {
+			return r, name, command.Usagef("--source: %q is not an address", f.source)
+		}
+	}
+	if service != "" {
+		k, err := a.knownService(service, p.Site.String())
+		if err != nil {
+			return r, name, err
+		}
+		r.Service, err = ownline.ParseID[ownline.Service](k.ID)
+		if err != nil {
+			return r, name, err
+		}
+	}
+	return r, name, nil
+}
+
+// knownService finds a service of that site by its name in what was kept, or by its ID.
+func (a *app) knownService(what, site string) (known, error) {
+	if _, err := ownline.ParseID[ownline.Service](what); err == nil {
+		return known{ID: what, Name: what, Site: site}, nil
+	}
+	var keep, here []known
+	if err := readJSON(a.knownFile(), &keep); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return known{}, err
+	}
+	for _, k := range keep {
+		if k.Site == site {
+			here = append(here, k)
+		}
+	}
+	k, err := pick(here, what)
+	if errors.Is(err, ownline.ErrNotFound) {
+		err = &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: fmt.Sprintf("%q is not known here; run `ownline services` once while signed in, or give the service's ID", what)}
+	}
+	return k, err
+}
+
+func showReply(r agent.Reply, silent bool) familyReply {
+	v := familyReply{Server: r.Server.String(), Family: 4, Sent: r.Sent, Status: r.Answer.Status.String()}
+	if r.Server.Addr().Is6() {
+		v.Family = 6
+	}
+	switch {
+	case errors.Is(r.Err, agent.ErrNoAnswer):
+		v.Status = "no answer"
+		return v
+	case r.Err != nil:
+		v.Status, v.Error = "not sent", r.Err.Error()
+		return v
+	case silent:
+		v.Status = "sent"
+		return v
+	}
+	v.Sessions, v.SkewMS, v.TookMS = r.Answer.Sessions, r.Skew.Milliseconds(), float64(r.Took.Microseconds())/1000
+	if r.Answer.Source.IsValid() {
+		v.Source = r.Answer.Source.String()
+	}
+	if !r.Answer.Expires.IsZero() {
+		v.Expires = &r.Answer.Expires
+	}
+	return v
+}
+
+func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
+	answered := out.Status != "no answer"
+	for i, v := range out.Replies {
+		r := replies[i]
+		line := fmt.Sprintf("IPv%d  %s", v.Family, v.Status)
+		switch {
+		case r.Err != nil:
+			if answered {
+				continue // the other family did
+			}
+			if v.Error != "" {
+				line += ": " + v.Error
+			}
+		case r.OK() && r.Answer.Status != knock.Inside:
+			line += fmt.Sprintf(" for %s, sessions: %d", v.Source, v.Sessions)
+			if v.Expires != nil {
+				// Core's clock counts: show what is left by it.
+				line += ", until " + command.When(v.Expires.Add(-r.Skew), time.Now())
+			}
+		case v.Source != "":
+			line += ", seen at " + v.Source
+		}
+		fmt.Fprintln(w, line)
+	}
+	for _, r := range replies {
+		if r.Err == nil && r.Skew.Abs() > tellSkew {
+			direction := "behind"
+			if r.Skew < 0 {
+				direction = "ahead of"
+			}
+			_, err := fmt.Fprintf(w, "This machine's clock is %s %s the site's. Knocks are refused when it is a minute.\n", command.Short(r.Skew.Abs()), direction)
+			return err
+		}
+	}
+	return nil
+}
+
+func noAnswer(p ownline.Profile, replies []agent.Reply) error {
+	var failed []string
+	for _, r := range replies {
+		if !errors.Is(r.Err, agent.ErrNoAnswer) && r.Err != nil {
+			failed = append(failed, r.Err.Error())
+		}
+	}
+	if len(failed) == len(replies) {
+		return fmt.Errorf("nothing could be sent to %s: %s", p.Host, strings.Join(failed, "; "))
+	}
+	return fmt.Errorf("no answer from %s, UDP port %d. A site is silent to everything that it does not accept. "+
+		"Is this machine's clock right to the minute (%s)? Is the device revoked, or its profile old? Does UDP get through from here?",
+		p.Host, p.Port, time.Now().Format("15:04:05 MST"))
+}
+
+func refused(s knock.Status, service string) error {
+	switch {
+	case s == knock.NothingGranted && service != "":
+		return fmt.Errorf("nothing is open: the device's owner may not open %s by knock from here", service)
+	case s == knock.NothingGranted:
+		return errors.New("nothing is open: no service is granted to the device's owner to be opened by knock from here")
+	}
+	return errors.New("nothing is open: the site refused; its server's log says why")
+}
+
+// runCommand runs what stands behind --.
+func (a *app) runCommand(cmd *cobra.Command, r agent.Request, service string, run []string) error {
+	words := make([]string, len(run))
+	port := ""
+	for i, word := range run {
+		if strings.Contains(word, "{port}") && port == "" {
+			var err error
+			if port, err = a.publicPort(cmd.Context(), r, service); err != nil {
+				return err
+			}
+		}
+		words[i] = strings.NewReplacer("{host}", r.Profile.Host, "{port}", port).Replace(word)
+	}
+	c := exec.CommandContext(cmd.Context(), words[0], words[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	// Ctrl-C reaches the command by itself; it decides what to do.
+	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c.WaitDelay = 10 * time.Second
+	err := c.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &command.ExitError{Code: max(exit.ExitCode(), 1)}
+	}
+	return err
+}
+
+// publicPort finds where the service can be connected to: the port that the grant fixes,
+// else that of the session that is live now, which only the server knows.
+func (a *app) publicPort(ctx context.Context, r agent.Request, service string) (string, error) {
+	if service == "" {
+		return "", command.Usagef("{port} needs a SERVICE to be the port of")
+	}
+	k, err := a.knownService(service, r.Profile.Site.String())
+	if err != nil {
+		return "", err
+	}
+	if k.PublicPort != 0 {
+		return strconv.Itoa(int(k.PublicPort)), nil
+	}
+	c, err := a.client()
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+		defer cancel()
+		var list []apiclient.Session
+		list, err = c.Sessions(ctx, apiclient.SessionQuery{State: "live", Service: r.Service.String()})
+		for _, s := range list {
+			if s.Device == r.Profile.Device.String() {
+				return strconv.Itoa(int(s.PublicPort)), nil
+			}
+		}
+		if err == nil {
+			err = errors.New("the server knows of no session of this device")
+		}
+	}
+	return "", fmt.Errorf("{port}: the public port of %s is not fixed, and the server can't tell it: %w. Ask an admin to fix a port in the grant, then run `ownline services`", service, err)
+}

@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/apiclient"
+	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+func (a *app) login() *cobra.Command {
+	var name string
+	var plain bool
+	cmd := &cobra.Command{
+		Use:   "login URL [--name NAME]",
+		Short: "Sign in to a server",
+		Long: `Sign in to an Ownline server. The password is asked for on the terminal, or read from
+standard input. It is not kept: the server gives a token for it, which is written to a
+file that only you can read. ` + "`ownline logout`" + ` makes the token worthless.`,
+		Example: `  ownline login https://ownline.example.org:9999
+  ownline login https://ownline.example.org:9999 --name ana <password.txt`,
+		Args: command.Args("URL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			address, err := apiclient.CheckURL(args[0])
+			if err != nil {
+				return &command.UsageError{Err: err}
+			}
+			if !plain && !private(address) {
+				return ownline.Invalid("url", "the password would travel unencrypted; use https://, or --plain if you know better")
+			}
+			if name == "" {
+				if name, err = askName(cmd); err != nil {
+					return err
+				}
+			}
+			password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Password of "+name, false)
+			if err != nil {
+				return err
+			}
+			host, err := os.Hostname()
+			if err != nil || host == "" {
+				host = "command line"
+			}
+			c := &apiclient.Client{URL: address}
+			issued, err := c.SignIn(cmd.Context(), name, password, host[:min(len(host), 64)])
+			if err != nil {
+				return err
+			}
+			acc := account{URL: address, Name: name, Token: issued.Token, Expires: issued.Expires}
+			if err := writeJSON(a.accountFile(), acc); err != nil {
+				return err
+			}
+			return a.print(cmd, map[string]any{"url": acc.URL, "name": acc.Name, "expires": acc.Expires}, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "Signed in to %s as %s.\n", acc.URL, acc.Name)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the user's name (asked for when missing)")
+	cmd.Flags().BoolVar(&plain, "plain", false, "allow http:// to another machine")
+	return cmd
+}
+
+// private reports whether nobody on the way can read what is sent to the address.
+func private(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "https" {
+		return err == nil
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func askName(cmd *cobra.Command) (string, error) {
+	if f, ok := cmd.InOrStdin().(*os.File); !ok || !isTerminal(f) {
+		return "", command.Usagef("--name is missing")
+	}
+	fmt.Fprint(cmd.ErrOrStderr(), "Name: ")
+	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("read the name: %w", err)
+	}
+	return strings.TrimSpace(line), nil
+}
+
+func (a *app) logout() *cobra.Command {
+	return &cobra.Command{
+		Use: "logout", Short: "Sign out, and make the token worthless", Args: command.Args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			err = c.SignOut(cmd.Context())
+			if errors.Is(err, ownline.ErrUnauthorized) {
+				err = nil // it is worthless already
+			}
+			if rerr := os.Remove(a.accountFile()); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+				return rerr
+			}
+			if err != nil {
+				return fmt.Errorf("the token was deleted here, but the server still knows it: %w", err)
+			}
+			return a.print(cmd, map[string]bool{"signed_out": true}, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "Signed out.")
+				return err
+			})
+		},
+	}
+}

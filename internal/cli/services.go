@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/apiclient"
+	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// known is a service as it was last seen: services.json. knock needs it to turn a name into
+// what a packet carries, when the server can't be asked.
+type known struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Site       string `json:"site"`
+	SiteName   string `json:"site_name"`
+	PublicPort uint16 `json:"public_port,omitempty"` // fixed by the grant; 0: any
+}
+
+func (a *app) knownFile() string { return filepath.Join(a.dir, "services.json") }
+
+// listed is a service in the list.
+type listed struct {
+	apiclient.Service
+	SiteName   string             `json:"site_name"`
+	SiteHost   string             `json:"site_host"`
+	Automatic  bool               `json:"automatic"`
+	PublicPort uint16             `json:"public_port,omitempty"`
+	Session    *apiclient.Session `json:"session,omitempty"` // one's own, when live
+}
+
+func (a *app) services() *cobra.Command {
+	return &cobra.Command{
+		Use: "services", Short: "List the services that you may use",
+		Long: `List the services that you may use, and which of them are open now. The list is also
+kept here, so that ` + "`ownline knock SERVICE`" + ` knows the names when the server can't be
+reached.`,
+		Args: command.Args(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			list, err := a.fetchServices(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, list, func(w io.Writer) error {
+				var rows [][]string
+				for _, s := range list {
+					automatic, address, until := "", "", ""
+					if s.Automatic {
+						automatic = "yes"
+					}
+					if s.Session != nil {
+						address, until = s.Session.Address, command.When(s.Session.Expires, time.Now())
+					}
+					rows = append(rows, []string{s.Name, s.SiteName, s.Transport, automatic, address, until})
+				}
+				return command.Table(w, []string{"SERVICE", "SITE", "TRANSPORT", "BY KNOCK", "OPEN AT", "UNTIL"}, rows, "There is no service that you may use. An admin can grant you one.")
+			})
+		},
+	}
+}
+
+// fetchServices asks the server, and remembers for knock.
+func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed, error) {
+	me, err := c.Me(ctx)
+	if err != nil {
+		return nil, err
+	}
+	services, err := c.Services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sites, err := c.Sites(ctx)
+	if err != nil {
+		return nil, err
+	}
+	grants, err := c.Grants(ctx, me.ID)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := c.Sessions(ctx, apiclient.SessionQuery{State: "live"})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]listed, 0, len(services))
+	keep := make([]known, 0, len(services))
+	for _, s := range services {
+		l := listed{Service: s}
+		for _, site := range sites {
+			if site.ID == s.Site {
+				l.SiteName, l.SiteHost = site.Name, site.Host
+			}
+		}
+		for _, g := range grants {
+			if g.Service == s.ID {
+				l.Automatic, l.PublicPort = g.Automatic, g.PublicPort
+			}
+		}
+		for i := range sessions {
+			if sessions[i].Service == s.ID && l.Session == nil {
+				l.Session = &sessions[i]
+			}
+		}
+		list = append(list, l)
+		keep = append(keep, known{ID: s.ID, Name: s.Name, Site: s.Site, SiteName: l.SiteName, PublicPort: l.PublicPort})
+	}
+	return list, writeJSON(a.knownFile(), keep)
+}
+
+// pick finds the one service that is meant: by its name, by SITE/NAME or by its ID.
+func pick(services []known, what string) (known, error) {
+	var found []known
+	for _, s := range services {
+		if what == s.ID || what == s.Name || what == s.SiteName+"/"+s.Name {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return known{}, ownline.NotFound("service", what)
+	case 1:
+		return found[0], nil
+	}
+	var names []string
+	for _, s := range found {
+		names = append(names, s.SiteName+"/"+s.Name)
+	}
+	slices.Sort(names)
+	return known{}, ownline.Invalid("service", fmt.Sprintf("%q is at several sites; say %s", what, strings.Join(names, " or ")))
+}

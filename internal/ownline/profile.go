@@ -1,0 +1,63 @@
+package ownline
+
+import (
+	"encoding/base64"
+	"net"
+	"net/url"
+	"strconv"
+)
+
+// SecretSize is the length of a device's secret, in bytes.
+const SecretSize = 32
+
+const profileScheme = "ownline"
+
+// Profile is all that a device needs to knock at one site. It holds the device's secret.
+type Profile struct {
+	Host   string // name or address that knocks go to
+	Port   uint16 // UDP
+	Site   SiteID
+	Device DeviceID
+	Key    Secret // 32 bytes
+	Name   string // for people
+}
+
+// URI writes the profile as ownline://HOST:PORT/?v=1&site=…&device=…&key=…&name=…
+// The result is a secret: show it to its owner, once.
+func (p Profile) URI() string {
+	u := url.URL{
+		Scheme: profileScheme, Host: net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))), Path: "/",
+		RawQuery: "v=1&site=" + p.Site.String() + "&device=" + p.Device.String() +
+			"&key=" + base64.RawURLEncoding.EncodeToString(p.Key) + "&name=" + url.QueryEscape(p.Name),
+	}
+	return u.String()
+}
+
+// ParseProfile reads what URI writes. Keys that it does not know are ignored, so that a
+// profile may carry more one day; errors are about the field "profile" and never repeat it.
+func ParseProfile(s string) (Profile, error) {
+	bad := func(detail string) (Profile, error) { return Profile{}, Invalid("profile", detail) }
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != profileScheme || u.User != nil {
+		return bad("not an ownline:// address")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil || port == 0 || u.Hostname() == "" {
+		return bad("needs a host and a port of 1 to 65535")
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil || q.Get("v") != "1" {
+		return bad("is not of version 1")
+	}
+	p := Profile{Host: u.Hostname(), Port: uint16(port), Name: q.Get("name")}
+	if p.Site, err = ParseID[Site](q.Get("site")); err != nil {
+		return bad("the site is not an identifier")
+	}
+	if p.Device, err = ParseID[Device](q.Get("device")); err != nil {
+		return bad("the device is not an identifier")
+	}
+	if p.Key, err = base64.RawURLEncoding.Strict().DecodeString(q.Get("key")); err != nil || len(p.Key) != SecretSize {
+		return bad("the key is damaged")
+	}
+	return p, nil
+}

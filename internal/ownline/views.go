@@ -1,0 +1,72 @@
+package ownline
+
+import (
+	"net/netip"
+	"time"
+)
+
+// SessionInfo is a session with the names of what it concerns, as people are shown it.
+type SessionInfo struct {
+	Session
+	SiteName    string
+	SiteHost    string
+	UserName    string
+	ServiceName string
+	ServiceKind ServiceKind
+	DeviceName  string // "" for a session that a person opened
+}
+
+// Page asks for a part of a list.
+type Page struct {
+	Limit  int    // 1 to 200; 0: 50
+	Cursor string // what the page before returned; "": the first page
+}
+
+// DefaultLimit and MaxLimit bound a Page.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+)
+
+// SessionQuery selects sessions; zero fields select all.
+type SessionQuery struct {
+	Page
+	Live    bool // only those that are opening or active
+	Ended   bool // only those that are over
+	User    UserID
+	Site    SiteID
+	Service ServiceID
+	Device  DeviceID
+}
+
+// LinkHealth tells how web's link to a site's core is. It is what the running web knows;
+// it is not kept.
+type LinkHealth struct {
+	Connected   bool          // events arrive and the whole state was applied
+	LastContact time.Time     // of anything that core said; zero: never since web started
+	Applied     uint64        // every change up to this revision is applied by core
+	Wanted      uint64        // the newest revision of the desired state
+	CoreVersion string        // "" before the first contact
+	Firewall    string        // what is wrong with the router's firewall; "": nothing
+	Clock       string        // what is wrong with the router's clock; "": nothing
+	Error       string        // why it is not connected; "": nothing is known to be wrong
+	RoundTrip   time.Duration // of the last command; 0: none yet
+}
+
+// SiteInfo is a site with how its core is reached.
+type SiteInfo struct {
+	Site
+	Health LinkHealth
+}
+
+// AuditEntry is one line of the audit log, which is only ever added to.
+type AuditEntry struct {
+	At      time.Time
+	Actor   UserID     // zero: the system itself, or a stranger
+	By      string     // how: "login", "token", "knock", "command", "system"
+	Client  netip.Addr // where the request came from; zero: from this machine
+	Action  string     // as in "session.open"
+	Subject string     // what it was done to: an ID or a name
+	Site    SiteID     // zero: none
+	Detail  string     // for people; holds no secret
+}

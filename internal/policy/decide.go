@@ -1,0 +1,155 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Limits are the part of the configuration that decisions depend on.
+type Limits struct {
+	Default   time.Duration // of a session that a person opens without saying how long
+	Max       time.Duration // of any session
+	Automatic time.Duration // of a session that a knock opens without saying how long
+	PortMin   uint16        // first public port that may be chosen
+	PortMax   uint16        // last one
+}
+
+// Facts are what a decision about one user and one service depends on.
+type Facts struct {
+	User    ownline.User
+	Service ownline.Service
+	Grant   ownline.Grant // of the user to the service; zero: none
+	Site    ownline.Site  // of the service
+	Holes   []Hole        // of the live sessions of that site; those of other sources are passed over
+	Limits  Limits
+}
+
+// Hole is what a live session takes up at its site.
+type Hole struct {
+	Source    netip.Prefix
+	Transport ownline.Transport
+	Port      uint16
+	Target    netip.AddrPort
+}
+
+// Ask is what is wanted.
+type Ask struct {
+	Source  netip.Addr    // whom to admit
+	For     time.Duration // 0: the default
+	Port    uint16        // public port; 0: any. Renewing keeps the port that the session has.
+	Knocked bool          // a device asks; otherwise a person
+	Chosen  bool          // Source is not where the asker comes from
+}
+
+// Opening is what may be opened.
+type Opening struct {
+	Source        netip.Prefix
+	Transport     ownline.Transport
+	PublicPort    uint16
+	AllowReserved bool
+	Target        netip.AddrPort
+	Until         time.Time
+}
+
+// Decide says whether, where and until when the user may use the service. Who may not know
+// of the service gets ErrNotFound about the field "service"; who may know but not now,
+// ErrForbidden; every other refusal names its field, too.
+func Decide(ask Ask, f Facts, now time.Time) (Opening, error) {
+	if err := May(ask, f); err != nil {
+		return Opening{}, err
+	}
+	o, err := Place(ask.Source, f)
+	if err != nil {
+		return Opening{}, err
+	}
+	d, err := Duration(ask, f)
+	if err != nil {
+		return Opening{}, err
+	}
+	o.Until = now.Add(d)
+	o.PublicPort, err = Port(ask.Port, o, f)
+	if err != nil {
+		return Opening{}, err
+	}
+	o.AllowReserved = allowReserved(o.PublicPort, f.Grant)
+	return o, nil
+}
+
+// Renew says until when a session that is live may stay. It never shortens: until is when
+// the session ends now.
+func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
+	if err := May(ask, f); err != nil {
+		return time.Time{}, err
+	}
+	d, err := Duration(ask, f)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if t := now.Add(d); t.After(until) {
+		until = t
+	}
+	return until, nil
+}
+
+// May says whether the user may use the service at all. An admin may use every service by
+// request; a knock always needs a grant, so that a stolen device opens no more than was
+// meant for it.
+func May(ask Ask, f Facts) error {
+	admin := f.User.Role == ownline.Admin
+	switch {
+	case f.User.ID.IsZero() || f.User.Disabled:
+		return ownline.Forbidden("user", "is disabled")
+	case f.Service.ID.IsZero():
+		return ownline.NotFound("service", "")
+	case f.Grant.ID.IsZero() && (ask.Knocked || !admin):
+		return ownline.NotFound("service", f.Service.Name)
+	case !f.Grant.ID.IsZero() && (f.Grant.User != f.User.ID || f.Grant.Service != f.Service.ID):
+		return ownline.Forbidden("grant", "is another's")
+	case ask.Chosen && !admin:
+		return ownline.Forbidden("source", "only an admin may open a session for another address than the own")
+	}
+	return nil
+}
+
+// Place says whom a session would admit, and to what: the source that an address stands
+// for and the service's target of its family.
+func Place(source netip.Addr, f Facts) (Opening, error) {
+	prefix, err := ownline.SourceOf(source, f.Site.IPv6Prefix)
+	if err != nil {
+		return Opening{}, err
+	}
+	if f.Service.Kind != ownline.Forward {
+		return Opening{}, ownline.Invalid("service", fmt.Sprintf("%q is a %s service, which can't be opened yet", f.Service.Name, f.Service.Kind))
+	}
+	target, ok := f.Service.Target(prefix.Addr())
+	if !ok {
+		have, lack := "IPv4", "IPv6"
+		if prefix.Addr().Is4() {
+			have, lack = lack, have
+		}
+		return Opening{}, ownline.Invalid("source", fmt.Sprintf("%s is an %s source, but %q has only an %s target", prefix.Addr(), lack, f.Service.Name, have))
+	}
+	return Opening{Source: prefix, Transport: f.Service.Transport, Target: target}, nil
+}
+
+// Duration says how long a session may last: what is asked for, or the default of its
+// kind, but no longer than the grant and the configuration allow.
+func Duration(ask Ask, f Facts) (time.Duration, error) {
+	d := ask.For
+	switch {
+	case d < 0 || (d > 0 && d < time.Second):
+		return 0, ownline.Invalid("for", "must be at least 1s")
+	case d == 0 && ask.Knocked:
+		d = f.Limits.Automatic
+	case d == 0:
+		d = f.Limits.Default
+	}
+	d = min(d, f.Limits.Max)
+	if f.Grant.MaxDuration > 0 {
+		d = min(d, f.Grant.MaxDuration)
+	}
+	return d, nil
+}

@@ -1,0 +1,70 @@
+package access
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/policy"
+)
+
+// Options are what an Access is made of.
+type Options struct {
+	Store      Store
+	Enforcer   Enforcer
+	Passwords  Passwords
+	Limits     policy.Limits
+	Overlap    time.Duration // that a session outlives its device's move to a new address; 0: 60 s
+	IPv6Prefix int           // of new sites: bits of an IPv6 source that count; 0: 64
+	Log        *slog.Logger
+}
+
+// Passwords turns a password into what is kept of it.
+type Passwords interface {
+	// Hash returns the argon2id hash of a password, or an error about the field "password"
+	// when it is too weak to be kept.
+	Hash(password string) (string, error)
+}
+
+// Access is the use cases. Safe for concurrent use.
+type Access struct {
+	store      Store
+	enforcer   Enforcer
+	passwords  Passwords
+	limits     policy.Limits
+	overlap    time.Duration
+	ipv6Prefix int
+	log        *slog.Logger
+	started    time.Time
+	hub        *hub
+	due        chan struct{} // holds one when the next expiry may have changed
+
+	order sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
+}
+
+// enforceTimeout bounds how long a use case waits for core.
+const enforceTimeout = 5 * time.Second
+
+// New makes the use cases; it starts nothing.
+func New(o Options) *Access {
+	if o.Overlap == 0 {
+		o.Overlap = time.Minute
+	}
+	if o.IPv6Prefix == 0 {
+		o.IPv6Prefix = 64
+	}
+	started := time.Now()
+	return &Access{
+		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, limits: o.Limits,
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+	}
+}
+
+// now is the time as it is kept: whole milliseconds in UTC.
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+// forCore is a context for what must be finished although whoever asked has gone away.
+func forCore(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), enforceTimeout)
+}

@@ -1,0 +1,162 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// change is a transaction that writes, with what follows from it: revisions of sites,
+// lines of the audit log, events, and what cores are to be told.
+type change struct {
+	Tx
+	actor  Actor
+	now    time.Time
+	events []Event
+	sites  map[ownline.SiteID]*siteChange
+}
+
+// siteChange is what a change does to what one site should hold.
+type siteChange struct {
+	revision uint64
+	whole    bool // not only the end of sessions
+	ended    []ownline.SessionID
+}
+
+// change runs f in a transaction and publishes its events once it is committed. What
+// cores are to be told is left to the caller, or to enforce.
+func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error) (*change, error) {
+	c := &change{actor: actor, now: now(), sites: make(map[ownline.SiteID]*siteChange)}
+	locked := false
+	defer func() {
+		if locked {
+			a.order.Unlock()
+		}
+	}()
+	err := a.store.Write(ctx, func(tx Tx) error {
+		c.Tx = tx
+		if err := f(c); err != nil {
+			return err
+		}
+		a.order.Lock()
+		locked = true
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.hub.publish(c.events...)
+	return c, nil
+}
+
+// changeAndEnforce is change, and then tells the cores. A core that can't be reached learns of it
+// later: that is no error.
+func (a *Access) changeAndEnforce(ctx context.Context, actor Actor, f func(*change) error) error {
+	c, err := a.change(ctx, actor, f)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := forCore(ctx)
+	defer cancel()
+	for id, s := range c.sites {
+		if s.whole || len(s.ended) > 16 {
+			err = a.enforcer.Sync(ctx, id, s.revision)
+		} else {
+			err = a.enforcer.End(ctx, id, s.revision, s.ended)
+		}
+		if err != nil {
+			a.log.Warn("core will learn of a change later", "site", id, "revision", s.revision, "err", err)
+		}
+	}
+	return nil
+}
+
+// bump makes a revision of the site for this change, once.
+func (c *change) bump(site ownline.SiteID) (*siteChange, error) {
+	if s, ok := c.sites[site]; ok {
+		return s, nil
+	}
+	rev, err := c.Bump(site)
+	if err != nil {
+		return nil, err
+	}
+	s := &siteChange{revision: rev}
+	c.sites[site] = s
+	return s, nil
+}
+
+// whole says that more changes at the site than that sessions end.
+func (c *change) whole(site ownline.SiteID) error {
+	s, err := c.bump(site)
+	if err == nil {
+		s.whole = true
+	}
+	return err
+}
+
+// end ends a live session.
+func (c *change) end(s ownline.SessionInfo, why ownline.EndReason, detail string) (ownline.SessionInfo, error) {
+	site, err := c.bump(s.Site)
+	if err != nil {
+		return s, err
+	}
+	s.Revision = site.revision
+	site.ended = append(site.ended, s.ID)
+	return c.over(s, why, detail)
+}
+
+// over writes that a session has ended that core holds no more.
+func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail string) (ownline.SessionInfo, error) {
+	s.State, s.Reason, s.Detail, s.EndedAt = ownline.Ended, why, detail, c.now
+	if err := c.SaveSession(s.Session); err != nil {
+		return s, err
+	}
+	if why == ownline.Failed {
+		if err := c.ForgetIdempotent(s.ID); err != nil {
+			return s, err
+		}
+	}
+	c.session(s)
+	return s, c.audit("session.end", s.ID.String(), s.Site, string(why))
+}
+
+// endAll ends the live sessions that the query selects and that pick wants (nil: all).
+func (c *change) endAll(q ownline.SessionQuery, why ownline.EndReason, pick func(ownline.SessionInfo) bool) (n int, err error) {
+	ss, err := c.LiveSessions(q)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range ss {
+		if pick != nil && !pick(s) {
+			continue
+		}
+		if _, err := c.end(s, why, ""); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func (c *change) audit(action, subject string, site ownline.SiteID, detail string) error {
+	return c.Audit(ownline.AuditEntry{
+		At: c.now, Actor: c.actor.User.ID, By: c.actor.By, Client: c.actor.Client,
+		Action: action, Subject: subject, Site: site, Detail: detail,
+	})
+}
+
+func (c *change) publish(ev Event) { c.events = append(c.events, ev) }
+
+func (c *change) session(s ownline.SessionInfo) {
+	c.publish(Event{Kind: EventSession, Owner: s.User, Resource: s})
+}
+
+// hidden turns what somebody else owns into what is not there.
+func hidden(err error, what, name string) error {
+	if err == nil || errors.Is(err, ownline.ErrForbidden) {
+		return ownline.NotFound(what, name)
+	}
+	return err
+}

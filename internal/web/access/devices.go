@@ -1,0 +1,220 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// NewDevice is what is told of a new device.
+type NewDevice struct {
+	User                 ownline.UserID // zero: the actor's own; another's only by an admin
+	Site                 ownline.SiteID
+	Name                 string
+	RequireClaimedSource bool
+}
+
+// DeviceQuery selects devices; zero fields select all.
+type DeviceQuery struct {
+	ownline.Page
+	User ownline.UserID
+	Site ownline.SiteID
+}
+
+// Devices lists devices, oldest first, without their secrets: an admin all, others their
+// own.
+func (a *Access) Devices(ctx context.Context, actor Actor, q DeviceQuery) (ds []ownline.Device, next string, err error) {
+	if err := actor.may(); err != nil {
+		return nil, "", err
+	}
+	if q.User, err = actor.onlyOwn(q.User); err != nil {
+		return nil, "", err
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		ds, next, err = tx.Devices(q.Page, q.User, q.Site)
+		return err
+	})
+	return ds, next, err
+}
+
+// Device returns one of those that Devices lists.
+func (a *Access) Device(ctx context.Context, actor Actor, id ownline.DeviceID) (d ownline.Device, err error) {
+	if err := actor.may(); err != nil {
+		return d, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		d, err = deviceFor(tx, actor, id)
+		return err
+	})
+	return d, err
+}
+
+// deviceFor returns a device that is the actor's to see and change.
+func deviceFor(tx Tx, actor Actor, id ownline.DeviceID) (ownline.Device, error) {
+	d, err := tx.Device(id)
+	if err == nil && !actor.owns(d.User) {
+		return ownline.Device{}, ownline.NotFound("device", id.String())
+	}
+	return d, err
+}
+
+// AddDevice makes a device and its profile, which is shown this once. It waits a moment for
+// core to learn of the device, but does not fail when core can't be reached.
+func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownline.Device, ownline.Profile, error) {
+	if err := firstError(actor.may(), checkLabel("name", n.Name, 1)); err != nil {
+		return ownline.Device{}, ownline.Profile{}, err
+	}
+	if n.User.IsZero() {
+		n.User = actor.User.ID
+	}
+	if !actor.owns(n.User) {
+		return ownline.Device{}, ownline.Profile{}, ownline.Forbidden("user", "only an admin may add a device for somebody else")
+	}
+	if n.User.IsZero() {
+		return ownline.Device{}, ownline.Profile{}, ownline.Invalid("user", "is needed: whose device is it?")
+	}
+	d := ownline.Device{
+		ID: ownline.NewID[ownline.Device](), User: n.User, Site: n.Site, Name: n.Name, Secret: newSecret(),
+		RequireClaimedSource: n.RequireClaimedSource, Created: now(),
+	}
+	var profile ownline.Profile
+	err := a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
+		if _, err := c.User(d.User); err != nil {
+			return err
+		}
+		site, err := siteFor(c.Tx, actor, d.Site)
+		if err != nil {
+			return err
+		}
+		if profile, err = profileOf(d, site); err != nil {
+			return err
+		}
+		if err := c.AddDevice(d); err != nil {
+			return err
+		}
+		if err := c.whole(d.Site); err != nil {
+			return err
+		}
+		return c.device("device.add", d, false)
+	})
+	if err != nil {
+		return ownline.Device{}, ownline.Profile{}, err
+	}
+	d.Secret = nil
+	return d, profile, nil
+}
+
+func newSecret() ownline.Secret {
+	b := make(ownline.Secret, ownline.SecretSize)
+	rand.Read(b) // never fails: crypto/rand crashes the program instead
+	return b
+}
+
+// siteFor returns a site that the actor may know of.
+func siteFor(tx Tx, actor Actor, id ownline.SiteID) (ownline.Site, error) {
+	ss, err := sitesFor(tx, actor)
+	if err != nil {
+		return ownline.Site{}, err
+	}
+	for _, s := range ss {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return ownline.Site{}, ownline.NotFound("site", id.String())
+}
+
+// profileOf makes what the device is shown once.
+func profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
+	if s.KnockPort == 0 {
+		return ownline.Profile{}, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
+	}
+	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name}, nil
+}
+
+// device publishes and records what was done to a device.
+func (c *change) device(action string, d ownline.Device, removed bool) error {
+	d.Secret = nil
+	c.publish(Event{Kind: EventDevice, Owner: d.User, Removed: removed, Resource: d})
+	return c.audit(action, d.ID.String(), d.Site, d.Name)
+}
+
+// RevokeDevice makes a device's knocks count no more and ends its sessions. It can't be
+// undone.
+func (a *Access) RevokeDevice(ctx context.Context, actor Actor, id ownline.DeviceID) (ownline.Device, error) {
+	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		if d.Revoked {
+			return nil
+		}
+		d.Revoked = true
+		if _, err := c.endAll(ownline.SessionQuery{Device: id}, ownline.Revoked, nil); err != nil {
+			return err
+		}
+		if err := c.RevokeDevice(id); err != nil {
+			return err
+		}
+		return c.device("device.revoke", *d, false)
+	})
+}
+
+// changeDevice runs f on a device of the actor's and has its core told.
+func (a *Access) changeDevice(ctx context.Context, actor Actor, id ownline.DeviceID, f func(*change, *ownline.Device) error) (d ownline.Device, err error) {
+	if err := actor.may(); err != nil {
+		return ownline.Device{}, err
+	}
+	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
+		if d, err = deviceFor(c.Tx, actor, id); err != nil {
+			return err
+		}
+		if err := c.whole(d.Site); err != nil {
+			return err
+		}
+		return f(c, &d)
+	})
+	if err != nil {
+		return ownline.Device{}, err
+	}
+	return d, nil
+}
+
+// RotateDevice gives a device a new secret; the old one counts no more. Its sessions stay.
+func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.DeviceID) (ownline.Device, ownline.Profile, error) {
+	var profile ownline.Profile
+	d, err := a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		if d.Revoked {
+			return ownline.Conflict("device", "is revoked; add a new one")
+		}
+		site, err := c.Site(d.Site)
+		if err != nil {
+			return err
+		}
+		fresh := *d
+		fresh.Secret = newSecret()
+		if profile, err = profileOf(fresh, site); err != nil {
+			return err
+		}
+		if err := c.SetDeviceSecret(id, fresh.Secret); err != nil {
+			return err
+		}
+		return c.device("device.rotate", *d, false)
+	})
+	if err != nil {
+		return ownline.Device{}, ownline.Profile{}, err
+	}
+	return d, profile, nil
+}
+
+// RemoveDevice revokes a device and takes it off the lists; history keeps it.
+func (a *Access) RemoveDevice(ctx context.Context, actor Actor, id ownline.DeviceID) error {
+	_, err := a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		if _, err := c.endAll(ownline.SessionQuery{Device: id}, ownline.Revoked, nil); err != nil {
+			return err
+		}
+		if err := c.RemoveDevice(id, c.now); err != nil {
+			return err
+		}
+		return c.device("device.remove", *d, true)
+	})
+	return err
+}

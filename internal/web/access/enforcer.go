@@ -1,0 +1,28 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Enforcer has the cores make so what the store holds. Every command carries the revision
+// of the transaction that wished for it. What can't be done now is
+// ownline.ErrUnavailable: the core then converges with the whole state, later.
+type Enforcer interface {
+	// Put opens or renews one session; nil means that its packets get through. After
+	// ErrUnavailable core may or may not have applied it; after another error it has not.
+	Put(ctx context.Context, site ownline.SiteID, revision uint64, s link.Session) error
+	// End closes sessions; nil means that none of their packets gets through any more.
+	End(ctx context.Context, site ownline.SiteID, revision uint64, ids []ownline.SessionID) error
+	// Sync waits until core has applied everything up to the revision.
+	Sync(ctx context.Context, site ownline.SiteID, revision uint64) error
+	// Health tells how the site's core is reached.
+	Health(site ownline.SiteID) ownline.LinkHealth
+	// Ping asks the core how it is, and returns how long that took.
+	Ping(ctx context.Context, site ownline.SiteID) (time.Duration, error)
+	// Pair makes this web the one that the core of a pairing code obeys.
+	Pair(ctx context.Context, code string) (link.Code, link.Status, error)
+}

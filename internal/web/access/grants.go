@@ -1,0 +1,193 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// NewGrant is what an admin tells of a new grant; at most one for a user and a service.
+type NewGrant struct {
+	User          ownline.UserID
+	Service       ownline.ServiceID
+	Automatic     bool
+	PublicPort    uint16
+	AllowReserved bool
+	MaxDuration   time.Duration
+}
+
+// GrantChange changes what is not nil. A change that allows less ends the sessions that
+// came of the grant.
+type GrantChange struct {
+	Automatic     *bool
+	PublicPort    *uint16
+	AllowReserved *bool
+	MaxDuration   *time.Duration
+}
+
+// GrantQuery selects grants; zero fields select all.
+type GrantQuery struct {
+	ownline.Page
+	User    ownline.UserID
+	Service ownline.ServiceID
+}
+
+// Grants lists grants, oldest first: an admin all, others their own.
+func (a *Access) Grants(ctx context.Context, actor Actor, q GrantQuery) (gs []ownline.Grant, next string, err error) {
+	if err := actor.may(); err != nil {
+		return nil, "", err
+	}
+	if q.User, err = actor.onlyOwn(q.User); err != nil {
+		return nil, "", err
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		gs, next, err = tx.Grants(q.Page, q.User, q.Service)
+		return err
+	})
+	return gs, next, err
+}
+
+// Grant returns one of those that Grants lists.
+func (a *Access) Grant(ctx context.Context, actor Actor, id ownline.GrantID) (g ownline.Grant, err error) {
+	if err := actor.may(); err != nil {
+		return g, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		g, err = tx.Grant(id)
+		return err
+	})
+	if err == nil && !actor.owns(g.User) {
+		return ownline.Grant{}, ownline.NotFound("grant", id.String())
+	}
+	return g, err
+}
+
+// AddGrant lets a user use a service (admin).
+func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline.Grant, error) {
+	g := ownline.Grant{
+		ID: ownline.NewID[ownline.Grant](), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
+		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, Created: now(),
+	}
+	if err := actor.mustAdmin(); err != nil {
+		return ownline.Grant{}, err
+	}
+	_, err := a.change(ctx, actor, func(c *change) error {
+		u, err := c.User(g.User)
+		if err != nil {
+			return err
+		}
+		s, err := c.Service(g.Service)
+		if err != nil {
+			return err
+		}
+		if err := checkGrant(c.Tx, g, s); err != nil {
+			return err
+		}
+		if err := c.AddGrant(g); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventGrant, Owner: g.User, Resource: g})
+		c.publish(Event{Kind: EventService, Owner: g.User, Resource: s})
+		return c.audit("grant.add", g.ID.String(), s.Site, describeGrant(g, u.Name, s.Name))
+	})
+	if err != nil {
+		return ownline.Grant{}, err
+	}
+	return g, nil
+}
+
+func describeGrant(g ownline.Grant, user, service string) string {
+	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s", user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration)
+}
+
+func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {
+	switch {
+	case g.MaxDuration < 0 || (g.MaxDuration > 0 && g.MaxDuration < time.Second):
+		return ownline.Invalid("max_duration", "must be at least 1s, or 0 for the configured maximum")
+	case g.AllowReserved && g.PublicPort == 0:
+		return ownline.Invalid("allow_reserved", "needs a public_port that it is about")
+	}
+	site, err := tx.Site(s.Site)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(site.ReservedPorts, g.PublicPort) && !g.AllowReserved {
+		return ownline.Conflict("public_port", fmt.Sprintf("the router itself serves port %d; allow_reserved takes it nevertheless", g.PublicPort))
+	}
+	return nil
+}
+
+// ChangeGrant changes a grant (admin).
+func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantID, w GrantChange) (g ownline.Grant, err error) {
+	if err := actor.mustAdmin(); err != nil {
+		return ownline.Grant{}, err
+	}
+	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
+		if g, err = c.Grant(id); err != nil {
+			return err
+		}
+		was := g
+		set(&g.Automatic, w.Automatic)
+		set(&g.PublicPort, w.PublicPort)
+		set(&g.AllowReserved, w.AllowReserved)
+		set(&g.MaxDuration, w.MaxDuration)
+		s, err := c.Service(g.Service)
+		if err != nil {
+			return err
+		}
+		if err := checkGrant(c.Tx, g, s); err != nil {
+			return err
+		}
+		if err := c.SaveGrant(g); err != nil {
+			return err
+		}
+		if _, err := c.endAll(ownline.SessionQuery{User: g.User, Service: g.Service}, ownline.Revoked, func(e ownline.SessionInfo) bool {
+			return tightened(was, g, !e.Device.IsZero())
+		}); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventGrant, Owner: g.User, Resource: g})
+		return c.audit("grant.change", id.String(), s.Site, describeGrant(g, g.User.String(), s.Name))
+	})
+	if err != nil {
+		return ownline.Grant{}, err
+	}
+	return g, nil
+}
+
+// tightened reports whether a session that a person or a device opened under a grant might
+// not be opened in the same way under its new form.
+func tightened(was, is ownline.Grant, knocked bool) bool {
+	return (knocked && was.Automatic && !is.Automatic) ||
+		was.PublicPort != is.PublicPort ||
+		(was.AllowReserved && !is.AllowReserved) ||
+		(is.MaxDuration > 0 && (was.MaxDuration == 0 || is.MaxDuration < was.MaxDuration))
+}
+
+// RemoveGrant takes a grant away (admin) and ends the sessions that came of it.
+func (a *Access) RemoveGrant(ctx context.Context, actor Actor, id ownline.GrantID) error {
+	if err := actor.mustAdmin(); err != nil {
+		return err
+	}
+	return a.changeAndEnforce(ctx, actor, func(c *change) error {
+		g, err := c.Grant(id)
+		if err != nil {
+			return err
+		}
+		s, err := c.Service(g.Service)
+		if err != nil {
+			return err
+		}
+		if _, err := c.endAll(ownline.SessionQuery{User: g.User, Service: g.Service}, ownline.Revoked, nil); err != nil {
+			return err
+		}
+		if err := c.RemoveGrant(id); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventGrant, Removed: true, Owner: g.User, Resource: g})
+		return c.audit("grant.remove", id.String(), s.Site, describeGrant(g, g.User.String(), s.Name))
+	})
+}

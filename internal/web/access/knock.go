@@ -1,0 +1,200 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/policy"
+)
+
+// errSilent gives up a knock whose sender must not learn anything.
+var errSilent = errors.New("the knock does not count")
+
+// maxSkew bounds what a core may say of the clocks it accepts, and with it how long nonces
+// are kept.
+const maxSkew = 10 * time.Minute
+
+// Knock decides on a knock that the site's core has verified: in one transaction it makes
+// sure that the knock counts for the first time, asks policy, and opens or renews its
+// sessions. It returns what core is to apply and to answer, or nil when the sender must not
+// learn anything: a repeated knock, an unknown or revoked device. The verdict's Now is for
+// the sender to set. later are sessions of the same revision that were shortened; core is
+// to have them soon after.
+func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked) (v *link.Verdict, later []link.Session, err error) {
+	if len(k.Nonce) != knock.NonceSize || k.Made.IsZero() || k.Skew <= 0 || k.Skew > maxSkew {
+		return nil, nil, ownline.Invalid("knock", "is not as cores send them")
+	}
+	k.Source, k.Claimed = k.Source.Unmap(), k.Claimed.Unmap()
+	var d decision
+	err = a.store.Write(ctx, func(tx Tx) error {
+		c := &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: k.Source}, sites: make(map[ownline.SiteID]*siteChange)}
+		return a.knock(c, site, k, &d)
+	})
+	if errors.Is(err, errSilent) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(d.Sessions) > 0 {
+		a.wake()
+	}
+	return &d.Verdict, d.later, nil
+}
+
+// decision is what becomes of a knock.
+type decision struct {
+	link.Verdict
+	later []link.Session
+}
+
+func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decision) error {
+	d, u, s, err := c.Knocker(k.Device)
+	if errors.Is(err, ownline.ErrNotFound) {
+		return errSilent
+	} else if err != nil {
+		return err
+	}
+	c.actor.User = u
+	seen := netip.PrefixFrom(k.Source, k.Source.BitLen())
+	ok := d.Site == site && !d.Revoked && !u.Disabled && claimedRightly(k, d, s)
+	if ok {
+		ok, err = c.AcceptKnock(d.ID, knock.Nonce(k.Nonce), k.Made, k.Skew, seen, c.now)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return errSilent
+	}
+	if v.Epoch, err = c.Epoch(); err != nil {
+		return err
+	}
+	v.Revision.Revision = s.Revision
+	if k.Inside {
+		v.Status = knock.Inside
+		return c.audit("knock", d.ID.String(), site, knock.Inside.String())
+	}
+	v.Status, err = a.answer(c, d, u, s, k, v)
+	if err != nil {
+		return err
+	}
+	return c.audit("knock", d.ID.String(), site, v.Status.String())
+}
+
+// claimedRightly checks again what core has checked: that the device meant the address it
+// was seen at.
+func claimedRightly(k link.Knocked, d ownline.Device, s ownline.Site) bool {
+	if !k.Claimed.IsValid() {
+		return !d.RequireClaimedSource
+	}
+	if k.Claimed.Is4() || k.Source.Is4() {
+		return k.Claimed == k.Source
+	}
+	p, err := k.Claimed.Prefix(s.IPv6Prefix)
+	return err == nil && p.Contains(k.Source)
+}
+
+// answer opens or renews what is granted.
+func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.Site, k link.Knocked, v *decision) (knock.Status, error) {
+	source, err := ownline.SourceOf(k.Source, s.IPv6Prefix)
+	if err != nil {
+		return knock.Refused, nil
+	}
+	offers, err := c.Offers(u.ID, s.ID)
+	if err != nil {
+		return 0, err
+	}
+	offers = policy.Knocked(k.Service, k.Source.Is4(), offers)
+	if len(offers) == 0 {
+		return knock.NothingGranted, nil
+	}
+	near, err := c.LiveNear(s.ID, source, d.ID)
+	if err != nil {
+		return 0, err
+	}
+	f := policy.Facts{User: u, Site: s, Limits: a.limits, Holes: holes(near)}
+	ask := policy.Ask{Source: k.Source, For: k.Duration, Knocked: true}
+	status := knock.Refused // until something is opened or renewed
+	for _, o := range offers {
+		f.Service, f.Grant = o.Service, o.Grant
+		mine := slices.DeleteFunc(slices.Clone(near), func(e ownline.Session) bool {
+			return e.Device != d.ID || e.Service != o.Service.ID || e.Source.Addr().Is4() != source.Addr().Is4()
+		})
+		became, e, err := a.admit(c, f, ask, d.ID, source, mine)
+		switch {
+		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
+			a.log.Info("a granted service was not opened", "device", d.ID, "service", o.Service.ID, "err", err)
+			continue
+		case err != nil:
+			return 0, err
+		}
+		if status != knock.Opened {
+			status = became
+		}
+		f.Holes = append(f.Holes, policy.Hole{Source: e.Source, Transport: e.Transport, Port: e.PublicPort, Target: e.Target})
+		v.Sessions = append(v.Sessions, forLink(e, o.Service.Kind, o.Service.Name, u.Name))
+		for _, old := range mine {
+			if old.ID == e.ID || !a.replace(c, &old, e.ID) {
+				continue
+			}
+			if err := c.SaveSession(old); err != nil {
+				return 0, err
+			}
+			v.later = append(v.later, forLink(old, o.Service.Kind, o.Service.Name, u.Name))
+		}
+	}
+	if change, ok := c.sites[s.ID]; ok {
+		v.Revision.Revision = change.revision
+	}
+	return status, nil
+}
+
+// admit renews the device's session for the source, or opens one.
+func (a *Access) admit(c *change, f policy.Facts, ask policy.Ask, d ownline.DeviceID, source netip.Prefix, mine []ownline.Session) (knock.Status, ownline.Session, error) {
+	for _, e := range mine {
+		if e.Source != source {
+			continue
+		}
+		until, err := policy.Renew(ask, f, e.Expires, c.now)
+		if err != nil {
+			return 0, e, err
+		}
+		site, err := c.bump(e.Site)
+		if err != nil {
+			return 0, e, err
+		}
+		e.Expires, e.Revision, e.Successor = until, site.revision, ownline.SessionID{}
+		return knock.Renewed, e, c.SaveSession(e)
+	}
+	what, err := policy.Decide(ask, f, c.now)
+	if err != nil {
+		return 0, ownline.Session{}, err
+	}
+	site, err := c.bump(f.Site.ID)
+	if err != nil {
+		return 0, ownline.Session{}, err
+	}
+	e := newSession(f, what, d, site.revision, c.now)
+	return knock.Opened, e, c.AddSession(e)
+}
+
+// replace lets a session of another address go on for no longer than the overlap, and
+// reports whether that is new.
+func (a *Access) replace(c *change, old *ownline.Session, by ownline.SessionID) bool {
+	if old.Successor == by {
+		return false
+	}
+	old.Successor = by
+	if end := c.now.Add(a.overlap); old.Expires.After(end) {
+		old.Expires = end
+	}
+	old.Revision = c.sites[old.Site].revision
+	return true
+}

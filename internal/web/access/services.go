@@ -1,0 +1,280 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// NewService is what an admin tells of a new service.
+type NewService struct {
+	Site      ownline.SiteID
+	Name      string
+	Kind      ownline.ServiceKind // "": forward
+	Transport ownline.Transport   // "": tcp
+	Target4   netip.AddrPort      // in errors: "target"
+	Target6   netip.AddrPort      // in errors: "target6"
+	Icon      string
+}
+
+// ServiceChange changes what is not nil. A change of transport or target ends the
+// service's sessions.
+type ServiceChange struct {
+	Name      *string
+	Transport *ownline.Transport
+	Target4   *netip.AddrPort // the zero AddrPort: none any more
+	Target6   *netip.AddrPort
+	Icon      *string
+}
+
+// ServiceQuery selects services; the zero Site means every site.
+type ServiceQuery struct {
+	ownline.Page
+	Site ownline.SiteID
+}
+
+// Services lists services by name: an admin all, others those granted to them.
+func (a *Access) Services(ctx context.Context, actor Actor, q ServiceQuery) (ss []ownline.Service, next string, err error) {
+	if err := actor.may(); err != nil {
+		return nil, "", err
+	}
+	var grantedTo ownline.UserID // zero: no matter to whom
+	if !actor.Admin() {
+		grantedTo = actor.User.ID
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		ss, next, err = tx.Services(q.Page, q.Site, grantedTo)
+		return err
+	})
+	return ss, next, err
+}
+
+// Service returns one of those that Services lists.
+func (a *Access) Service(ctx context.Context, actor Actor, id ownline.ServiceID) (s ownline.Service, err error) {
+	if err := actor.may(); err != nil {
+		return s, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		s, err = serviceFor(tx, actor, id)
+		return err
+	})
+	return s, err
+}
+
+// serviceFor returns a service that the actor may know of.
+func serviceFor(tx Tx, actor Actor, id ownline.ServiceID) (ownline.Service, error) {
+	s, err := tx.Service(id)
+	if err != nil || actor.Admin() {
+		return s, err
+	}
+	g, err := tx.GrantOf(actor.User.ID, id)
+	if err == nil && g.ID.IsZero() {
+		err = ownline.NotFound("service", id.String())
+	}
+	if err != nil {
+		return ownline.Service{}, err
+	}
+	return s, nil
+}
+
+// ServicesNamed returns those that Services lists that have this name: one for each site at
+// most.
+func (a *Access) ServicesNamed(ctx context.Context, actor Actor, name string) (out []ownline.Service, err error) {
+	if err := actor.may(); err != nil {
+		return nil, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) error {
+		ss, err := tx.ServicesNamed(name)
+		for _, s := range ss {
+			switch _, err := serviceFor(tx, actor, s.ID); {
+			case err == nil:
+				out = append(out, s)
+			case !errors.Is(err, ownline.ErrNotFound):
+				return err
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// AddService makes a service (admin). Its targets must lie in the site's local networks.
+func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (ownline.Service, error) {
+	s := ownline.Service{
+		ID: ownline.NewID[ownline.Service](), Site: n.Site, Name: n.Name, Kind: n.Kind, Transport: n.Transport,
+		Target4: n.Target4, Target6: n.Target6, Icon: n.Icon, Created: now(),
+	}
+	if s.Kind == "" {
+		s.Kind = ownline.Forward
+	}
+	if s.Transport == "" {
+		s.Transport = ownline.TCP
+	}
+	if err := actor.mustAdmin(); err != nil {
+		return ownline.Service{}, err
+	}
+	_, err := a.change(ctx, actor, func(c *change) error {
+		site, err := c.Site(s.Site)
+		if err != nil {
+			return err
+		}
+		if err := checkService(s, site); err != nil {
+			return err
+		}
+		if err := c.AddService(s); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventService, Resource: s})
+		return c.audit("service.add", s.ID.String(), s.Site, describeService(s))
+	})
+	if err != nil {
+		return ownline.Service{}, err
+	}
+	return s, nil
+}
+
+func describeService(s ownline.Service) string {
+	return strings.TrimSpace(fmt.Sprintf("%s: %s %s %s", s.Name, s.Transport, targetText(s.Target4), targetText(s.Target6)))
+}
+
+func targetText(t netip.AddrPort) string {
+	if !t.IsValid() {
+		return ""
+	}
+	return t.String()
+}
+
+// checkService refuses what no core should ever open.
+func checkService(s ownline.Service, site ownline.Site) error {
+	if s.Kind != ownline.Forward {
+		return ownline.Invalid("kind", fmt.Sprintf("must be %q; other kinds come later", ownline.Forward))
+	}
+	if s.Transport != ownline.TCP && s.Transport != ownline.UDP {
+		return ownline.Invalid("transport", fmt.Sprintf("must be %q or %q", ownline.TCP, ownline.UDP))
+	}
+	if err := firstError(checkServiceName(s.Name), checkLabel("icon", s.Icon, 0)); err != nil {
+		return err
+	}
+	if !s.Target4.IsValid() && !s.Target6.IsValid() {
+		return ownline.Invalid("target", "is needed: the address and port of the service in the LAN, as in 192.168.1.10:22")
+	}
+	return firstError(checkTarget("target", s.Target4, true, site), checkTarget("target6", s.Target6, false, site))
+}
+
+func checkTarget(field string, t netip.AddrPort, v4 bool, site ownline.Site) error {
+	if t == (netip.AddrPort{}) {
+		return nil
+	}
+	addr := t.Addr()
+	in := func(p netip.Prefix) bool { return p.Contains(addr) }
+	switch {
+	case t.Port() == 0 || !addr.IsValid():
+		return ownline.Invalid(field, "needs an address and a port of 1 to 65535")
+	case v4 && !addr.Is4():
+		return ownline.Invalid(field, "must be an IPv4 address; an IPv6 one belongs into target6")
+	case !v4 && (!addr.Is6() || addr.Is4In6() || addr.Zone() != ""):
+		return ownline.Invalid(field, "must be an IPv6 address without a zone")
+	case addr.IsLoopback() || addr.IsUnspecified() || addr.IsMulticast() || addr.IsLinkLocalUnicast():
+		return ownline.Invalid(field, fmt.Sprintf("%s can't be reached from the router: use the host's address in the LAN", addr))
+	case len(site.LocalNetworks) == 0:
+		return ownline.Invalid(field, "can't be checked: the site's core has not told its local networks; see local_networks in core.yaml")
+	case !slices.ContainsFunc(site.LocalNetworks, in):
+		return ownline.Invalid(field, fmt.Sprintf("%s is in none of the site's local networks (%s)", addr, prefixes(site.LocalNetworks)))
+	}
+	return nil
+}
+
+func prefixes(ps []netip.Prefix) string {
+	var out []string
+	for _, p := range ps {
+		out = append(out, p.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+// ChangeService changes a service (admin).
+func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.ServiceID, w ServiceChange) (s ownline.Service, err error) {
+	if err := actor.mustAdmin(); err != nil {
+		return ownline.Service{}, err
+	}
+	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
+		if s, err = c.Service(id); err != nil {
+			return err
+		}
+		was := s
+		set(&s.Name, w.Name)
+		set(&s.Transport, w.Transport)
+		set(&s.Target4, w.Target4)
+		set(&s.Target6, w.Target6)
+		set(&s.Icon, w.Icon)
+		site, err := c.Site(s.Site)
+		if err != nil {
+			return err
+		}
+		if err := checkService(s, site); err != nil {
+			return err
+		}
+		if err := c.SaveService(s); err != nil {
+			return err
+		}
+		elsewhere := func(e ownline.SessionInfo) bool {
+			target, _ := s.Target(e.Source.Addr())
+			return e.Transport != s.Transport || e.Target != target
+		}
+		if _, err := c.endAll(ownline.SessionQuery{Service: id}, ownline.Revoked, elsewhere); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventService, Resource: s})
+		return c.audit("service.change", id.String(), s.Site, describeService(was)+" -> "+describeService(s))
+	})
+	if err != nil {
+		return ownline.Service{}, err
+	}
+	return s, nil
+}
+
+// RemoveService removes a service with its grants (admin) and ends its sessions; history
+// keeps it.
+func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.ServiceID) error {
+	if err := actor.mustAdmin(); err != nil {
+		return err
+	}
+	return a.changeAndEnforce(ctx, actor, func(c *change) error {
+		s, err := c.Service(id)
+		if err != nil {
+			return err
+		}
+		if _, err := c.endAll(ownline.SessionQuery{Service: id}, ownline.Revoked, nil); err != nil {
+			return err
+		}
+		readers, err := grantees(c.Tx, id)
+		if err != nil {
+			return err
+		}
+		if err := c.RemoveService(id, c.now); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventService, Removed: true, Resource: s, readers: readers})
+		return c.audit("service.remove", id.String(), s.Site, s.Name)
+	})
+}
+
+// grantees lists whom a service is granted to.
+func grantees(tx Tx, id ownline.ServiceID) (out []ownline.UserID, err error) {
+	p := ownline.Page{Limit: ownline.MaxLimit}
+	for {
+		gs, next, err := tx.Grants(p, ownline.UserID{}, id)
+		for _, g := range gs {
+			out = append(out, g.User)
+		}
+		if err != nil || next == "" {
+			return out, err
+		}
+		p.Cursor = next
+	}
+}

@@ -1,0 +1,137 @@
+package access
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/policy"
+)
+
+// Store keeps what should be, in transactions: whatever f returns as an error is undone
+// whole. A nil of Write means that the change survives a loss of power.
+type Store interface {
+	Read(ctx context.Context, f func(Tx) error) error
+	Write(ctx context.Context, f func(Tx) error) error
+}
+
+// Over makes a Store of one with a transaction type of its own.
+func Over[T Tx](s interface {
+	Read(context.Context, func(T) error) error
+	Write(context.Context, func(T) error) error
+},
+) Store {
+	return over[T]{s.Read, s.Write}
+}
+
+type over[T Tx] struct {
+	read, write func(context.Context, func(T) error) error
+}
+
+func (o over[T]) Read(ctx context.Context, f func(Tx) error) error {
+	return o.read(ctx, func(t T) error { return f(t) })
+}
+
+func (o over[T]) Write(ctx context.Context, f func(Tx) error) error {
+	return o.write(ctx, func(t T) error { return f(t) })
+}
+
+// Tx is a transaction. What is looked for by identifier or name and is not there, or was
+// removed, is ErrNotFound; what must be unique and is not, ErrConflict about the field.
+// Lists come with the cursor of their next page.
+type Tx interface {
+	userRows
+	siteRows
+	serviceRows
+	grantRows
+	deviceRows
+	sessionRows
+
+	Audit(ownline.AuditEntry) error
+	Setting(key string) (string, error)
+	SetSetting(key, value string) error
+	Epoch() (string, error) // of the revisions
+	NewEpoch() error
+	// Sweep forgets what is over at now, and idempotency keys older than since.
+	Sweep(now, since time.Time) error
+}
+
+type userRows interface {
+	User(ownline.UserID) (ownline.User, error)
+	UserNamed(string) (ownline.User, error)
+	Users(ownline.Page) ([]ownline.User, string, error)
+	CountAdmins() (int, error) // who may sign in
+	AddUser(u ownline.User, password string) error
+	SaveUser(ownline.User) error
+	SetPassword(u ownline.UserID, password string) error
+	SignOut(ownline.UserID) error                     // forgets logins and tokens
+	RemoveUser(u ownline.UserID, now time.Time) error // and their grants, devices, logins, tokens
+}
+
+type siteRows interface {
+	Site(ownline.SiteID) (ownline.Site, error)
+	AnySite(ownline.SiteID) (ownline.Site, error) // also one that was removed
+	Sites() ([]ownline.Site, error)
+	SitesOf(ownline.UserID) ([]ownline.Site, error) // where the user has a grant or a device
+	SitesToCommand(removedSince time.Time) ([]ownline.Site, error)
+	AddSite(ownline.Site) error
+	SaveSite(ownline.Site) error
+	Bump(ownline.SiteID) (revision uint64, err error)
+	RemoveSite(s ownline.SiteID, now time.Time) error // and its services, their grants, its devices
+	ClearSite(ownline.SiteID) error                   // removed, and its core knows
+}
+
+type serviceRows interface {
+	Service(ownline.ServiceID) (ownline.Service, error)
+	Services(p ownline.Page, site ownline.SiteID, grantedTo ownline.UserID) ([]ownline.Service, string, error)
+	ServicesNamed(string) ([]ownline.Service, error)
+	ServicesAt(ownline.SiteID) ([]ownline.Service, error)
+	AddService(ownline.Service) error
+	SaveService(ownline.Service) error
+	RemoveService(s ownline.ServiceID, now time.Time) error // and its grants
+}
+
+type grantRows interface {
+	Grant(ownline.GrantID) (ownline.Grant, error)
+	GrantOf(ownline.UserID, ownline.ServiceID) (ownline.Grant, error) // zero: none
+	Grants(p ownline.Page, user ownline.UserID, service ownline.ServiceID) ([]ownline.Grant, string, error)
+	Offers(ownline.UserID, ownline.SiteID) ([]policy.Offer, error)
+	AddGrant(ownline.Grant) error
+	SaveGrant(ownline.Grant) error
+	RemoveGrant(ownline.GrantID) error
+}
+
+type deviceRows interface {
+	Device(ownline.DeviceID) (ownline.Device, error)
+	Devices(p ownline.Page, user ownline.UserID, site ownline.SiteID) ([]ownline.Device, string, error)
+	DevicesOf(ownline.UserID) ([]ownline.Device, error)
+	CoreDevices(ownline.SiteID) ([]link.Device, error) // whose knocks count, with their secrets
+	AddDevice(ownline.Device) error
+	SetDeviceSecret(ownline.DeviceID, ownline.Secret) error
+	RevokeDevice(ownline.DeviceID) error
+	RemoveDevice(d ownline.DeviceID, now time.Time) error
+	// Knocker returns a device with its user and its site.
+	Knocker(ownline.DeviceID) (ownline.Device, ownline.User, ownline.Site, error)
+	// AcceptKnock records a knock and reports whether it counts, by the rule of
+	// knock.Memory. When it does not, the transaction must be given up.
+	AcceptKnock(d ownline.DeviceID, n knock.Nonce, made time.Time, skew time.Duration, source netip.Prefix, now time.Time) (bool, error)
+}
+
+type sessionRows interface {
+	Session(ownline.SessionID) (ownline.SessionInfo, error)
+	Sessions(ownline.SessionQuery) ([]ownline.SessionInfo, string, error)
+	LiveSessions(ownline.SessionQuery) ([]ownline.SessionInfo, error) // all, whatever the page
+	// LiveNear lists the site's live sessions of a source, and those of a device.
+	LiveNear(ownline.SiteID, netip.Prefix, ownline.DeviceID) ([]ownline.Session, error)
+	AddSession(ownline.Session) error
+	SaveSession(ownline.Session) error
+	SaveTraffic(ownline.SessionID, ownline.Traffic) error
+	DueSessions(now time.Time) ([]ownline.SessionInfo, error)
+	NextExpiry() (time.Time, error) // zero: no session lives
+	Idempotent(u ownline.UserID, key string, since time.Time) (s ownline.SessionID, ask string, err error)
+	KeepIdempotent(u ownline.UserID, key, ask string, s ownline.SessionID, now time.Time) error
+	ForgetIdempotent(ownline.SessionID) error
+}

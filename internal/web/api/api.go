@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+const (
+	base = "/api/v1"
+
+	// maxBody is more than any request of this API needs, in bytes.
+	maxBody = 64 << 10
+	// bodyTimeout covers the whole request, because the deadline for reading stays on the
+	// connection while the handler runs.
+	bodyTimeout = time.Minute
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Access     *access.Access
+	Auth       *auth.Auth
+	Setup      *auth.Setup // nil: set up already
+	PublicURL  string      // "": unknown; its origin counts as our own
+	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
+	Version    string
+	Log        *slog.Logger
+}
+
+// Server serves the API. Safe for concurrent use.
+type Server struct {
+	access     *access.Access
+	auth       *auth.Auth
+	setup      *auth.Setup
+	ipv6Prefix int
+	log        *slog.Logger
+
+	origin  *http.CrossOriginProtection
+	mux     *http.ServeMux
+	huma    huma.API
+	openAPI []byte
+
+	closing context.Context // ends with EndStreams
+	end     context.CancelFunc
+}
+
+// New makes a Server.
+func New(o Options) (*Server, error) {
+	s := &Server{
+		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, log: o.Log,
+		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+	}
+	s.closing, s.end = context.WithCancel(context.Background())
+	if o.PublicURL != "" {
+		if err := s.origin.AddTrustedOrigin(o.PublicURL); err != nil {
+			return nil, err
+		}
+	}
+	config := huma.DefaultConfig("Ownline", "1")
+	config.Info.Description = "What the pages and the command line of Ownline are made of."
+	config.Info.License = &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"}
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
+	config.CreateHooks = nil // no links to schemas in every answer
+	config.RejectUnknownQueryParameters = true
+	config.Transformers = []huma.Transformer{hideValues}
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"cookie": {Type: "apiKey", In: "cookie", Name: auth.CookieName, Description: "A browser that is signed in"},
+		"token":  {Type: "http", Scheme: "bearer", Description: "For everything but browsers"},
+	}
+	s.huma = humago.New(s.mux, config)
+	s.huma.UseMiddleware(s.admit)
+
+	s.authResource()
+	s.meResource()
+	s.users()
+	s.sites()
+	s.services()
+	s.grants()
+	s.devices()
+	s.sessions()
+	s.tokens()
+	s.events()
+
+	var err error
+	if s.openAPI, err = json.MarshalIndent(s.huma.OpenAPI(), "", "  "); err != nil {
+		return nil, err
+	}
+	s.openAPI = append(s.openAPI, '\n')
+	s.mux.HandleFunc("GET "+base+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+json")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(s.openAPI) // a client that went away needs no answer
+	})
+	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusNotFound)
+		_ = json.NewEncoder(w).Encode(huma.Error404NotFound("there is no such resource"))
+	})
+	return s, nil
+}
+
+// OpenAPI returns the OpenAPI 3.1 document.
+func (s *Server) OpenAPI() []byte { return s.openAPI }
+
+// EndStreams ends every stream of events, so that a server can shut down.
+func (s *Server) EndStreams() { s.end() }
+
+// ServeHTTP answers requests below /api/.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	s.mux.ServeHTTP(w, r)
+}

@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+// Device never holds the secret.
+type Device struct {
+	ID                   string     `json:"id" format:"uuid"`
+	User                 string     `json:"user" format:"uuid"`
+	Site                 string     `json:"site" format:"uuid"`
+	Name                 string     `json:"name"`
+	RequireClaimedSource bool       `json:"require_claimed_source"`
+	Revoked              bool       `json:"revoked"`
+	LastKnock            *time.Time `json:"last_knock,omitempty"`
+	LastSource           string     `json:"last_source,omitempty"`
+	Created              time.Time  `json:"created"`
+}
+
+// enrolled is a device with what it needs to knock.
+type enrolled struct {
+	Device
+	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now"`
+}
+
+func deviceView(d ownline.Device) Device {
+	v := Device{
+		ID: d.ID.String(), User: d.User.String(), Site: d.Site.String(), Name: d.Name,
+		RequireClaimedSource: d.RequireClaimedSource, Revoked: d.Revoked,
+		LastKnock: optional(d.LastKnock), Created: d.Created.UTC(),
+	}
+	if d.LastSource.IsValid() {
+		v.LastSource = d.LastSource.String()
+	}
+	return v
+}
+
+func (s *Server) devices() {
+	const tag, one = "devices", "/devices/{id}"
+	type query struct {
+		ListInput
+		User string `query:"user" format:"uuid"`
+		Site string `query:"site" format:"uuid"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/devices", id: "list-devices", tag: tag, summary: "List devices: an admin all, others their own"},
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Device]], error) {
+			uid, err := parseID[ownline.User]("user", in.User)
+			if err != nil {
+				return nil, err
+			}
+			sid, err := parseID[ownline.Site]("site", in.Site)
+			if err != nil {
+				return nil, err
+			}
+			items, next, err := s.access.Devices(ctx, actor(id), access.DeviceQuery{Page: in.page(), User: uid, Site: sid})
+			return listOf(items, next, deviceView), err
+		})
+
+	type newDevice struct {
+		Site                 string `json:"site" format:"uuid"`
+		Name                 string `json:"name" maxLength:"64"`
+		RequireClaimedSource bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+		User                 string `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
+	}
+	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
+		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
+			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource}
+			var err error
+			if n.Site, err = parseID[ownline.Site]("site", in.Body.Site); err != nil {
+				return nil, err
+			}
+			if n.User, err = parseID[ownline.User]("user", in.Body.User); err != nil {
+				return nil, err
+			}
+			d, p, err := s.access.AddDevice(ctx, actor(id), n)
+			if err != nil {
+				return nil, err
+			}
+			return show(enrolled{deviceView(d), p.URI()}), nil
+		})
+
+	register(s, operation{method: http.MethodGet, path: one, id: "get-device", tag: tag, summary: "Show a device"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Device], error) {
+			did, err := parseID[ownline.Device]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			d, err := s.access.Device(ctx, actor(id), did)
+			return show(deviceView(d)), err
+		})
+
+	register(s, operation{method: http.MethodPost, path: one + "/revoke", id: "revoke-device", tag: tag, summary: "Make a device's knocks count no more, and end its sessions"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Device], error) {
+			did, err := parseID[ownline.Device]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			d, err := s.access.RevokeDevice(ctx, actor(id), did)
+			return show(deviceView(d)), err
+		})
+
+	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", tag: tag, summary: "Give a device a new secret, and show its profile this once"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[enrolled], error) {
+			did, err := parseID[ownline.Device]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			d, p, err := s.access.RotateDevice(ctx, actor(id), did)
+			if err != nil {
+				return nil, err
+			}
+			return show(enrolled{deviceView(d), p.URI()}), nil
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-device", tag: tag, status: http.StatusNoContent, summary: "Revoke a device and take it off the lists"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
+			did, err := parseID[ownline.Device]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.access.RemoveDevice(ctx, actor(id), did)
+		})
+}

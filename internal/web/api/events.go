@@ -1,0 +1,164 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+const (
+	// aliveEvery is how often a quiet stream shows that it is alive, so that proxies keep it,
+	// and how long at most a stream outlives a login that was ended.
+	aliveEvery = 15 * time.Second
+	// writeWithin is how long a reader may take for an event before it is cut off.
+	writeWithin = 10 * time.Second
+)
+
+func (s *Server) events() {
+	op := s.operation(operation{
+		method: http.MethodGet, path: "/events", id: "events", tag: "events",
+		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
+	})
+	op.Description = "Events are named session, service, site, device, grant and user; data is the resource as its list has it, " +
+		"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
+		"an event named reset says that everything has to be fetched again."
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "A stream without an end",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	type input struct {
+		LastEventID string `header:"Last-Event-ID" maxLength:"32" doc:"The id of the last event that was seen"`
+	}
+	huma.Register(s.huma, op, func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
+		id, _ := ctx.Value(identityKey{}).(auth.Identity)
+		return &huma.StreamResponse{Body: func(hctx huma.Context) {
+			r, w := humago.Unwrap(hctx)
+			err := s.stream(r, w, id, in.LastEventID)
+			if err != nil && r.Context().Err() == nil && s.closing.Err() == nil {
+				s.log.Debug("event stream ended", logging.User, id.User.Name, logging.Err, err)
+			}
+		}}, nil
+	})
+}
+
+// stream writes events until the reader, the login or the server is gone.
+func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity, lastID string) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)()
+
+	rc := http.NewResponseController(w)
+	if err := rc.SetReadDeadline(time.Time{}); err != nil { // else the server's ends the stream
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
+	write := func(format string, args ...any) error {
+		if err := rc.SetWriteDeadline(time.Now().Add(writeWithin)); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, format, args...); err != nil {
+			return err
+		}
+		return rc.Flush()
+	}
+	if err := write("retry: 2000\n\n"); err != nil {
+		return err
+	}
+	after, err := strconv.ParseUint(lastID, 10, 64)
+	if lastID != "" && err != nil {
+		if err := write("event: reset\ndata: {}\n\n"); err != nil {
+			return err
+		}
+	}
+	stream := s.access.Subscribe(actor(id), after)
+	for {
+		ev, err := nextEvent(ctx, stream)
+		if err == nil || errors.Is(err, errQuiet) {
+			// The login may have been ended meanwhile; access judges only the user.
+			now, rerr := s.auth.Recheck(ctx, id)
+			if rerr != nil {
+				return rerr
+			}
+			id = now
+		}
+		switch {
+		case errors.Is(err, errQuiet):
+			err = write(":\n\n")
+		case errors.Is(err, access.ErrMissed):
+			err = write("event: reset\ndata: {}\n\n")
+		case err == nil:
+			err = s.writeEvent(write, ev, actor(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+var errQuiet = errors.New("nothing happened")
+
+// nextEvent waits for an event, but no longer than a stream may be quiet.
+func nextEvent(ctx context.Context, stream *access.Stream) (access.Event, error) {
+	wait, cancel := context.WithTimeout(ctx, aliveEvery)
+	defer cancel()
+	ev, err := stream.Next(wait)
+	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		err = errQuiet
+	}
+	return ev, err
+}
+
+func (s *Server) writeEvent(write func(string, ...any) error, ev access.Event, a access.Actor) error {
+	data, err := json.Marshal(eventView(ev, a.Admin()))
+	if err != nil {
+		return err
+	}
+	return write("id: %d\nevent: %s\ndata: %s\n\n", ev.Seq, ev.Kind, data)
+}
+
+// changed is a resource in an event.
+type changed[T any] struct {
+	Resource T
+	Removed  bool
+}
+
+// MarshalJSON writes the resource's own keys, and removed beside them.
+func (c changed[T]) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(c.Resource)
+	if err == nil && c.Removed && len(b) > 2 {
+		b = append(b[:len(b)-1], `,"removed":true}`...)
+	}
+	return b, err
+}
+
+func eventView(ev access.Event, admin bool) any {
+	switch v := ev.Resource.(type) {
+	case ownline.SessionInfo:
+		return changed[session]{sessionView(v), ev.Removed}
+	case ownline.Service:
+		return changed[service]{serviceView(v), ev.Removed}
+	case ownline.SiteInfo:
+		return changed[site]{siteView(admin)(v), ev.Removed}
+	case ownline.Device:
+		return changed[Device]{deviceView(v), ev.Removed}
+	case ownline.Grant:
+		return changed[grant]{grantView(v), ev.Removed}
+	case ownline.User:
+		return changed[user]{userView(v), ev.Removed}
+	}
+	return struct{}{}
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+type grant struct {
+	ID            string    `json:"id" format:"uuid"`
+	User          string    `json:"user" format:"uuid"`
+	Service       string    `json:"service" format:"uuid"`
+	Automatic     bool      `json:"automatic" doc:"A knock opens it"`
+	PublicPort    uint16    `json:"public_port,omitempty" doc:"Absent: any"`
+	AllowReserved bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
+	MaxDuration   string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
+	Created       time.Time `json:"created"`
+}
+
+func grantView(g ownline.Grant) grant {
+	v := grant{
+		ID: g.ID.String(), User: g.User.String(), Service: g.Service.String(), Automatic: g.Automatic,
+		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, Created: g.Created.UTC(),
+	}
+	if g.MaxDuration > 0 {
+		v.MaxDuration = g.MaxDuration.String()
+	}
+	return v
+}
+
+func (s *Server) grants() {
+	const tag, one = "grants", "/grants/{id}"
+	type query struct {
+		ListInput
+		User    string `query:"user" format:"uuid"`
+		Service string `query:"service" format:"uuid"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", tag: tag, summary: "List grants: an admin all, others their own"},
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[grant]], error) {
+			uid, err := parseID[ownline.User]("user", in.User)
+			if err != nil {
+				return nil, err
+			}
+			sid, err := parseID[ownline.Service]("service", in.Service)
+			if err != nil {
+				return nil, err
+			}
+			items, next, err := s.access.Grants(ctx, actor(id), access.GrantQuery{Page: in.page(), User: uid, Service: sid})
+			return listOf(items, next, grantView), err
+		})
+
+	type newGrant struct {
+		User          string `json:"user" format:"uuid"`
+		Service       string `json:"service" format:"uuid"`
+		Automatic     bool   `json:"automatic,omitempty"`
+		PublicPort    uint16 `json:"public_port,omitempty" doc:"0: any"`
+		AllowReserved bool   `json:"allow_reserved,omitempty"`
+		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
+	}
+	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
+		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
+			b := in.Body
+			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved}
+			var err error
+			if n.User, err = parseID[ownline.User]("user", b.User); err != nil {
+				return nil, err
+			}
+			if n.Service, err = parseID[ownline.Service]("service", b.Service); err != nil {
+				return nil, err
+			}
+			if n.MaxDuration, err = parseDuration("max_duration", b.MaxDuration); err != nil {
+				return nil, err
+			}
+			g, err := s.access.AddGrant(ctx, actor(id), n)
+			return show(grantView(g)), err
+		})
+
+	register(s, operation{method: http.MethodGet, path: one, id: "get-grant", tag: tag, summary: "Show a grant"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[grant], error) {
+			gid, err := parseID[ownline.Grant]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			g, err := s.access.Grant(ctx, actor(id), gid)
+			return show(grantView(g)), err
+		})
+
+	type grantChange struct {
+		Automatic     *bool   `json:"automatic,omitempty"`
+		PublicPort    *uint16 `json:"public_port,omitempty" doc:"0: any"`
+		AllowReserved *bool   `json:"allow_reserved,omitempty"`
+		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
+	}
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
+			gid, err := parseID[ownline.Grant]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved}
+			if in.Body.MaxDuration != nil {
+				d, err := parseDuration("max_duration", *in.Body.MaxDuration)
+				if err != nil {
+					return nil, err
+				}
+				c.MaxDuration = &d
+			}
+			g, err := s.access.ChangeGrant(ctx, actor(id), gid, c)
+			return show(grantView(g)), err
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-grant", tag: tag, status: http.StatusNoContent, summary: "Take a grant away, and end its sessions (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
+			gid, err := parseID[ownline.Grant]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.access.RemoveGrant(ctx, actor(id), gid)
+		})
+}

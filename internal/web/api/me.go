@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+type me struct {
+	ID        string    `json:"id" format:"uuid"`
+	Name      string    `json:"name"`
+	Role      string    `json:"role" enum:"admin,user"`
+	Created   time.Time `json:"created"`
+	SiteCount int       `json:"site_count" doc:"How many sites this user can see"`
+}
+
+type whoami struct {
+	Address string `json:"address" doc:"Where this request came from"`
+	Family  int    `json:"family" enum:"4,6"`
+	Kind    string `json:"kind" enum:"public,private,carrier_nat,unusable"`
+	Source  string `json:"source,omitempty" doc:"What a session for this address would admit; absent when it must not be admitted"`
+}
+
+func (s *Server) meResource() {
+	const tag = "me"
+	register(s, operation{method: http.MethodGet, path: "/me", id: "me", tag: tag, summary: "Who is signed in"},
+		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[me], error) {
+			m, err := s.me(ctx, id)
+			return show(m), err
+		})
+	register(s, operation{method: http.MethodGet, path: "/whoami", id: "whoami", tag: tag, summary: "Which address this request came from"},
+		func(_ context.Context, id auth.Identity, _ *noInput) (*output[whoami], error) {
+			w := whoami{Address: id.Client.String(), Family: 4, Kind: string(ownline.KindOf(id.Client))}
+			if id.Client.Is6() {
+				w.Family = 6
+			}
+			if source, err := ownline.SourceOf(id.Client, s.ipv6Prefix); err == nil {
+				w.Source = source.String()
+			}
+			return show(w), nil
+		})
+}
+
+func (s *Server) me(ctx context.Context, id auth.Identity) (me, error) {
+	sites, err := s.access.Sites(ctx, actor(id))
+	u := id.User
+	return me{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Created: u.Created.UTC(), SiteCount: len(sites)}, err
+}

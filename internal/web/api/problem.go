@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+// kinds makes statuses of the kinds of error. The words are for errors that bring none.
+var kinds = []struct {
+	err    error
+	status int
+	words  string
+}{
+	{ownline.ErrInvalid, http.StatusUnprocessableEntity, "something in the request is wrong"},
+	{ownline.ErrUnauthorized, http.StatusUnauthorized, "nobody is signed in"},
+	{ownline.ErrForbidden, http.StatusForbidden, "this is not allowed"},
+	{ownline.ErrNotFound, http.StatusNotFound, "there is no such thing"},
+	{ownline.ErrConflict, http.StatusConflict, "the present state is in the way"},
+	{ownline.ErrThrottled, http.StatusTooManyRequests, "too many tries"},
+	{ownline.ErrUnavailable, http.StatusServiceUnavailable, "the site's core can't be reached"},
+}
+
+// problem turns an error into what the client is told. Of an error that is of no kind it
+// is told nothing; that goes to the log.
+func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) error {
+	p := &huma.ErrorModel{Status: http.StatusInternalServerError, Detail: "something went wrong here; the server's log says more"}
+	known := false
+	for _, k := range kinds {
+		if errors.Is(err, k.err) {
+			p.Status, p.Detail, known = k.status, k.words, true
+			break
+		}
+	}
+	switch {
+	case !known && ctx.Err() != nil:
+		p.Detail = "the request was given up" // nobody is there to read it
+	case !known:
+		s.log.Error("request failed", "operation", op.OperationID, logging.Err, err)
+	}
+	if fe, ok := errors.AsType[*ownline.FieldError](err); ok && known {
+		if p.Status == http.StatusNotFound && op.RequestBody != nil && !strings.Contains(op.Path, "{") {
+			p.Status = http.StatusUnprocessableEntity // the body names something that is not there
+		}
+		p.Detail = fe.Error()
+		if fe.Field != "" {
+			p.Errors = []*huma.ErrorDetail{{Location: location(op, p.Status, fe.Field), Message: fe.Detail}}
+		}
+	}
+	p.Title = http.StatusText(p.Status)
+	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
+		p.Detail = throttled.Error()
+		seconds := int(math.Ceil(throttled.RetryAfter.Seconds()))
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(max(seconds, 1))}})
+	}
+	return p
+}
+
+// location says where in the request a field is.
+func location(op *huma.Operation, status int, field string) string {
+	switch {
+	case status == http.StatusNotFound && strings.Contains(op.Path, "{id}"):
+		return "path.id"
+	case op.RequestBody != nil:
+		return "body." + field
+	case op.Method == http.MethodGet:
+		return "query." + field
+	}
+	return field
+}
+
+// writeProblem answers in the place of an operation.
+func (s *Server) writeProblem(ctx huma.Context, err error) {
+	p := &huma.ErrorModel{}
+	if errors.As(s.problem(ctx.Context(), ctx.Operation(), err), &p) {
+		_ = huma.WriteErr(s.huma, ctx, p.Status, p.Detail) // a client that went away needs no answer
+	}
+}
+
+// hideValues keeps what was sent out of the answers that say what was wrong with it:
+// passwords are among it.
+func hideValues(_ huma.Context, _ string, v any) (any, error) {
+	if p, ok := v.(*huma.ErrorModel); ok {
+		for _, d := range p.Errors {
+			d.Value = nil
+		}
+		if p.Detail == "validation failed" && len(p.Errors) > 0 {
+			p.Detail = strings.TrimPrefix(p.Errors[0].Location, "body.") + ": " + p.Errors[0].Message
+		}
+	}
+	return v, nil
+}

@@ -1,0 +1,181 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+// operation describes one operation in a line or two.
+type operation struct {
+	method, path string // path below base
+	id           string // of the operation, for generated clients
+	summary      string
+	tag          string
+	status       int  // of success; 0: 200
+	public       bool // nobody needs to be signed in
+}
+
+const publicKey = "public"
+
+// register adds an operation. Its errors become problems, the same everywhere.
+func register[I, O any](s *Server, o operation, handler func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
+	op := s.operation(o)
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		id, _ := ctx.Value(identityKey{}).(auth.Identity)
+		out, err := handler(ctx, id, in)
+		if err != nil {
+			return nil, s.problem(ctx, &op, err)
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) operation(o operation) huma.Operation {
+	op := huma.Operation{
+		Method: o.method, Path: base + o.path, OperationID: o.id, Summary: o.summary, Tags: []string{o.tag},
+		DefaultStatus: o.status, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
+		Metadata: map[string]any{publicKey: o.public},
+	}
+	if o.status == http.StatusNoContent {
+		op.Responses = map[string]*huma.Response{"204": {Description: "Done"}}
+	}
+	if !o.public {
+		op.Security = []map[string][]string{{"cookie": {}}, {"token": {}}}
+	}
+	return op
+}
+
+type identityKey struct{}
+
+// admit lets a request through to its operation: a state change only from our own origin,
+// and nobody unknown but where that is public.
+func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
+	r, _ := humago.Unwrap(ctx)
+	if err := s.sameOrigin(r); err != nil {
+		s.writeProblem(ctx, err)
+		return
+	}
+	id, err := s.auth.Identify(r)
+	if err != nil {
+		s.writeProblem(ctx, err)
+		return
+	}
+	if !id.Login.IsZero() && !safe(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		// Every browser sends at least one of them.
+		s.writeProblem(ctx, errNotOurOrigin)
+		return
+	}
+	if public, _ := ctx.Operation().Metadata[publicKey].(bool); !public && !id.Known() {
+		ctx.SetHeader("WWW-Authenticate", "Bearer")
+		s.writeProblem(ctx, ownline.ErrUnauthorized)
+		return
+	}
+	next(huma.WithValue(ctx, identityKey{}, id))
+}
+
+var errNotOurOrigin = &ownline.FieldError{Kind: ownline.ErrForbidden, Detail: "the request does not come from Ownline's own pages"}
+
+func (s *Server) sameOrigin(r *http.Request) error {
+	if s.origin.Check(r) != nil {
+		return errNotOurOrigin
+	}
+	return nil
+}
+
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// actor is the identity as access knows it.
+func actor(id auth.Identity) access.Actor {
+	a := access.Actor{User: id.User, By: access.ByLogin, Scopes: id.Scopes, Client: id.Client}
+	if !id.Token.IsZero() {
+		a.By = access.ByToken
+	}
+	return a
+}
+
+// ListInput asks for a part of a list.
+type ListInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most"`
+	Cursor string `query:"cursor" maxLength:"512" doc:"What the page before returned as next"`
+}
+
+func (l ListInput) page() ownline.Page { return ownline.Page{Limit: l.Limit, Cursor: l.Cursor} }
+
+// list is a part of a list.
+type list[T any] struct {
+	Items []T    `json:"items" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"The cursor of the next part; absent after the last one"`
+}
+
+// listOf shows every item.
+func listOf[T, V any](items []T, next string, view func(T) V) *output[list[V]] {
+	out := make([]V, 0, len(items))
+	for _, item := range items {
+		out = append(out, view(item))
+	}
+	return &output[list[V]]{Body: list[V]{Items: out, Next: next}}
+}
+
+// output is an answer with a body.
+type output[T any] struct{ Body T }
+
+func show[T any](v T) *output[T] { return &output[T]{Body: v} }
+
+// noInput is what operations without parameters take.
+type noInput struct{}
+
+// ByID names one thing by the path.
+type ByID struct {
+	ID string `path:"id" format:"uuid"`
+}
+
+// body and bodyByID take a body; the latter for one thing that the path names.
+type body[T any] struct{ Body T }
+
+type bodyByID[T any] struct {
+	ByID
+	Body T
+}
+
+// parseID reads an identifier. The empty string is the zero identifier.
+func parseID[T any](field, s string) (ownline.ID[T], error) {
+	if s == "" {
+		return ownline.ID[T]{}, nil
+	}
+	id, err := ownline.ParseID[T](s)
+	if err != nil {
+		return id, ownline.Invalid(field, "is not an identifier")
+	}
+	return id, nil
+}
+
+// parseDuration reads a duration like 30m. The empty string is 0.
+func parseDuration(field, s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, ownline.Invalid(field, "is not a duration like 30m or 2h")
+	}
+	return d, nil
+}
+
+// optional is how times that may be missing are shown.
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

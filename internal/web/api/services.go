@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+type service struct {
+	ID        string    `json:"id" format:"uuid"`
+	Site      string    `json:"site" format:"uuid"`
+	Name      string    `json:"name"`
+	Kind      string    `json:"kind" enum:"forward,proxy"`
+	Transport string    `json:"transport" enum:"tcp,udp"`
+	Target    string    `json:"target,omitempty" doc:"IPv4 address and port in the LAN"`
+	Target6   string    `json:"target6,omitempty" doc:"IPv6 address and port in the LAN"`
+	Icon      string    `json:"icon,omitempty"`
+	Created   time.Time `json:"created"`
+	URL       string    `json:"url,omitempty" doc:"Of a service of kind proxy"`
+}
+
+func serviceView(v ownline.Service) service {
+	return service{
+		ID: v.ID.String(), Site: v.Site.String(), Name: v.Name, Kind: string(v.Kind), Transport: string(v.Transport),
+		Target: addrPort(v.Target4), Target6: addrPort(v.Target6), Icon: v.Icon, Created: v.Created.UTC(),
+	}
+}
+
+func addrPort(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// parseTarget reads the target of one family. The empty string is no target.
+func parseTarget(field, s string, is6 bool) (netip.AddrPort, error) {
+	if s == "" {
+		return netip.AddrPort{}, nil
+	}
+	example, family := "192.168.1.10:22", "an IPv4"
+	if is6 {
+		example, family = "[fd00::10]:22", "an IPv6"
+	}
+	a, err := netip.ParseAddrPort(s)
+	if err != nil || a.Port() == 0 || a.Addr().Is4In6() || a.Addr().Is6() != is6 {
+		return netip.AddrPort{}, ownline.Invalid(field, "is not "+family+" address and port like "+example)
+	}
+	return a, nil
+}
+
+func (s *Server) services() {
+	const tag, one = "services", "/services/{id}"
+	type query struct {
+		ListInput
+		Site string `query:"site" format:"uuid" doc:"Only those of this site"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/services", id: "list-services", tag: tag, summary: "List services: an admin all, others those granted to them"},
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[service]], error) {
+			sid, err := parseID[ownline.Site]("site", in.Site)
+			if err != nil {
+				return nil, err
+			}
+			items, next, err := s.access.Services(ctx, actor(id), access.ServiceQuery{Page: in.page(), Site: sid})
+			return listOf(items, next, serviceView), err
+		})
+
+	type newService struct {
+		Site      string `json:"site" format:"uuid"`
+		Name      string `json:"name" maxLength:"63"`
+		Kind      string `json:"kind,omitempty" enum:"forward,proxy" doc:"forward when absent"`
+		Transport string `json:"transport,omitempty" enum:"tcp,udp" doc:"tcp when absent"`
+		Target    string `json:"target,omitempty" maxLength:"64" doc:"IPv4 address and port in the LAN; this or target6 or both"`
+		Target6   string `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
+		Icon      string `json:"icon,omitempty" maxLength:"64"`
+	}
+	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
+		func(ctx context.Context, id auth.Identity, in *body[newService]) (*output[service], error) {
+			b := in.Body
+			n := access.NewService{Name: b.Name, Kind: ownline.ServiceKind(b.Kind), Transport: ownline.Transport(b.Transport), Icon: b.Icon}
+			var err error
+			if n.Site, err = parseID[ownline.Site]("site", b.Site); err != nil {
+				return nil, err
+			}
+			if n.Target4, err = parseTarget("target", b.Target, false); err != nil {
+				return nil, err
+			}
+			if n.Target6, err = parseTarget("target6", b.Target6, true); err != nil {
+				return nil, err
+			}
+			v, err := s.access.AddService(ctx, actor(id), n)
+			return show(serviceView(v)), err
+		})
+
+	register(s, operation{method: http.MethodGet, path: one, id: "get-service", tag: tag, summary: "Show a service"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[service], error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			v, err := s.access.Service(ctx, actor(id), sid)
+			return show(serviceView(v)), err
+		})
+
+	type serviceChange struct {
+		Name      *string            `json:"name,omitempty" maxLength:"63"`
+		Transport *ownline.Transport `json:"transport,omitempty" enum:"tcp,udp" doc:"Ends the service's sessions"`
+		Target    *string            `json:"target,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
+		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
+		Icon      *string            `json:"icon,omitempty" maxLength:"64"`
+	}
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", tag: tag, summary: "Change a service (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[serviceChange]) (*output[service], error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			b := in.Body
+			c := access.ServiceChange{Name: b.Name, Transport: b.Transport, Icon: b.Icon}
+			if c.Target4, err = changedTarget("target", b.Target, false); err != nil {
+				return nil, err
+			}
+			if c.Target6, err = changedTarget("target6", b.Target6, true); err != nil {
+				return nil, err
+			}
+			v, err := s.access.ChangeService(ctx, actor(id), sid, c)
+			return show(serviceView(v)), err
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.access.RemoveService(ctx, actor(id), sid)
+		})
+}
+
+func changedTarget(field string, s *string, is6 bool) (*netip.AddrPort, error) {
+	if s == nil {
+		return nil, nil
+	}
+	a, err := parseTarget(field, *s, is6)
+	return &a, err
+}

@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+type session struct {
+	ID          string          `json:"id" format:"uuid"`
+	Site        string          `json:"site" format:"uuid"`
+	SiteName    string          `json:"site_name"`
+	User        string          `json:"user" format:"uuid"`
+	UserName    string          `json:"user_name"`
+	Service     string          `json:"service" format:"uuid"`
+	ServiceName string          `json:"service_name"`
+	Device      string          `json:"device,omitempty" format:"uuid" doc:"Whose knock opened it; absent when a person did"`
+	DeviceName  string          `json:"device_name,omitempty"`
+	Source      string          `json:"source" doc:"The address or network that is let in"`
+	PublicPort  uint16          `json:"public_port"`
+	Transport   string          `json:"transport" enum:"tcp,udp"`
+	Target      string          `json:"target"`
+	State       string          `json:"state" enum:"opening,active,ended"`
+	Reason      string          `json:"reason,omitempty" enum:"expired,closed,replaced,revoked,failed,flushed"`
+	Detail      string          `json:"detail,omitempty" doc:"Of a failure, in words"`
+	Opened      time.Time       `json:"opened"`
+	Expires     time.Time       `json:"expires"`
+	Ended       *time.Time      `json:"ended,omitempty"`
+	Traffic     ownline.Traffic `json:"traffic"`
+	Address     string          `json:"address" doc:"HOST:PORT to connect to"`
+	URL         string          `json:"url,omitempty" doc:"Of a service of kind proxy"`
+}
+
+func sessionView(i ownline.SessionInfo) session {
+	v := session{
+		ID: i.ID.String(), Site: i.Site.String(), SiteName: i.SiteName, User: i.User.String(), UserName: i.UserName,
+		Service: i.Service.String(), ServiceName: i.ServiceName, DeviceName: i.DeviceName,
+		Source: i.Source.String(), PublicPort: i.PublicPort, Transport: string(i.Transport), Target: i.Target.String(),
+		State: string(i.State), Reason: string(i.Reason), Detail: i.Detail,
+		Opened: i.Opened.UTC(), Expires: i.Expires.UTC(), Ended: optional(i.EndedAt), Traffic: i.Traffic,
+		Address: net.JoinHostPort(i.SiteHost, strconv.Itoa(int(i.PublicPort))),
+	}
+	if !i.Device.IsZero() {
+		v.Device = i.Device.String()
+	}
+	return v
+}
+
+func (s *Server) sessions() {
+	const tag, one = "sessions", "/sessions/{id}"
+	type query struct {
+		ListInput
+		State   string `query:"state" enum:"live,ended" doc:"Absent: all"`
+		Service string `query:"service" format:"uuid"`
+		Site    string `query:"site" format:"uuid"`
+		User    string `query:"user" format:"uuid" doc:"Of this user (admin)"`
+		All     bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", tag: tag, summary: "List sessions, the newest first"},
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[session]], error) {
+			ask := access.SessionsAsk{All: in.All}
+			ask.Page, ask.Live, ask.Ended = in.page(), in.State == "live", in.State == "ended"
+			var err error
+			if ask.Service, err = parseID[ownline.Service]("service", in.Service); err != nil {
+				return nil, err
+			}
+			if ask.Site, err = parseID[ownline.Site]("site", in.Site); err != nil {
+				return nil, err
+			}
+			if ask.User, err = parseID[ownline.User]("user", in.User); err != nil {
+				return nil, err
+			}
+			items, next, err := s.access.Sessions(ctx, actor(id), ask)
+			return listOf(items, next, sessionView), err
+		})
+
+	type newSession struct {
+		Service    string `json:"service" format:"uuid"`
+		For        string `json:"for,omitempty" example:"30m" doc:"Empty: the default; more than allowed: what is allowed"`
+		PublicPort uint16 `json:"public_port,omitempty" doc:"0: any"`
+		Source     string `json:"source,omitempty" doc:"Whom to let in, told by an admin; empty: where this request came from"`
+	}
+	type openInput struct {
+		IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"The same key gives the same session for a day"`
+		Body           newSession
+	}
+	register(s, operation{method: http.MethodPost, path: "/sessions", id: "open-session", tag: tag, status: http.StatusCreated, summary: "Open a session, or renew the one there is; answers once it can be connected to"},
+		func(ctx context.Context, id auth.Identity, in *openInput) (*output[session], error) {
+			ask := access.OpenAsk{PublicPort: in.Body.PublicPort, IdempotencyKey: in.IdempotencyKey}
+			var err error
+			if ask.Service, err = parseID[ownline.Service]("service", in.Body.Service); err != nil {
+				return nil, err
+			}
+			if ask.For, err = parseDuration("for", in.Body.For); err != nil {
+				return nil, err
+			}
+			if in.Body.Source != "" {
+				if ask.Source, err = netip.ParseAddr(in.Body.Source); err != nil {
+					return nil, ownline.Invalid("source", "is not an address like 198.51.100.7")
+				}
+			}
+			v, err := s.access.Open(ctx, actor(id), ask)
+			return show(sessionView(v)), err
+		})
+
+	register(s, operation{method: http.MethodGet, path: one, id: "get-session", tag: tag, summary: "Show a session"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[session], error) {
+			return s.oneSession(ctx, id, in.ID, s.access.Session)
+		})
+
+	type renewal struct {
+		For string `json:"for,omitempty" example:"30m" doc:"From now; empty: the default"`
+	}
+	register(s, operation{method: http.MethodPost, path: one + "/renew", id: "renew-session", tag: tag, summary: "Let a session last longer"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[*renewal]) (*output[session], error) {
+			var d time.Duration
+			if in.Body != nil {
+				var err error
+				if d, err = parseDuration("for", in.Body.For); err != nil {
+					return nil, err
+				}
+			}
+			return s.oneSession(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SessionID) (ownline.SessionInfo, error) {
+				return s.access.Renew(ctx, a, sid, d)
+			})
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one, id: "close-session", tag: tag, summary: "End a session at once"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[session], error) {
+			return s.oneSession(ctx, id, in.ID, s.access.Close)
+		})
+
+	type flushInput struct {
+		All bool `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+	}
+	type flushed struct {
+		Ended int `json:"ended" doc:"How many sessions were ended"`
+	}
+	register(s, operation{method: http.MethodDelete, path: "/sessions", id: "flush-sessions", tag: tag, summary: "End all of one's sessions at once"},
+		func(ctx context.Context, id auth.Identity, in *flushInput) (*output[flushed], error) {
+			n, err := s.access.Flush(ctx, actor(id), in.All)
+			return show(flushed{n}), err
+		})
+}
+
+func (s *Server) oneSession(ctx context.Context, id auth.Identity, path string, f func(context.Context, access.Actor, ownline.SessionID) (ownline.SessionInfo, error)) (*output[session], error) {
+	sid, err := parseID[ownline.Session]("id", path)
+	if err != nil {
+		return nil, err
+	}
+	v, err := f(ctx, actor(id), sid)
+	return show(sessionView(v)), err
+}

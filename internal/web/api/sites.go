@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+// site is what everybody sees of a site; the rest is only there for admins.
+type site struct {
+	ID        string `json:"id" format:"uuid"`
+	Name      string `json:"name"`
+	Host      string `json:"host" doc:"The public name or address that clients connect to"`
+	Connected bool   `json:"connected"`
+
+	Link            string     `json:"link,omitempty" doc:"Where core listens; absent when core dials"`
+	Pin             string     `json:"pin,omitempty" doc:"Names core's link key"`
+	KnockPort       uint16     `json:"knock_port,omitempty"`
+	LocalNetworks   []string   `json:"local_networks,omitempty"`
+	ReservedPorts   []uint16   `json:"reserved_ports,omitempty" doc:"What the router serves itself"`
+	IPv6Prefix      int        `json:"ipv6_prefix,omitempty" doc:"Bits of an IPv6 source that count"`
+	Created         *time.Time `json:"created,omitempty"`
+	AppliedRevision *uint64    `json:"applied_revision,omitempty"`
+	WantedRevision  *uint64    `json:"wanted_revision,omitempty"`
+	CoreVersion     string     `json:"core_version,omitempty"`
+	LastContact     *time.Time `json:"last_contact,omitempty"`
+	Firewall        string     `json:"firewall,omitempty" doc:"What is wrong with the router's firewall"`
+	Clock           string     `json:"clock,omitempty" doc:"What is wrong with the router's clock"`
+	Error           string     `json:"error,omitempty" doc:"Why core is not connected"`
+}
+
+func siteView(admin bool) func(ownline.SiteInfo) site {
+	return func(i ownline.SiteInfo) site {
+		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected}
+		if !admin {
+			return v
+		}
+		v.Link, v.Pin, v.KnockPort, v.ReservedPorts, v.IPv6Prefix = i.Link, i.Pin, i.KnockPort, i.ReservedPorts, i.IPv6Prefix
+		for _, n := range i.LocalNetworks {
+			v.LocalNetworks = append(v.LocalNetworks, n.String())
+		}
+		h := i.Health
+		v.Created, v.LastContact = optional(i.Created), optional(h.LastContact)
+		v.AppliedRevision, v.WantedRevision = &h.Applied, &h.Wanted
+		v.CoreVersion, v.Firewall, v.Clock, v.Error = h.CoreVersion, h.Firewall, h.Clock, h.Error
+		return v
+	}
+}
+
+func (s *Server) sites() {
+	const tag, one = "sites", "/sites/{id}"
+	register(s, operation{method: http.MethodGet, path: "/sites", id: "list-sites", tag: tag, summary: "List sites: an admin all, others those they can use"},
+		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[list[site]], error) {
+			a := actor(id)
+			items, err := s.access.Sites(ctx, a)
+			return listOf(items, "", siteView(a.Admin())), err
+		})
+
+	type newSite struct {
+		Code string `json:"code" maxLength:"1024" doc:"The line that ownline-core pair prints"`
+		Name string `json:"name" maxLength:"64"`
+		Host string `json:"host" maxLength:"253" doc:"The public name or address that clients connect to"`
+	}
+	register(s, operation{method: http.MethodPost, path: "/sites", id: "add-site", tag: tag, status: http.StatusCreated, summary: "Pair with a core (admin)"},
+		func(ctx context.Context, id auth.Identity, in *body[newSite]) (*output[site], error) {
+			v, err := s.access.PairSite(ctx, actor(id), in.Body.Code, in.Body.Name, in.Body.Host)
+			return show(siteView(true)(v)), err
+		})
+
+	register(s, operation{method: http.MethodGet, path: one, id: "get-site", tag: tag, summary: "Show a site"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[site], error) {
+			return s.oneSite(ctx, id, in.ID, s.access.Site)
+		})
+
+	type siteChange struct {
+		Name       *string `json:"name,omitempty" maxLength:"64"`
+		Host       *string `json:"host,omitempty" maxLength:"253"`
+		IPv6Prefix *int    `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
+	}
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", tag: tag, summary: "Change a site (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[siteChange]) (*output[site], error) {
+			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix}
+			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {
+				return s.access.ChangeSite(ctx, a, sid, change)
+			})
+		})
+
+	register(s, operation{method: http.MethodPost, path: one + "/apply", id: "apply-site", tag: tag, summary: "Send the whole state to the site's core again (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[site], error) {
+			return s.oneSite(ctx, id, in.ID, s.access.ApplySite)
+		})
+
+	type pong struct {
+		RoundTripMS float64 `json:"round_trip_ms"`
+	}
+	register(s, operation{method: http.MethodPost, path: one + "/ping", id: "ping-site", tag: tag, summary: "Ask the site's core how it is (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[pong], error) {
+			sid, err := parseID[ownline.Site]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			d, err := s.access.PingSite(ctx, actor(id), sid)
+			return show(pong{float64(d) / float64(time.Millisecond)}), err
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-site", tag: tag, status: http.StatusNoContent, summary: "Remove a site with its services and devices, and end its sessions (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
+			sid, err := parseID[ownline.Site]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.access.RemoveSite(ctx, actor(id), sid)
+		})
+}
+
+func (s *Server) oneSite(ctx context.Context, id auth.Identity, path string, f func(context.Context, access.Actor, ownline.SiteID) (ownline.SiteInfo, error)) (*output[site], error) {
+	sid, err := parseID[ownline.Site]("id", path)
+	if err != nil {
+		return nil, err
+	}
+	a := actor(id)
+	v, err := f(ctx, a, sid)
+	return show(siteView(a.Admin())(v)), err
+}

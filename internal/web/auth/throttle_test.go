@@ -1,0 +1,141 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+var (
+	home     = netip.MustParseAddr("198.51.100.7")
+	stranger = netip.MustParseAddr("203.0.113.9")
+)
+
+func TestAddressWaitsEverLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var th throttle
+		for range freeTries {
+			if err := th.enter(t.Context(), "ana", stranger, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900} {
+			want *= time.Second
+			err := th.enter(t.Context(), "bob", stranger, false)
+			throttled, ok := errors.AsType[*ThrottledError](err)
+			if !ok || !errors.Is(err, ownline.ErrThrottled) || throttled.RetryAfter != want {
+				t.Fatalf("got %v, want to wait %s", err, want)
+			}
+			time.Sleep(want - 1)
+			if th.enter(t.Context(), "bob", stranger, false) == nil {
+				t.Fatalf("let in before %s", want)
+			}
+			time.Sleep(1)
+			if err := th.enter(t.Context(), fmt.Sprint("other", want), stranger, false); err != nil {
+				t.Fatalf("after %s: %v", want, err)
+			}
+		}
+		// The whole IPv4 address, not the port; a neighbour is not slowed.
+		if err := th.enter(t.Context(), "carl", home, false); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(forgetAfter + 1)
+		if err := th.enter(t.Context(), "dora", stranger, false); err != nil {
+			t.Errorf("after an hour: %v", err)
+		}
+	})
+}
+
+// Many strangers guess at one account: its owner gets in without waiting from where they
+// signed in before, and within seconds from elsewhere.
+func TestNobodyIsLockedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var th throttle
+		for i := range 1000 {
+			addr := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
+			for range 3 {
+				go th.enter(t.Context(), "Ana", addr, false)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := th.enter(t.Context(), "ana", home, true); err != nil || time.Since(start) > 0 {
+			t.Errorf("from home: %v after %s", err, time.Since(start))
+		}
+		if err := th.enter(t.Context(), "ana", netip.MustParseAddr("192.0.2.1"), false); err != nil || time.Since(start) != maxSlow {
+			t.Errorf("from elsewhere: %v after %s", err, time.Since(start))
+		}
+		synctest.Wait()
+	})
+}
+
+func TestKnownPlaceIsThrottledForItsAccountOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var th throttle
+		for range freeTries {
+			if err := th.enter(t.Context(), "ana", home, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := th.enter(t.Context(), "ana", home, true); !errors.Is(err, ownline.ErrThrottled) {
+			t.Errorf("guessing from a known place goes on: %v", err)
+		}
+		if err := th.enter(t.Context(), "bob", home, true); err != nil {
+			t.Errorf("bob at the same place: %v", err)
+		}
+		time.Sleep(time.Second)
+		if err := th.enter(t.Context(), "ana", home, true); err != nil {
+			t.Error(err)
+		}
+		th.succeeded("ana", home, true)
+		if err := th.enter(t.Context(), "ana", home, true); err != nil {
+			t.Errorf("after signing in: %v", err)
+		}
+	})
+}
+
+// Whoever has an account can't wash the guesses at another one away by signing in.
+func TestSuccessTakesBackOnlyItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var th throttle
+		for range freeTries - 1 {
+			_ = th.enter(t.Context(), "ana", stranger, false)
+		}
+		if err := th.enter(t.Context(), "mallory", stranger, false); err != nil {
+			t.Fatal(err)
+		}
+		th.succeeded("mallory", stranger, false)
+		if err := th.enter(t.Context(), "ana", stranger, false); err != nil {
+			t.Fatal(err)
+		}
+		if th.enter(t.Context(), "ana", stranger, false) == nil {
+			t.Error("guessing goes on")
+		}
+	})
+}
+
+func TestThrottleStaysSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var th throttle
+		for range 3 * freeTries {
+			_ = th.enter(t.Context(), "guilty", stranger, false)
+			time.Sleep(time.Minute)
+		}
+		for i := range 2 * maxRemembers {
+			th.mu.Lock()
+			th.accounts.add(fmt.Sprint(i), time.Now())
+			th.mu.Unlock()
+		}
+		if n := len(th.accounts.m); n > maxRemembers {
+			t.Errorf("%d accounts remembered", n)
+		}
+		if th.accounts.m["guilty"].count == 0 {
+			t.Error("a flood washed away who was guessed at")
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Credentials returns a user by name and the hash of their password. A name nobody has is
+// ErrNotFound.
+func (s *Store) Credentials(ctx context.Context, name string) (u ownline.User, hash string, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		u, err = first(t, "user", name, func(scan scanner) (u ownline.User, err error) {
+			err = scan(id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created), &hash)
+			return u, err
+		}, "SELECT "+userColumns+", password FROM users WHERE name = ? AND removed = 0", name)
+		return err
+	})
+	return u, hash, err
+}
+
+// SetPassword replaces the hash of a user's password and forgets their logins and tokens.
+func (s *Store) SetPassword(ctx context.Context, u ownline.UserID, hash string) error {
+	return s.Write(ctx, func(t *Tx) error {
+		if err := t.SetPassword(u, hash); err != nil {
+			return err
+		}
+		return t.SignOut(u)
+	})
+}
+
+// CountUsers returns how many users there are: 0 means that web has not been set up.
+func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		return t.one("SELECT count(*) FROM users WHERE removed = 0", nil, &n)
+	})
+	return n, err
+}
+
+// AddLogin keeps a login under the hash of its cookie.
+func (s *Store) AddLogin(ctx context.Context, l ownline.Login, hash []byte) error {
+	return s.Write(ctx, func(t *Tx) error {
+		return t.exec("INSERT INTO logins (id, user_id, hash, created, expires) VALUES (?, ?, ?, ?, ?)",
+			l.ID.String(), l.User.String(), hash, ms(l.Created), ms(l.Expires))
+	})
+}
+
+// Login returns the login with that hash and its user, or ErrNotFound when there is none
+// that is valid at now or the user is disabled.
+func (s *Store) Login(ctx context.Context, hash []byte, now time.Time) (l ownline.Login, u ownline.User, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		l, err = first(t, "login", "", func(scan scanner) (l ownline.Login, err error) {
+			err = scan(id(&l.ID), when(&l.Created), when(&l.Expires), id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))
+			return l, err
+		}, `SELECT l.id, l.created, l.expires, u.id, u.name, u.role, u.disabled, u.created FROM logins l JOIN users u ON u.id = l.user_id
+			WHERE l.hash = ? AND l.expires > ? AND u.disabled = 0 AND u.removed = 0`, hash, ms(now))
+		return err
+	})
+	l.User = u.ID
+	return l, u, err
+}
+
+// ExtendLogin moves the end of a login.
+func (s *Store) ExtendLogin(ctx context.Context, l ownline.LoginID, until time.Time) error {
+	return s.Write(ctx, func(t *Tx) error {
+		return t.exec("UPDATE logins SET expires = ? WHERE id = ?", ms(until), l.String())
+	})
+}
+
+// DeleteLogin forgets a login.
+func (s *Store) DeleteLogin(ctx context.Context, l ownline.LoginID) error {
+	return s.Write(ctx, func(t *Tx) error { return t.exec("DELETE FROM logins WHERE id = ?", l.String()) })
+}
+
+// AddToken keeps a token under the hash of its value.
+func (s *Store) AddToken(ctx context.Context, k ownline.Token, hash []byte) error {
+	return s.Write(ctx, func(t *Tx) error {
+		return t.exec("INSERT INTO tokens (id, user_id, name, scopes, hash, created, expires, last_used) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+			k.ID.String(), k.User.String(), k.Name, strings.Join(k.Scopes, " "), hash, ms(k.Created), ms(k.Expires), ms(k.LastUsed))
+	})
+}
+
+const tokenColumns = "k.id, k.user_id, k.name, k.scopes, k.created, k.expires, k.last_used"
+
+func tokenDest(k *ownline.Token) []any {
+	word := func(s string) (string, error) { return s, nil }
+	return []any{id(&k.ID), id(&k.User), &k.Name, list(&k.Scopes, word), when(&k.Created), when(&k.Expires), when(&k.LastUsed)}
+}
+
+// Token returns the token with that hash and its user, or ErrNotFound when there is none
+// that is valid at now or the user is disabled.
+func (s *Store) Token(ctx context.Context, hash []byte, now time.Time) (k ownline.Token, u ownline.User, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		k, err = first(t, "token", "", func(scan scanner) (k ownline.Token, err error) {
+			err = scan(append(tokenDest(&k), id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))...)
+			return k, err
+		}, "SELECT "+tokenColumns+`, u.id, u.name, u.role, u.disabled, u.created FROM tokens k JOIN users u ON u.id = k.user_id
+			WHERE k.hash = ? AND (k.expires = 0 OR k.expires > ?) AND u.disabled = 0 AND u.removed = 0`, hash, ms(now))
+		return err
+	})
+	return k, u, err
+}
+
+// Tokens lists a user's tokens, oldest first.
+func (s *Store) Tokens(ctx context.Context, user ownline.UserID) (ks []ownline.Token, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		ks, err = all(t, func(scan scanner) (k ownline.Token, err error) { err = scan(tokenDest(&k)...); return k, err },
+			"SELECT "+tokenColumns+" FROM tokens k WHERE k.user_id = ? ORDER BY k.id", user.String())
+		return err
+	})
+	return ks, err
+}
+
+// TouchToken records that a token was used.
+func (s *Store) TouchToken(ctx context.Context, k ownline.TokenID, now time.Time) error {
+	return s.Write(ctx, func(t *Tx) error {
+		return t.exec("UPDATE tokens SET last_used = ? WHERE id = ?", ms(now), k.String())
+	})
+}
+
+// DeleteToken forgets a token of that user's; another's is ErrNotFound.
+func (s *Store) DeleteToken(ctx context.Context, user ownline.UserID, k ownline.TokenID) error {
+	return s.Write(ctx, func(t *Tx) error {
+		rows, err := t.c.exec("DELETE FROM tokens WHERE id = ? AND user_id = ?", k.String(), user.String())
+		if err == nil && rows == 0 {
+			err = ownline.NotFound("token", k.String())
+		}
+		return err
+	})
+}

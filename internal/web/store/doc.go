@@ -1,0 +1,6 @@
+// Package store: schema, migrations, and what web keeps: SQLite by one file. Time is always
+// passed in; identifiers are text, times whole milliseconds since 1970 in UTC.
+//
+// One connection writes, in transactions that begin by taking the write lock; several read,
+// each transaction from one moment's state. Another process may open the same file.
+package store

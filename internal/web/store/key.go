@@ -1,0 +1,76 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// KeyFile reads the key that seals secrets from a file of 32 random bytes in base64, and
+// makes the file (mode 0600) when it is not there. A file that others may read is refused.
+func KeyFile(path string) (ownline.Secret, error) {
+	key, err := readKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make secret key file: %w", err)
+	}
+	return readKey(path)
+}
+
+func readKey(path string) (ownline.Secret, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("secret key file: %w", err)
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("secret key file %s may be read by others (mode %#o): run chmod 600 on it", path, fi.Mode().Perm())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("secret key file: %w", err)
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(b)))
+	if err != nil || len(key) != keySize {
+		return nil, fmt.Errorf("secret key file %s does not hold %d bytes in base64", path, keySize)
+	}
+	return key, nil
+}
+
+// makeKey writes the file under another name first, so that it is whole whenever it is
+// there, and takes its place only when nobody else has: a key must never change.
+func makeKey(path string) error {
+	key := make([]byte, keySize)
+	rand.Read(key)                                               // never fails: crypto/rand crashes the program instead
+	f, err := os.CreateTemp(filepath.Dir(path), ".secret-key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err = fmt.Fprintln(f, base64.StdEncoding.EncodeToString(key)); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Setting returns a setting, "" when it was never set.
+func (t *Tx) Setting(key string) (v string, err error) {
+	err = t.one("SELECT value FROM settings WHERE key = ?", []any{key}, &v)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return v, err
+}
+
+// SetSetting keeps a setting; "" forgets it.
+func (t *Tx) SetSetting(key, value string) error {
+	if value == "" {
+		return t.exec("DELETE FROM settings WHERE key = ?", key)
+	}
+	return t.exec("INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value)
+}
+
+// Epoch names the run of revisions that the database is in.
+func (t *Tx) Epoch() (string, error) { return t.Setting(settingEpoch) }
+
+// NewEpoch starts another: no revision of the one before counts any more.
+func (t *Tx) NewEpoch() error { return t.SetSetting(settingEpoch, newEpoch()) }
+
+// Audit adds a line to the audit log.
+func (t *Tx) Audit(e ownline.AuditEntry) error {
+	return t.exec("INSERT INTO audit (at, actor, how, client, action, subject, site, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		ms(e.At), idText(e.Actor), e.By, addrText(e.Client), e.Action, e.Subject, idText(e.Site), e.Detail)
+}
+
+// Setting returns a setting, "" when it was never set.
+func (s *Store) Setting(ctx context.Context, key string) (v string, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		v, err = t.Setting(key)
+		return err
+	})
+	return v, err
+}
+
+// SetSetting keeps a setting; "" forgets it.
+func (s *Store) SetSetting(ctx context.Context, key, value string) error {
+	return s.Write(ctx, func(t *Tx) error { return t.SetSetting(key, value) })
+}
+
+// SwapSetting changes a setting from one value to another and reports whether it had the
+// first: of two at once, one wins.
+func (s *Store) SwapSetting(ctx context.Context, key, from, to string) (swapped bool, err error) {
+	err = s.Write(ctx, func(t *Tx) error {
+		v, err := t.Setting(key)
+		if err != nil || v != from {
+			return err
+		}
+		swapped = true
+		return t.SetSetting(key, to)
+	})
+	return swapped && err == nil, err
+}
+
+// Audit adds a line to the audit log.
+func (s *Store) Audit(ctx context.Context, e ownline.AuditEntry) error {
+	return s.Write(ctx, func(t *Tx) error { return t.Audit(e) })
+}
+
+// LinkIdentity returns web's link key as PEM, which is kept sealed; the first time it is
+// made by generate.
+func (s *Store) LinkIdentity(ctx context.Context, generate func() ([]byte, error)) (pem []byte, err error) {
+	err = s.Write(ctx, func(t *Tx) error {
+		sealed, err := t.Setting(settingIdentity)
+		if err != nil {
+			return err
+		}
+		if sealed != "" {
+			pem, err = s.box.openText(sealed, settingIdentity)
+			return err
+		}
+		if pem, err = generate(); err != nil {
+			return err
+		}
+		return t.SetSetting(settingIdentity, s.box.sealText(pem, settingIdentity))
+	})
+	return pem, err
+}

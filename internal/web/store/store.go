@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Store is an open database. Safe for concurrent use; Close it.
+type Store struct {
+	path    string
+	dialect dialect
+	box     *box
+
+	writerDB  *sql.DB
+	readersDB *sql.DB
+	writer    chan *conn // holds the one connection that writes, while nobody uses it
+	readers   chan *conn // holds those that read, likewise
+	opened    int        // connections that belong into the two
+	closed    chan struct{}
+	closing   sync.Once
+}
+
+const readerCount = 4
+
+// Keys of settings of the store's own.
+const (
+	settingKeyCheck = "store.key_check"
+	settingEpoch    = "link.epoch"
+	settingIdentity = "link.identity"
+)
+
+// Open opens the SQLite file at path, making it (mode 0600) when it is not there, and
+// brings its schema up to date. key (32 bytes) seals the secrets in it; another key than
+// the one it was made with is an error.
+func Open(ctx context.Context, path string, key ownline.Secret) (_ *Store, err error) {
+	s := &Store{path: path, dialect: sqliteDialect(), writer: make(chan *conn, 1), readers: make(chan *conn, readerCount), closed: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			s.Close()
+			err = fmt.Errorf("open database %s: %w", path, err)
+		}
+	}()
+	if s.box, err = newBox(key); err != nil {
+		return nil, err
+	}
+	if s.writerDB, s.readersDB, err = openSQLite(path); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, s.writerDB, s.dialect); err != nil {
+		return nil, err
+	}
+	w, err := newConn(ctx, s.writerDB)
+	if err != nil {
+		return nil, err
+	}
+	s.writer <- w
+	s.opened++
+	for range readerCount {
+		r, err := newConn(ctx, s.readersDB)
+		if err != nil {
+			return nil, err
+		}
+		s.readers <- r
+		s.opened++
+	}
+	if err := s.checkKey(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// checkKey makes sure that the key is the one that the database was made with, and gives a
+// new database its epoch.
+func (s *Store) checkKey(ctx context.Context) error {
+	return s.Write(ctx, func(t *Tx) error {
+		sealed, err := t.Setting(settingKeyCheck)
+		if err != nil {
+			return err
+		}
+		if sealed != "" {
+			if _, err := s.box.openText(sealed, settingKeyCheck); err != nil {
+				return errors.New("the secret key file is not the one that this database was made with")
+			}
+			return nil
+		}
+		if err := t.SetSetting(settingKeyCheck, s.box.sealText([]byte("ownline"), settingKeyCheck)); err != nil {
+			return err
+		}
+		return t.NewEpoch()
+	})
+}
+
+// Close waits for the transactions that run, and closes the database. What comes later is
+// ErrUnavailable.
+func (s *Store) Close() error {
+	var errs []error
+	s.closing.Do(func() {
+		close(s.closed)
+		for range s.opened {
+			select {
+			case c := <-s.writer:
+				errs = append(errs, c.close())
+			case c := <-s.readers:
+				errs = append(errs, c.close())
+			}
+		}
+		for _, db := range []*sql.DB{s.readersDB, s.writerDB} {
+			if db != nil {
+				errs = append(errs, db.Close())
+			}
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// checkpointEvery and checkpointSize: a log of a few megabytes is moved into the database
+// file at the next turn, beside the writers and without making them wait.
+const (
+	checkpointEvery = 2 * time.Second
+	checkpointSize  = 4 << 20
+)
+
+// Run keeps the database's log short until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if fi, err := os.Stat(s.path + "-wal"); err != nil || fi.Size() < checkpointSize {
+			continue
+		}
+		if _, err := s.writerDB.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)"); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+}
+
+// newEpoch makes a name for an epoch.
+func newEpoch() string {
+	b := make([]byte, 12)
+	rand.Read(b) // never fails: crypto/rand crashes the program instead
+	return base64.RawURLEncoding.EncodeToString(b)
+}

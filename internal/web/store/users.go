@@ -1,0 +1,85 @@
+package store
+
+import (
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+const userColumns = "id, name, role, disabled, created"
+
+func scanUser(scan scanner) (u ownline.User, err error) {
+	err = scan(id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))
+	return u, err
+}
+
+// User returns a user who was not removed, or ErrNotFound.
+func (t *Tx) User(u ownline.UserID) (ownline.User, error) {
+	return first(t, "user", u.String(), scanUser, "SELECT "+userColumns+" FROM users WHERE id = ? AND removed = 0", u.String())
+}
+
+// UserNamed returns the user with that name, or ErrNotFound.
+func (t *Tx) UserNamed(name string) (ownline.User, error) {
+	return first(t, "user", name, scanUser, "SELECT "+userColumns+" FROM users WHERE name = ? AND removed = 0", name)
+}
+
+// Users lists users by name.
+func (t *Tx) Users(p ownline.Page) ([]ownline.User, string, error) {
+	limit, after, err := page(p)
+	if err != nil {
+		return nil, "", err
+	}
+	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users WHERE removed = 0 AND name > ? ORDER BY name LIMIT ?", after, limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	us, next := turn(us, limit, func(u ownline.User) string { return u.Name })
+	return us, next, nil
+}
+
+// CountAdmins returns how many admins there are who may sign in.
+func (t *Tx) CountAdmins() (n int, err error) {
+	err = t.one("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0 AND removed = 0", nil, &n)
+	return n, err
+}
+
+// AddUser adds a user with the hash of a password.
+func (t *Tx) AddUser(u ownline.User, password string) error {
+	err := t.exec("INSERT INTO users (id, name, password, role, disabled, created) VALUES (?, ?, ?, ?, ?, ?)",
+		u.ID.String(), u.Name, password, string(u.Role), bit(u.Disabled), ms(u.Created))
+	return t.taken(err, "name", "is another user's already")
+}
+
+// SaveUser writes a user's name, role and whether they are disabled.
+func (t *Tx) SaveUser(u ownline.User) error {
+	err := t.exec("UPDATE users SET name = ?, role = ?, disabled = ? WHERE id = ? AND removed = 0",
+		u.Name, string(u.Role), bit(u.Disabled), u.ID.String())
+	return t.taken(err, "name", "is another user's already")
+}
+
+// SetPassword replaces the hash of a user's password.
+func (t *Tx) SetPassword(u ownline.UserID, password string) error {
+	return t.exec("UPDATE users SET password = ? WHERE id = ?", password, u.String())
+}
+
+// SignOut forgets the user's logins and tokens.
+func (t *Tx) SignOut(u ownline.UserID) error {
+	if err := t.exec("DELETE FROM logins WHERE user_id = ?", u.String()); err != nil {
+		return err
+	}
+	return t.exec("DELETE FROM tokens WHERE user_id = ?", u.String())
+}
+
+// RemoveUser removes a user with their grants, devices, logins and tokens.
+func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
+	if err := t.SignOut(u); err != nil {
+		return err
+	}
+	if err := t.exec("DELETE FROM grants WHERE user_id = ?", u.String()); err != nil {
+		return err
+	}
+	if err := t.exec("UPDATE devices SET revoked = 1, removed = ? WHERE user_id = ? AND removed = 0", ms(now), u.String()); err != nil {
+		return err
+	}
+	return t.exec("UPDATE users SET removed = ?, disabled = 1, password = '' WHERE id = ?", ms(now), u.String())
+}
