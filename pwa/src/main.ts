@@ -9,11 +9,16 @@ import { useAccount } from './stores/account'
 import { useClock } from './stores/clock'
 import { useTheme } from './stores/theme'
 
-const app = createApp(App).use(createPinia())
+// Not at the top level: a module that waits keeps the bundler from leaving it whole.
+async function start(): Promise<void> {
+  const app = createApp(App).use(createPinia())
 
-onTiming(useClock().observe)
-onSignedOut(useAccount().leave)
-useTheme().apply()
+  onTiming(useClock().observe)
+  onSignedOut(useAccount().leave)
+  useTheme().apply()
 
-await useLanguage().start()
-app.use(makeRouter()).mount('#app')
+  await useLanguage().start()
+  app.use(makeRouter()).mount('#app')
+}
+
+void start()

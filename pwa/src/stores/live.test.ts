@@ -51,6 +51,21 @@ describe('live', () => {
     expect(useSessions().live).toEqual([])
   })
 
+  it('shows what is open also when there is no stream', async () => {
+    vi.mocked(listLive).mockResolvedValue([sampleSession()])
+    useLive().start()
+    stream.cut(false)
+    await vi.advanceTimersByTimeAsync(300)
+    expect(useSessions().live).toHaveLength(1)
+  })
+
+  it('fetches everything once when the stream is there at once', async () => {
+    useLive().start()
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(1000)
+    for (const list of [listLive, listServices, listSites]) expect(list).toHaveBeenCalledTimes(1)
+  })
+
   it('says after ten seconds that updates are paused, and stops saying so', () => {
     const live = useLive()
     live.start()

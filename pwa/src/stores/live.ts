@@ -12,6 +12,8 @@ const patience = 10_000
 /** A hidden page keeps its stream this long. */
 const hiddenFor = 60_000
 const longestWait = 30_000
+/** At the start, what changes by itself is fetched behind the stream, or after this long. */
+const streamSoon = 300
 
 /**
  * Keeps the stores in step with the server: everything is fetched, then events change it. A short
@@ -33,12 +35,18 @@ export const useLive = defineStore('live', () => {
   let following = false
   let first = true
   let stop: (() => void) | undefined
+  let soon: ReturnType<typeof setTimeout> | undefined
   let retry: ReturnType<typeof setTimeout> | undefined
   let worry: ReturnType<typeof setTimeout> | undefined
   let hide: ReturnType<typeof setTimeout> | undefined
 
   async function refresh(): Promise<void> {
     await Promise.all([address.load(), sites.load(), services.load(), sessions.load()])
+  }
+
+  /** Fetches again what changes by itself. */
+  async function refreshChanging(): Promise<void> {
+    await Promise.all([sites.load(), sessions.load()])
   }
 
   function connect(): void {
@@ -61,9 +69,9 @@ export const useLive = defineStore('live', () => {
     paused.value = false
     attempt = 0
     if (following) return
-    // Between the fetch and this stream something may have happened; right after the start that
-    // can only be what changes by itself.
-    void (first ? Promise.all([sessions.load(), sites.load()]) : refresh())
+    // What happened before this stream nobody told. Right after the start the rest is fresh.
+    clearTimeout(soon)
+    void (first ? refreshChanging() : refresh())
     following = true
     first = false
   }
@@ -106,8 +114,9 @@ export const useLive = defineStore('live', () => {
     if (running) return
     running = true
     first = true
-    void refresh()
+    void Promise.all([address.load(), services.load()])
     connect()
+    soon = setTimeout(() => void refreshChanging(), streamSoon)
     document.addEventListener('visibilitychange', onVisibility)
     window.addEventListener('online', onOnline)
     window.addEventListener('offline', onOnline)
@@ -117,6 +126,7 @@ export const useLive = defineStore('live', () => {
   function end(): void {
     running = false
     disconnect()
+    clearTimeout(soon)
     clearTimeout(worry)
     clearTimeout(hide)
     worry = undefined
