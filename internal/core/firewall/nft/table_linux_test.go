@@ -222,7 +222,7 @@ func TestChangedSettings(t *testing.T) {
 		t.Errorf("the flow was cut: %+v", *r.Cut)
 	}
 	sync(t, d, ruleset(settings))
-	cutOnTime(t, flow, time.Now())
+	cutOnTime(t, flow, ownline.TCP, time.Now())
 	flow.Stop()
 	if err := d.Remove(t.Context()); err != nil {
 		t.Fatal(err)
@@ -256,6 +256,36 @@ func TestWAN(t *testing.T) {
 	}
 }
 
+// Invariant 3: a session is for a port of the router, not of whoever lies behind it.
+func TestOnlyForTheRouter(t *testing.T) {
+	b := bedtest.New(t)
+	serveWho(t, b.Lan)
+	for _, lan := range []netip.Prefix{b.LAN4, b.LAN6} {
+		far := b.Router.IPv4
+		if lan.Addr().Is6() {
+			far = b.Router.IPv6
+		}
+		if err := b.Internet.AddRoute(lan, far); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := newDriver(t, b.Router, nft.Config{})
+	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
+		f := forward(s.addr(s.client), tr, whoPort, netip.AddrPortFrom(s.lan, whoPort), time.Minute)
+		sync(t, d, ruleset(settings, f))
+		for _, at := range []netip.AddrPort{netip.AddrPortFrom(s.other, whoPort), netip.AddrPortFrom(s.lan, whoPort)} {
+			if who, ok := askWho(s.client, tr, at); !ok || who != at {
+				t.Errorf("asking %s: %v answers (%v)", at, who, ok)
+			}
+		}
+		for _, at := range []netip.Addr{s.router, s.inside} {
+			if who, ok := askWho(s.client, tr, netip.AddrPortFrom(at, whoPort)); !ok || who != f.Target {
+				t.Errorf("asking the router at %s: %v answers (%v)", at, who, ok)
+			}
+		}
+	})
+}
+
 // Masquerading makes forwards work where the LAN has no way back, and only the forwarded.
 func TestMasquerade(t *testing.T) {
 	b := bedtest.New(t, bed.WithoutLANRoute())
@@ -272,7 +302,11 @@ func TestMasquerade(t *testing.T) {
 			f := forward(side.addr(side.client), tr, 24000, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
 			g := forward(side.addr(side.client), ownline.UDP, 24001, netip.AddrPortFrom(side.inside, bed.EchoPort), time.Minute)
 			sync(t, d, ruleset(s, f, g))
-			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != masquerade {
+			wait := silence
+			if masquerade {
+				wait = patience
+			}
+			if _, open := askWhoFor(wait, side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != masquerade {
 				t.Errorf("with masquerade %v the port is open: %v", masquerade, open)
 			}
 			if st := probe(side.client, ownline.UDP, netip.AddrPortFrom(side.router, 24001)); st != bed.Open {
@@ -299,7 +333,7 @@ func TestMasquerade(t *testing.T) {
 	if c := counters(t, d)[f.Key]; c.UpPackets == 0 || c.DownPackets == 0 {
 		t.Errorf("%+v", c)
 	}
-	cutOnTime(t, flow, f.Until)
+	cutOnTime(t, flow, ownline.TCP, f.Until)
 	lan.Push()
 	time.Sleep(20 * time.Millisecond)
 	if r := flow.Report(); r.Unasked != 0 {
