@@ -53,15 +53,17 @@ var mayImport = map[string]string{
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
 	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
 	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version",
-	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version test/bed",
+	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version test/bed test/world",
 	"internal/agent":         "internal/agent/... internal/knock internal/logging internal/ownline",
 	"internal/agent/profile": "internal/knock internal/ownline",
 	"internal/apiclient":     "internal/ownline",
 
 	// Tests.
-	"internal/treetest": "",
+	"internal/treetest": "", // its tests read config
 	"test/bed":          "",
 	"test/bed/bedtest":  "test/bed",
+	"test/world":        "internal/knock internal/ownline test/bed",
+	"test/bench":        "internal/... test/...",
 	"test/e2e":          "internal/... test/...",
 	"test/load":         "internal/... test/...",
 }
