@@ -72,7 +72,7 @@ fmt: ## format the Go code
 	$(GOFUMPT) -w .
 
 generate: ## write generated files anew: vectors, API description, the app's types
-	$(GO) test ./internal/knock ./internal/web/api -update
+	$(GO) test ./internal/knock ./internal/link ./internal/web/api -update
 	cd pwa && $(NPM) run generate
 
 clean: ## remove what was built

@@ -42,7 +42,7 @@ var mayImport = map[string]string{
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/version internal/web internal/web/...",
 	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/version internal/web/...",
-	"internal/web/access":          "internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/access":          "internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/api":             "internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
 	"internal/web/auth":            "internal/logging internal/ownline",
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
@@ -52,8 +52,8 @@ var mayImport = map[string]string{
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
 	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
-	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version",
-	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version test/bed test/world",
+	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
+	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version",
 	"internal/agent":         "internal/agent/... internal/knock internal/logging internal/ownline",
 	"internal/agent/profile": "internal/knock internal/ownline",
 	"internal/apiclient":     "internal/ownline",
@@ -64,6 +64,7 @@ var mayImport = map[string]string{
 	"test/bed/bedtest":  "test/bed",
 	"test/world":        "internal/knock internal/ownline test/bed",
 	"test/bench":        "internal/... test/...",
+	"test/demo":         "internal/knock internal/ownline test/bed test/world",
 	"test/e2e":          "internal/... test/...",
 	"test/load":         "internal/... test/...",
 }
@@ -92,6 +93,7 @@ var apart = [][2]string{
 var homes = map[string]string{
 	"github.com/alexedwards/argon2id": "internal/web/auth",
 	"github.com/danielgtaylor/huma":   "internal/web/api",
+	"github.com/dustin/go-humanize":   "internal/cli",
 	"github.com/google/nftables":      "internal/core/firewall/...",
 	"github.com/google/uuid":          "internal/ownline",
 	"github.com/mattn/go-isatty":      "cmd/... internal/cli internal/command",
