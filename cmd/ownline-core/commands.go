@@ -180,6 +180,10 @@ func flushCommand() command {
 				return err
 			}
 			return c.print(f, func(w io.Writer) error {
+				if f.Unknown {
+					_, err := fmt.Fprintln(w, "Closed everything. Core has not heard from web since it started, so it can't say how much that was.")
+					return err
+				}
 				_, err := fmt.Fprintf(w, "Closed %d sessions.\n", f.Sessions)
 				return err
 			})

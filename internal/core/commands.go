@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
@@ -21,6 +22,7 @@ func (c commands) Pair(ctx context.Context, web link.Pin, token string) (link.St
 	if err := c.pairing.pair(web, token); err != nil {
 		return link.Status{}, err
 	}
+	c.hub.cut() // the web before it learns nothing more
 	return c.Status(ctx), nil
 }
 
@@ -61,6 +63,11 @@ func checkState(s link.State) error {
 		return ownline.Invalid("now", "missing")
 	case s.Epoch == "":
 		return ownline.Invalid("epoch", "missing")
+	}
+	for _, d := range s.Devices {
+		if len(d.Secret) != knock.SecretSize {
+			return ownline.Invalid("devices", fmt.Sprintf("the secret of %s has not %d bytes", d.ID, knock.SecretSize))
+		}
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type PairingCode struct {
 // Flushed is what `ownline-core flush` prints.
 type Flushed struct {
 	Sessions int `json:"sessions"`
+	// Unknown says that core had not heard from web since it started: what the kernel still
+	// held open was closed, but nobody counted it.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // serveControl answers the commands of the router's admin on a Unix socket that only root
@@ -49,8 +52,8 @@ func (c *Core) serveControl(ctx context.Context) error {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { sendJSON(w, c.Status(r.Context()), nil) })
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.book.List(), nil) })
 	mux.HandleFunc("POST /flush", func(w http.ResponseWriter, r *http.Request) {
-		n, err := c.flush(r.Context())
-		sendJSON(w, Flushed{n}, err)
+		f, err := c.flush(r.Context())
+		sendJSON(w, f, err)
 	})
 	mux.HandleFunc("POST /pair", func(w http.ResponseWriter, r *http.Request) {
 		code, expires, err := c.pairing.newCode(r.URL.Query().Get("host"), c.host.lanAddresses())
@@ -66,16 +69,20 @@ func (c *Core) serveControl(ctx context.Context) error {
 }
 
 // flush ends every session here and tells web.
-func (c *Core) flush(ctx context.Context) (int, error) {
-	generation, flushed := c.book.FlushHere()
-	if err := c.reconciler.Wait(ctx, generation); err != nil {
-		return 0, err
+func (c *Core) flush(ctx context.Context) (Flushed, error) {
+	generation, flushed, known := c.book.FlushHere()
+	err := c.reconciler.Wait(ctx, generation)
+	if !known {
+		err = c.reconciler.Replaced(ctx, c.ipv6Prefix())
+	}
+	if err != nil {
+		return Flushed{}, err
 	}
 	for _, s := range flushed {
 		c.hub.send(link.Event{Type: link.EventEnded, Ended: &link.Ended{ID: s.ID, Reason: ownline.Flushed, Traffic: s.Traffic}})
 	}
 	c.log.Info("flushed", "sessions", len(flushed))
-	return len(flushed), nil
+	return Flushed{Sessions: len(flushed), Unknown: !known}, nil
 }
 
 func sendJSON(w http.ResponseWriter, v any, err error) {

@@ -43,6 +43,16 @@ func (h *hub) connected() bool {
 	return len(h.subs) > 0
 }
 
+// cut ends every stream.
+func (h *hub) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.subs {
+		close(c)
+	}
+	clear(h.subs)
+}
+
 // subscribe returns the events from now on, hello first. The channel is closed when ctx
 // ends or the reader is too slow.
 func (h *hub) subscribe(ctx context.Context, hello link.Event) <-chan link.Event {

@@ -199,7 +199,7 @@ func (s *Server) handler() http.Handler {
 		var state State
 		if decode(w, r, &state) {
 			results, err := s.commands.PutState(r.Context(), state)
-			reply(w, Results{results}, err)
+			reply(w, newResults(results), err)
 		}
 	}))
 	mux.Handle("PUT /v1/sessions/{id}", s.trusted(func(w http.ResponseWriter, r *http.Request) {
@@ -226,7 +226,7 @@ func (s *Server) handler() http.Handler {
 	}))
 	mux.Handle("DELETE /v1/sessions", s.trusted(func(w http.ResponseWriter, r *http.Request) {
 		if rev, ok := revision(w, r); ok {
-			reply(w, Results{}, s.commands.Flush(r.Context(), rev))
+			reply(w, newResults(nil), s.commands.Flush(r.Context(), rev))
 		}
 	}))
 	mux.Handle("POST /v1/knocks/{seq}", s.trusted(func(w http.ResponseWriter, r *http.Request) {
@@ -240,7 +240,7 @@ func (s *Server) handler() http.Handler {
 			return
 		}
 		results, err := s.commands.Verdict(r.Context(), seq, v)
-		reply(w, Results{results}, err)
+		reply(w, newResults(results), err)
 	}))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux
@@ -267,6 +267,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// newResults writes none as an empty list.
+func newResults(r []Result) Results {
+	if r == nil {
+		r = []Result{}
+	}
+	return Results{r}
 }
 
 func decode(w http.ResponseWriter, r *http.Request, v any) bool {

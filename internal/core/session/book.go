@@ -46,6 +46,7 @@ type Book struct {
 	generation uint64
 	dirty      map[firewall.Key]struct{}
 	changed    chan struct{} // holds a value when dirty is not empty
+	flushNext  bool          // flushed before the first state: all that it names is over
 }
 
 type over struct {
@@ -201,16 +202,19 @@ func (b *Book) FlushFor(rev link.Revision) (generation uint64, err error) {
 }
 
 // FlushHere ends every session at the router's admin's command and returns them. Web's
-// next state opens none of them again.
-func (b *Book) FlushHere() (generation uint64, flushed []Session) {
+// next state opens none of them again. Before the first state the book does not know what
+// the kernel still holds open; known is false then, and that state's sessions are all over.
+func (b *Book) FlushHere() (generation uint64, flushed []Session, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	known = b.floor != link.Revision{}
+	b.flushNext = !known
 	for id, s := range b.sessions {
 		b.over[id] = over{ownline.Flushed, s.Until}
 		flushed = append(flushed, *s)
 		b.remove(s)
 	}
-	return b.generation, flushed
+	return b.generation, flushed, known
 }
 
 // CheckState refuses the revision of a whole state that is older than what the book has.
@@ -245,6 +249,9 @@ func (b *Book) Replace(rev link.Revision, want []link.Session, until func(link.S
 		}
 	}
 	for _, s := range want {
+		if b.flushNext {
+			b.over[s.ID] = over{ownline.Flushed, until(s)}
+		}
 		// A session of the same ID that is refused in its new form must not stay in its old one.
 		if _, err := b.put(s, until(s)); err != nil {
 			refused = append(refused, link.Result{ID: s.ID, Problem: link.ProblemOf(err)})
@@ -253,7 +260,7 @@ func (b *Book) Replace(rev link.Revision, want []link.Session, until func(link.S
 			}
 		}
 	}
-	b.floor, b.newest = rev, rev.Revision
+	b.floor, b.newest, b.flushNext = rev, rev.Revision, false
 	clear(b.revs)
 	return b.generation, refused, nil
 }

@@ -155,8 +155,8 @@ func TestFlushedHereStaysEnded(t *testing.T) {
 	b := started(t)
 	s := sess(20000, nas)
 	put(t, b, 2, s, now.Add(time.Minute))
-	if _, flushed := b.FlushHere(); len(flushed) != 1 {
-		t.Fatalf("flushed %v", flushed)
+	if _, flushed, known := b.FlushHere(); len(flushed) != 1 || !known {
+		t.Fatalf("flushed %v, known %v", flushed, known)
 	}
 	_, refused, err := b.Replace(rev(2), []link.Session{s}, func(link.Session) time.Time { return now.Add(time.Minute) })
 	if err != nil || len(refused) != 1 || refused[0].ID != s.ID {
@@ -168,6 +168,25 @@ func TestFlushedHereStaysEnded(t *testing.T) {
 	b.Expire(now.Add(time.Hour))
 	if len(b.over) != 0 {
 		t.Error("flushed sessions are remembered for ever")
+	}
+}
+
+// A core that was started again, and has not heard web yet, is flushed.
+func TestFlushBeforeTheFirstState(t *testing.T) {
+	b := New(admitAll)
+	if _, _, known := b.FlushHere(); known {
+		t.Error("a book without a state says that it knows what is open")
+	}
+	until := func(link.Session) time.Time { return now.Add(time.Minute) }
+	s := sess(20000, nas)
+	_, refused, err := b.Replace(rev(7), []link.Session{s}, until)
+	if n, _ := b.Len(); err != nil || len(refused) != 1 || n != 0 {
+		t.Errorf("Replace = %v, %v and holds %d; want nothing opened again", refused, err, n)
+	}
+	later := sess(20001, nas)
+	put(t, b, 8, later, now.Add(time.Minute))
+	if _, refused, err := b.Replace(rev(8), []link.Session{later}, until); err != nil || len(refused) != 0 {
+		t.Errorf("a session opened since: %v, %v", refused, err)
 	}
 }
 
