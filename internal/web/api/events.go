@@ -75,16 +75,16 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		}
 		return rc.Flush()
 	}
-	if err := write("retry: 2000\n\n"); err != nil {
-		return err
-	}
 	after, err := strconv.ParseUint(lastID, 10, 64)
+	first := "retry: 2000\n"
 	if lastID != "" && err != nil {
-		if err := write("event: reset\ndata: {}\n\n"); err != nil {
-			return err
-		}
+		first += "event: reset\ndata: {}\n"
 	}
 	stream := s.access.Subscribe(actor(id), after)
+	// Every pause tells the place, so that a reader that comes back needs no reset.
+	if err := write("%sid: %d\n\n", first, stream.Last()); err != nil {
+		return err
+	}
 	for {
 		ev, err := nextEvent(ctx, stream)
 		if err == nil || errors.Is(err, errQuiet) {
@@ -97,9 +97,9 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		}
 		switch {
 		case errors.Is(err, errQuiet):
-			err = write(":\n\n")
+			err = write(":\nid: %d\n\n", stream.Last())
 		case errors.Is(err, access.ErrMissed):
-			err = write("event: reset\ndata: {}\n\n")
+			err = write("id: %d\nevent: reset\ndata: {}\n\n", stream.Last())
 		case err == nil:
 			err = s.writeEvent(write, ev, actor(id))
 		}
