@@ -13,7 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := command.Main(ctx, cli.New(), os.Args[1:])
+	code := command.Main(ctx, cli.New(demoCommand()), os.Args[1:])
 	stop()
 	os.Exit(code)
 }

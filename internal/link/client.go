@@ -26,15 +26,34 @@ type Client struct {
 	transport *http.Transport
 }
 
+// Dial opens a connection, as net.Dialer's DialContext does.
+type Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // NewClient commands the core with that pin, listening at addr ("HOST:PORT").
 func (i *Identity) NewClient(addr string, core Pin) *Client {
-	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: i.tlsConfig(func(p Pin) error {
+	return i.NewClientVia((&net.Dialer{Timeout: 5 * time.Second}).DialContext, addr, core)
+}
+
+// NewClientVia is NewClient with connections that dial makes.
+func (i *Identity) NewClientVia(dial Dial, addr string, core Pin) *Client {
+	config := i.tlsConfig(func(p Pin) error {
 		if !p.Equal(core) {
 			return ErrWrongKey
 		}
 		return nil
-	})}
-	return newClient(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) })
+	})
+	return newClient(func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		c := tls.Client(conn, config)
+		if err := c.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		return c, nil
+	})
 }
 
 func newClient(dial func(context.Context) (net.Conn, error)) *Client {

@@ -1,7 +1,7 @@
-// Package firewall: what the kernel must hold, as values: Forward, Ruleset, and Plan, which
-// computes forwards from sessions; and Rules, which say what may be asked of a router at
-// all. Its sub-folders put a Ruleset into a kernel (nft), read what Rules need to know of a
-// host (hostinfo), and hold every driver to one contract (fwtest).
+// Package firewall: what the kernel must hold, as values: Forward and Ruleset; and Rules,
+// which say what may be asked of a router at all. Its sub-folders put a Ruleset into a
+// kernel (nft), read what Rules need to know of a host (hostinfo), and hold every driver to
+// one contract (fwtest).
 package firewall
 
 import (

@@ -18,8 +18,8 @@ import (
 )
 
 // tolerance is how far an element's end in the kernel may be from the wish without being
-// written again: what reading and the kernel's clock ticks (10 ms where HZ is 100) lose.
-const tolerance = 40 * time.Millisecond
+// written again: what the kernel's clock ticks (10 ms where HZ is 100) and rounding lose.
+const tolerance = 30 * time.Millisecond
 
 // tries is how often a Sync starts over when others change the ruleset under its hands.
 const tries = 8
@@ -30,6 +30,8 @@ type Driver struct {
 	log   *slog.Logger
 	table string
 	can   abilities
+
+	sweeper sweeper
 
 	mu       sync.Mutex // guards all below
 	conn     *netlink.Conn
@@ -49,23 +51,38 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
+	conn2, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	d := &Driver{log: cfg.Logger, conn: conn, table: tableName}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	if d.can, err = d.probe(); err != nil {
-		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close(), conn2.Close())
 	}
 	d.can.restrict(cfg)
+	d.sweeper = sweeper{log: d.log, mark: d.can.mark, conn: conn2}
 	d.log.Debug("nftables is there", "labels", d.can.mark == byLabel, "renew_in_place", d.can.update, "destroy", d.can.destroy)
 	return d, nil
 }
 
-// Close closes the socket. The table stays, and ends the sessions on time.
+// Run does until ctx ends what may happen a moment after Change and Sync: it forgets UDP
+// connections from before a session was open. While it does not run, Change and Sync do it
+// themselves, which takes up to 10 ms. At most one Run at a time.
+func (d *Driver) Run(ctx context.Context) error {
+	d.sweeper.run(ctx)
+	return nil
+}
+
+// Close closes the sockets, after Run has returned. The table stays, and ends the sessions
+// on time.
 func (d *Driver) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.conn.Close()
+	d.known = false
+	return errors.Join(d.conn.Close(), d.sweeper.conn.Close())
 }
 
 // Remove deletes the table. Connections that it translated live on, no longer gated: end
@@ -176,8 +193,8 @@ func outOfStep(err error) error {
 }
 
 // Change puts forwards, new ones, renewed ones and ones with another target, and drops
-// others, in one transaction and without reading the kernel. Dropping what is not there is
-// no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
+// others, in one transaction and without reading the kernel. No key may be in both lists, or
+// twice in one. Dropping what is not there is no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
 // Sync can help.
 func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error {
 	d.mu.Lock()
@@ -197,9 +214,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	c := changes{can: d.can, now: now}
 	c.putAll(d.held, put)
 	for _, k := range drop {
-		if !slices.ContainsFunc(put, func(f firewall.Forward) bool { return f.Key == k }) {
-			c.drop(d.held, k)
-		}
+		c.drop(d.held, k)
 	}
 	if c.empty() {
 		return nil
@@ -214,7 +229,12 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	}
 	d.gen = next(d.gen)
 	d.remember(c)
-	return d.forgetStale(c.opened)
+	d.sweeper.forget(c.opened)
+	if err := d.correct(c); err != nil {
+		d.known = false
+		return fmt.Errorf("%w: %w", firewall.ErrOutOfStep, err)
+	}
+	return nil
 }
 
 // change writes changes of forwards in one transaction.
@@ -315,7 +335,8 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	d.gen, d.settings, d.known = gen, copied(want.Settings), true
 	d.held, d.hints = have.held, have.hints
 	d.remember(c)
-	return d.forgetStale(c.opened)
+	d.sweeper.forget(c.opened)
+	return d.correct(c)
 }
 
 // inspect compares the kernel's table with what it has to be. If it has to be made anew, it

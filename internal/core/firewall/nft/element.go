@@ -3,6 +3,7 @@ package nft
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -37,9 +38,12 @@ func mapValue(target netip.AddrPort) []byte {
 	return append(binary.BigEndian.AppendUint16(b, target.Port()), 0, 0)
 }
 
-// liveKey is both after each other.
+// liveKey is source . protocol . target . target port . public port.
 func liveKey(k firewall.Key, target netip.AddrPort) []byte {
-	return append(mapKey(k), mapValue(target)...)
+	b := mapKey(k)
+	port := len(b) - 4
+	b = append(b[:port], mapValue(target)...)
+	return append(binary.BigEndian.AppendUint16(b, k.Port), 0, 0)
 }
 
 // parseMapKey reads what mapKey writes. An IPv6 source has prefix6 bits.
@@ -72,14 +76,17 @@ func parseMapValue(b []byte) (netip.AddrPort, bool) {
 
 // parseLiveKey reads what liveKey writes.
 func parseLiveKey(b []byte, prefix6 int) (firewall.Key, netip.AddrPort, bool) {
-	n := 12
-	if len(b) == 44 {
-		n = 24
-	} else if len(b) != 20 {
+	n := 8 // source . protocol
+	switch len(b) {
+	case 20:
+	case 44:
+		n = 20
+	default:
 		return firewall.Key{}, netip.AddrPort{}, false
 	}
-	k, ok := parseMapKey(b[:n], prefix6)
-	target, ok2 := parseMapValue(b[n:])
+	port := len(b) - 4
+	k, ok := parseMapKey(slices.Concat(b[:n], b[port:]), prefix6)
+	target, ok2 := parseMapValue(b[n:port])
 	return k, target, ok && ok2
 }
 

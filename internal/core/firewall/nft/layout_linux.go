@@ -2,9 +2,11 @@ package nft
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
@@ -56,6 +58,7 @@ type set struct {
 	keyLen, dataLen   uint32
 	size              uint32
 	counter           bool
+	typeof            []byte // for nft, where keyType does not say it all
 	comment           string // with a fingerprint of the rest
 }
 
@@ -135,7 +138,7 @@ func newLayout(s firewall.Settings, how marking) (layout, error) {
 	for _, f := range fams {
 		source := concat(f.addrType, typeProto, typeService)
 		target := concat(f.addrType, typeService)
-		live := concat(f.addrType, typeProto, typeService, f.addrType, typeService)
+		live := concat(f.addrType, typeProto, f.addrType, typeService, typeService)
 		b.set(set{
 			name: f.dnat, flags: timed | unix.NFT_SET_MAP, keyType: source, keyLen: f.keyLen,
 			dataType: target, dataLen: f.addrLen + 4, counter: true,
@@ -159,16 +162,20 @@ func newLayout(s firewall.Settings, how marking) (layout, error) {
 	for _, f := range fams {
 		b.rule("errors about packets, path MTU among them", b.family(f), b.protocol(f.icmp), b.related(), b.verdict(expr.VerdictReturn, ""))
 	}
+	// One rule for each protocol only because nft could not read its own listing otherwise:
+	// it learns from the protocol what a port of ct is.
 	for _, f := range fams {
-		b.rule("from the source", b.direction(0), b.family(f), b.liveKey(f, f.saddr, f.daddr, 2),
-			&expr.Lookup{SourceRegister: reg0, SetName: f.up}, b.verdict(expr.VerdictReturn, ""))
-		b.rule("to the source", b.direction(1), b.family(f), b.liveKey(f, f.daddr, f.saddr, 0),
-			&expr.Lookup{SourceRegister: reg0, SetName: f.down}, b.verdict(expr.VerdictReturn, ""))
+		for _, p := range []byte{protoTCP, protoUDP} {
+			b.rule("from the source", b.direction(0), b.family(f), b.protocol(p), b.liveKey(f, f.saddr, f.daddr, 2),
+				&expr.Lookup{SourceRegister: reg0, SetName: f.up}, b.verdict(expr.VerdictReturn, ""))
+			b.rule("to the source", b.direction(1), b.family(f), b.protocol(p), b.liveKey(f, f.daddr, f.saddr, 0),
+				&expr.Lookup{SourceRegister: reg0, SetName: f.down}, b.verdict(expr.VerdictReturn, ""))
+		}
 	}
-	b.rule("ended", b.protocol(unix.IPPROTO_TCP), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
+	b.rule("ended", b.protocol(protoTCP), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
 	b.rule("ended", b.verdict(expr.VerdictDrop, ""))
 
-	b.chain("dnat", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
+	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
 	if len(s.WAN) == 0 {
 		b.rule("", b.verdict(expr.VerdictJump, "take"))
 	}
@@ -180,10 +187,10 @@ func newLayout(s firewall.Settings, how marking) (layout, error) {
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
 	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
 	b.chain("gate_output", "filter", unix.NF_INET_LOCAL_OUT, priorityGate)
-	b.rule("our own resets pass here once more", b.protocol(unix.IPPROTO_TCP), b.reset(), b.verdict(expr.VerdictAccept, ""))
+	b.rule("our own resets pass here once more", b.protocol(protoTCP), b.reset(), b.verdict(expr.VerdictAccept, ""))
 	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
 	if s.Masquerade {
-		b.chain("masquerade", "nat", unix.NF_INET_POST_ROUTING, prioritySource)
+		b.chain("nat_out", "nat", unix.NF_INET_POST_ROUTING, prioritySource)
 		b.rule("", b.mark.isSet(), b.direction(0), &expr.Masq{})
 	}
 	if s.KnockPort != 0 {
@@ -198,8 +205,8 @@ func newLayout(s firewall.Settings, how marking) (layout, error) {
 // a closed port.
 func (b *builder) knocks(s firewall.Settings) {
 	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
-	b.set(set{name: setHints, flags: unix.NFT_SET_TIMEOUT, keyType: typeInteger, keyLen: 8}, "first bytes of knocks that are valid now")
-	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, size: 65535}, "how fast knocks with one hint come")
+	b.set(set{name: setHints, flags: unix.NFT_SET_TIMEOUT, keyType: typeInteger, keyLen: 8, typeof: typeofHint()}, "first bytes of knocks that are valid now")
+	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, typeof: typeofHint(), size: 65535}, "how fast knocks with one hint come")
 	b.layout.counters = []string{counterPassed, counterLimited, counterGarbage}
 
 	hint := &expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 8}
@@ -217,11 +224,11 @@ func (b *builder) knocks(s firewall.Settings) {
 	b.rule("to the socket", b.count(counterPassed), &expr.Notrack{}, b.verdict(expr.VerdictAccept, ""))
 
 	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
-	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(2, s.KnockPort), b.local(), b.verdict(expr.VerdictJump, "knock"))
+	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), b.verdict(expr.VerdictJump, "knock"))
 	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
-	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(0, s.KnockPort), &expr.Notrack{})
+	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), &expr.Notrack{})
 	b.chain("knock_closed", "filter", unix.NF_INET_LOCAL_IN, priorityLate)
-	b.rule("", b.protocol(unix.IPPROTO_UDP), b.port(2, s.KnockPort), b.tracked(),
+	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.tracked(),
 		&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
 }
 
@@ -233,7 +240,7 @@ type builder struct {
 }
 
 func (b *builder) set(s set, comment string) {
-	s.comment = comment + fingerprint(fmt.Appendf(nil, "%+v", s))
+	s.comment = comment + " " + fingerprint(fmt.Appendf(nil, "%+v", s))
 	b.layout.sets = append(b.layout.sets, s)
 }
 
@@ -257,14 +264,26 @@ func (b *builder) rule(comment string, parts ...any) {
 		b.err = fmt.Errorf("rule %q: %w", comment, err)
 	}
 	c := &b.layout.chains[len(b.layout.chains)-1]
-	c.rules = append(c.rules, rule{exprs: encoded, comment: comment + fingerprint(encoded)})
+	c.rules = append(c.rules, rule{exprs: encoded, comment: strings.TrimSpace(comment + " " + fingerprint(encoded))})
 }
 
 // fingerprint is what tells our rule from another that took its place, or from one of
 // another version of this program.
 func fingerprint(b []byte) string {
 	sum := sha256.Sum256(b)
-	return " #" + hex.EncodeToString(sum[:6])
+	return "#" + hex.EncodeToString(sum[:6])
+}
+
+// typeofHint tells nft that a set's keys are `typeof @th,64,64`, in the words of its user
+// data, so that it can read what it prints. Without it a saved ruleset would not load.
+func typeofHint() []byte {
+	field := func(kind byte, v uint32) []byte {
+		return binary.NativeEndian.AppendUint32([]byte{kind, 4}, v)
+	}
+	const payload, transport, offset, length = 7, 3, 64, 64 // bits
+	inner := slices.Concat(field(0, 0), field(1, 0), field(2, transport), field(3, offset), field(4, length))
+	outer := slices.Concat(field(0, payload), []byte{1, byte(len(inner))}, inner)
+	return append([]byte{udataSetTypeof, byte(len(outer))}, outer...)
 }
 
 // encode writes expressions as the value of NFTA_RULE_EXPRESSIONS.

@@ -16,6 +16,9 @@ type Driver struct{}
 // New returns errors.ErrUnsupported.
 func New(Config) (*Driver, error) { return nil, errors.ErrUnsupported }
 
+// Run returns errors.ErrUnsupported.
+func (*Driver) Run(context.Context) error { return errors.ErrUnsupported }
+
 // Close returns errors.ErrUnsupported.
 func (*Driver) Close() error { return errors.ErrUnsupported }
 

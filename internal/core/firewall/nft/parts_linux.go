@@ -162,16 +162,18 @@ func (b *builder) sourceKey(f family) []expr.Any {
 		&expr.Payload{DestRegister: r + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
 }
 
-// liveKey builds the key of the live sets: source . protocol . public port . target . target
+// liveKey builds the key of the live sets, source . protocol . target . target port . public
 // port, from the headers at the offsets given; only the public port is no longer in the
-// headers once the destination was translated.
+// headers once the destination was translated. (The library writes Direction as 32 bits
+// where the kernel reads the first 8, so only 0, the original direction, says what it means.)
 func (b *builder) liveKey(f family, source, target, targetPort uint32) []expr.Any {
 	r := reg0 + f.addrLen/4
+	port := r + 1 + f.addrLen/4
 	return append(b.address(f, source, reg0),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r},
-		&expr.Ct{Key: expr.CtKeyPROTODST, Register: r + 1, Direction: 0},
-		&expr.Payload{DestRegister: r + 2, Base: expr.PayloadBaseNetworkHeader, Offset: target, Len: f.addrLen},
-		&expr.Payload{DestRegister: r + 2 + f.addrLen/4, Base: expr.PayloadBaseTransportHeader, Offset: targetPort, Len: 2})
+		&expr.Payload{DestRegister: r + 1, Base: expr.PayloadBaseNetworkHeader, Offset: target, Len: f.addrLen},
+		&expr.Payload{DestRegister: port, Base: expr.PayloadBaseTransportHeader, Offset: targetPort, Len: 2},
+		&expr.Ct{Key: expr.CtKeyPROTODST, Register: port + 1, Direction: 0})
 }
 
 // address loads a source's address and masks it to the prefix that counts.

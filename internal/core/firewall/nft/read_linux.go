@@ -146,6 +146,7 @@ func comment(b []byte, kind byte) string {
 type kernelElement struct {
 	key, data      []byte // valid during the call
 	until          time.Time
+	slack          time.Duration // it may end earlier by so much: nobody knows when exactly the kernel looked
 	bytes, packets uint64
 }
 
@@ -155,8 +156,11 @@ func (d *Driver) readElements(set string, each func(kernelElement)) error {
 	begin(&m, nftables|unix.NFT_MSG_GETSETELEM, unix.NLM_F_DUMP, unix.NFPROTO_INET)
 	m.String(unix.NFTA_SET_ELEM_LIST_TABLE, d.table)
 	m.String(unix.NFTA_SET_ELEM_LIST_SET, set)
+	// While it hands out one piece of a dump, the kernel makes the next.
+	asked := [2]time.Time{time.Now(), time.Now()}
 	return d.conn.Do(&m, func(_ uint16, body []byte) error {
-		eachElement(body, each)
+		eachElement(body, asked[0], each)
+		asked = [2]time.Time{asked[1], time.Now()}
 		return nil
 	})
 }
@@ -173,14 +177,15 @@ func (d *Driver) readElement(set string, key []byte) (got kernelElement, err err
 	t.m.Close(elem)
 	t.m.Close(list)
 	err = d.conn.Do(&t.m, func(_ uint16, body []byte) error {
-		eachElement(body, func(e kernelElement) { got = e })
+		eachElement(body, time.Now(), func(e kernelElement) { got = e })
 		return nil
 	})
 	return got, err
 }
 
-func eachElement(body []byte, each func(kernelElement)) {
+func eachElement(body []byte, asked time.Time, each func(kernelElement)) {
 	now := time.Now()
+	slack := now.Sub(asked)
 	for _, v := range netlink.Attributes(find(body, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
 		var e kernelElement
 		for kind, v := range netlink.Attributes(v) {
@@ -190,6 +195,7 @@ func eachElement(body []byte, each func(kernelElement)) {
 			case unix.NFTA_SET_ELEM_DATA:
 				e.data = inside(v, unix.NFTA_DATA_VALUE)
 			case unix.NFTA_SET_ELEM_EXPIRATION:
+				e.slack = slack
 				e.until = now.Add(time.Duration(netlink.Uint64(v)) * time.Millisecond)
 			case unix.NFTA_SET_ELEM_EXPR:
 				data := inside(v, unix.NFTA_EXPR_DATA)
@@ -205,7 +211,15 @@ func eachElement(body []byte, each func(kernelElement)) {
 type held struct {
 	target netip.AddrPort
 	until  time.Time
-	parts  uint8 // which of the three elements are there; a whole one has all
+	slack  time.Duration // it may end earlier by so much
+	parts  uint8         // which of the three elements are there; a whole one has all
+	uneven bool          // they do not end together
+}
+
+// ends reports whether it ends at t, as far as anybody can tell.
+func (h held) ends(t time.Time) bool {
+	d := h.until.Sub(t)
+	return !h.uneven && d <= tolerance+min(h.slack, tolerance) && d >= -tolerance
 }
 
 const (
@@ -237,7 +251,7 @@ func (d *Driver) readForwards(prefix6 int) (map[firewall.Key]held, []stray, erro
 				astray(f.dnat, e)
 				return
 			}
-			all[k] = held{target, e.until, inMap}
+			all[k] = held{target: target, until: e.until, slack: e.slack, parts: inMap}
 		})
 		if err != nil {
 			return nil, nil, err
@@ -246,11 +260,12 @@ func (d *Driver) readForwards(prefix6 int) (map[firewall.Key]held, []stray, erro
 			err := d.readElements(set, func(e kernelElement) {
 				k, target, ok := parseLiveKey(e.key, prefix6)
 				h, have := all[k]
-				if !ok || !have || h.target != target || e.until.Sub(h.until).Abs() > tolerance {
+				if !ok || !have || h.target != target {
 					astray(set, e)
 					return
 				}
 				h.parts |= inUp << i
+				h.uneven = h.uneven || e.until.Sub(h.until).Abs() > tolerance+h.slack+e.slack
 				all[k] = h
 			})
 			if err != nil {

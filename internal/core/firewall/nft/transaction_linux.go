@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +22,7 @@ const (
 	destroySetElem  = 30 // NFT_MSG_DESTROYSETELEM: like DELSETELEM, but it may be gone already (6.3)
 	setExpr         = 17 // NFTA_SET_EXPR: what every element carries (5.7)
 	udataSetOrder   = 0  // NFTNL_UDATA_SET_KEYBYTEORDER
+	udataSetTypeof  = 3  // NFTNL_UDATA_SET_KEY_TYPEOF
 	udataSetComment = 7  // NFTNL_UDATA_SET_COMMENT
 	udataRule       = 0  // NFTNL_UDATA_RULE_COMMENT
 	elementsPerMsg  = 32 << 10
@@ -122,7 +124,7 @@ func (t *transaction) set(s set, id uint32) {
 		t.m.Close(at)
 	}
 	bigEndian := binary.NativeEndian.AppendUint32([]byte{udataSetOrder, 4}, 2)
-	t.m.Bytes(unix.NFTA_SET_USERDATA, append(bigEndian, udata(udataSetComment, s.comment)...))
+	t.m.Bytes(unix.NFTA_SET_USERDATA, slices.Concat(bigEndian, s.typeof, udata(udataSetComment, s.comment)))
 	if s.counter {
 		at := t.m.Open(setExpr)
 		t.m.String(unix.NFTA_EXPR_NAME, "counter")

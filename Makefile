@@ -1,0 +1,79 @@
+# Everything a developer or CI does. `make help` lists it.
+
+GO       ?= go
+NPM      ?= npm
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BIN      := bin
+ARGS     ?=
+GOTESTFLAGS ?=
+
+LDFLAGS  := -s -w -X github.com/ownline/ownline/internal/version.number=$(VERSION)
+GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath
+# The router's binary has to be small, and inlining is a tenth of it (docs/adr/0004-small-core.md).
+CORE     := -gcflags=all=-l -ldflags '$(LDFLAGS) -buildid='
+
+GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: help build core cross pages demo test check bench soak fmt generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: pages core ## build all three programs into bin/
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline
+
+core: ## build ownline-core for this machine into bin/
+	$(GOBUILD) $(CORE) -o $(BIN)/ownline-core ./cmd/ownline-core
+
+cross: ## build ownline-core for routers into bin/GOOS-GOARCH/
+	GOOS=linux GOARCH=arm64 $(GOBUILD) $(CORE) -o $(BIN)/linux-arm64/ownline-core ./cmd/ownline-core
+	GOOS=linux GOARCH=arm GOARM=7 $(GOBUILD) $(CORE) -o $(BIN)/linux-armv7/ownline-core ./cmd/ownline-core
+	GOOS=linux GOARCH=mipsle GOMIPS=softfloat $(GOBUILD) $(CORE) -o $(BIN)/linux-mipsle/ownline-core ./cmd/ownline-core
+	GOOS=linux GOARCH=riscv64 $(GOBUILD) $(CORE) -o $(BIN)/linux-riscv64/ownline-core ./cmd/ownline-core
+
+PAGES := internal/web/ui/dist/index.html
+
+pages: $(PAGES) ## build the app that ownline-web serves
+
+$(PAGES): pwa/node_modules/.package-lock.json $(shell find pwa/src pwa/public pwa/index.html pwa/vite.config.ts -type f 2>/dev/null)
+	cd pwa && $(NPM) run build
+
+pwa/node_modules/.package-lock.json: pwa/package-lock.json
+	cd pwa && $(NPM) ci --no-audit --no-fund
+
+demo: build ## play the main job with real packets; ARGS=--exit ends after the story
+	$(BIN)/ownline demo $(ARGS)
+
+test: build ## run every test
+	$(GO) test -race $(GOTESTFLAGS) ./...
+	cd pwa && $(NPM) test
+
+check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
+	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./internal/... ./cmd/ownline
+	GOOS=windows $(GO) vet ./internal/... ./cmd/ownline
+	$(STATICCHECK) ./...
+	@$(GOVULNCHECK) ./... || { [ $$? -ne 3 ] && echo "the vulnerability database can't be reached; not checked"; }
+	$(GO) mod tidy -diff
+	cd pwa && $(NPM) run check && $(NPM) run lint
+
+bench: core ## measure, and write bench-results.json
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline ./test/bench
+	$(BIN)/bench -programs $(BIN) $(ARGS)
+
+SOAK ?= 2m
+soak: ## fuzz every parser that meets bytes from the network, SOAK each
+	./test/fuzz.sh $(SOAK)
+
+fmt: ## format the Go code
+	$(GOFUMPT) -w .
+
+generate: ## write generated files anew: vectors, API description, the app's types
+	$(GO) test ./internal/knock ./internal/web/api -update
+	cd pwa && $(NPM) run generate
+
+clean: ## remove what was built
+	rm -rf $(BIN) internal/web/ui/dist pwa/node_modules bench-results.json

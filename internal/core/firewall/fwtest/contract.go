@@ -1,0 +1,309 @@
+package fwtest
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Driver is what a driver can do.
+type Driver interface {
+	Sync(ctx context.Context, want firewall.Ruleset) error
+	Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error
+	Changed(ctx context.Context) (bool, error)
+	Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error)
+}
+
+// World is a router with a driver, and what surrounds it, of one address family.
+type World struct {
+	Driver   Driver
+	Settings firewall.Settings
+
+	Client, Neighbour netip.Prefix // two sources
+	Target, Other     netip.AddrPort
+
+	// Reach tries the public port from an address of a source, and reports which target
+	// answered, if any did.
+	Reach func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool)
+	// Flush deletes all rules behind the driver's back.
+	Flush func() error
+}
+
+// Contract holds a driver to what every driver promises. It makes a new world for each part
+// and each of IPv4 (false) and IPv6 (true). The numbers are those of the invariants.
+func Contract(t *testing.T, run func(t *testing.T, ipv6 bool, test func(t *testing.T, w World))) {
+	parts := []struct {
+		name string
+		test func(*part)
+	}{
+		{"3 only its source gets in and only while it is wanted", (*part).opens},
+		{"3 two sources on one port reach two targets", (*part).twoSources},
+		{"3 another target replaces the first", (*part).retarget},
+		{"4 access ends on time by itself", (*part).expires},
+		{"4 a renewal extends", (*part).renews},
+		{"5 sync leaves nothing over", (*part).leavesNothing},
+		{"5 what was flushed comes back", (*part).comesBack},
+		{"6 before the first sync nothing opens", (*part).syncFirst},
+		{"10 a wrong forward is refused whole and named", (*part).refuses},
+		{"traffic is counted both ways and kept over renewals", (*part).counts},
+	}
+	for _, ipv6 := range []bool{false, true} {
+		for _, transport := range []ownline.Transport{ownline.TCP, ownline.UDP} {
+			name := map[bool]string{false: "IPv4 ", true: "IPv6 "}[ipv6] + string(transport)
+			t.Run(name, func(t *testing.T) {
+				for _, p := range parts {
+					t.Run(p.name, func(t *testing.T) {
+						run(t, ipv6, func(t *testing.T, w World) {
+							p.test(&part{T: t, World: w, transport: transport})
+						})
+					})
+				}
+			})
+		}
+	}
+}
+
+const (
+	publicPort = 24000
+	// within is how late the kernel may end a session, and how long a probe may take.
+	within = 100 * time.Millisecond
+)
+
+type part struct {
+	*testing.T
+	World
+	transport ownline.Transport
+}
+
+func (p *part) key(source netip.Prefix) firewall.Key {
+	return firewall.Key{Source: source, Transport: p.transport, Port: publicPort}
+}
+
+func (p *part) forward(source netip.Prefix, target netip.AddrPort, last time.Duration) firewall.Forward {
+	return firewall.Forward{Key: p.key(source), Target: target, Until: time.Now().Add(last)}
+}
+
+func (p *part) sync(forwards ...firewall.Forward) {
+	p.Helper()
+	want := firewall.Ruleset{Settings: p.Settings, Forwards: map[firewall.Key]firewall.Forward{}}
+	for _, f := range forwards {
+		want.Forwards[f.Key] = f
+	}
+	if err := p.Driver.Sync(p.Context(), want); err != nil {
+		p.Fatalf("Sync: %v", err)
+	}
+}
+
+func (p *part) change(put []firewall.Forward, drop ...firewall.Key) {
+	p.Helper()
+	if err := p.Driver.Change(p.Context(), put, drop); err != nil {
+		p.Fatalf("Change: %v", err)
+	}
+}
+
+func (p *part) open(source netip.Prefix, target netip.AddrPort) {
+	p.Helper()
+	if got, ok := p.Reach(source, p.transport, publicPort); !ok || got != target {
+		p.Fatalf("%s reaches %v, %v; want %s", source, got, ok, target)
+	}
+}
+
+func (p *part) shut(source netip.Prefix) {
+	p.Helper()
+	if got, ok := p.Reach(source, p.transport, publicPort); ok {
+		p.Fatalf("%s reaches %s; want the port shut", source, got)
+	}
+}
+
+func (p *part) opens() {
+	p.sync()
+	p.shut(p.Client)
+	p.shut(p.Neighbour)
+	p.change([]firewall.Forward{p.forward(p.Client, p.Target, time.Minute)})
+	p.open(p.Client, p.Target)
+	p.shut(p.Neighbour)
+	p.change(nil, p.key(p.Client))
+	p.shut(p.Client)
+	p.shut(p.Neighbour)
+	p.change(nil, p.key(p.Client)) // gone already
+}
+
+func (p *part) twoSources() {
+	p.sync()
+	p.change([]firewall.Forward{p.forward(p.Client, p.Target, time.Minute), p.forward(p.Neighbour, p.Other, time.Minute)})
+	p.open(p.Client, p.Target)
+	p.open(p.Neighbour, p.Other)
+	p.change(nil, p.key(p.Client))
+	p.shut(p.Client)
+	p.open(p.Neighbour, p.Other)
+}
+
+func (p *part) retarget() {
+	p.sync(p.forward(p.Client, p.Target, time.Minute))
+	p.open(p.Client, p.Target)
+	p.change([]firewall.Forward{p.forward(p.Client, p.Other, time.Minute)})
+	p.open(p.Client, p.Other)
+	p.sync(p.forward(p.Client, p.Target, time.Minute))
+	p.open(p.Client, p.Target)
+	p.shut(p.Neighbour)
+}
+
+func (p *part) expires() {
+	p.sync()
+	f := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{f, p.forward(p.Neighbour, p.Target, -time.Second)})
+	p.shut(p.Neighbour) // its time was over before it began
+	p.open(p.Client, p.Target)
+	time.Sleep(time.Until(f.Until) + within)
+	p.shut(p.Client)
+	p.change([]firewall.Forward{p.forward(p.Client, p.Target, time.Minute)})
+	p.open(p.Client, p.Target)
+}
+
+func (p *part) renews() {
+	p.sync()
+	f := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{f})
+	renewed := f
+	renewed.Until = f.Until.Add(600 * time.Millisecond)
+	p.change([]firewall.Forward{renewed})
+	time.Sleep(time.Until(f.Until) + within)
+	p.open(p.Client, p.Target)
+	time.Sleep(time.Until(renewed.Until) + within)
+	p.shut(p.Client)
+
+	// Renewed by the same time that it had at first: a kernel might see no difference.
+	same := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{same})
+	time.Sleep(250 * time.Millisecond)
+	again := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	p.change([]firewall.Forward{again})
+	time.Sleep(time.Until(same.Until) + within)
+	p.open(p.Client, p.Target)
+	time.Sleep(time.Until(again.Until) + within)
+	p.shut(p.Client)
+
+	long := p.forward(p.Client, p.Target, time.Hour)
+	p.change([]firewall.Forward{long})
+	long.Until = time.Now().Add(300 * time.Millisecond)
+	p.change([]firewall.Forward{long}) // a renewal may also shorten
+	p.open(p.Client, p.Target)
+	time.Sleep(time.Until(long.Until) + within)
+	p.shut(p.Client)
+}
+
+func (p *part) leavesNothing() {
+	p.sync(p.forward(p.Client, p.Target, time.Minute), p.forward(p.Neighbour, p.Target, time.Minute))
+	p.open(p.Client, p.Target)
+	p.open(p.Neighbour, p.Target)
+	p.sync(p.forward(p.Neighbour, p.Other, time.Minute))
+	p.shut(p.Client)
+	p.open(p.Neighbour, p.Other)
+	p.sync()
+	p.shut(p.Neighbour)
+}
+
+func (p *part) comesBack() {
+	f := p.forward(p.Client, p.Target, time.Minute)
+	p.sync(f)
+	if changed, err := p.Driver.Changed(p.Context()); changed || err != nil {
+		p.Fatalf("Changed = %v, %v after Sync", changed, err)
+	}
+	if err := p.Flush(); err != nil {
+		p.Fatal(err)
+	}
+	if changed, err := p.Driver.Changed(p.Context()); !changed || err != nil {
+		p.Fatalf("Changed = %v, %v after a flush", changed, err)
+	}
+	p.shut(p.Client)
+	err := p.Driver.Change(p.Context(), []firewall.Forward{p.forward(p.Neighbour, p.Target, time.Minute)}, nil)
+	if !errors.Is(err, firewall.ErrOutOfStep) {
+		p.Fatalf("Change = %v after a flush, want %v", err, firewall.ErrOutOfStep)
+	}
+	p.shut(p.Neighbour)
+	p.sync(f)
+	p.open(p.Client, p.Target)
+	p.shut(p.Neighbour)
+	if changed, err := p.Driver.Changed(p.Context()); changed || err != nil {
+		p.Fatalf("Changed = %v, %v after the repair", changed, err)
+	}
+}
+
+func (p *part) syncFirst() {
+	err := p.Driver.Change(p.Context(), []firewall.Forward{p.forward(p.Client, p.Target, time.Minute)}, nil)
+	if !errors.Is(err, firewall.ErrOutOfStep) {
+		p.Fatalf("Change = %v, want %v", err, firewall.ErrOutOfStep)
+	}
+	p.shut(p.Client)
+}
+
+func (p *part) refuses() {
+	p.sync(p.forward(p.Client, p.Target, time.Minute))
+	wrong := map[string]func(*firewall.Forward){
+		"source":      func(f *firewall.Forward) { f.Source = netip.PrefixFrom(f.Source.Addr(), f.Source.Bits()-1).Masked() },
+		"transport":   func(f *firewall.Forward) { f.Transport = "sctp" },
+		"public_port": func(f *firewall.Forward) { f.Port = 0 },
+		"target":      func(f *firewall.Forward) { f.Target = netip.AddrPortFrom(f.Target.Addr(), 0) },
+	}
+	for field, spoil := range wrong {
+		bad := p.forward(p.Neighbour, p.Target, time.Minute)
+		spoil(&bad)
+		good := p.forward(p.Client, p.Other, time.Minute)
+		good.Port++
+		var named *ownline.FieldError
+		err := p.Driver.Change(p.Context(), []firewall.Forward{good, bad}, []firewall.Key{p.key(p.Client)})
+		if !errors.As(err, &named) || named.Field != field || !errors.Is(err, ownline.ErrInvalid) {
+			p.Errorf("Change = %v, want an error about %s", err, field)
+		}
+		err = p.Driver.Sync(p.Context(), firewall.Ruleset{Settings: p.Settings, Forwards: map[firewall.Key]firewall.Forward{bad.Key: bad}})
+		if !errors.As(err, &named) || named.Field != field {
+			p.Errorf("Sync = %v, want an error about %s", err, field)
+		}
+		if _, ok := p.Reach(p.Client, p.transport, good.Port); ok {
+			p.Errorf("half of a refused change (%s) was made", field)
+		}
+	}
+	p.open(p.Client, p.Target)
+}
+
+func (p *part) counts() {
+	p.sync(p.forward(p.Client, p.Target, time.Minute), p.forward(p.Neighbour, p.Target, time.Minute))
+	traffic := func() ownline.Traffic {
+		p.Helper()
+		all, err := p.Driver.Counters(p.Context())
+		if err != nil || len(all) != 2 {
+			p.Fatalf("Counters = %v, %v; want two", all, err)
+		}
+		if n := all[p.key(p.Neighbour)]; n != (ownline.Traffic{}) {
+			p.Fatalf("the neighbour counts %+v without a packet", n)
+		}
+		return all[p.key(p.Client)]
+	}
+	if got := traffic(); got != (ownline.Traffic{}) {
+		p.Fatalf("%+v before the first packet", got)
+	}
+	p.open(p.Client, p.Target)
+	time.Sleep(20 * time.Millisecond) // the last packets of a connection come after its end
+	first := traffic()
+	if first.UpBytes == 0 || first.UpPackets == 0 || first.DownBytes == 0 || first.DownPackets == 0 {
+		p.Fatalf("%+v after a connection", first)
+	}
+	p.change([]firewall.Forward{p.forward(p.Client, p.Target, time.Hour)})
+	if got := traffic(); got != first {
+		p.Fatalf("%+v after a renewal, was %+v", got, first)
+	}
+	p.open(p.Client, p.Target)
+	time.Sleep(20 * time.Millisecond)
+	if got := traffic(); got.UpBytes < 2*first.UpBytes*9/10 || got.DownPackets <= first.DownPackets {
+		p.Fatalf("%+v after a second connection, was %+v", got, first)
+	}
+	p.change([]firewall.Forward{p.forward(p.Client, p.Other, time.Hour)})
+	if got := traffic(); got != (ownline.Traffic{}) {
+		p.Fatalf("%+v for a session to another target", got)
+	}
+}

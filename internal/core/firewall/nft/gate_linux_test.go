@@ -1,0 +1,344 @@
+package nft_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/nft"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/bedtest"
+)
+
+// late is how long after its end a session's flows may live (invariant 4).
+const late = 100 * time.Millisecond
+
+func startFlow(t *testing.T, h *bed.Host, transport ownline.Transport, at netip.AddrPort) *bed.Flow {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	f, err := h.StartFlow(ctx, string(transport), at, bed.FlowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// cutBetween checks that a flow was cut in time: no earlier, and not much later.
+func cutOnTime(t *testing.T, f *bed.Flow, until time.Time) {
+	t.Helper()
+	ctx, cancel := context.WithDeadline(t.Context(), until.Add(2*time.Second))
+	defer cancel()
+	cut, err := f.WaitCut(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cut.At.Sub(until); d < -20*time.Millisecond || d > late {
+		t.Errorf("cut (%s) %s after the end of the session, last echo %s after", cut.How, d, cut.Last.Sub(until))
+	}
+}
+
+// Invariant 4: the kernel alone cuts established flows when their session ends, to the LAN
+// and to the router itself, and nothing brings them back: not the other end's next packet,
+// not a later session on the same port to another target.
+func TestEstablishedFlowsEndOnTime(t *testing.T) {
+	for name, cfg := range map[string]nft.Config{"by label": {}, "by mark": {UseMark: true}, "old kernel": {OldKernel: true}} {
+		t.Run(name, func(t *testing.T) { testEndOnTime(t, cfg, nil) })
+	}
+}
+
+// Invariant 4, with another table that overwrites the marks of all connections.
+func TestForeignMarksOpenNothing(t *testing.T) {
+	testEndOnTime(t, nft.Config{}, func(b *bed.Bed) {
+		alter(t, b.Router, func(c *nftables.Conn) error {
+			write := func(v byte) []expr.Any {
+				return []expr.Any{
+					&expr.Immediate{Register: 1, Data: []byte{v, v, v, v}},
+					&expr.Ct{Key: expr.CtKeyMARK, Register: 1, SourceRegister: true},
+				}
+			}
+			baseChain(c, "before", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, *nftables.ChainPriorityMangle, write(0xff))
+			baseChain(c, "after", nftables.ChainTypeFilter, nftables.ChainHookPostrouting, *nftables.ChainPriorityMangle, write(0))
+			return nil
+		})
+	})
+}
+
+func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
+	b := bedtest.New(t)
+	lan := servers(t, b)
+	if meddle != nil {
+		meddle(b)
+	}
+	localTCP, err := b.Router.TCPEcho(bed.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	localUDP, err := b.Router.UDPEcho(bed.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDriver(t, b.Router, cfg)
+	type flow struct {
+		*bed.Flow
+		forward firewall.Forward
+		side    side
+	}
+	var flows []flow
+	want := ruleset(settings)
+	until := time.Now().Add(time.Second)
+	for _, s := range sides(b) {
+		for _, tr := range transports {
+			for i, target := range []netip.Addr{s.lan, s.inside} {
+				f := forward(s.addr(s.client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
+				f.Until = until
+				want.Forwards[f.Key] = f
+				flows = append(flows, flow{forward: f, side: s})
+			}
+		}
+	}
+	sync(t, d, want)
+	for i, f := range flows {
+		flows[i].Flow = startFlow(t, f.side.client, f.forward.Transport, netip.AddrPortFrom(f.side.router, f.forward.Port))
+		if s := probe(f.side.neighbour, f.forward.Transport, netip.AddrPortFrom(f.side.router, f.forward.Port)); s != bed.Refused {
+			t.Errorf("a neighbour finds port %d %s", f.forward.Port, s)
+		}
+	}
+	if err := d.Close(); err != nil { // the daemon is dead from here on
+		t.Fatal(err)
+	}
+	for _, f := range flows {
+		t.Run(f.side.name+" "+f.forward.Key.String(), func(t *testing.T) { cutOnTime(t, f.Flow, until) })
+	}
+
+	push := func() {
+		for range 3 {
+			lan.TCP.Push()
+			lan.UDP.Push()
+			localTCP.Push()
+			localUDP.Push()
+			time.Sleep(30 * time.Millisecond)
+		}
+	}
+	push()
+	// A new daemon, and sessions on the same ports to other targets.
+	d = newDriver(t, b.Router, cfg)
+	again := ruleset(settings)
+	for _, f := range flows {
+		f.forward.Target = netip.AddrPortFrom(f.side.other, bed.EchoPort)
+		f.forward.Until = time.Now().Add(time.Minute)
+		again.Forwards[f.forward.Key] = f.forward
+	}
+	sync(t, d, again)
+	push()
+	for _, f := range flows {
+		r := f.Stop()
+		if !r.Revived.IsZero() || r.LastUnasked.After(until.Add(late)) {
+			t.Errorf("%s to %s: revived %v, last unasked %v, end %v", f.forward.Key, f.forward.Target, r.Revived, r.LastUnasked, until)
+		}
+		// The port works for what is new.
+		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
+		if s := probe(f.side.client, f.forward.Transport, at); s != bed.Open {
+			t.Errorf("%s is %s for a new connection", f.forward.Key, s)
+		}
+		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+			t.Errorf("a neighbour finds %s %s", at, s)
+		}
+	}
+}
+
+// Invariant 4: closing cuts at once, a retarget cuts what went to the old target, and a
+// renewal keeps flows and their counters.
+func TestCloseRetargetRenew(t *testing.T) {
+	for name, cfg := range map[string]nft.Config{"": {}, "old kernel": {OldKernel: true}} {
+		t.Run(name, func(t *testing.T) {
+			b := bedtest.New(t)
+			servers(t, b)
+			d := newDriver(t, b.Router, cfg)
+			sync(t, d, ruleset(settings))
+			each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
+				at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(s.router, port) }
+				target := netip.AddrPortFrom(s.lan, bed.EchoPort)
+				closed := forward(s.addr(s.client), tr, 24001, target, time.Minute)
+				moved := forward(s.addr(s.client), tr, 24002, target, time.Minute)
+				kept := forward(s.addr(s.client), tr, 24003, target, 300*time.Millisecond)
+				change(t, d, []firewall.Forward{closed, moved, kept})
+				first := startFlow(t, s.client, tr, at(24001))
+				second := startFlow(t, s.client, tr, at(24002))
+				third := startFlow(t, s.client, tr, at(24003))
+				defer third.Stop()
+
+				kept.Until = time.Now().Add(time.Hour)
+				before := counters(t, d)[kept.Key]
+				change(t, d, []firewall.Forward{kept})
+				after := counters(t, d)[kept.Key]
+				if before.UpPackets == 0 || after.UpPackets < before.UpPackets || after.DownBytes < before.DownBytes {
+					t.Errorf("counted %+v before and %+v after a renewal", before, after)
+				}
+
+				now := time.Now()
+				moved.Target = netip.AddrPortFrom(s.other, bed.EchoPort)
+				change(t, d, []firewall.Forward{moved}, closed.Key)
+				cutOnTime(t, first, now)
+				cutOnTime(t, second, now)
+				if st := probe(s.client, tr, at(24001)); st != bed.Refused {
+					t.Errorf("the closed port is %s", st)
+				}
+				if st := probe(s.client, tr, at(24002)); st != bed.Open {
+					t.Errorf("the other target is %s", st)
+				}
+				time.Sleep(400 * time.Millisecond)
+				for _, f := range []*bed.Flow{first, second} {
+					if r := f.Stop(); !r.Revived.IsZero() {
+						t.Error("a flow revived")
+					}
+				}
+				if r := third.Report(); r.Cut != nil {
+					t.Errorf("a renewed flow was cut: %+v", *r.Cut)
+				}
+				change(t, d, nil, moved.Key, kept.Key)
+			})
+		})
+	}
+}
+
+func counters(t *testing.T, d *nft.Driver) map[firewall.Key]ownline.Traffic {
+	t.Helper()
+	all, err := d.Counters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Counters are right to the packet and byte, per direction.
+func TestCounters(t *testing.T) {
+	b := bedtest.New(t)
+	servers(t, b)
+	d := newDriver(t, b.Router, nft.Config{})
+	sync(t, d, ruleset(settings))
+	for _, s := range sides(b) {
+		f := forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute)
+		change(t, d, []firewall.Forward{f})
+		c, err := s.client.Dial("udp", netip.AddrPortFrom(s.router, 24000), patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		const sent, size = 5, 100
+		for range sent {
+			if _, err := c.Write(make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Read(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = c.Close()
+		head := uint64(20 + 8)
+		if s.lan.Is6() {
+			head = 40 + 8
+		}
+		want := ownline.Traffic{UpPackets: sent, DownPackets: sent, UpBytes: sent * (size + head), DownBytes: sent * (size + head)}
+		if got := counters(t, d)[f.Key]; got != want {
+			t.Errorf("%s: %+v, want %+v", s.name, got, want)
+		}
+		some, err := d.CountersOf(t.Context(), []firewall.Key{f.Key, {Source: f.Source, Transport: ownline.TCP, Port: 1}})
+		if err != nil || len(some) != 1 || some[f.Key] != want {
+			t.Errorf("%s: CountersOf = %+v, %v", s.name, some, err)
+		}
+	}
+}
+
+// Errors about packets of a session come through, path MTU discovery needs them.
+func TestErrorsOfTheNetworkPass(t *testing.T) {
+	b := bedtest.New(t)
+	d := newDriver(t, b.Router, nft.Config{})
+	sync(t, d, ruleset(settings))
+	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
+		f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, 9), time.Minute)
+		change(t, d, []firewall.Forward{f})
+		drop := toPort(tr, 9)
+		alter(t, b.Router, func(c *nftables.Conn) error { // so that the answer can only be the session's
+			baseChain(c, "input", nftables.ChainTypeFilter, nftables.ChainHookInput, *nftables.ChainPriorityFilter,
+				append(toPort(tr, 24000), &expr.Verdict{Kind: expr.VerdictDrop}), append(drop, &expr.Verdict{Kind: expr.VerdictDrop}))
+			return nil
+		})
+		if st := probe(s.client, tr, netip.AddrPortFrom(s.router, 24000)); st != bed.Refused {
+			t.Errorf("a closed port of the LAN is %s", st)
+		}
+	})
+}
+
+// Invariant 4 and 3: a UDP client that tried before its session was open, and so left a
+// connection that is not ours, gets through on the same socket once it is open. A neighbour
+// that tried the same does not.
+func TestEarlyUDPClient(t *testing.T) {
+	for _, background := range []bool{false, true} {
+		b := bedtest.New(t)
+		servers(t, b)
+		d := newDriver(t, b.Router, nft.Config{})
+		sync(t, d, ruleset(settings))
+		if background {
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- d.Run(ctx) }()
+			t.Cleanup(func() {
+				stop()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		var put []firewall.Forward
+		early := map[string][2]interface {
+			Write([]byte) (int, error)
+			Read([]byte) (int, error)
+			SetReadDeadline(time.Time) error
+		}{}
+		for _, s := range sides(b) {
+			at := netip.AddrPortFrom(s.router, 24000)
+			// Somebody listens there, and does not answer: the entry of the connection lives.
+			u, err := b.Router.ListenUDP(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = u.Close() }()
+			conns := early[s.name]
+			for i, h := range []*bed.Host{s.client, s.neighbour} {
+				c, err := h.Dial("udp", at, patience)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				if _, err := c.Write([]byte("early")); err != nil {
+					t.Fatal(err)
+				}
+				conns[i] = c
+			}
+			early[s.name] = conns
+			put = append(put, forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute))
+		}
+		time.Sleep(20 * time.Millisecond)
+		change(t, d, put)
+		if background {
+			time.Sleep(100 * time.Millisecond)
+		}
+		for family, conns := range early {
+			for i, c := range conns {
+				_, _ = c.Write([]byte("again"))
+				_ = c.SetReadDeadline(time.Now().Add(patience))
+				n, err := c.Read(make([]byte, 100))
+				if got := n == 5 && err == nil; got != (i == 0) {
+					t.Errorf("%s, in the background %v: client %d got an answer: %v, %v", family, background, i, got, err)
+				}
+			}
+		}
+	}
+}

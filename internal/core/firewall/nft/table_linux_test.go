@@ -1,0 +1,393 @@
+package nft_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/nft"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/bedtest"
+)
+
+// generation asks the kernel, by nobody's code but this.
+func generation(tb testing.TB, h *bed.Host) uint32 {
+	tb.Helper()
+	var c *netlink.Conn
+	if err := h.Do(func() (err error) { c, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); return err }); err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	got, err := c.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ad, err := netlink.NewAttributeDecoder(got[0].Data[4:])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ad.ByteOrder = binary.BigEndian
+	for ad.Next() {
+		if ad.Type() == unix.NFTA_GEN_ID {
+			return ad.Uint32()
+		}
+	}
+	tb.Fatal("no generation")
+	return 0
+}
+
+// Invariant 5: a new daemon that wants what is there changes nothing, and one that has
+// looked asks no more than for the generation.
+func TestRestartChangesNothing(t *testing.T) {
+	b := bedtest.New(t)
+	servers(t, b)
+	want := ruleset(settings)
+	want.Hints = []firewall.Hint{{Value: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Until: time.Now().Add(time.Hour)}}
+	for _, s := range sides(b) {
+		for _, tr := range transports {
+			f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Hour)
+			want.Forwards[f.Key] = f
+		}
+	}
+	first := newDriver(t, b.Router, nft.Config{})
+	sync(t, first, want)
+	if st := probe(b.Client1, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000)); st != bed.Open {
+		t.Fatal(st)
+	}
+	before := counters(t, first)
+	second := newDriver(t, b.Router, nft.Config{})
+	if changed, err := second.Changed(t.Context()); !changed || err != nil {
+		t.Errorf("a driver that never looked says %v, %v", changed, err)
+	}
+	gen := generation(t, b.Router)
+	for range 3 {
+		sync(t, second, want)
+	}
+	if now := generation(t, b.Router); now != gen {
+		t.Errorf("the generation went from %d to %d", gen, now)
+	}
+	after := counters(t, second)
+	if len(after) != 4 {
+		t.Errorf("counters of %d sessions", len(after))
+	}
+	for k, v := range after {
+		if v.UpPackets < before[k].UpPackets {
+			t.Errorf("%s: %+v, was %+v", k, v, before[k])
+		}
+	}
+	// What the new one adds, it adds to what is there.
+	extra := forward(b.Client2.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+	change(t, second, []firewall.Forward{extra})
+	if now := generation(t, b.Router); now != gen+1 {
+		t.Errorf("the generation went from %d to %d by one change", gen, now)
+	}
+	if changed, err := second.Changed(t.Context()); changed || err != nil {
+		t.Errorf("Changed = %v, %v after our own change", changed, err)
+	}
+	if changed, err := first.Changed(t.Context()); !changed || err != nil {
+		t.Errorf("Changed = %v, %v after somebody else's change", changed, err)
+	}
+	if len(counters(t, second)) != 5 {
+		t.Error("the new session is not there")
+	}
+}
+
+// Invariant 5: whatever somebody does to our table is noticed and repaired, and does no
+// harm to others' tables.
+func TestRepair(t *testing.T) {
+	b := bedtest.New(t)
+	servers(t, b)
+	d := newDriver(t, b.Router, nft.Config{})
+	ours := &nftables.Table{Name: "ownline", Family: nftables.TableFamilyINet}
+	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+	g := forward(b.Client2.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+	want := ruleset(settings, f)
+	want.Hints = []firewall.Hint{{Value: [8]byte{1}, Until: time.Now().Add(time.Hour)}}
+	at := netip.AddrPortFrom(b.Router.IPv4, 24000)
+	chains := []string{"take", "nat_in", "gate_forward", "gate_input", "gate_output", "knock_valid", "knock_closed"}
+
+	deeds := map[string]func(c *nftables.Conn) error{
+		"flush the ruleset": func(c *nftables.Conn) error { c.FlushRuleset(); return nil },
+		"delete our table":  func(c *nftables.Conn) error { c.DelTable(ours); return nil },
+		"empty our table":   func(c *nftables.Conn) error { c.FlushTable(ours); return nil },
+		"empty a map":       func(c *nftables.Conn) error { c.FlushSet(&nftables.Set{Table: ours, Name: "dnat4"}); return nil },
+		"empty a live set":  func(c *nftables.Conn) error { c.FlushSet(&nftables.Set{Table: ours, Name: "down4"}); return nil },
+		"empty the hints":   func(c *nftables.Conn) error { c.FlushSet(&nftables.Set{Table: ours, Name: "hints"}); return nil },
+		"add a chain":       func(c *nftables.Conn) error { c.AddChain(&nftables.Chain{Table: ours, Name: "extra"}); return nil },
+		"add a rule": func(c *nftables.Conn) error {
+			c.InsertRule(&nftables.Rule{Table: ours, Chain: &nftables.Chain{Name: "gate"}, Exprs: []expr.Any{&expr.Verdict{Kind: expr.VerdictReturn}}})
+			return nil
+		},
+		"empty the gate": func(c *nftables.Conn) error {
+			c.FlushChain(&nftables.Chain{Table: ours, Name: "gate"})
+			return nil
+		},
+		"drop by policy": func(c *nftables.Conn) error {
+			policy := nftables.ChainPolicyDrop
+			c.AddChain(&nftables.Chain{
+				Table: ours, Name: "gate_forward", Type: nftables.ChainTypeFilter, Policy: &policy,
+				Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityRef(-10),
+			})
+			return nil
+		},
+	}
+	for _, name := range chains {
+		deeds["delete a rule of "+name] = func(c *nftables.Conn) error {
+			rules, err := c.GetRules(ours, &nftables.Chain{Table: ours, Name: name})
+			if err != nil {
+				return err
+			}
+			return c.DelRule(rules[len(rules)-1])
+		}
+	}
+	for name, deed := range deeds {
+		t.Run(name, func(t *testing.T) {
+			alter(t, b.Router, func(c *nftables.Conn) error {
+				c.AddTable(&nftables.Table{Name: "other", Family: nftables.TableFamilyINet})
+				return nil
+			})
+			sync(t, d, want)
+			alter(t, b.Router, deed)
+			// Our own changes in between must not hide it. Some fail, as they have to.
+			if err := d.Change(t.Context(), []firewall.Forward{g}, nil); err != nil && !errors.Is(err, firewall.ErrOutOfStep) {
+				t.Error(err)
+			}
+			if changed, err := d.Changed(t.Context()); !changed || err != nil {
+				t.Errorf("Changed = %v, %v", changed, err)
+			}
+			sync(t, d, want)
+			if changed, err := d.Changed(t.Context()); changed || err != nil {
+				t.Errorf("Changed = %v, %v after the repair", changed, err)
+			}
+			if st := probe(b.Client1, ownline.TCP, at); st != bed.Open {
+				t.Errorf("the session is %s", st)
+			}
+			if st := probe(b.Client2, ownline.TCP, at); st != bed.Refused {
+				t.Errorf("the neighbour finds it %s", st)
+			}
+			// All is as a fresh table would be: a new driver finds nothing to do.
+			gen := generation(t, b.Router)
+			fresh := newDriver(t, b.Router, nft.Config{})
+			gen += generation(t, b.Router) - gen // its probe's
+			sync(t, fresh, want)
+			if now := generation(t, b.Router); now != gen {
+				t.Error("the repair left something to do")
+			}
+			if name == "flush the ruleset" {
+				return
+			}
+			alter(t, b.Router, func(c *nftables.Conn) error {
+				_, err := c.ListTableOfFamily("other", nftables.TableFamilyINet)
+				return err
+			})
+		})
+	}
+}
+
+// Invariant 3 and 5: changed settings replace the table at one stroke: flows live on, their
+// counters too, and the gate is never away.
+func TestChangedSettings(t *testing.T) {
+	b := bedtest.New(t)
+	servers(t, b)
+	d := newDriver(t, b.Router, nft.Config{})
+	s := sides(b)[0]
+	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+	sync(t, d, ruleset(settings, f))
+	flow := startFlow(t, s.client, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
+	before := counters(t, d)[f.Key]
+	for _, other := range []firewall.Settings{
+		{IPv6Prefix: 56}, {IPv6Prefix: 64, Masquerade: true}, {IPv6Prefix: 64, WAN: []string{"wan0"}}, {IPv6Prefix: 64, KnockPort: 1, KnockLength: 64},
+	} {
+		sync(t, d, ruleset(other, f))
+		if after := counters(t, d)[f.Key]; after.UpPackets < before.UpPackets {
+			t.Errorf("%+v: %+v, was %+v", other, after, before)
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+	if r := flow.Report(); r.Cut != nil {
+		t.Errorf("the flow was cut: %+v", *r.Cut)
+	}
+	sync(t, d, ruleset(settings))
+	cutOnTime(t, flow, time.Now())
+	flow.Stop()
+	if err := d.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Remove(t.Context()); err != nil {
+		t.Errorf("removing what is not there: %v", err)
+	}
+	if err := d.Change(t.Context(), []firewall.Forward{f}, nil); !errors.Is(err, firewall.ErrOutOfStep) {
+		t.Errorf("Change = %v after Remove", err)
+	}
+}
+
+// Invariant 3: sessions arrive on the WAN only, where it is named.
+func TestWAN(t *testing.T) {
+	b := bedtest.New(t)
+	serveWho(t, b.Lan)
+	d := newDriver(t, b.Router, nft.Config{})
+	for _, tc := range []struct {
+		wan  []string
+		open bool
+	}{{nil, true}, {[]string{"wan0"}, true}, {[]string{"ppp0", "wan*"}, true}, {[]string{"lan0"}, false}, {[]string{"wan"}, false}} {
+		s := settings
+		s.WAN = tc.wan
+		each(t, b, func(t *testing.T, side side, tr ownline.Transport) {
+			f := forward(side.addr(side.client), tr, 24000, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
+			sync(t, d, ruleset(s, f))
+			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != tc.open {
+				t.Errorf("with WAN %v the port is open: %v", tc.wan, open)
+			}
+		})
+	}
+}
+
+// Masquerading makes forwards work where the LAN has no way back, and only the forwarded.
+func TestMasquerade(t *testing.T) {
+	b := bedtest.New(t, bed.WithoutLANRoute())
+	serveWho(t, b.Lan)
+	local, err := b.Router.UDPEcho(bed.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDriver(t, b.Router, nft.Config{})
+	for _, masquerade := range []bool{false, true} {
+		s := settings
+		s.Masquerade = masquerade
+		each(t, b, func(t *testing.T, side side, tr ownline.Transport) {
+			f := forward(side.addr(side.client), tr, 24000, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
+			g := forward(side.addr(side.client), ownline.UDP, 24001, netip.AddrPortFrom(side.inside, bed.EchoPort), time.Minute)
+			sync(t, d, ruleset(s, f, g))
+			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != masquerade {
+				t.Errorf("with masquerade %v the port is open: %v", masquerade, open)
+			}
+			if st := probe(side.client, ownline.UDP, netip.AddrPortFrom(side.router, 24001)); st != bed.Open {
+				t.Errorf("a service of the router is %s", st)
+			}
+		})
+	}
+	for _, p := range local.Peers() {
+		if a := p.Addr().Unmap(); a != b.Client1.IPv4 && a != b.Client1.IPv6 {
+			t.Errorf("a service of the router was asked by %s", a)
+		}
+	}
+	// The flow of a session ends on time behind a masquerade, too.
+	lan, err := b.Lan.TCPEcho(bed.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := settings
+	s.Masquerade = true
+	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), 400*time.Millisecond)
+	sync(t, d, ruleset(s, f))
+	flow := startFlow(t, b.Client1, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
+	defer flow.Stop()
+	if c := counters(t, d)[f.Key]; c.UpPackets == 0 || c.DownPackets == 0 {
+		t.Errorf("%+v", c)
+	}
+	cutOnTime(t, flow, f.Until)
+	lan.Push()
+	time.Sleep(20 * time.Millisecond)
+	if r := flow.Report(); r.Unasked != 0 {
+		t.Error("the LAN still gets through")
+	}
+}
+
+// Other people's port forwards work beside ours, before, during and after a session on the
+// very same port, and their flows survive all of it.
+func TestForeignDNAT(t *testing.T) {
+	b := bedtest.New(t)
+	serveWho(t, b.Lan)
+	echo := servers(t, b)
+	alter(t, b.Router, func(c *nftables.Conn) error {
+		var rules [][]expr.Any
+		for _, s := range sides(b) {
+			family, n := uint32(unix.NFPROTO_IPV4), net.IP(s.other.AsSlice())
+			if s.other.Is6() {
+				family = unix.NFPROTO_IPV6
+			}
+			for _, tr := range transports {
+				for port, to := range map[uint16]uint16{24000: whoPort, 24001: bed.EchoPort} {
+					rules = append(rules, append([]expr.Any{
+						&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
+						&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{byte(family)}},
+						&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
+						&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append([]byte("wan0"), make([]byte, 12)...)},
+					}, append(toPort(tr, port),
+						&expr.Immediate{Register: 1, Data: n},
+						&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(to)},
+						&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegProtoMin: 2, Specified: true})...))
+				}
+			}
+		}
+		baseChain(c, "forwards", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, *nftables.ChainPriorityNATDest, rules...)
+		return nil
+	})
+	d := newDriver(t, b.Router, nft.Config{})
+	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
+		sync(t, d, ruleset(settings))
+		at := netip.AddrPortFrom(s.router, 24000)
+		theirs, mine := netip.AddrPortFrom(s.other, whoPort), netip.AddrPortFrom(s.lan, whoPort)
+		flow := startFlow(t, s.client, tr, netip.AddrPortFrom(s.router, 24001))
+		defer flow.Stop()
+		expect := func(h *bed.Host, want netip.AddrPort) {
+			t.Helper()
+			if got, ok := askWho(h, tr, at); !ok || got != want {
+				t.Errorf("reaches %v, %v; want %s", got, ok, want)
+			}
+		}
+		expect(s.client, theirs)
+		expect(s.neighbour, theirs)
+		f := forward(s.addr(s.client), tr, 24000, mine, time.Minute)
+		change(t, d, []firewall.Forward{f})
+		expect(s.client, mine)
+		expect(s.neighbour, theirs)
+		change(t, d, nil, f.Key)
+		expect(s.client, theirs)
+		expect(s.neighbour, theirs)
+		if err := d.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(s.client, theirs)
+		if r := flow.Report(); r.Cut != nil {
+			t.Errorf("their flow was cut: %+v", *r.Cut)
+		}
+	})
+	_ = echo
+}
+
+// Many forwards fit into one transaction for root; where the socket's buffer is small, as
+// in a user namespace, they take several, and all get there.
+func TestSyncOfMany(t *testing.T) {
+	b := bedtest.New(t)
+	d := newDriver(t, b.Router, nft.Config{})
+	want := firewall.Ruleset{Settings: settings, Forwards: many(3000, time.Now().Add(time.Hour))}
+	sync(t, d, want)
+	if n := len(counters(t, d)); n != 3000 {
+		t.Errorf("%d forwards are there", n)
+	}
+	fresh := newDriver(t, b.Router, nft.Config{})
+	gen := generation(t, b.Router)
+	sync(t, fresh, want)
+	if now := generation(t, b.Router); now != gen {
+		t.Errorf("%d transactions for nothing", now-gen)
+	}
+	sync(t, fresh, ruleset(settings))
+	if n := len(counters(t, fresh)); n != 0 {
+		t.Errorf("%d forwards are left", n)
+	}
+}

@@ -1,0 +1,220 @@
+package treetest
+
+import (
+	"go/ast"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport names, folder by folder, our packages that may be imported there and, after a
+// minus, the standard ones that may not. "x/..." stands for x and all below. A line gets
+// shorter freely, longer only with an ADR. Tests are not bound by it, but by apart.
+//
+//	cmd ─► core | web | cli, agent ─► their own rooms ─► link, knock, policy ─► ownline ─► standard library
+var mayImport = map[string]string{
+	// Words and values: no socket, no file, no log.
+	"internal/ownline": pure, // net.JoinHostPort and net/url are text; sockets are seen in review
+	"internal/knock":   "internal/ownline -net -log/slog " + pure,
+	"internal/policy":  "internal/ownline -net -log/slog " + pure,
+	"internal/version": "",
+
+	// What every program shares.
+	"internal/config":  "internal/ownline",
+	"internal/logging": "internal/ownline",
+	"internal/link":    "internal/knock internal/ownline",
+
+	// The router. Neighbours do not know each other; only core.go knows concrete types.
+	"cmd/ownline-core":                "internal/config internal/core internal/core/session internal/link internal/logging internal/ownline internal/version",
+	"internal/core":                   "internal/config internal/core/... internal/knock internal/link internal/logging internal/ownline internal/version",
+	"internal/core/udpknock":          "internal/core/firewall internal/knock internal/link internal/logging internal/ownline",
+	"internal/core/session":           "internal/core/firewall internal/link internal/ownline",
+	"internal/core/reconcile":         "internal/core/firewall internal/core/session internal/link internal/logging internal/ownline",
+	"internal/core/trustclock":        "",
+	"internal/core/firewall":          "internal/ownline",
+	"internal/core/firewall/fwtest":   "internal/core/firewall internal/ownline",
+	"internal/core/firewall/hostinfo": "internal/core/firewall internal/ownline",
+	"internal/core/firewall/netlink":  "",
+	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
+
+	// The server. Only web.go knows concrete types; api sees access, and not the store.
+	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/version internal/web internal/web/...",
+	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/version internal/web/...",
+	"internal/web/access":          "internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/api":             "internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
+	"internal/web/auth":            "internal/logging internal/ownline",
+	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/store/storetest": "internal/link internal/ownline internal/policy",
+	"internal/web/ui":              "",
+
+	// The command line and the agent: they meet the server in apiclient and the router in knock.
+	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
+	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version",
+	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version test/bed",
+	"internal/agent":         "internal/agent/... internal/knock internal/logging internal/ownline",
+	"internal/agent/profile": "internal/knock internal/ownline",
+	"internal/apiclient":     "internal/ownline",
+
+	// Tests.
+	"internal/treetest": "",
+	"test/bed":          "",
+	"test/bed/bedtest":  "test/bed",
+	"test/e2e":          "internal/... test/...",
+	"test/load":         "internal/... test/...",
+}
+
+// pure is what packages of values have no business with. That they read no clock either is
+// TestNoClock.
+const pure = "-net/http -os -os/exec -syscall -log -io/fs"
+
+// apart are trees whose packages never import each other's, in tests neither. A test that
+// needs both sides belongs into test/e2e.
+var apart = [][2]string{
+	{"internal/core", "internal/web"},
+	{"internal/cli", "internal/web"},
+	{"internal/cli", "internal/core"},
+	{"internal/agent", "internal/web"},
+	{"internal/agent", "internal/core"},
+	{"internal/apiclient", "internal/web"},
+	{"internal/apiclient", "internal/core"},
+	{"cmd/ownline-core", "internal/web"},
+	{"cmd/ownline-web", "internal/core"},
+}
+
+// homes are where outside libraries may be imported, so that each can be exchanged, and so
+// that ownline-core carries no SQL, no web framework and no PWA onto a small router. Tests may
+// use test libraries anywhere.
+var homes = map[string]string{
+	"github.com/alexedwards/argon2id": "internal/web/auth",
+	"github.com/danielgtaylor/huma":   "internal/web/api",
+	"github.com/google/nftables":      "internal/core/firewall/...",
+	"github.com/google/uuid":          "internal/ownline",
+	"github.com/mattn/go-isatty":      "cmd/... internal/cli internal/command",
+	"github.com/pressly/goose":        "internal/web/store/...",
+	"github.com/spf13/cobra":          "cmd/ownline cmd/ownline-web internal/cli internal/command",
+	"github.com/spf13/pflag":          "cmd/ownline cmd/ownline-web internal/cli internal/command",
+	"github.com/vishvananda/netlink":  "test/bed",
+	"github.com/vishvananda/netns":    "test/bed",
+	"go.yaml.in/yaml/v3":              "internal/config internal/cli",
+	"golang.org/x/crypto":             "internal/web/auth",
+	"golang.org/x/sync":               "internal/core internal/web/... internal/cli internal/agent/... test/...",
+	"golang.org/x/sys":                "internal/core/... internal/agent/... test/... cmd/...",
+	"golang.org/x/term":               "cmd/... internal/cli internal/command",
+	"modernc.org/sqlite":              "internal/web/store/...",
+	"github.com/google/go-cmp":        "",
+	"github.com/rogpeppe/go-internal": "",
+}
+
+// within reports whether a name is among patterns, of which "x/..." stands for x and all
+// below.
+func within(name string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		tree, ok := strings.CutSuffix(p, "/...")
+		return name == p || ok && below(name, tree)
+	})
+}
+
+func below(name, tree string) bool { return name == tree || strings.HasPrefix(name, tree+"/") }
+
+func imports(f goFile) []string {
+	var out []string
+	for _, i := range f.ast.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			panic(err) // the parser has read it
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+func TestImports(t *testing.T) {
+	tree := goFiles(t)
+	for _, folder := range slices.Sorted(maps.Keys(tree)) {
+		line, listed := mayImport[folder]
+		if !listed {
+			t.Errorf("%s: has no line in mayImport; which of our packages may it import, and why?", folder)
+			continue
+		}
+		var may, not []string
+		for word := range strings.FieldsSeq(line) {
+			if std, ok := strings.CutPrefix(word, "-"); ok {
+				not = append(not, std)
+			} else {
+				may = append(may, word)
+			}
+		}
+		for _, f := range tree[folder] {
+			for _, name := range imports(f) {
+				ours, isOurs := strings.CutPrefix(name, module+"/")
+				switch {
+				case isOurs:
+					for _, p := range apart {
+						if below(folder, p[0]) && below(ours, p[1]) || below(folder, p[1]) && below(ours, p[0]) {
+							t.Errorf("%s imports %s: they meet in link, apiclient and spec only", f.name, ours)
+						}
+					}
+					if !f.test && !within(ours, may) {
+						t.Errorf("%s imports %s, which mayImport does not allow for %s", f.name, ours, folder)
+					}
+				case !f.test && slices.Contains(not, name):
+					t.Errorf("%s imports %s, which %s has no business with", f.name, name, folder)
+				}
+			}
+		}
+	}
+}
+
+func TestHomes(t *testing.T) {
+	for folder, in := range goFiles(t) {
+		for _, f := range in {
+			for _, name := range imports(f) {
+				first, _, _ := strings.Cut(name, "/")
+				if f.test || !strings.Contains(first, ".") || below(name, module) {
+					continue
+				}
+				known := false
+				for lib, home := range homes {
+					if !below(name, lib) {
+						continue
+					}
+					known = true
+					if !within(folder, strings.Fields(home)) {
+						t.Errorf("%s imports %s, whose home is %q", f.name, name, home)
+					}
+				}
+				if !known {
+					t.Errorf("%s imports %s, which has no home yet; give it one in homes", f.name, name)
+				}
+			}
+		}
+	}
+}
+
+// Whoever decides is told the time: decisions can then be tested at any moment, and core can
+// judge knocks by a clock other than its own.
+func TestNoClock(t *testing.T) {
+	for folder, in := range goFiles(t) {
+		if !within(folder, []string{"internal/ownline", "internal/knock", "internal/policy"}) {
+			continue
+		}
+		for _, f := range in {
+			if f.test {
+				continue
+			}
+			ast.Inspect(f.ast, func(n ast.Node) bool {
+				s, ok := n.(*ast.SelectorExpr)
+				if !ok {
+					return true
+				}
+				if pkg, ok := s.X.(*ast.Ident); ok && pkg.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Sleep", "NewTimer", "NewTicker", "Tick"}, s.Sel.Name) {
+					t.Errorf("%s reads the clock by time.%s", f.name, s.Sel.Name)
+				}
+				return true
+			})
+		}
+	}
+}

@@ -1,0 +1,21 @@
+import { answer, client } from './client'
+import type { components } from './schema'
+
+export type Me = components['schemas']['Me']
+
+export function login(name: string, password: string): Promise<Me> {
+  return answer(client.POST('/api/v1/auth/login', { body: { name, password } }), true)
+}
+
+/** Makes the first admin, by the token of the link that the server printed at its first start. */
+export function setup(token: string, name: string, password: string): Promise<Me> {
+  return answer(client.POST('/api/v1/auth/setup', { body: { token, name, password } }), true)
+}
+
+export async function logout(): Promise<void> {
+  await answer(client.POST('/api/v1/auth/logout'), true)
+}
+
+export function me(): Promise<Me> {
+  return answer(client.GET('/api/v1/me'), true)
+}

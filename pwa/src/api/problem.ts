@@ -1,0 +1,53 @@
+import type { components } from './schema'
+
+type ErrorModel = components['schemas']['ErrorModel']
+
+/** A field that the server did not like: "body.target" arrives as "target". */
+export interface FieldProblem {
+  field: string
+  message: string
+}
+
+/**
+ * What the server answered instead of what was asked for (RFC 9457), or that it did not answer
+ * at all: then status is 0.
+ */
+export class Problem extends Error {
+  readonly status: number
+  readonly detail: string
+  readonly fields: FieldProblem[]
+  /** Seconds to wait before trying again, when the server said so. */
+  readonly retryAfter: number | undefined
+
+  constructor(status: number, detail = '', fields: FieldProblem[] = [], retryAfter?: number) {
+    super(detail || `status ${status}`)
+    this.name = 'Problem'
+    this.status = status
+    this.detail = detail
+    this.fields = fields
+    this.retryAfter = retryAfter
+  }
+
+  get unreachable(): boolean {
+    return this.status === 0
+  }
+
+  static from(response: Response, body: unknown): Problem {
+    const model: Partial<ErrorModel> = isErrorModel(body) ? body : {}
+    const fields = (model.errors ?? []).map((error) => ({
+      field: (error.location ?? '').replace(/^body\./, ''),
+      message: error.message ?? '',
+    }))
+    const wait = Number.parseInt(response.headers.get('Retry-After') ?? '', 10)
+    return new Problem(response.status, model.detail, fields, Number.isNaN(wait) ? undefined : wait)
+  }
+}
+
+function isErrorModel(body: unknown): body is ErrorModel {
+  return typeof body === 'object' && body !== null
+}
+
+/** Whatever was thrown, as a Problem: everything that is not one means nothing was answered. */
+export function asProblem(thrown: unknown): Problem {
+  return thrown instanceof Problem ? thrown : new Problem(0, String(thrown))
+}

@@ -1,0 +1,10 @@
+import { answer, client } from './client'
+import type { components } from './schema'
+
+export type Site = components['schemas']['Site']
+
+/** The sites of the services that the person signed in may use; all of them for an admin. */
+export async function listSites(): Promise<Site[]> {
+  const { items } = await answer(client.GET('/api/v1/sites'))
+  return items ?? []
+}

@@ -1,0 +1,64 @@
+import { mount } from '@vue/test-utils'
+import { createPinia } from 'pinia'
+import { describe, expect, it } from 'vitest'
+import { sampleSession } from '@/testing/samples'
+import SessionRow from './SessionRow.vue'
+
+function row(props: Partial<InstanceType<typeof SessionRow>['$props']> = {}) {
+  return mount(SessionRow, {
+    global: { plugins: [createPinia()] },
+    props: {
+      session: sampleSession(), left: 1_199_000, here: true, mine: true, extending: false, ...props,
+    },
+  })
+}
+
+describe('a session row', () => {
+  it('says what, how long and for whom', () => {
+    const text = row().text()
+    expect(text).toContain('photos')
+    expect(text).toContain('19:59 left · this device')
+    expect(text).toContain('home.example.org:20443')
+  })
+
+  it('names its ring by the minute', () => {
+    expect(row().get('[role=img]').attributes('aria-label')).toBe('20 minutes left')
+  })
+
+  it('marks what a knock opened', () => {
+    const text = row({ session: sampleSession({ device: 'd', device_name: 'Pixel' }) }).text()
+    expect(text).toContain('Automatic')
+    expect(text).toContain('· Pixel')
+  })
+
+  it('names the person and the source of what is not mine', () => {
+    const session = sampleSession({ user_name: 'marc', source: '198.51.100.7/32' })
+    expect(row({ session, mine: false, here: false }).text()).toContain('marc, from 198.51.100.7')
+  })
+
+  it('goes by a link where there is one, else copies the address', async () => {
+    const url = 'https://photos.home.example.org:9999/'
+    const link = row({ session: sampleSession({ url }) }).get('a')
+    expect(link.attributes()).toMatchObject({ href: url, rel: 'noopener', target: '_blank' })
+    const plain = row()
+    await plain.get('[aria-label="Copy address of photos"]').trigger('click')
+    expect(plain.emitted('copy')).toHaveLength(1)
+  })
+
+  it('emits extend and close, and extends once at a time', async () => {
+    const open = row()
+    await open.get('[aria-label="Extend photos"]').trigger('click')
+    await open.get('[aria-label="Close photos"]').trigger('click')
+    expect(open.emitted()).toMatchObject({ extend: [[]], close: [[]] })
+    const busy = row({ extending: true })
+    await busy.get('[aria-label="Extend photos"]').trigger('click')
+    expect(busy.emitted('extend')).toBeUndefined()
+  })
+
+  it('tells why it ended, and opens again', async () => {
+    const ended = row({ session: sampleSession({ state: 'ended', reason: 'revoked' }) })
+    expect(ended.text()).toContain('Closed · Access was withdrawn')
+    await ended.get('button').trigger('click')
+    expect(ended.emitted('again')).toHaveLength(1)
+  })
+})

@@ -1,0 +1,12 @@
+// Attributes that browsers know and Vue's types do not yet.
+import 'vue'
+
+declare module 'vue' {
+  interface HTMLAttributes {
+    popover?: '' | 'auto' | 'manual'
+  }
+  interface ButtonHTMLAttributes {
+    popovertarget?: string
+    popovertargetaction?: 'hide' | 'show' | 'toggle'
+  }
+}

@@ -1,0 +1,42 @@
+const second = 1000
+const minute = 60 * second
+const hour = 60 * minute
+
+const two = (n: number) => String(n).padStart(2, '0')
+
+/** Time left as "19:59" or "1:04:09"; never below zero. */
+export function countdown(milliseconds: number): string {
+  const seconds = Math.max(0, Math.ceil(milliseconds / second))
+  const hours = Math.floor(seconds / 3600)
+  const tail = `${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
+  return hours > 0 ? `${hours}:${tail}` : tail
+}
+
+/** Time left in whole minutes, rounded up; never below zero. */
+export function minutesLeft(milliseconds: number): number {
+  return Math.max(0, Math.ceil(milliseconds / minute))
+}
+
+/** A length as "30 min", "4 h" or "1 h 30 min", to the minute; at least one. */
+export function length(milliseconds: number): string {
+  const total = Math.max(minute, Math.round(milliseconds / minute) * minute)
+  const hours = Math.floor(total / hour)
+  const minutes = Math.round((total % hour) / minute)
+  return [hours && `${hours} h`, minutes && `${minutes} min`].filter(Boolean).join(' ')
+}
+
+/** A source as people write it: a single address without its prefix length. */
+export function sourceText(source: string): string {
+  const whole = source.includes(':') ? '/128' : '/32'
+  return source.endsWith(whole) ? source.slice(0, -whole.length) : source
+}
+
+/** A choice of words by number, as the language's plural rules say. */
+export function plural(locale: string, n: number, words: { one: string; other: string }): string {
+  return new Intl.PluralRules(locale).select(n) === 'one' ? words.one : words.other
+}
+
+/** "a, b and c" in the language's manner. */
+export function listOf(locale: string, names: string[]): string {
+  return new Intl.ListFormat(locale, { type: 'conjunction' }).format(names)
+}

@@ -1,0 +1,35 @@
+/** How hard a password is to guess, in three steps; 12 characters is the least that is allowed. */
+export type Strength = 'weak' | 'fair' | 'strong'
+
+export const leastLength = 12
+
+/** A rough word for a password's strength: by its length, and how much of it differs. */
+export function strengthOf(password: string): Strength {
+  const length = [...password].length
+  const distinct = new Set(password).size
+  if (length < leastLength || distinct < 6) return 'weak'
+  return length >= 18 && distinct >= 10 ? 'strong' : 'fair'
+}
+
+export function isUserName(name: string): boolean {
+  return /^[a-z0-9._-]{1,64}$/.test(name)
+}
+
+const storageKey = 'ownline.setup'
+
+/**
+ * The one-time token of a setup link. It travels in the fragment, which no server sees; here it
+ * is taken out of the address bar, and kept for this tab so that a reload does not lose it.
+ */
+export function takeToken(): string {
+  const token = location.hash.slice(1)
+  if (token) {
+    sessionStorage.setItem(storageKey, token)
+    history.replaceState(history.state, '', location.pathname)
+  }
+  return token || (sessionStorage.getItem(storageKey) ?? '')
+}
+
+export function dropToken(): void {
+  sessionStorage.removeItem(storageKey)
+}

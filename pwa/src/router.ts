@@ -1,0 +1,63 @@
+import { nextTick } from 'vue'
+import { createRouter, createWebHistory, type Router } from 'vue-router'
+import { useLanguage, type Messages } from './messages'
+import HomePage from './pages/HomePage.vue'
+import LoginPage from './pages/LoginPage.vue'
+import { useAccount } from './stores/account'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    title: (t: Messages) => string
+    /** Shown without anybody signed in, and without the frame. */
+    open?: boolean
+  }
+}
+
+/** The app's routes. Pages other than open ones lead through the sign-in. */
+export function makeRouter(): Router {
+  const router = createRouter({
+    history: createWebHistory(),
+    routes: [
+      {
+        path: '/',
+        component: HomePage,
+        meta: { title: (t) => t.app.home },
+      },
+      {
+        path: '/login',
+        component: LoginPage,
+        meta: { title: (t) => t.login.submit, open: true },
+      },
+      {
+        path: '/setup',
+        component: () => import('./pages/SetupPage.vue'),
+        meta: { title: (t) => t.setup.title, open: true },
+      },
+      {
+        path: '/:rest(.*)*',
+        component: () => import('./pages/MissingPage.vue'),
+        meta: { title: (t) => t.app.missing, open: true },
+      },
+    ],
+  })
+
+  router.beforeEach(async (to) => {
+    const account = useAccount()
+    if (to.meta.open && to.path !== '/login') return true
+    if (account.state === 'unknown') await account.load()
+    if (to.path === '/login') return account.state === 'in' ? '/' : true
+    if (account.state === 'out') return { path: '/login', query: { next: to.fullPath } }
+    return true
+  })
+
+  router.afterEach(async (to, from) => {
+    const { t } = useLanguage()
+    document.title = `${to.meta.title(t)} · ${t.app.name}`
+    // The first page keeps the browser's focus, so that the skip link comes first.
+    if (from.matched.length === 0 || to.path === from.path) return
+    await nextTick()
+    document.querySelector('h1')?.focus()
+  })
+
+  return router
+}

@@ -1,0 +1,122 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import * as events from '@/api/events'
+import { listServices } from '@/api/services'
+import { listLive } from '@/api/sessions'
+import { listSites } from '@/api/sites'
+import { me } from '@/api/auth'
+import { whoami } from '@/api/whoami'
+import { noon, sampleMe, sampleSession } from '@/testing/samples'
+import { useAccount } from './account'
+import { useLive } from './live'
+import { useSessions } from './sessions'
+
+vi.mock('@/api/auth')
+vi.mock('@/api/events')
+vi.mock('@/api/services')
+vi.mock('@/api/sessions')
+vi.mock('@/api/sites')
+vi.mock('@/api/whoami')
+
+let stream: events.EventHandlers
+const closed = vi.fn<() => void>()
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: noon })
+  setActivePinia(createPinia())
+  vi.mocked(events.listen).mockImplementation((handlers) => {
+    stream = handlers
+    return closed
+  })
+  vi.mocked(listServices).mockResolvedValue([])
+  vi.mocked(listSites).mockResolvedValue([])
+  vi.mocked(listLive).mockResolvedValue([])
+  vi.mocked(me).mockResolvedValue(sampleMe())
+  vi.mocked(whoami).mockResolvedValue({ address: '203.0.113.24', family: 4, kind: 'public' })
+  useAccount().me = sampleMe()
+})
+afterEach(() => {
+  useLive().end()
+  vi.useRealTimers()
+})
+
+describe('live', () => {
+  it('shows what was changed elsewhere', async () => {
+    useLive().start()
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    stream.session(sampleSession())
+    expect(useSessions().live).toHaveLength(1)
+    stream.session({ ...sampleSession(), removed: true })
+    expect(useSessions().live).toEqual([])
+  })
+
+  it('says after ten seconds that updates are paused, and stops saying so', () => {
+    const live = useLive()
+    live.start()
+    stream.opened()
+    stream.cut(false)
+    vi.advanceTimersByTime(9_999)
+    expect(live.paused).toBe(false)
+    vi.advanceTimersByTime(1)
+    expect(live.paused).toBe(true)
+    stream.opened()
+    expect(live.paused).toBe(false)
+  })
+
+  it('fetches nothing again after a cut that the browser mended', async () => {
+    useLive().start()
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    vi.mocked(listLive).mockClear()
+    stream.cut(false)
+    stream.opened()
+    expect(listLive).not.toHaveBeenCalled()
+  })
+
+  it('fetches everything again when the server forgot the last event', () => {
+    useLive().start()
+    stream.opened()
+    for (const list of [listLive, listServices, listSites]) vi.mocked(list).mockClear()
+    stream.reset()
+    for (const list of [listLive, listServices, listSites]) expect(list).toHaveBeenCalledTimes(1)
+  })
+
+  it('connects again with growing pauses after a refusal, then fetches everything', async () => {
+    useLive().start()
+    stream.opened()
+    stream.cut(true)
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(events.listen).toHaveBeenCalledTimes(2)
+    stream.cut(true)
+    await vi.advanceTimersByTimeAsync(999)
+    expect(events.listen).toHaveBeenCalledTimes(2)
+    await vi.advanceTimersByTimeAsync(1001)
+    expect(events.listen).toHaveBeenCalledTimes(3)
+    vi.mocked(listServices).mockClear()
+    stream.opened()
+    expect(listServices).toHaveBeenCalledTimes(1)
+  })
+
+  it('lets go of the stream of a page that was hidden for a minute', () => {
+    useLive().start()
+    stream.opened()
+    const hidden = vi.spyOn(document, 'hidden', 'get').mockReturnValue(true)
+    document.dispatchEvent(new Event('visibilitychange'))
+    closed.mockClear()
+    vi.advanceTimersByTime(60_000)
+    expect(closed).toHaveBeenCalledTimes(1)
+    hidden.mockReturnValue(false)
+    document.dispatchEvent(new Event('visibilitychange'))
+    expect(events.listen).toHaveBeenCalledTimes(2)
+  })
+
+  it('forgets everything at the end', () => {
+    const live = useLive()
+    live.start()
+    stream.session(sampleSession())
+    live.end()
+    expect(useSessions().all).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})

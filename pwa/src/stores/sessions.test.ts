@@ -1,0 +1,186 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Problem } from '@/api/problem'
+import * as api from '@/api/sessions'
+import { at, noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
+import { useAccount } from './account'
+import { useAddress } from './address'
+import { useClock } from './clock'
+import { useNotices } from './notices'
+import { useSessions } from './sessions'
+
+vi.mock('@/api/sessions')
+
+const service = sampleService()
+const session = sampleSession()
+
+/** A promise that a test settles when it wants to. */
+function pending<T>() {
+  let resolve: (value: T) => void = () => {}
+  let reject: (problem: Problem) => void = () => {}
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: noon })
+  setActivePinia(createPinia())
+  useAccount().me = sampleMe()
+  useAddress().here = {
+    address: '203.0.113.24', family: 4, kind: 'public', source: '203.0.113.24/32',
+  }
+  vi.mocked(api.listLive).mockResolvedValue([session])
+})
+afterEach(() => vi.useRealTimers())
+
+describe('open', () => {
+  it('is opening at once, and open only when the server says so', async () => {
+    const sessions = useSessions()
+    const answer = pending<api.Session>()
+    vi.mocked(api.openSession).mockReturnValue(answer.promise)
+    const opening = sessions.open(service)
+    expect(sessions.opening.has(service.id)).toBe(true)
+    expect(sessions.forHere(service.id)).toBeUndefined()
+    answer.resolve(session)
+    await opening
+    expect(sessions.opening.has(service.id)).toBe(false)
+    expect(sessions.forHere(service.id)).toEqual(session)
+    expect(useNotices().shown[0]?.text).toBe('photos is open for 30 min')
+  })
+
+  it('opens one session for two taps', async () => {
+    const sessions = useSessions()
+    vi.mocked(api.openSession).mockResolvedValue(session)
+    await Promise.all([sessions.open(service), sessions.open(service)])
+    expect(api.openSession).toHaveBeenCalledTimes(1)
+  })
+
+  it('opens nothing when refused, and says why', async () => {
+    const sessions = useSessions()
+    vi.mocked(api.openSession).mockRejectedValue(new Problem(503))
+    await sessions.open(service)
+    expect(sessions.live).toEqual([])
+    expect(sessions.opening.size).toBe(0)
+    expect(useNotices().shown[0]).toMatchObject({
+      bad: true,
+      text: 'photos was not opened. The core could not be reached. Nothing was opened.',
+    })
+  })
+
+  it('closes again by undo', async () => {
+    const sessions = useSessions()
+    vi.mocked(api.openSession).mockResolvedValue(session)
+    vi.mocked(api.closeSession).mockResolvedValue({ ...session, state: 'ended', ended: at(0) })
+    await sessions.open(service)
+    useNotices().shown[0]?.actions.at(-1)?.run?.()
+    await vi.runAllTimersAsync()
+    expect(api.closeSession).toHaveBeenCalledWith(session.id)
+    expect(sessions.live).toEqual([])
+  })
+})
+
+describe('close', () => {
+  it('leaves the list at once and comes back when refused', async () => {
+    const sessions = useSessions()
+    await sessions.load()
+    const answer = pending<api.Session>()
+    vi.mocked(api.closeSession).mockReturnValue(answer.promise)
+    const closing = sessions.close(session)
+    expect(sessions.shown).toEqual([])
+    answer.reject(new Problem(0))
+    await closing
+    expect(sessions.shown).toEqual([session])
+    expect(useNotices().shown[0]?.bad).toBe(true)
+  })
+
+  it('opens again by undo for the time that was left', async () => {
+    const sessions = useSessions()
+    await sessions.load()
+    vi.mocked(api.closeSession).mockResolvedValue({ ...session, state: 'ended', ended: at(0) })
+    vi.mocked(api.openSession).mockResolvedValue(session)
+    await sessions.close(session)
+    useNotices().shown[0]?.actions[0]?.run?.()
+    expect(api.openSession).toHaveBeenCalledWith(service.id, expect.any(String), 1200)
+  })
+
+  it('offers no undo for a session of another address: it would open for this one', async () => {
+    const elsewhere = sampleSession({ source: '198.51.100.7/32' })
+    vi.mocked(api.listLive).mockResolvedValue([elsewhere])
+    vi.mocked(api.closeSession).mockResolvedValue({ ...elsewhere, state: 'ended', ended: at(0) })
+    const sessions = useSessions()
+    await sessions.load()
+    await sessions.close(elsewhere)
+    expect(useNotices().shown[0]?.actions).toEqual([])
+  })
+})
+
+describe('extend', () => {
+  it('shows more time at once, then what the server gave', async () => {
+    const sessions = useSessions()
+    await sessions.load()
+    const answer = pending<api.Session>()
+    vi.mocked(api.renewSession).mockReturnValue(answer.promise)
+    const extending = sessions.extend(session)
+    expect(sessions.shown[0]?.expires).toBe(at(1_800_000))
+    answer.resolve({ ...session, expires: at(1_500_000) })
+    await extending
+    expect(sessions.shown[0]?.expires).toBe(at(1_500_000))
+  })
+
+  it('shows the old time again when refused', async () => {
+    const sessions = useSessions()
+    await sessions.load()
+    vi.mocked(api.renewSession).mockRejectedValue(new Problem(422, 'for: at most 30m'))
+    await sessions.extend(session)
+    expect(sessions.shown).toEqual([session])
+    expect(useNotices().shown[0]?.text).toContain('for: at most 30m')
+  })
+})
+
+describe('the list', () => {
+  it('has the soonest end first', async () => {
+    const sooner = sampleSession({ id: 'sooner', expires: at(60_000) })
+    vi.mocked(api.listLive).mockResolvedValue([session, sooner])
+    const sessions = useSessions()
+    await sessions.load()
+    expect(sessions.shown.map(({ id }) => id)).toEqual(['sooner', session.id])
+  })
+
+  it("hides others' sessions unless everybody's are asked for", () => {
+    const sessions = useSessions()
+    sessions.apply(sampleSession({ id: 'theirs', user: 'marc-id' }))
+    expect(sessions.shown).toEqual([])
+    sessions.everyone = true
+    expect(sessions.shown).toHaveLength(1)
+  })
+
+  it('says for half a minute why a session ended', () => {
+    const sessions = useSessions()
+    const clock = useClock()
+    sessions.apply({ ...session, state: 'ended', reason: 'expired', ended: at(0) })
+    expect(sessions.live).toEqual([])
+    expect(sessions.shown).toHaveLength(1)
+    vi.advanceTimersByTime(30_000)
+    clock.tick()
+    expect(sessions.shown).toEqual([])
+  })
+
+  it('drops a session whose time is over although nobody said so', () => {
+    const sessions = useSessions()
+    const clock = useClock()
+    sessions.apply(session)
+    vi.advanceTimersByTime(1_203_001)
+    clock.tick()
+    expect(sessions.shown).toEqual([])
+  })
+
+  it('counts a session for this address only', () => {
+    const sessions = useSessions()
+    sessions.apply(sampleSession({ source: '198.51.100.7/32' }))
+    expect(sessions.live).toHaveLength(1)
+    expect(sessions.forHere(service.id)).toBeUndefined()
+  })
+})

@@ -1,0 +1,152 @@
+import { defineStore } from 'pinia'
+import { computed, ref, shallowReactive } from 'vue'
+import type { Change } from '@/api/events'
+import { asProblem } from '@/api/problem'
+import type { Service } from '@/api/services'
+import * as api from '@/api/sessions'
+import { useLanguage } from '@/messages'
+import { length } from '@/messages/format'
+import { sayProblem } from '@/messages/problem'
+import { useAccount } from './account'
+import { useAddress } from './address'
+import { useClock } from './clock'
+import { collection } from './collection'
+import { type NoticeAction, useNotices } from './notices'
+
+type Session = api.Session
+
+/** How long an ended session still stands in the list, saying why it ended. */
+const lingers = 30_000
+/** How long after its end a session that nobody reported as ended is still shown. */
+const grace = 3_000
+/** By how much an extension is drawn before the server has said. */
+const extension = 30 * 60_000
+
+const endOf = (session: Session) => Date.parse(session.ended ?? session.expires)
+
+/** Sessions: what is open, and opening, extending and closing at once with a way back. */
+export const useSessions = defineStore('sessions', () => {
+  const account = useAccount()
+  const address = useAddress()
+  const clock = useClock()
+  const language = useLanguage()
+  const notices = useNotices()
+
+  /** Whether an admin looks at everybody's sessions. */
+  const everyone = ref(false)
+  const list = collection(() => api.listLive(everyone.value))
+  /** Ids of services that are being opened, and of sessions that are being extended. */
+  const opening = shallowReactive(new Set<string>())
+  const extending = shallowReactive(new Set<string>())
+  /** Closed by a tap in this browser: they leave the list at once, with an undo. */
+  const dismissed = new Set<string>()
+
+  const isMine = (session: Session) => session.user === account.me?.id
+  const isHere = (session: Session) => session.source === address.source
+  const left = (session: Session) => Date.parse(session.expires) - clock.now
+  const isLive = (session: Session) => session.state !== 'ended' && left(session) > -grace
+  const justEnded = (session: Session) =>
+    session.state === 'ended' &&
+    !dismissed.has(session.id) &&
+    clock.now - endOf(session) < lingers
+
+  /** What the dashboard lists: open, and ended a moment ago; soonest end first. */
+  const shown = computed(() =>
+    list.all.value
+      .filter((session) => everyone.value || isMine(session))
+      .filter((session) => isLive(session) || justEnded(session))
+      .toSorted((a, b) => endOf(a) - endOf(b)),
+  )
+  const live = computed(() => shown.value.filter(isLive))
+
+  /** The session by which this address may use a service now. */
+  function forHere(service: string): Session | undefined {
+    return live.value.find((s) => s.service === service && isMine(s) && isHere(s))
+  }
+
+  /** Takes over what the server tells of a session. */
+  function apply(session: Change<Session>): void {
+    list.follow(session)
+    for (const old of list.all.value) {
+      if (old.state === 'ended' && clock.read() - endOf(old) > lingers) {
+        list.remove(old.id)
+        dismissed.delete(old.id)
+      }
+    }
+  }
+
+  async function open(service: Pick<Service, 'id' | 'name'>, seconds?: number): Promise<void> {
+    if (opening.has(service.id)) return
+    opening.add(service.id)
+    try {
+      const session = await api.openSession(service.id, crypto.randomUUID(), seconds)
+      apply(session)
+      const span = Date.parse(session.expires) - Date.parse(session.opened)
+      const undo = { label: language.t.session.undo, run: () => void close(session, false) }
+      const go: NoticeAction[] = session.url ? [{ label: language.t.session.go, href: session.url }] : []
+      notices.show(language.t.session.opened(service.name, length(span)), [...go, undo])
+    } catch (error) {
+      const why = sayProblem(language.t, asProblem(error))
+      notices.fail(language.t.problem.notOpened(service.name, why))
+    } finally {
+      opening.delete(service.id)
+    }
+  }
+
+  async function extend(session: Session): Promise<void> {
+    if (extending.has(session.id)) return
+    extending.add(session.id)
+    const name = session.service_name
+    const guessed = Math.max(Date.parse(session.expires), clock.read() + extension)
+    const takeBack = list.guess(
+      { ...session, expires: new Date(guessed).toISOString() },
+      session.id,
+    )
+    try {
+      const renewed = await api.renewSession(session.id)
+      apply(renewed)
+      const until = language.clockTime(new Date(renewed.expires))
+      notices.show(language.t.session.extended(name, until))
+    } catch (error) {
+      takeBack()
+      const why = sayProblem(language.t, asProblem(error))
+      notices.fail(language.t.problem.notExtended(name, why))
+    } finally {
+      extending.delete(session.id)
+    }
+  }
+
+  /** Closes at once. Undo opens again for the time that was left, if it would be for the same. */
+  async function close(session: Session, undoable = true): Promise<void> {
+    const name = session.service_name
+    const seconds = Math.floor((Date.parse(session.expires) - clock.read()) / 1000)
+    dismissed.add(session.id)
+    const takeBack = list.guess(
+      { ...session, state: 'ended', reason: 'closed', ended: new Date(clock.read()).toISOString() },
+      session.id,
+    )
+    try {
+      apply(await api.closeSession(session.id))
+      const again = { id: session.service, name }
+      const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
+      const undo = { label: language.t.session.undo, run: () => void open(again, seconds) }
+      notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
+    } catch (error) {
+      dismissed.delete(session.id)
+      takeBack()
+      const why = sayProblem(language.t, asProblem(error))
+      notices.fail(language.t.problem.notClosed(name, why))
+    }
+  }
+
+  function clear(): void {
+    list.clear()
+    everyone.value = false
+    dismissed.clear()
+  }
+
+  return {
+    ...list, everyone, opening, extending, shown, live,
+    isMine, isHere, isLive, left, forHere, apply, open, extend, close, clear,
+  }
+})

@@ -1,0 +1,60 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Whoami } from '@/api/whoami'
+import { noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
+import { useAccount } from './account'
+import { useAddress } from './address'
+import { useServices } from './services'
+import { useSessions } from './sessions'
+import { useSites } from './sites'
+import { useTiles } from './tiles'
+
+const outside: Whoami = {
+  address: '203.0.113.24', family: 4, kind: 'public', source: '203.0.113.24/32',
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: noon })
+  setActivePinia(createPinia())
+  useAccount().me = sampleMe()
+  useAddress().here = outside
+  useServices().put(sampleService())
+  useSites().put({ id: 'home-id', name: 'Home', host: 'home.example.org', connected: true })
+})
+afterEach(() => vi.useRealTimers())
+
+const first = () => useTiles().all[0]
+
+describe('a tile', () => {
+  it('is closed, opening, and open with the time left', () => {
+    const sessions = useSessions()
+    expect(first()?.state).toBe('closed')
+    sessions.opening.add('photos-id')
+    expect(first()?.state).toBe('opening')
+    sessions.opening.clear()
+    sessions.apply(sampleSession())
+    expect(first()).toMatchObject({ state: 'open', left: '20:00' })
+  })
+
+  it('is unreachable without its core, but open while a session runs', () => {
+    const site = useSites().get('home-id')
+    if (site) useSites().put({ ...site, connected: false })
+    expect(first()?.state).toBe('unreachable')
+    useSessions().apply(sampleSession())
+    expect(first()?.state).toBe('open')
+  })
+
+  it('needs no session in the LAN, and can have none where no source is', () => {
+    useAddress().here = { address: '192.168.7.50', family: 4, kind: 'private' }
+    expect(first()?.state).toBe('inside')
+    useAddress().here = { address: '127.0.0.1', family: 4, kind: 'unusable' }
+    expect(first()?.state).toBe('unusable')
+  })
+
+  it('comes first when open, else by name', () => {
+    useServices().put(sampleService({ id: 'nas-id', name: 'nas' }))
+    useServices().put(sampleService({ id: 'wiki-id', name: 'wiki' }))
+    useSessions().apply(sampleSession())
+    expect(useTiles().all.map(({ service }) => service.name)).toEqual(['photos', 'nas', 'wiki'])
+  })
+})

@@ -1,0 +1,42 @@
+import { defineStore } from 'pinia'
+import { computed } from 'vue'
+import type { Service } from '@/api/services'
+import type { TileState } from '@/components/service/tile'
+import { countdown } from '@/messages/format'
+import { useAddress } from './address'
+import { useServices } from './services'
+import { useSessions } from './sessions'
+import { useSites } from './sites'
+
+/** How each service stands for this address: open ones first, then by name. */
+export const useTiles = defineStore('tiles', () => {
+  const address = useAddress()
+  const services = useServices()
+  const sessions = useSessions()
+  const sites = useSites()
+
+  function stateOf(service: Service): TileState {
+    if (sessions.opening.has(service.id)) return 'opening'
+    const session = sessions.forHere(service.id)
+    if (session) return session.state === 'opening' ? 'opening' : 'open'
+    if (address.inside) return 'inside'
+    if (sites.isDown(service.site)) return 'unreachable'
+    return address.here && !address.source ? 'unusable' : 'closed'
+  }
+
+  const all = computed(() =>
+    services.all
+      .map((service) => {
+        const session = sessions.forHere(service.id)
+        const left = session && countdown(sessions.left(session))
+        return { service, state: stateOf(service), left }
+      })
+      .toSorted(
+        (a, b) =>
+          Number(b.state === 'open') - Number(a.state === 'open') ||
+          a.service.name.localeCompare(b.service.name),
+      ),
+  )
+
+  return { all }
+})

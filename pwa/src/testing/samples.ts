@@ -1,0 +1,36 @@
+import type { Me } from '@/api/auth'
+import type { Service } from '@/api/services'
+import type { Session } from '@/api/sessions'
+
+// Whole resources for tests; each test names only what matters to it.
+
+export const noon = Date.parse('2030-05-03T12:00:00Z')
+
+export function sampleMe(change: Partial<Me> = {}): Me {
+  return {
+    id: 'ana-id', name: 'ana', role: 'user', site_count: 1, created: at(-86_400_000), ...change,
+  }
+}
+
+export function sampleService(change: Partial<Service> = {}): Service {
+  return {
+    id: 'photos-id', site: 'home-id', name: 'photos', kind: 'forward', transport: 'tcp',
+    target: '192.168.7.10:443', created: at(-86_400_000), ...change,
+  }
+}
+
+/** Open since ten minutes, for twenty more. */
+export function sampleSession(change: Partial<Session> = {}): Session {
+  return {
+    id: 'session-id', site: 'home-id', site_name: 'Home', user: 'ana-id', user_name: 'ana',
+    service: 'photos-id', service_name: 'photos', source: '203.0.113.24/32', public_port: 20443,
+    transport: 'tcp', target: '192.168.7.10:443', state: 'active', opened: at(-600_000),
+    expires: at(1_200_000), address: 'home.example.org:20443',
+    traffic: { up_bytes: 0, up_packets: 0, down_bytes: 0, down_packets: 0 }, ...change,
+  }
+}
+
+/** The time so many milliseconds after noon. */
+export function at(milliseconds: number): string {
+  return new Date(noon + milliseconds).toISOString()
+}

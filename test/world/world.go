@@ -1,0 +1,245 @@
+// Package world: Ownline as people run it, on a bed. ownline-core runs on the bed's router
+// and ownline-web in its LAN, as processes, paired and with an admin; clients knock from
+// the bed's internet. The end-to-end tests, the benchmarks and "ownline demo" share it.
+package world
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ownline/ownline/test/bed"
+)
+
+// What every world has.
+const (
+	KnockPort uint16 = 54754
+	webPort   uint16 = 8080
+	linkPort  uint16 = 57329
+
+	AdminName     = "admin"
+	AdminPassword = "correct horse battery"
+)
+
+// Options say how a world differs from the usual one.
+type Options struct {
+	Programs Programs
+	Dir      string // for configuration and state; "": a new one, removed by Close
+	Bed      []bed.Option
+	CoreYAML string // more lines for core.yaml
+	WebYAML  string // more lines for web.yaml
+	// Dial has core dial web, as behind a NAT, instead of web core.
+	Dial bool
+	// PairFile has both ends pair with no hands.
+	PairFile bool
+	// Quiet has both log errors alone, instead of everything.
+	Quiet bool
+}
+
+// World is running Ownline.
+type World struct {
+	Bed     *bed.Bed
+	Servers *bed.Servers
+	Core    *Daemon
+	Web     *Daemon
+	API     *API // as admin, from the LAN
+	Site    string
+
+	programs Programs
+	dir      string
+	ownDir   bool
+}
+
+// New builds the bed, starts both daemons, pairs them and signs an admin in.
+func New(ctx context.Context, o Options) (_ *World, err error) {
+	w := &World{programs: o.Programs, dir: o.Dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	if w.dir == "" {
+		if w.dir, err = tempDir(); err != nil {
+			return nil, err
+		}
+		w.ownDir = true
+	}
+	if w.Bed, err = bed.New(ctx, o.Bed...); err != nil {
+		return nil, err
+	}
+	if w.Servers, err = w.Bed.StartServers(); err != nil {
+		return nil, err
+	}
+	if err := w.configure(o); err != nil {
+		return nil, err
+	}
+	if err := w.startWeb(ctx); err != nil {
+		return nil, err
+	}
+	if err := w.startCore(ctx); err != nil {
+		return nil, err
+	}
+	if !o.PairFile {
+		if err := w.pair(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return w, w.waitConnected(ctx)
+}
+
+// tempDir prefers memory: a disk's speed is no part of most tests.
+func tempDir() (string, error) {
+	if dir, err := os.MkdirTemp("/dev/shm", "ownline-world-"); err == nil {
+		return dir, nil
+	}
+	return os.MkdirTemp("", "ownline-world-")
+}
+
+func (w *World) path(name string) string { return filepath.Join(w.dir, name) }
+
+// Dir is where the world keeps its configuration, state and logs.
+func (w *World) Dir() string { return w.dir }
+
+func (w *World) lanRouter() netip.Addr { return w.Bed.Router.IPv4s[1] }
+
+func (w *World) configure(o Options) error {
+	link := fmt.Sprintf("link: {listen: %q}", netip.AddrPortFrom(w.lanRouter(), linkPort))
+	webLink := ""
+	if o.Dial {
+		link = fmt.Sprintf("link: {listen: \"\", dial: %q}", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
+		webLink = fmt.Sprintf("link: {listen: %q}\n", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
+	}
+	level := "debug"
+	if o.Quiet {
+		level = "error"
+	}
+	pairFile := ""
+	if o.PairFile {
+		pairFile = fmt.Sprintf("pair_file: %q\n", w.path("pair"))
+	}
+	core := fmt.Sprintf("state_dir: %q\ncontrol_socket: %q\n%s\nlog: {level: %s}\n%s", w.path("core"), w.path("core.sock"), link, level, pairFile)
+	if !strings.Contains(o.CoreYAML, "firewall:") {
+		core += fmt.Sprintf("firewall: {wan_interfaces: [%s]}\n", w.Bed.Router.Link)
+	}
+	web := fmt.Sprintf("state_dir: %q\nlisten: %q\nlog: {level: %s}\n%s%s", w.path("web"), netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort), level, webLink, pairFile)
+	if err := os.WriteFile(w.path("core.yaml"), []byte(core+o.CoreYAML), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(w.path("web.yaml"), []byte(web+o.WebYAML), 0o600)
+}
+
+// startWeb makes the admin, starts ownline-web and signs in.
+func (w *World) startWeb(ctx context.Context) error {
+	if _, err := w.WebCommand(ctx, AdminPassword+"\n", "user", "add", "--admin", AdminName); err != nil {
+		return err
+	}
+	w.Web = newDaemon(w.Bed.Lan, w.path("web.log"), w.programs.Web, "serve", "--config", w.path("web.yaml"))
+	if err := w.Web.Start(ctx); err != nil {
+		return err
+	}
+	w.API = NewAPI(w.Bed.Lan, w.WebAddr())
+	return w.Web.Until(ctx, "answer", func(ctx context.Context) error {
+		return w.API.Login(ctx, AdminName, AdminPassword)
+	})
+}
+
+func (w *World) startCore(ctx context.Context) error {
+	w.Core = newDaemon(w.Bed.Router, w.path("core.log"), w.programs.Core, "run", "--config", w.path("core.yaml"))
+	if err := w.Core.Start(ctx); err != nil {
+		return err
+	}
+	return w.Core.Until(ctx, "answer", func(ctx context.Context) error {
+		_, err := w.CoreCommand(ctx, "status", "--json")
+		return err
+	})
+}
+
+// PairingCode asks core for one.
+func (w *World) PairingCode(ctx context.Context) (string, error) {
+	out, err := w.CoreCommand(ctx, "pair", "--json")
+	if err != nil {
+		return "", err
+	}
+	var code struct{ Code string }
+	return code.Code, json.Unmarshal(out, &code)
+}
+
+func (w *World) pair(ctx context.Context) error {
+	code, err := w.PairingCode(ctx)
+	if err != nil {
+		return err
+	}
+	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": "home", "host": w.Bed.Router.IPv4.String()}, nil)
+}
+
+// waitConnected waits until web commands core, and keeps the site's id.
+func (w *World) waitConnected(ctx context.Context) error {
+	return w.Web.Until(ctx, "be connected to core", func(ctx context.Context) error {
+		var sites List[struct {
+			ID        string
+			Connected bool
+		}]
+		if err := w.API.Call(ctx, "GET", "/sites", nil, &sites); err != nil {
+			return err
+		}
+		if len(sites.Items) != 1 || !sites.Items[0].Connected {
+			return fmt.Errorf("sites are %+v", sites.Items)
+		}
+		w.Site = sites.Items[0].ID
+		return nil
+	})
+}
+
+// WaitConnected waits until web commands core again, at most as long as ctx lasts.
+func (w *World) WaitConnected(ctx context.Context) error { return w.waitConnected(ctx) }
+
+// WebAddr is where ownline-web listens, in the LAN.
+func (w *World) WebAddr() netip.AddrPort { return netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort) }
+
+// KnockAddr is where the router takes knocks, for clients of IPv4 or IPv6.
+func (w *World) KnockAddr(v6 bool) netip.AddrPort {
+	if v6 {
+		return netip.AddrPortFrom(w.Bed.Router.IPv6, KnockPort)
+	}
+	return netip.AddrPortFrom(w.Bed.Router.IPv4, KnockPort)
+}
+
+// CoreCommand runs ownline-core with arguments on the router and returns what it prints.
+func (w *World) CoreCommand(ctx context.Context, args ...string) ([]byte, error) {
+	return runOn(ctx, w.Bed.Router, "", w.programs.Core, append(args, "--config", w.path("core.yaml"))...)
+}
+
+// WebCommand runs ownline-web with arguments on the host of web and returns what it prints.
+func (w *World) WebCommand(ctx context.Context, stdin string, args ...string) ([]byte, error) {
+	return runOn(ctx, w.Bed.Lan, stdin, w.programs.Web, append(args, "--config", w.path("web.yaml"))...)
+}
+
+// ClientCommand runs ownline with arguments on a client, whose profiles and logins it
+// keeps apart from those of other hosts.
+func (w *World) ClientCommand(ctx context.Context, h *bed.Host, args ...string) ([]byte, error) {
+	home := w.path("home-" + h.Name)
+	return runOn(ctx, h, "", "/usr/bin/env", append([]string{"HOME=" + home, "XDG_CONFIG_HOME=" + home, w.programs.CLI}, args...)...)
+}
+
+// Close ends everything.
+func (w *World) Close() error {
+	var errs []error
+	for _, d := range []*Daemon{w.Core, w.Web} {
+		if d != nil {
+			errs = append(errs, d.Stop(5*time.Second))
+		}
+	}
+	if w.Bed != nil {
+		errs = append(errs, w.Bed.Close())
+	}
+	if w.ownDir {
+		errs = append(errs, os.RemoveAll(w.dir))
+	}
+	return errors.Join(errs...)
+}
