@@ -186,7 +186,7 @@ func (w *Web) firstStart(ctx context.Context, terminal io.Writer) (setup *auth.S
 	if err != nil || n > 0 {
 		return nil, forget, err
 	}
-	setup, token := auth.NewSetup()
+	setup, token := auth.NewSetup(w.store)
 	base := w.cfg.PublicURL
 	if base == "" {
 		base = "http://" + w.cfg.Listen

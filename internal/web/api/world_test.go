@@ -106,7 +106,7 @@ func newWorld(t *testing.T) *world {
 	}
 	var mu sync.Mutex
 	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	passwords := auth.NewPasswords()
+	passwords := auth.CheapPasswords()
 	w.access = access.New(access.Options{
 		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
