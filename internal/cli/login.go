@@ -82,7 +82,7 @@ func private(address string) bool {
 }
 
 func askName(cmd *cobra.Command) (string, error) {
-	if f, ok := cmd.InOrStdin().(*os.File); !ok || !isTerminal(f) {
+	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
 		return "", command.Usagef("--name is missing")
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), "Name: ")

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/ownline/ownline/internal/apiclient"
@@ -116,7 +115,7 @@ func (a *app) sessions() *cobra.Command {
 					}
 					rows = append(rows, []string{
 						shortID(s.ID), s.SiteName + "/" + s.ServiceName, s.Address, s.Source, s.UserName, when,
-						humanize.IBytes(s.Traffic.UpBytes), humanize.IBytes(s.Traffic.DownBytes),
+						command.Bytes(s.Traffic.UpBytes), command.Bytes(s.Traffic.DownBytes),
 					})
 				}
 				return command.Table(w, head, rows, empty)

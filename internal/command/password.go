@@ -45,3 +45,6 @@ func ask(f *os.File, talk io.Writer, prompt string) (string, error) {
 	}
 	return string(b), nil
 }
+
+// IsTerminal reports whether a person is at the other end of a file.
+func IsTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

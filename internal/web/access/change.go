@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -151,12 +150,4 @@ func (c *change) publish(ev Event) { c.events = append(c.events, ev) }
 
 func (c *change) session(s ownline.SessionInfo) {
 	c.publish(Event{Kind: EventSession, Owner: s.User, Resource: s})
-}
-
-// hidden turns what somebody else owns into what is not there.
-func hidden(err error, what, name string) error {
-	if err == nil || errors.Is(err, ownline.ErrForbidden) {
-		return ownline.NotFound(what, name)
-	}
-	return err
 }

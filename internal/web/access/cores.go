@@ -172,40 +172,49 @@ func (c *change) settle(id ownline.SessionID, problem *link.Problem) error {
 // early is by how much core's clock may run ahead of web's when a session expires.
 const early = 500 * time.Millisecond
 
-// Ended takes note that core holds a session no more. again reports that core should: it
-// ended a session that has been renewed meanwhile, and needs the whole state.
-func (a *Access) Ended(ctx context.Context, site ownline.SiteID, e link.Ended) (again bool, err error) {
+// Ended takes note that core holds sessions no more. again reports that it should: it
+// ended one that has been renewed meanwhile, and needs the whole state.
+func (a *Access) Ended(ctx context.Context, site ownline.SiteID, es []link.Ended) (again bool, err error) {
 	_, err = a.change(ctx, System(), func(c *change) error {
-		s, err := c.Session(e.ID)
-		if errors.Is(err, ownline.ErrNotFound) || (err == nil && s.Site != site) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if more(s.Traffic, e.Traffic) {
-			s.Traffic = e.Traffic
-			if err := c.SaveTraffic(s.ID, s.Traffic); err != nil {
+		for _, e := range es {
+			lost, err := c.ended(site, e)
+			if err != nil {
 				return err
 			}
-			if s.State == ownline.Ended {
-				c.session(s)
-			}
+			again = again || lost
 		}
-		switch {
-		case s.State == ownline.Ended:
-			return nil
-		case e.Reason == ownline.Expired && s.Expires.After(c.now.Add(early)):
-			again = true
-			return nil
-		case e.Reason == ownline.Expired:
-			_, err = c.over(s, expiredAs(s), "")
-			return err
-		}
-		// Core no longer holds it, but a state that is on its way may still have it.
-		_, err = c.end(s, reasonOf(e.Reason), "")
-		return err
+		return nil
 	})
 	return again, err
+}
+
+func (c *change) ended(site ownline.SiteID, e link.Ended) (lost bool, err error) {
+	s, err := c.Session(e.ID)
+	if errors.Is(err, ownline.ErrNotFound) || (err == nil && s.Site != site) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if more(s.Traffic, e.Traffic) {
+		s.Traffic = e.Traffic
+		if err := c.SaveTraffic(s.ID, s.Traffic); err != nil {
+			return false, err
+		}
+		if s.State == ownline.Ended {
+			c.session(s)
+		}
+	}
+	switch {
+	case s.State == ownline.Ended:
+	case e.Reason == ownline.Expired && s.Expires.After(c.now.Add(early)):
+		return true, nil
+	case e.Reason == ownline.Expired:
+		_, err = c.over(s, expiredAs(s), "")
+	default:
+		// Core no longer holds it, but a state that is on its way may still have it.
+		_, err = c.end(s, reasonOf(e.Reason), "")
+	}
+	return false, err
 }
 
 // reasonOf takes a reason from core, which knows no others than these.

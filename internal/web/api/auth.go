@@ -40,7 +40,7 @@ func (s *Server) authResource() {
 	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", tag: tag, public: true, summary: "Make the first admin, and sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[setupRequest]) (*signedIn, error) {
 			var user ownline.User
-			err := s.setup.Redeem(in.Body.Token, func() (err error) {
+			err := s.setup.Redeem(ctx, in.Body.Token, func() (err error) {
 				user, err = s.access.AddUser(ctx, access.System(), access.NewUser{Name: in.Body.Name, Password: in.Body.Password, Role: ownline.Admin})
 				return err
 			})

@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/ownline/ownline/internal/logging"
-	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 )
@@ -75,16 +74,16 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		}
 		return rc.Flush()
 	}
-	if err := write("retry: 2000\n\n"); err != nil {
-		return err
-	}
 	after, err := strconv.ParseUint(lastID, 10, 64)
+	first := "retry: 2000\n"
 	if lastID != "" && err != nil {
-		if err := write("event: reset\ndata: {}\n\n"); err != nil {
-			return err
-		}
+		first += "event: reset\ndata: {}\n"
 	}
 	stream := s.access.Subscribe(actor(id), after)
+	// Every pause tells the place, so that a reader that comes back needs no reset.
+	if err := write("%sid: %d\n\n", first, stream.Last()); err != nil {
+		return err
+	}
 	for {
 		ev, err := nextEvent(ctx, stream)
 		if err == nil || errors.Is(err, errQuiet) {
@@ -97,9 +96,9 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		}
 		switch {
 		case errors.Is(err, errQuiet):
-			err = write(":\n\n")
+			err = write(":\nid: %d\n\n", stream.Last())
 		case errors.Is(err, access.ErrMissed):
-			err = write("event: reset\ndata: {}\n\n")
+			err = write("id: %d\nevent: reset\ndata: {}\n\n", stream.Last())
 		case err == nil:
 			err = s.writeEvent(write, ev, actor(id))
 		}
@@ -123,7 +122,7 @@ func nextEvent(ctx context.Context, stream *access.Stream) (access.Event, error)
 }
 
 func (s *Server) writeEvent(write func(string, ...any) error, ev access.Event, a access.Actor) error {
-	data, err := json.Marshal(eventView(ev, a.Admin()))
+	data, err := json.Marshal(changed[any]{View(ev.Resource, a.Admin()), ev.Removed})
 	if err != nil {
 		return err
 	}
@@ -143,22 +142,4 @@ func (c changed[T]) MarshalJSON() ([]byte, error) {
 		b = append(b[:len(b)-1], `,"removed":true}`...)
 	}
 	return b, err
-}
-
-func eventView(ev access.Event, admin bool) any {
-	switch v := ev.Resource.(type) {
-	case ownline.SessionInfo:
-		return changed[session]{sessionView(v), ev.Removed}
-	case ownline.Service:
-		return changed[service]{serviceView(v), ev.Removed}
-	case ownline.SiteInfo:
-		return changed[site]{siteView(admin)(v), ev.Removed}
-	case ownline.Device:
-		return changed[Device]{deviceView(v), ev.Removed}
-	case ownline.Grant:
-		return changed[grant]{grantView(v), ev.Removed}
-	case ownline.User:
-		return changed[user]{userView(v), ev.Removed}
-	}
-	return struct{}{}
 }

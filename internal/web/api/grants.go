@@ -57,7 +57,7 @@ func (s *Server) grants() {
 		User          string `json:"user" format:"uuid"`
 		Service       string `json:"service" format:"uuid"`
 		Automatic     bool   `json:"automatic,omitempty"`
-		PublicPort    uint16 `json:"public_port,omitempty" doc:"0: any"`
+		PublicPort    uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
 	}
@@ -91,7 +91,7 @@ func (s *Server) grants() {
 
 	type grantChange struct {
 		Automatic     *bool   `json:"automatic,omitempty"`
-		PublicPort    *uint16 `json:"public_port,omitempty" doc:"0: any"`
+		PublicPort    *uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved *bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
 	}

@@ -32,7 +32,7 @@ var kinds = []struct {
 
 // problem turns an error into what the client is told. Of an error that is of no kind it
 // is told nothing; that goes to the log.
-func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) error {
+func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, err error) error {
 	p := &huma.ErrorModel{Status: http.StatusInternalServerError, Detail: "something went wrong here; the server's log says more"}
 	known := false
 	for _, k := range kinds {
@@ -48,12 +48,12 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) err
 		s.log.Error("request failed", "operation", op.OperationID, logging.Err, err)
 	}
 	if fe, ok := errors.AsType[*ownline.FieldError](err); ok && known {
-		if p.Status == http.StatusNotFound && op.RequestBody != nil && !strings.Contains(op.Path, "{") {
+		if p.Status == http.StatusNotFound && hasBody && !strings.Contains(op.Path, "{") {
 			p.Status = http.StatusUnprocessableEntity // the body names something that is not there
 		}
 		p.Detail = fe.Error()
 		if fe.Field != "" {
-			p.Errors = []*huma.ErrorDetail{{Location: location(op, p.Status, fe.Field), Message: fe.Detail}}
+			p.Errors = []*huma.ErrorDetail{{Location: location(op, hasBody, p.Status, fe.Field), Message: fe.Detail}}
 		}
 	}
 	p.Title = http.StatusText(p.Status)
@@ -66,11 +66,11 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) err
 }
 
 // location says where in the request a field is.
-func location(op *huma.Operation, status int, field string) string {
+func location(op *huma.Operation, hasBody bool, status int, field string) string {
 	switch {
 	case status == http.StatusNotFound && strings.Contains(op.Path, "{id}"):
 		return "path.id"
-	case op.RequestBody != nil:
+	case hasBody:
 		return "body." + field
 	case op.Method == http.MethodGet:
 		return "query." + field
@@ -81,7 +81,7 @@ func location(op *huma.Operation, status int, field string) string {
 // writeProblem answers in the place of an operation.
 func (s *Server) writeProblem(ctx huma.Context, err error) {
 	p := &huma.ErrorModel{}
-	if errors.As(s.problem(ctx.Context(), ctx.Operation(), err), &p) {
+	if errors.As(s.problem(ctx.Context(), ctx.Operation(), false, err), &p) {
 		_ = huma.WriteErr(s.huma, ctx, p.Status, p.Detail) // a client that went away needs no answer
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,11 +29,12 @@ const publicKey = "public"
 // register adds an operation. Its errors become problems, the same everywhere.
 func register[I, O any](s *Server, o operation, handler func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
 	op := s.operation(o)
+	_, hasBody := reflect.TypeFor[I]().FieldByName("Body")
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		id, _ := ctx.Value(identityKey{}).(auth.Identity)
 		out, err := handler(ctx, id, in)
 		if err != nil {
-			return nil, s.problem(ctx, &op, err)
+			return nil, s.problem(ctx, &op, hasBody, err)
 		}
 		return out, nil
 	})

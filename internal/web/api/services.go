@@ -38,8 +38,9 @@ func addrPort(a netip.AddrPort) string {
 	return a.String()
 }
 
-// parseTarget reads the target of one family. The empty string is no target.
-func parseTarget(field, s string, is6 bool) (netip.AddrPort, error) {
+// ParseTarget reads the target of a service of one family. The empty string is no target.
+// Errors are about the field.
+func ParseTarget(field, s string, is6 bool) (netip.AddrPort, error) {
 	if s == "" {
 		return netip.AddrPort{}, nil
 	}
@@ -87,10 +88,10 @@ func (s *Server) services() {
 			if n.Site, err = parseID[ownline.Site]("site", b.Site); err != nil {
 				return nil, err
 			}
-			if n.Target4, err = parseTarget("target", b.Target, false); err != nil {
+			if n.Target4, err = ParseTarget("target", b.Target, false); err != nil {
 				return nil, err
 			}
-			if n.Target6, err = parseTarget("target6", b.Target6, true); err != nil {
+			if n.Target6, err = ParseTarget("target6", b.Target6, true); err != nil {
 				return nil, err
 			}
 			v, err := s.access.AddService(ctx, actor(id), n)
@@ -146,6 +147,6 @@ func changedTarget(field string, s *string, is6 bool) (*netip.AddrPort, error) {
 	if s == nil {
 		return nil, nil
 	}
-	a, err := parseTarget(field, *s, is6)
+	a, err := ParseTarget(field, *s, is6)
 	return &a, err
 }

@@ -14,8 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/alexedwards/argon2id"
-
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -40,6 +38,8 @@ func (m *memory) Credentials(_ context.Context, name string) (ownline.User, stri
 	}
 	return ownline.User{}, "", ownline.ErrNotFound
 }
+
+func (m *memory) CountUsers(context.Context) (int, error) { return len(m.users), nil }
 
 func (m *memory) userOf(id ownline.UserID) (ownline.User, error) {
 	for _, u := range m.users {
@@ -117,15 +117,10 @@ func (m *memory) Audit(_ context.Context, e ownline.AuditEntry) error {
 
 const goodPassword = "four words are enough"
 
-// fastPasswords keeps tests quick: the format is the same.
-func fastPasswords() *Passwords {
-	return newPasswords(&argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
-}
-
 func newAuth(t *testing.T) (*Auth, *memory, ownline.User) {
 	t.Helper()
 	m := newMemory()
-	p := fastPasswords()
+	p := CheapPasswords()
 	hash, err := p.Hash(goodPassword)
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +273,8 @@ func TestToken(t *testing.T) {
 
 func TestSetup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, token := NewSetup()
+		m := newMemory()
+		s, token := NewSetup(m)
 		boom := errors.New("boom")
 		for _, step := range []struct {
 			token string
@@ -290,16 +286,21 @@ func TestSetup(t *testing.T) {
 			{token, nil, nil},
 			{token, nil, ownline.ErrForbidden},
 		} {
-			if err := s.Redeem(step.token, func() error { return step.f }); !errors.Is(err, step.want) {
+			if err := s.Redeem(t.Context(), step.token, func() error { return step.f }); !errors.Is(err, step.want) {
 				t.Errorf("got %v, want %v", err, step.want)
 			}
 		}
-		s, token = NewSetup()
+		s, token = NewSetup(m)
 		time.Sleep(SetupLifetime)
-		if s.Redeem(token, func() error { return nil }) == nil {
+		if s.Redeem(t.Context(), token, func() error { return nil }) == nil {
 			t.Error("an old link was taken")
 		}
-		if (*Setup)(nil).Redeem(token, func() error { return nil }) == nil {
+		s, token = NewSetup(m)
+		m.users["ana"] = ownline.User{}
+		if s.Redeem(t.Context(), token, func() error { return nil }) == nil {
+			t.Error("a second first admin was made")
+		}
+		if (*Setup)(nil).Redeem(t.Context(), token, func() error { return nil }) == nil {
 			t.Error("no setup was redeemed")
 		}
 	})

@@ -49,6 +49,12 @@ func NewPasswords() *Passwords {
 	return newPasswords(&argon2id.Params{Memory: 64 * 1024, Iterations: 3, Parallelism: 4, SaltLength: 16, KeyLength: 32})
 }
 
+// CheapPasswords makes hashes of the same format that are cheap to make, and to break: for
+// tests.
+func CheapPasswords() *Passwords {
+	return newPasswords(&argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+}
+
 func newPasswords(params *argon2id.Params) *Passwords {
 	p := &Passwords{params: params, slots: make(chan struct{}, 2), kept: make(chan struct{}, 1)}
 	p.dummy = sync.OnceValue(func() string {

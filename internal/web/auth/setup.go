@@ -1,7 +1,9 @@
 package auth
 
 import (
+	"context"
 	"crypto/subtle"
+	"errors"
 	"sync"
 	"time"
 
@@ -14,20 +16,27 @@ const SetupLifetime = time.Hour
 // Setup is the one-time right to make the first admin. It lives only in memory: a restart
 // makes another. The nil Setup redeems nothing. Safe for concurrent use.
 type Setup struct {
+	users   Counter
 	expires time.Time
 
 	mu   sync.Mutex // guards hash
 	hash []byte     // nil: used
 }
 
-// NewSetup returns a Setup and the token that redeems it until SetupLifetime from now.
-func NewSetup() (*Setup, string) {
+// Counter tells how many users there are.
+type Counter interface {
+	CountUsers(context.Context) (int, error)
+}
+
+// NewSetup returns a Setup and the token that redeems it until SetupLifetime from now, as
+// long as there are no users.
+func NewSetup(users Counter) (*Setup, string) {
 	token, hash := newValue("")
-	return &Setup{expires: time.Now().Add(SetupLifetime), hash: hash}, token
+	return &Setup{users: users, expires: time.Now().Add(SetupLifetime), hash: hash}, token
 }
 
 // Redeem runs f if the token is right, at most once with success.
-func (s *Setup) Redeem(token string, f func() error) error {
+func (s *Setup) Redeem(ctx context.Context, token string, f func() error) error {
 	refused := ownline.Forbidden("token", "this setup link was used, is too old, or was never valid; start ownline-web again for a new one, or run `ownline-web user add --admin NAME`")
 	if s == nil {
 		return refused
@@ -36,6 +45,10 @@ func (s *Setup) Redeem(token string, f func() error) error {
 	defer s.mu.Unlock()
 	if s.hash == nil || !time.Now().Before(s.expires) || subtle.ConstantTimeCompare(s.hash, hashOf(token)) != 1 {
 		return refused
+	}
+	// Somebody may have made the admin by the command meanwhile.
+	if n, err := s.users.CountUsers(ctx); err != nil || n > 0 {
+		return errors.Join(err, refused)
 	}
 	if err := f(); err != nil {
 		return err

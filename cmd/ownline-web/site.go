@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web"
+	"github.com/ownline/ownline/internal/web/api"
+)
+
+func (a *app) site() *cobra.Command {
+	return group("site", "Pair with cores, list and remove their sites", a.siteAdd(), a.siteList(), a.sitePing(), a.siteRemove())
+}
+
+func (a *app) siteAdd() *cobra.Command {
+	var name, host string
+	cmd := &cobra.Command{
+		Use: "add CODE --name NAME --host HOST", Short: "Pair with a core",
+		Long: `Pair with a core. CODE is the line that ` + "`ownline-core pair`" + ` prints on the router; it works
+once, within 10 minutes. HOST is the public name or address of the router, which clients
+connect to. Give - to read the code from standard input.`,
+		Example: "  ownline-web site add 'ownline-core://192.168.1.1:57329?pin=…&token=…' --name home --host home.example.org",
+		Args:    command.Args("CODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if name == "" || host == "" {
+				return command.Usagef("--name and --host are needed")
+			}
+			code := args[0]
+			if code == "-" {
+				var err error
+				if code, err = command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Code", false); err != nil {
+					return err
+				}
+			}
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				s, err := w.Access().PairSite(cmd.Context(), me, strings.TrimSpace(code), name, host)
+				if err != nil {
+					return err
+				}
+				return a.say(cmd, api.View(s, true), "Paired with %s. Its local networks: %s", s.Name, networks(s))
+			})
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "what to call the site")
+	cmd.Flags().StringVar(&host, "host", "", "public name or address of its router")
+	return cmd
+}
+
+func networks(s ownline.SiteInfo) string {
+	var out []string
+	for _, n := range s.LocalNetworks {
+		out = append(out, n.String())
+	}
+	return strings.Join(out, ", ")
+}
+
+func (a *app) siteList() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List sites", Args: command.Args(),
+		Long: "List sites. Whether a core is connected is known to the server that runs, not to this\ncommand: see the pages, or ask the core with `ownline-web site ping NAME`.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				list, err := w.Access().Sites(cmd.Context(), me)
+				if err != nil {
+					return err
+				}
+				return a.print(cmd, views(list), func(out io.Writer) error {
+					var rows [][]string
+					for _, s := range list {
+						link := s.Link
+						if link == "" {
+							link = "core dials"
+						}
+						rows = append(rows, []string{s.Name, s.Host, link, fmt.Sprint(s.KnockPort), networks(s)})
+					}
+					return command.Table(out, []string{"NAME", "HOST", "LINK", "KNOCK PORT", "LOCAL NETWORKS"}, rows, "There are no sites. `ownline-web site add CODE` pairs with a core.")
+				})
+			})
+		},
+	}
+}
+
+const pingTimeout = 10 * time.Second
+
+func (a *app) sitePing() *cobra.Command {
+	return &cobra.Command{
+		Use: "ping NAME", Short: "Ask a site's core how it is",
+		Example: "  ownline-web site ping home",
+		Args:    command.Args("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				s, err := w.Access().SiteNamed(cmd.Context(), me, args[0])
+				if err != nil {
+					return err
+				}
+				core := w.Core(s.Link, s.Pin)
+				if core == nil {
+					return fmt.Errorf("the core of %s dials the server, so only the server can ask it: see its pages", s.Name)
+				}
+				defer core.Close()
+				ctx, cancel := context.WithTimeout(cmd.Context(), pingTimeout)
+				defer cancel()
+				if _, err := core.Status(ctx); err != nil { // connects
+					return err
+				}
+				start := time.Now()
+				status, err := core.Status(ctx)
+				if err != nil {
+					return err
+				}
+				took := time.Since(start)
+				return a.print(cmd, struct {
+					RoundTripMS float64 `json:"round_trip_ms"`
+					Status      any     `json:"status"`
+				}{float64(took) / float64(time.Millisecond), status}, func(out io.Writer) error {
+					fmt.Fprintf(out, "%s answered in %s.\n", s.Name, took.Round(time.Microsecond))
+					server := "the server is connected to it"
+					if !status.Connected {
+						server = "no server is connected to it"
+					}
+					_, err := fmt.Fprintf(out, "  core %s, up for %s; %s; sessions: %d, devices: %d\n", status.Version, command.Short(time.Since(status.Started)), server, status.Sessions, status.Devices)
+					for _, trouble := range []string{status.Firewall.Error, status.Clock.Why} {
+						if trouble != "" {
+							fmt.Fprintln(out, "  "+trouble)
+						}
+					}
+					return err
+				})
+			})
+		},
+	}
+}
+
+func (a *app) siteRemove() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove a site with its services and devices, and end its sessions",
+		Example: "  ownline-web site remove home",
+		Args:    command.Args("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				s, err := w.Access().SiteNamed(cmd.Context(), me, args[0])
+				if err != nil {
+					return err
+				}
+				if err := w.Access().RemoveSite(cmd.Context(), me, s.ID); err != nil {
+					return err
+				}
+				return a.say(cmd, removed(s.ID), "%s was removed.", s.Name)
+			})
+		},
+	}
+}
+
+// oneSite finds the site with that name, or the only one there is when name is "".
+func oneSite(ctx context.Context, w *web.Web, name string) (ownline.SiteInfo, error) {
+	if name != "" {
+		return w.Access().SiteNamed(ctx, me, name)
+	}
+	list, err := w.Access().Sites(ctx, me)
+	switch {
+	case err != nil:
+		return ownline.SiteInfo{}, err
+	case len(list) == 0:
+		return ownline.SiteInfo{}, ownline.Invalid("site", "there is none yet; `ownline-web site add CODE` pairs with a core")
+	case len(list) > 1:
+		return ownline.SiteInfo{}, ownline.Invalid("site", "there are several; say which with --site")
+	}
+	return list[0], nil
+}

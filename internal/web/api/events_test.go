@@ -1,0 +1,184 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// follower reads a stream of events.
+type follower struct {
+	t      *testing.T
+	events chan sseEvent // closed at the end of the stream
+	status int
+}
+
+type sseEvent struct{ id, kind, data string }
+
+func (w *world) follow(lastID string, headers ...string) *follower {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	w.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, "GET", w.server.URL+base+"/events", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if lastID != "" {
+		req.Header.Set("Last-Event-ID", lastID)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	f := &follower{t: w.t, events: make(chan sseEvent, 100), status: resp.StatusCode}
+	first := make(chan struct{})
+	go func() {
+		defer close(f.events)
+		defer resp.Body.Close()
+		var ev sseEvent
+		began := false
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() {
+			key, value, _ := strings.Cut(lines.Text(), ": ")
+			switch key {
+			case "id":
+				ev.id = value
+			case "event":
+				ev.kind = value
+			case "data":
+				ev.data = value
+			case "":
+				if ev.kind != "" {
+					f.events <- ev
+				}
+				ev = sseEvent{id: ev.id}
+				if !began {
+					began = true
+					close(first)
+				}
+			}
+		}
+		if !began {
+			close(first)
+		}
+	}()
+	<-first // what happens from now on is in the stream
+	return f
+}
+
+func (f *follower) next() sseEvent {
+	f.t.Helper()
+	select {
+	case ev, ok := <-f.events:
+		if !ok {
+			f.t.Fatal("the stream has ended")
+		}
+		return ev
+	case <-time.After(5 * time.Second):
+		f.t.Fatal("no event")
+	}
+	return sseEvent{}
+}
+
+// ends fails when the stream goes on.
+func (f *follower) ends() {
+	f.t.Helper()
+	deadline := time.After(5 * time.Second)
+	for {
+		select {
+		case ev, ok := <-f.events:
+			if !ok {
+				return
+			}
+			f.t.Errorf("still told: %+v", ev)
+		case <-deadline:
+			f.t.Fatal("the stream goes on")
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	web := w.addService("web", "192.168.7.10:80")
+	w.addGrant(w.ana, ssh, nil)
+	w.addGrant(w.bob, web, nil)
+	ana, bob := w.follow("", "Authorization", "Bearer "+w.ana), w.follow("", "Authorization", "Bearer "+w.bob)
+
+	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
+	var got session
+	var ev sseEvent
+	for got.State != "active" {
+		ev = ana.next()
+		if err := json.Unmarshal([]byte(ev.data), &got); err != nil || ev.kind != "session" || got.ID != made.ID {
+			t.Fatalf("got %+v, %v", ev, err)
+		}
+	}
+	if got != made && got.Address != made.Address {
+		t.Errorf("the event has %+v, the answer %+v", got, made)
+	}
+	as[session](w.do(w.bob, "POST", "/sessions", map[string]any{"service": web.ID}), 201)
+	if ev := bob.next(); !strings.Contains(ev.data, web.ID) || strings.Contains(ev.data, ssh.ID) {
+		t.Errorf("bob is told %+v", ev)
+	}
+
+	// Cut and resumed, nothing is missing.
+	as[session](w.do(w.ana, "DELETE", "/sessions/"+made.ID, nil), 200)
+	again := w.follow(ev.id, "Authorization", "Bearer "+w.ana)
+	if ev := again.next(); ev.kind != "session" || !strings.Contains(ev.data, `"closed"`) {
+		t.Errorf("resumed with %+v", ev)
+	}
+	for _, id := range []string{"5", "nonsense"} {
+		if ev := w.follow(id, "Authorization", "Bearer "+w.ana).next(); ev.kind != "reset" {
+			t.Errorf("resumed at %s with %+v", id, ev)
+		}
+	}
+
+	// A grant that is gone is told to whom it was, with the service.
+	grants := as[list[grant]](w.do(w.bob, "GET", "/grants", nil), 200).Items
+	w.do(w.admin, "DELETE", "/grants/"+grants[0].ID, nil).want(204)
+	for ev := bob.next(); ev.kind != "grant" || !strings.Contains(ev.data, `"removed":true`); ev = bob.next() {
+	}
+	if strings.Contains(w.log.String(), "level=ERROR") {
+		t.Error(w.log.String())
+	}
+}
+
+// Invariant 7: rights are judged for every event, so nobody reads on after they were
+// signed out or shut out.
+func TestEventsEnd(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	w.addGrant(w.ana, ssh, nil)
+	w.addGrant(w.bob, ssh, nil)
+	if f := w.follow(""); f.status != 401 {
+		t.Errorf("a stranger: %d", f.status)
+	}
+	set := w.do("", "POST", "/auth/login", map[string]any{"name": "ana", "password": userPassword}).want(200).header.Get("Set-Cookie")
+	cookie, _, _ := strings.Cut(set, ";")
+	byCookie := w.follow("", "Cookie", cookie)
+	byToken := w.follow("", "Authorization", "Bearer "+w.ana)
+	bob := w.follow("", "Authorization", "Bearer "+w.bob)
+
+	w.raw("POST", "/auth/logout", nil, "Cookie", cookie, "Origin", w.server.URL).want(204)
+	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
+	byCookie.ends()
+	if ev := byToken.next(); !strings.Contains(ev.data, made.ID) {
+		t.Errorf("the other stream got %+v", ev)
+	}
+
+	w.do(w.admin, "PATCH", "/users/"+w.id(w.bob), map[string]any{"disabled": true}).want(200)
+	w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "x"}).want(200)
+	bob.ends()
+
+	w.api.EndStreams()
+	for range byToken.events { // what was still to be told
+	}
+}

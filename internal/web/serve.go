@@ -1,0 +1,205 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/version"
+	"github.com/ownline/ownline/internal/web/api"
+	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/ui"
+)
+
+// How long a client may take, and how long requests get to finish at the end. Streams of
+// events set deadlines of their own.
+const (
+	headerTimeout   = 10 * time.Second
+	requestTimeout  = time.Minute
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 10 * time.Second
+	maxHeader       = 32 << 10
+)
+
+// ServeOptions are what Serve needs beside the configuration.
+type ServeOptions struct {
+	// Terminal is where the setup URL of a first start is shown; nil: there is none, and
+	// the URL goes to a file that only we can read.
+	Terminal io.Writer
+	// Listening, if not nil, is told where the server listens once it does.
+	Listening func(net.Addr)
+}
+
+// Serve runs the server until ctx ends and has stopped everything when it returns: first
+// the requests, then what they need.
+func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
+	setup, forget, err := w.firstStart(ctx, o.Terminal)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	rest, err := api.New(api.Options{
+		Access: w.access, Auth: w.auth, Setup: setup, PublicURL: w.cfg.PublicURL,
+		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
+	})
+	if err != nil {
+		return err
+	}
+	pages, err := ui.New()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", w.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer listener.Close()
+	var doorListener net.Listener
+	if w.door != nil {
+		if doorListener, err = net.Listen("tcp", w.cfg.Link.Listen); err != nil {
+			return fmt.Errorf("link.listen: %w", err)
+		}
+		defer doorListener.Close()
+	}
+	w.warnUnencrypted(listener.Addr())
+
+	server := &http.Server{
+		Handler:           w.routes(rest, pages),
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader,
+		ErrorLog:       slog.NewLogLogger(w.log.With(logging.Part, "http").Handler(), slog.LevelWarn),
+	}
+	server.RegisterOnShutdown(rest.EndStreams)
+
+	// The rooms outlive the requests: they get a context of their own.
+	roomsCtx, stopRooms := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRooms()
+	g, roomsCtx := errgroup.WithContext(roomsCtx)
+	g.Go(func() error { return w.store.Run(roomsCtx) })
+	g.Go(func() error { return w.access.Run(roomsCtx) })
+	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
+	if w.door != nil {
+		g.Go(func() error { return w.door.Serve(roomsCtx, doorListener) })
+	}
+	g.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-roomsCtx.Done(): // a room has failed
+		}
+		defer stopRooms()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		if err := server.Shutdown(sctx); err != nil {
+			return errors.Join(fmt.Errorf("requests did not finish: %w", err), server.Close())
+		}
+		return nil
+	})
+	w.log.Info("web is up", "version", version.String(), "listen", listener.Addr().String())
+	if o.Listening != nil {
+		o.Listening(listener.Addr())
+	}
+	err = g.Wait()
+	w.log.Info("web is down")
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// routes puts the API, the pages and the signs of life together.
+func (w *Web) routes(rest, pages http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/", rest)
+	mux.Handle("/", pages)
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { say(rw, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := w.store.CountUsers(ctx); err != nil {
+			w.log.Warn("not ready", logging.Err, err)
+			say(rw, http.StatusServiceUnavailable, "the database does not answer")
+			return
+		}
+		say(rw, http.StatusOK, "ready")
+	})
+	secure := strings.HasPrefix(w.cfg.PublicURL, "https://")
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(self), geolocation=(), microphone=()") // the camera reads QR codes
+		if secure {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		mux.ServeHTTP(rw, r)
+	})
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text+"\n") // a client that went away needs no answer
+}
+
+// warnUnencrypted says what will not work: browsers keep our cookie only over TLS, or from
+// this very machine.
+func (w *Web) warnUnencrypted(addr net.Addr) {
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err == nil && !ap.Addr().IsLoopback() && !strings.HasPrefix(w.cfg.PublicURL, "https://") {
+		w.log.Warn("listening for other machines without encryption: browsers there can't sign in; put a proxy with TLS in front and set public_url", "listen", addr.String())
+	}
+}
+
+// firstStart makes the one-time setup URL while there are no users. forget removes what
+// was written of it.
+func (w *Web) firstStart(ctx context.Context, terminal io.Writer) (setup *auth.Setup, forget func(), err error) {
+	file := filepath.Join(w.cfg.StateDir, setupFile)
+	forget = func() {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			w.log.Warn("the old setup URL can't be removed", "file", file, logging.Err, err)
+		}
+	}
+	forget()
+	n, err := w.store.CountUsers(ctx)
+	if err != nil || n > 0 {
+		return nil, forget, err
+	}
+	setup, token := auth.NewSetup(w.store)
+	base := w.cfg.PublicURL
+	if base == "" {
+		base = "http://" + w.cfg.Listen
+	}
+	// Behind the #, where no server logs it.
+	address := base + "/setup#" + token
+	if terminal != nil {
+		fmt.Fprintf(terminal, "\nThere are no users yet. To make the first admin, open this within an hour:\n\n  %s\n\n", address)
+		return setup, forget, nil
+	}
+	if err := os.WriteFile(file, []byte(address+"\n"), 0o600); err != nil {
+		return nil, forget, fmt.Errorf("setup URL: %w", err)
+	}
+	w.log.Info("there are no users yet: the file holds the URL, valid for an hour, that makes the first admin", "file", file)
+	return setup, forget, nil
+}

@@ -1,0 +1,109 @@
+package sites
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// knocks has the desk decide on a core's knocks, many at once.
+type knocks struct {
+	s       *site
+	slots   chan struct{}
+	waiting atomic.Int64
+}
+
+func newKnocks(s *site) *knocks {
+	return &knocks{s: s, slots: make(chan struct{}, knocksAtOnce)}
+}
+
+// start decides on a knock in the background.
+func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Knocked) {
+	if k.waiting.Add(1) > knocksWaiting {
+		k.waiting.Add(-1)
+		k.s.log.Warn("too many knocks at once: one was dropped", "device", knocked.Device)
+		return
+	}
+	wg.Go(func() {
+		defer k.waiting.Add(-1)
+		select {
+		case k.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		defer func() { <-k.slots }()
+		if err := k.s.knock(ctx, knocked); err != nil && ctx.Err() == nil {
+			k.s.log.Warn("a knock was not carried out", "device", knocked.Device, "source", knocked.Source, "err", err)
+		}
+	})
+}
+
+// knock has a knock decided on, and the decision applied and answered by core.
+func (s *site) knock(ctx context.Context, k link.Knocked) error {
+	v, later, err := s.desk.Knock(ctx, s.id, k)
+	if err != nil || v == nil {
+		return err
+	}
+	if len(v.Sessions)+len(later) == 0 {
+		// Nothing changes, so no revision can be stale.
+		v.Stamp = s.stamp(v.Revision.Revision)
+		_, err = s.client.Verdict(ctx, k.Seq, *v)
+		return err
+	}
+	results, err := s.carryOut(ctx, k.Seq, *v, later)
+	if errors.Is(err, link.ErrStale) {
+		again, err := s.desk.Again(ctx, s.id, *v)
+		if err != nil {
+			return err
+		}
+		*v = again
+		results, err = s.carryOut(ctx, k.Seq, again, nil)
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	asked := make([]ownline.SessionID, len(v.Sessions))
+	for i, l := range v.Sessions {
+		asked[i] = l.ID
+	}
+	return s.desk.Settle(ctx, s.id, asked, results)
+}
+
+// carryOut sends a verdict, and the sessions that come with it. ErrStale: core has newer
+// wishes than these.
+func (s *site) carryOut(ctx context.Context, seq uint64, v link.Verdict, later []link.Session) (results []link.Result, err error) {
+	rev := v.Revision.Revision
+	end := s.begin(rev)
+	err = s.command(ctx, rev, func(ctx context.Context) error {
+		v.Stamp = s.stamp(rev)
+		results, err = s.client.Verdict(ctx, seq, v)
+		if err == nil && slices.ContainsFunc(results, func(r link.Result) bool { return errors.Is(r.Problem.Err(), link.ErrStale) }) {
+			err = link.ErrStale
+		}
+		return err
+	})
+	if err != nil {
+		end(false)
+		return nil, err
+	}
+	if len(later) == 0 {
+		end(true)
+		return results, nil
+	}
+	end(s.command(ctx, rev, func(ctx context.Context) error {
+		for _, l := range later {
+			if err := s.client.PutSession(ctx, link.Put{Stamp: s.stamp(rev), Session: l}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) == nil)
+	return results, nil
+}

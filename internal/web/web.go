@@ -1,0 +1,113 @@
+// Package web builds the web server from the rooms below it and runs them.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/policy"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/sites"
+	"github.com/ownline/ownline/internal/web/store"
+)
+
+// Names of files in the state directory.
+const (
+	databaseFile = "ownline.db"
+	keyFile      = "secret.key"
+	setupFile    = "setup-url"
+)
+
+// Web is an open web: its database and what works on it. Close it.
+type Web struct {
+	cfg      config.Web
+	log      *slog.Logger
+	store    *store.Store
+	identity *link.Identity
+	door     *link.Door // nil: cores can't dial
+	cores    *sites.Cores
+	access   *access.Access
+	auth     *auth.Auth
+}
+
+// Open opens the database, making it and the key beside it on the first start, and what
+// works on it. It starts nothing: commands use it as it is, beside a server that runs.
+func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err error) {
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	if cfg.SecretKeyFile == "" {
+		cfg.SecretKeyFile = filepath.Join(cfg.StateDir, keyFile)
+	}
+	key, err := store.KeyFile(cfg.SecretKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("secret key: %w", err)
+	}
+	w := &Web{cfg: cfg, log: log}
+	if w.store, err = store.Open(ctx, filepath.Join(cfg.StateDir, databaseFile), key); err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.store.Close())
+		}
+	}()
+	pem, err := w.store.LinkIdentity(ctx, link.GenerateIdentity)
+	if err != nil {
+		return nil, fmt.Errorf("link key: %w", err)
+	}
+	if w.identity, err = link.ParseIdentity(pem); err != nil {
+		return nil, err
+	}
+	if cfg.Link.Listen != "" {
+		w.door = link.NewDoor(w.identity, log.With(logging.Part, "door"))
+	}
+	w.cores = sites.New(sites.Options{
+		Identity: w.identity, Door: w.door, PairFile: cfg.PairFile, PairHost: pairHost(cfg.PublicURL), Log: log.With(logging.Part, "sites"),
+	})
+	passwords := auth.NewPasswords()
+	s := cfg.Sessions
+	w.access = access.New(access.Options{
+		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords,
+		Limits: policy.Limits{
+			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
+			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
+		},
+		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Log: log.With(logging.Part, "access"),
+	})
+	w.auth = auth.New(w.store, passwords, cfg.TrustedProxies, log.With(logging.Part, "auth"))
+	return w, nil
+}
+
+// pairHost is the name that a site gets that pairs by the file on this machine, until an
+// admin says better.
+func pairHost(publicURL string) string {
+	if u, err := url.Parse(publicURL); err == nil && u.Hostname() != "" {
+		return u.Hostname()
+	}
+	return "localhost"
+}
+
+// Access returns the use cases.
+func (w *Web) Access() *access.Access { return w.access }
+
+// Core returns a way to ask the core of a site, beside the server that commands it. Close
+// it. A core that dials web can only be asked by the server itself: then it is nil.
+func (w *Web) Core(addr, pin string) *link.Client {
+	if addr == "" {
+		return nil
+	}
+	return w.identity.NewClient(addr, link.Pin(pin))
+}
+
+// Close closes the database.
+func (w *Web) Close() error { return w.store.Close() }
