@@ -217,6 +217,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 		c.drop(d.held, k)
 	}
 	if c.empty() {
+		d.remember(c)
 		return nil
 	}
 	err := d.carry(&c, view{held: d.held})
@@ -309,7 +310,11 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	now := time.Now()
 	c := difference(have, want, now, d.can)
 	if build == nil && c.empty() {
-		return d.found(gen, want.Settings, have)
+		if err := d.found(gen, want.Settings, have); err != nil {
+			return err
+		}
+		d.remember(c)
+		return nil
 	}
 	if err := d.carry(&c, have); err != nil {
 		return err

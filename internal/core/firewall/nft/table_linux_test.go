@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	gosync "sync"
 	"testing"
 	"time"
 
@@ -423,5 +424,65 @@ func TestSyncOfMany(t *testing.T) {
 	sync(t, fresh, ruleset(settings))
 	if n := len(counters(t, fresh)); n != 0 {
 		t.Errorf("%d forwards are left", n)
+	}
+}
+
+// Invariant 5: others who change the ruleset all the time, ours too, delay us at most. All
+// methods may be called at once.
+func TestAmongOthers(t *testing.T) {
+	b := bedtest.New(t)
+	d := newDriver(t, b.Router, nft.Config{})
+	want := firewall.Ruleset{Settings: settings, Forwards: many(200, time.Now().Add(time.Hour))}
+	sync(t, d, want)
+	until := time.Now().Add(500 * time.Millisecond)
+	var all gosync.WaitGroup
+	while := func(do func()) {
+		all.Go(func() {
+			for time.Now().Before(until) {
+				do()
+			}
+		})
+	}
+	while(func() {
+		err := altered(b.Router, func(c *nftables.Conn) error {
+			table := c.AddTable(&nftables.Table{Name: "other", Family: nftables.TableFamilyINet})
+			c.FlushSet(&nftables.Set{Table: &nftables.Table{Name: "ownline", Family: nftables.TableFamilyINet}, Name: "up4"})
+			c.DelTable(table)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		time.Sleep(3 * time.Millisecond)
+	})
+	while(func() {
+		f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+		if err := d.Change(t.Context(), []firewall.Forward{f}, nil); err != nil && !errors.Is(err, firewall.ErrOutOfStep) {
+			t.Errorf("Change = %v", err)
+		}
+		if err := d.Change(t.Context(), nil, []firewall.Key{f.Key}); err != nil && !errors.Is(err, firewall.ErrOutOfStep) {
+			t.Errorf("Change = %v", err)
+		}
+	})
+	while(func() {
+		if err := d.Sync(t.Context(), want); err != nil {
+			t.Errorf("Sync = %v", err)
+		}
+	})
+	while(func() {
+		if _, err := d.Counters(t.Context()); err != nil && !errors.Is(err, firewall.ErrOutOfStep) {
+			t.Errorf("Counters = %v", err)
+		}
+		if _, err := d.Changed(t.Context()); err != nil {
+			t.Errorf("Changed = %v", err)
+		}
+	})
+	all.Wait()
+	sync(t, d, want)
+	fresh := newDriver(t, b.Router, nft.Config{})
+	gen := generation(t, b.Router)
+	sync(t, fresh, want)
+	if now := generation(t, b.Router); now != gen {
+		t.Error("the last Sync left something to do")
 	}
 }
