@@ -232,7 +232,8 @@ func (d *Driver) commit(t *transaction, c changes) (commits int, err error) {
 	c.writeHints(t)
 	rest := c.put
 	for {
-		n := (d.conn.Room(t.m.Len()+perForward*(len(rest)+2)) - t.m.Len() - 2*perForward) / perForward
+		room := d.conn.Room(min(d.room, t.m.Len()+perForward*(len(rest)+2)))
+		n := (room - t.m.Len() - 2*perForward) / perForward
 		n = max(min(n, len(rest)), min(1, len(rest)))
 		t.m.Grow(perForward * n)
 		c.writeForwards(t, rest[:n])

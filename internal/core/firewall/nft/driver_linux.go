@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type Driver struct {
 	log   *slog.Logger
 	table string
 	can   abilities
+	room  int // bytes that one transaction may have, where the socket allows them
 
 	sweeper sweeper
 
@@ -55,7 +57,7 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	d := &Driver{log: cfg.Logger, conn: conn, table: tableName}
+	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
