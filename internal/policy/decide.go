@@ -136,7 +136,8 @@ func Place(source netip.Addr, f Facts) (Opening, error) {
 }
 
 // Duration says how long a session may last: what is asked for, or the default of its
-// kind, but no longer than the grant and the configuration allow.
+// kind. The grant and the configuration limit it: a device gets what it may have, because
+// it can't read; a person who asks for more is told.
 func Duration(ask Ask, f Facts) (time.Duration, error) {
 	d := ask.For
 	switch {
@@ -147,9 +148,12 @@ func Duration(ask Ask, f Facts) (time.Duration, error) {
 	case d == 0:
 		d = f.Limits.Default
 	}
-	d = min(d, f.Limits.Max)
+	longest := f.Limits.Max
 	if f.Grant.MaxDuration > 0 {
-		d = min(d, f.Grant.MaxDuration)
+		longest = min(longest, f.Grant.MaxDuration)
 	}
-	return d, nil
+	if ask.For > longest && !ask.Knocked {
+		return 0, ownline.Invalid("for", fmt.Sprintf("%v is too long: at most %v for you", ask.For, longest))
+	}
+	return min(d, longest), nil
 }

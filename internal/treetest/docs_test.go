@@ -137,7 +137,7 @@ var programs = map[string][]string{
 
 // commandName finds the names of commands in sources: of our own table in ownline-core, and of
 // the framework's elsewhere.
-var commandName = regexp.MustCompile(`(?:\bUse:|\bname:)\s*"([a-z-]+)`)
+var commandName = regexp.MustCompile(`(?:\bUse:|\bname:|\bgroup\()\s*"([a-z-]+)`)
 
 // commands returns those of a program that is in the tree; help and version are in all.
 func commands(t *testing.T, program string) map[string]bool {

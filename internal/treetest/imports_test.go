@@ -46,6 +46,7 @@ var mayImport = map[string]string{
 	"internal/web/api":             "internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
 	"internal/web/auth":            "internal/logging internal/ownline",
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/store/storetest": "internal/link internal/ownline internal/policy",
 	"internal/web/ui":              "",

@@ -243,3 +243,22 @@ func (w *World) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// CheckCoreSettings has ownline-core judge settings without running.
+func (w *World) CheckCoreSettings(ctx context.Context, yaml string) ([]byte, error) {
+	file := w.path("check.yaml")
+	if err := os.WriteFile(file, []byte(yaml+"\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return runOn(ctx, w.Bed.Router, "", w.programs.Core, "run", "--check", "--config", file)
+}
+
+// OtherWeb runs ownline-web with arguments for a web of its own, with nothing in common
+// with the one that runs but the host.
+func (w *World) OtherWeb(ctx context.Context, name string, args ...string) ([]byte, error) {
+	file := w.path(name + ".yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "state_dir: %q\n", w.path(name)), 0o600); err != nil {
+		return nil, err
+	}
+	return runOn(ctx, w.Bed.Lan, "", w.programs.Web, append(args, "--config", file)...)
+}
