@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +18,6 @@ import (
 
 // memory is a small working store.
 type memory struct {
-	mu       sync.Mutex
 	users    map[string]ownline.User
 	hashes   map[string]string
 	logins   map[string]ownline.Login
