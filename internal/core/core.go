@@ -126,6 +126,7 @@ func (c *Core) Run(ctx context.Context) error {
 	defer c.driver.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.driver.Run(ctx) })
+	g.Go(func() error { return c.driver.Run(ctx) })
 	g.Go(func() error { return c.reconciler.Run(ctx) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	g.Go(func() error { return c.host.Run(ctx) })

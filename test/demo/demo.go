@@ -91,7 +91,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if _, err := d.w.API.Create(ctx, "/grants", world.Map{"user": me.ID, "service": service, "automatic": true, "public_port": fixedPort}); err != nil {
 		return err
 	}
-	phone, err := d.w.NewDevice(ctx, "phone", "")
+	phone, err := d.w.NewDevice(ctx, "phone", nil)
 	if err != nil {
 		return err
 	}

@@ -219,16 +219,23 @@ func TestBadKnocks(t *testing.T) {
 func TestRequireClaimedSource(t *testing.T) {
 	s := start(t, world.Options{})
 	s.grant(s.echo, world.Map{"automatic": true})
-	d := s.device()
-	s.knock(d, s.Bed.Client1, false)
-	s.call("PATCH", "/devices/"+d.ID, world.Map{"require_claimed_source": true}, nil)
-	time.Sleep(100 * time.Millisecond)
+	d, err := s.NewDevice(t.Context(), "phone", world.Map{"require_claimed_source": true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claiming := func() knock.Knock {
+		n := d.Knock()
+		n.Claimed = s.Bed.Client1.IPv4
+		return n
+	}
+	eventually(t, 3*time.Second, "a knock with its claimed source is answered", func() bool {
+		a, err := d.Send(s.Bed.Client1, s.KnockAddr(false), claiming(), 200*time.Millisecond)
+		return err == nil && a.Status == knock.Opened
+	})
 	if _, err := d.Send(s.Bed.Client1, s.KnockAddr(false), d.Knock(), 300*time.Millisecond); err == nil {
 		t.Error("a knock without a claimed source was answered")
 	}
-	n := d.Knock()
-	n.Claimed = s.Bed.Client1.IPv4
-	if a, err := d.Send(s.Bed.Client1, s.KnockAddr(false), n, time.Second); err != nil || a.Status != knock.Renewed {
+	if a, err := d.Send(s.Bed.Client1, s.KnockAddr(false), claiming(), time.Second); err != nil || a.Status != knock.Renewed {
 		t.Errorf("with its claimed source: %+v, %v", a, err)
 	}
 }

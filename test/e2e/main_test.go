@@ -145,7 +145,7 @@ func (s *suite) public(v6 bool, port uint16) netip.AddrPort {
 
 func (s *suite) device() *world.Device {
 	s.t.Helper()
-	d, err := s.NewDevice(s.t.Context(), "phone", "")
+	d, err := s.NewDevice(s.t.Context(), "phone", nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -23,12 +24,10 @@ type Device struct {
 	keys    *knock.Keys
 }
 
-// NewDevice enrols a device of the admin, or of the given user.
-func (w *World) NewDevice(ctx context.Context, name, user string) (*Device, error) {
+// NewDevice enrols a device of the admin, unless more says otherwise.
+func (w *World) NewDevice(ctx context.Context, name string, more Map) (*Device, error) {
 	in := Map{"site": w.Site, "name": name}
-	if user != "" {
-		in["user"] = user
-	}
+	maps.Copy(in, more)
 	var got struct{ ID, Profile string }
 	if err := w.API.Call(ctx, "POST", "/devices", in, &got); err != nil {
 		return nil, err

@@ -167,10 +167,10 @@ func (p *part) expires() {
 
 func (p *part) renews() {
 	p.sync()
-	f := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	f := p.forward(p.Client, p.Target, 300*time.Millisecond)
 	p.change([]firewall.Forward{f})
 	renewed := f
-	renewed.Until = f.Until.Add(600 * time.Millisecond)
+	renewed.Until = f.Until.Add(300 * time.Millisecond)
 	p.change([]firewall.Forward{renewed})
 	time.Sleep(time.Until(f.Until) + within)
 	p.open(p.Client, p.Target)
@@ -178,10 +178,10 @@ func (p *part) renews() {
 	p.shut(p.Client)
 
 	// Renewed by the same time that it had at first: a kernel might see no difference.
-	same := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	same := p.forward(p.Client, p.Target, 300*time.Millisecond)
 	p.change([]firewall.Forward{same})
-	time.Sleep(250 * time.Millisecond)
-	again := p.forward(p.Client, p.Target, 400*time.Millisecond)
+	time.Sleep(150 * time.Millisecond)
+	again := p.forward(p.Client, p.Target, 300*time.Millisecond)
 	p.change([]firewall.Forward{again})
 	time.Sleep(time.Until(same.Until) + within)
 	p.open(p.Client, p.Target)
@@ -190,7 +190,7 @@ func (p *part) renews() {
 
 	long := p.forward(p.Client, p.Target, time.Hour)
 	p.change([]firewall.Forward{long})
-	long.Until = time.Now().Add(300 * time.Millisecond)
+	long.Until = time.Now().Add(200 * time.Millisecond)
 	p.change([]firewall.Forward{long}) // a renewal may also shorten
 	p.open(p.Client, p.Target)
 	time.Sleep(time.Until(long.Until) + within)

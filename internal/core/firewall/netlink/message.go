@@ -3,6 +3,7 @@ package netlink
 import (
 	"encoding/binary"
 	"iter"
+	"slices"
 )
 
 const headerLen = 16 // struct nlmsghdr
@@ -65,14 +66,14 @@ func (m *Message) Ack() {
 	binary.NativeEndian.PutUint16(h, binary.NativeEndian.Uint16(h)|ack)
 }
 
+// Grow makes room for n more bytes at once.
+func (m *Message) Grow(n int) { m.b = slices.Grow(m.b, n) }
+
 // Len returns the size of what was built so far, in bytes.
 func (m *Message) Len() int { return len(m.b) }
 
 // Size returns the size of the message being built, in bytes.
 func (m *Message) Size() int { return len(m.b) - m.start }
-
-// Empty reports whether nothing was built.
-func (m *Message) Empty() bool { return m.count == 0 }
 
 // Raw appends bytes that are no attribute, padded to four.
 func (m *Message) Raw(b ...byte) {

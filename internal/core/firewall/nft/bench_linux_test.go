@@ -96,6 +96,7 @@ func BenchmarkChange(b *testing.B) {
 					run.Go(func() { _ = d.Run(ctx) })
 					defer run.Wait()
 					defer stop()
+					time.Sleep(10 * time.Millisecond) // it runs now
 					if err := d.Sync(b.Context(), firewall.Ruleset{Settings: settings, Forwards: many(others, time.Now().Add(time.Hour))}); err != nil {
 						b.Fatal(err)
 					}

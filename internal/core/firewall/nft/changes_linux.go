@@ -221,8 +221,9 @@ func (c *changes) writeHints(t *transaction) {
 	}
 }
 
-// perForward is more than the messages of one forward take.
-const perForward = 640
+// perForward is more than the messages of one forward take: 250 bytes for IPv6, and 90 for
+// counters that go on.
+const perForward = 400
 
 // commit writes the changes behind what t holds already, and tells how many transactions it
 // took: one, wherever the socket's buffer can be made large enough.
@@ -231,8 +232,10 @@ func (d *Driver) commit(t *transaction, c changes) (commits int, err error) {
 	c.writeHints(t)
 	rest := c.put
 	for {
-		n := (d.conn.Room(t.m.Len()+perForward*(len(rest)+2)) - t.m.Len() - 2*perForward) / perForward
+		room := d.conn.Room(min(d.room, t.m.Len()+perForward*(len(rest)+2)))
+		n := (room - t.m.Len() - 2*perForward) / perForward
 		n = max(min(n, len(rest)), min(1, len(rest)))
+		t.m.Grow(perForward * n)
 		c.writeForwards(t, rest[:n])
 		if err := d.conn.Batch(t.message()); err != nil {
 			return commits, err

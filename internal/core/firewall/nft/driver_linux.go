@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type Driver struct {
 	log   *slog.Logger
 	table string
 	can   abilities
+	room  int // bytes that one transaction may have, where the socket allows them
 
 	sweeper sweeper
 
@@ -55,7 +57,7 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	d := &Driver{log: cfg.Logger, conn: conn, table: tableName}
+	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -114,76 +116,6 @@ func (d *Driver) Changed(ctx context.Context) (bool, error) {
 	return gen != d.gen, err
 }
 
-// Counters returns what came through every live session, since it was first put there.
-func (d *Driver) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if !d.known {
-		return nil, firewall.ErrOutOfStep
-	}
-	all, err := d.readTraffic(d.settings.IPv6Prefix)
-	return all, outOfStep(err)
-}
-
-// CountersOf is Counters for a few sessions, without reading all. Those that are not live
-// are not in the result.
-func (d *Driver) CountersOf(ctx context.Context, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return d.trafficOf(d.held, keys)
-}
-
-func (d *Driver) trafficOf(have map[firewall.Key]held, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
-	all := map[firewall.Key]ownline.Traffic{}
-	fams := families(d.settings.IPv6Prefix)
-	for _, k := range keys {
-		h, ok := have[k]
-		if !ok {
-			continue
-		}
-		f, live := familyOf(fams, k), liveKey(k, h.target)
-		up, err := d.readElement(f.up, live)
-		down, err2 := d.readElement(f.down, live)
-		switch err := errors.Join(err, err2); {
-		case errors.Is(err, unix.ENOENT):
-			continue
-		case err != nil:
-			return nil, err
-		}
-		all[k] = ownline.Traffic{UpBytes: up.bytes, UpPackets: up.packets, DownBytes: down.bytes, DownPackets: down.packets}
-	}
-	return all, nil
-}
-
-// KnockCounters returns what the knock filter did since this driver was made, or since an
-// earlier one made the table.
-func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return firewall.KnockCounts{}, err
-	}
-	c, err := d.readKnocks()
-	return sum(c, d.lost), outOfStep(err)
-}
-
-func sum(a, b firewall.KnockCounts) firewall.KnockCounts {
-	return firewall.KnockCounts{Passed: a.Passed + b.Passed, Limited: a.Limited + b.Limited, Garbage: a.Garbage + b.Garbage}
-}
-
-func familyOf(fams [2]family, k firewall.Key) family {
-	if k.Source.Addr().Is4() {
-		return fams[0]
-	}
-	return fams[1]
-}
-
 // outOfStep translates what the kernel says when something of ours is not as we left it.
 func outOfStep(err error) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, netlink.ErrInterrupted) {
@@ -217,6 +149,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 		c.drop(d.held, k)
 	}
 	if c.empty() {
+		d.remember(c)
 		return nil
 	}
 	err := d.carry(&c, view{held: d.held})
@@ -309,7 +242,11 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	now := time.Now()
 	c := difference(have, want, now, d.can)
 	if build == nil && c.empty() {
-		return d.found(gen, want.Settings, have)
+		if err := d.found(gen, want.Settings, have); err != nil {
+			return err
+		}
+		d.remember(c)
+		return nil
 	}
 	if err := d.carry(&c, have); err != nil {
 		return err

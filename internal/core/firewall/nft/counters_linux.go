@@ -1,0 +1,81 @@
+package nft
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Counters returns what came through every live session, since it was first put there.
+func (d *Driver) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !d.known {
+		return nil, firewall.ErrOutOfStep
+	}
+	all, err := d.readTraffic(d.settings.IPv6Prefix)
+	return all, outOfStep(err)
+}
+
+// CountersOf is Counters for a few sessions, without reading all. Those that are not live
+// are not in the result.
+func (d *Driver) CountersOf(ctx context.Context, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return d.trafficOf(d.held, keys)
+}
+
+func (d *Driver) trafficOf(have map[firewall.Key]held, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	all := map[firewall.Key]ownline.Traffic{}
+	fams := families(d.settings.IPv6Prefix)
+	for _, k := range keys {
+		h, ok := have[k]
+		if !ok {
+			continue
+		}
+		f, live := familyOf(fams, k), liveKey(k, h.target)
+		up, err := d.readElement(f.up, live)
+		down, err2 := d.readElement(f.down, live)
+		switch err := errors.Join(err, err2); {
+		case errors.Is(err, unix.ENOENT):
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all[k] = ownline.Traffic{UpBytes: up.bytes, UpPackets: up.packets, DownBytes: down.bytes, DownPackets: down.packets}
+	}
+	return all, nil
+}
+
+// KnockCounters returns what the knock filter did since this driver was made, or since an
+// earlier one made the table.
+func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return firewall.KnockCounts{}, err
+	}
+	c, err := d.readKnocks()
+	return sum(c, d.lost), outOfStep(err)
+}
+
+func sum(a, b firewall.KnockCounts) firewall.KnockCounts {
+	return firewall.KnockCounts{Passed: a.Passed + b.Passed, Limited: a.Limited + b.Limited, Garbage: a.Garbage + b.Garbage}
+}
+
+func familyOf(fams [2]family, k firewall.Key) family {
+	if k.Source.Addr().Is4() {
+		return fams[0]
+	}
+	return fams[1]
+}
