@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/sites/coretest"
 )
 
 func open(t *testing.T, change func(*config.Web)) *Web {
@@ -202,5 +204,42 @@ func TestPortTaken(t *testing.T) {
 	w := open(t, func(c *config.Web) { c.Listen = l.Addr().String() })
 	if err := w.Serve(t.Context(), ServeOptions{}); err == nil || !strings.HasPrefix(err.Error(), "listen: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A command pairs with a core that dials, while no server runs.
+func TestOpenDoor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	w := open(t, func(c *config.Web) { c.Link.Listen = addr })
+	if _, err := w.OpenDoor(t.Context()); err == nil || !strings.Contains(err.Error(), "link.listen is taken") {
+		t.Errorf("got %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	closeDoor, err := w.OpenDoor(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := coretest.Identity(t)
+	core := link.NewServer(id, coretest.New("token"), slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = core.Dial(ctx, addr) // ends with ctx
+	}()
+	site, err := w.Access().PairSite(t.Context(), access.Command(), link.Code{Pin: id.Pin(), Token: "token"}.String(), "office", "office.example.org")
+	if err != nil || site.Link != "" || len(site.LocalNetworks) == 0 {
+		t.Errorf("got %+v, %v", site, err)
+	}
+	cancel()
+	<-done
+	if err := closeDoor(); err != nil {
+		t.Error(err)
 	}
 }

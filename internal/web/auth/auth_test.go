@@ -140,7 +140,7 @@ func TestCheck(t *testing.T) {
 		t.Error("home is not known after signing in there")
 	}
 	var first string
-	for i, try := range [][2]string{{"ana", "wrong"}, {"nobody", goodPassword}, {"gone", goodPassword}, {"", ""}, {"ana", strings.Repeat("x", 5000)}} {
+	for i, try := range [][2]string{{"ana", "wrong"}, {"nobody", goodPassword}, {"nobody", "nobody's password"}, {"gone", goodPassword}, {"", ""}, {"ana", strings.Repeat("x", 5000)}} {
 		_, err := a.Check(t.Context(), try[0], try[1], netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
 		if !errors.Is(err, ownline.ErrUnauthorized) {
 			t.Errorf("%q: got %v", try, err)
