@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) device() *cobra.Command {
-	return group("device", "Make, list and revoke devices, which knock", a.deviceAdd(), a.deviceList(), a.deviceRevoke())
+	return group(&cobra.Command{Use: "device", Short: "Make, list and revoke devices, which knock"}, a.deviceAdd(), a.deviceList(), a.deviceRevoke())
 }
 
 func (a *app) deviceAdd() *cobra.Command {

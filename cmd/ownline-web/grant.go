@@ -15,7 +15,7 @@ import (
 )
 
 func (a *app) grant() *cobra.Command {
-	return group("grant", "Let users use services", a.grantAdd(), a.grantList(), a.grantRemove())
+	return group(&cobra.Command{Use: "grant", Short: "Let users use services"}, a.grantAdd(), a.grantList(), a.grantRemove())
 }
 
 func (a *app) grantAdd() *cobra.Command {

@@ -129,8 +129,7 @@ func all[T any](read func(ownline.Page) ([]T, string, error)) ([]T, error) {
 }
 
 // group is a command that is nothing but its sub-commands.
-func group(name, short string, subs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: name, Short: short}
+func group(cmd *cobra.Command, subs ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(subs...)
 	return cmd
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) service() *cobra.Command {
-	return group("service", "Make, list and remove services", a.serviceAdd(), a.serviceList(), a.serviceRemove())
+	return group(&cobra.Command{Use: "service", Short: "Make, list and remove services"}, a.serviceAdd(), a.serviceList(), a.serviceRemove())
 }
 
 func (a *app) serviceAdd() *cobra.Command {

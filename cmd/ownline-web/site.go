@@ -10,13 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ownline/ownline/internal/command"
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web"
 	"github.com/ownline/ownline/internal/web/api"
 )
 
 func (a *app) site() *cobra.Command {
-	return group("site", "Pair with cores, list and remove their sites", a.siteAdd(), a.siteList(), a.sitePing(), a.siteRemove())
+	return group(&cobra.Command{Use: "site", Short: "Pair with cores, list and remove their sites"}, a.siteAdd(), a.siteList(), a.sitePing(), a.siteRemove())
 }
 
 func (a *app) siteAdd() *cobra.Command {
@@ -39,8 +40,20 @@ connect to. Give - to read the code from standard input.`,
 					return err
 				}
 			}
+			code = strings.TrimSpace(code)
+			parsed, err := link.ParseCode(code)
+			if err != nil {
+				return err
+			}
 			return a.with(cmd.Context(), func(w *web.Web) error {
-				s, err := w.Access().PairSite(cmd.Context(), me, strings.TrimSpace(code), name, host)
+				if parsed.Addr == "" {
+					closeDoor, err := w.OpenDoor(cmd.Context())
+					if err != nil {
+						return err
+					}
+					defer closeDoor()
+				}
+				s, err := w.Access().PairSite(cmd.Context(), me, code, name, host)
 				if err != nil {
 					return err
 				}

@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) user() *cobra.Command {
-	return group("user", "Make, list and remove users", a.userAdd(), a.userList(), a.userPasswd(), a.userDelete())
+	return group(&cobra.Command{Use: "user", Short: "Make, list and remove users"}, a.userAdd(), a.userList(), a.userPasswd(), a.userDelete())
 }
 
 func (a *app) userAdd() *cobra.Command {

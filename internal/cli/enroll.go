@@ -14,16 +14,16 @@ import (
 
 // shownProfile is a profile without its secret.
 type shownProfile struct {
-	Name       string `json:"name"`
-	Host       string `json:"host"`
-	Port       uint16 `json:"port"`
-	Site       string `json:"site"`
-	Device     string `json:"device"`
-	DeviceName string `json:"device_name,omitempty"`
+	Name     string `json:"name"`
+	Host     string `json:"host"`
+	Port     uint16 `json:"port"`
+	Site     string `json:"site"`
+	Device   string `json:"device"`
+	SiteName string `json:"site_name,omitempty"`
 }
 
 func showProfile(name string, p ownline.Profile) shownProfile {
-	return shownProfile{Name: name, Host: p.Host, Port: p.Port, Site: p.Site.String(), Device: p.Device.String(), DeviceName: p.Name}
+	return shownProfile{Name: name, Host: p.Host, Port: p.Port, Site: p.Site.String(), Device: p.Device.String(), SiteName: p.Name}
 }
 
 func (a *app) enroll() *cobra.Command {
@@ -61,7 +61,7 @@ give - to read it from standard input, so that it does not stand in your shell's
 			})
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "of the profile (default: the device's name)")
+	cmd.Flags().StringVar(&name, "name", "", "of the profile (default: the name of the site)")
 	cmd.Flags().BoolVar(&replace, "replace", false, "write over the profile of that name")
 	return cmd
 }
@@ -86,7 +86,7 @@ func (a *app) profiles() *cobra.Command {
 				rows = append(rows, []string{name, p.Host, fmt.Sprint(p.Port), p.Name})
 			}
 			return a.print(cmd, list, func(w io.Writer) error {
-				return command.Table(w, []string{"PROFILE", "HOST", "PORT", "DEVICE"}, rows, "There is none. `ownline enroll URI` makes one.")
+				return command.Table(w, []string{"PROFILE", "HOST", "PORT", "SITE"}, rows, "There is none. `ownline enroll URI` makes one.")
 			})
 		},
 	}

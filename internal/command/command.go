@@ -14,8 +14,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 // The exit codes.
@@ -50,7 +48,6 @@ func Main(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &UsageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = false
 	begun := false
 	prepare(root, &begun)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -91,6 +88,7 @@ func prepare(cmd *cobra.Command, begun *bool) {
 			return Usagef("a command is missing; there are: %s", strings.Join(names(cmd), ", "))
 		}
 	}
+	cmd.DisableFlagsInUseLine = true
 	for _, sub := range cmd.Commands() {
 		prepare(sub, begun)
 	}
@@ -110,9 +108,6 @@ func names(cmd *cobra.Command) []string {
 func explain(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "stopped"
-	}
-	if err == ownline.ErrUnauthorized {
-		return "nobody is signed in; run `ownline login URL`"
 	}
 	return err.Error()
 }

@@ -65,6 +65,7 @@ var mayImport = map[string]string{
 	"test/bed/bedtest":  "test/bed",
 	"test/world":        "internal/knock internal/ownline test/bed",
 	"test/bench":        "internal/... test/...",
+	"test/commands":     "internal/... test/...",
 	"test/demo":         "internal/knock internal/ownline test/bed test/world",
 	"test/e2e":          "internal/... test/...",
 	"test/load":         "internal/... test/...",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
@@ -107,6 +109,25 @@ func (w *Web) Core(addr, pin string) *link.Client {
 		return nil
 	}
 	return w.identity.NewClient(addr, link.Pin(pin))
+}
+
+// OpenDoor lets cores dial in, for a command that pairs with one while no server runs. The
+// result closes the door and waits for what it started.
+func (w *Web) OpenDoor(ctx context.Context) (func() error, error) {
+	if w.door == nil {
+		return nil, ownline.Invalid("code", "is of a core that dials web; set link.listen in web.yaml to where it dials")
+	}
+	l, err := net.Listen("tcp", w.cfg.Link.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("this core dials web, but link.listen is taken: %w. If it is by the server that runs, stop that for a moment, or have it pair: POST /api/v1/sites", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- w.door.Serve(ctx, l) }()
+	return func() error {
+		cancel()
+		return <-done
+	}, nil
 }
 
 // Close closes the database.

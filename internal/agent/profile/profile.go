@@ -94,14 +94,14 @@ func CheckName(name string) error {
 	return nil
 }
 
-// NameFor makes a name for a profile of what its device is called.
-func NameFor(device string) string {
+// NameFor makes a name for a profile of the one that stands in it.
+func NameFor(title string) string {
 	name := strings.Trim(strings.Map(func(r rune) rune {
 		if CheckName("a"+string(r)) != nil {
 			return '-'
 		}
 		return r
-	}, device), "-.")
+	}, title), "-.")
 	if name = name[:min(len(name), 64)]; name == "" {
 		return "default"
 	}

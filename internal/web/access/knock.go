@@ -188,7 +188,7 @@ func (a *Access) admit(c *change, f policy.Facts, ask policy.Ask, d ownline.Devi
 // replace lets a session of another address go on for no longer than the overlap, and
 // reports whether that is new.
 func (a *Access) replace(c *change, old *ownline.Session, by ownline.SessionID) bool {
-	if old.Successor == by {
+	if !old.Successor.IsZero() {
 		return false
 	}
 	old.Successor = by

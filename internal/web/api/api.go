@@ -19,9 +19,8 @@ const (
 
 	// maxBody is more than any request of this API needs, in bytes.
 	maxBody = 64 << 10
-	// bodyTimeout covers the whole request, because the deadline for reading stays on the
-	// connection while the handler runs.
-	bodyTimeout = time.Minute
+	// bodyTimeout is how long a client may take to send one.
+	bodyTimeout = 10 * time.Second
 )
 
 // Options are what a Server is made of.

@@ -59,9 +59,6 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 	defer context.AfterFunc(s.closing, cancel)()
 
 	rc := http.NewResponseController(w)
-	if err := rc.SetReadDeadline(time.Time{}); err != nil { // else the server's ends the stream
-		return err
-	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events back

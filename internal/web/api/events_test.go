@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -180,5 +181,23 @@ func TestEventsEnd(t *testing.T) {
 
 	w.api.EndStreams()
 	for range byToken.events { // what was still to be told
+	}
+}
+
+// The server's limits for reading and writing a request do not end a stream.
+func TestEventsOutliveTimeouts(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	w.addGrant(w.ana, ssh, nil)
+	w.server.Close()
+	w.server = httptest.NewUnstartedServer(w.api)
+	c := w.server.Config
+	c.ReadHeaderTimeout, c.ReadTimeout, c.WriteTimeout = 100*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	w.server.Start()
+	f := w.follow("", "Authorization", "Bearer "+w.ana)
+	time.Sleep(500 * time.Millisecond)
+	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
+	if ev := f.next(); !strings.Contains(ev.data, made.ID) {
+		t.Errorf("got %+v", ev)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +18,6 @@ import (
 
 // memory is a small working store.
 type memory struct {
-	mu       sync.Mutex
 	users    map[string]ownline.User
 	hashes   map[string]string
 	logins   map[string]ownline.Login
@@ -142,7 +140,7 @@ func TestCheck(t *testing.T) {
 		t.Error("home is not known after signing in there")
 	}
 	var first string
-	for i, try := range [][2]string{{"ana", "wrong"}, {"nobody", goodPassword}, {"gone", goodPassword}, {"", ""}, {"ana", strings.Repeat("x", 5000)}} {
+	for i, try := range [][2]string{{"ana", "wrong"}, {"nobody", goodPassword}, {"nobody", "nobody's password"}, {"gone", goodPassword}, {"", ""}, {"ana", strings.Repeat("x", 5000)}} {
 		_, err := a.Check(t.Context(), try[0], try[1], netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
 		if !errors.Is(err, ownline.ErrUnauthorized) {
 			t.Errorf("%q: got %v", try, err)

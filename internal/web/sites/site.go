@@ -45,6 +45,7 @@ func (s *site) want(rev uint64, removed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if rev > s.wanted || removed != s.removed {
+		s.resend = s.resend || removed != s.removed // so that an empty state is applied after it is known why
 		s.wanted, s.removed = max(rev, s.wanted), removed
 		s.tell()
 	}
