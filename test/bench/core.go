@@ -64,7 +64,7 @@ func (b *bench) startCore(ctx context.Context, w *bed.Bed) (*rig, error) {
 	r := &rig{bed: w, dir: dir, site: ownline.NewID[ownline.Site]()}
 	listen := netip.AddrPortFrom(w.Router.IPv4s[1], 57329).String()
 	config := filepath.Join(dir, "core.yaml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, 
+	if err := os.WriteFile(config, fmt.Appendf(nil,
 		"state_dir: %q\ncontrol_socket: %q\nlink: {listen: %q}\nfirewall: {wan_interfaces: [wan0]}\nlog: {level: error}\n",
 		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen), 0o600); err != nil {
 		return nil, err
