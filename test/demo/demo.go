@@ -43,6 +43,8 @@ type demo struct {
 	start time.Time
 	w     *world.World
 	steps int
+
+	service string // the nas
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -77,7 +79,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	}()
 	b := d.w.Bed
 	d.say("ownline-core runs on the router %s, ownline-web in the LAN on %s; they are paired.", b.Router.IPv4, d.w.WebAddr())
-	service, err := d.w.API.Create(ctx, "/services", world.Map{
+	d.service, err = d.w.API.Create(ctx, "/services", world.Map{
 		"site": d.w.Site, "name": "nas", "kind": "forward", "transport": "tcp",
 		"target": netip.AddrPortFrom(b.Lan.IPv4, bed.HTTPPort).String(), "target6": netip.AddrPortFrom(b.Lan.IPv6, bed.HTTPPort).String(),
 	})
@@ -88,7 +90,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if err := d.w.API.Call(ctx, "GET", "/me", nil, &me); err != nil {
 		return err
 	}
-	if _, err := d.w.API.Create(ctx, "/grants", world.Map{"user": me.ID, "service": service, "automatic": true, "public_port": fixedPort}); err != nil {
+	if _, err := d.w.API.Create(ctx, "/grants", world.Map{"user": me.ID, "service": d.service, "automatic": true, "public_port": fixedPort}); err != nil {
 		return err
 	}
 	phone, err := d.w.NewDevice(ctx, "phone", nil)
@@ -101,7 +103,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return d.cut(ctx, service)
+	return d.cut(ctx)
 }
 
 func (d *demo) public() netip.AddrPort { return netip.AddrPortFrom(d.w.Bed.Router.IPv4, fixedPort) }
@@ -179,12 +181,12 @@ func (d *demo) replay(ctx context.Context, phone *world.Device) error {
 }
 
 // cut downloads until the session is over, with core killed.
-func (d *demo) cut(ctx context.Context, service string) error {
+func (d *demo) cut(ctx context.Context) error {
 	b := d.w.Bed
 	client := b.Client2
 	var session world.Session
 	if err := d.w.API.Call(ctx, "POST", "/sessions", world.Map{
-		"service": service, "source": client.IPv4.String(), "for": streaming.String(), "public_port": fixedPort,
+		"service": d.service, "source": client.IPv4.String(), "for": streaming.String(), "public_port": fixedPort,
 	}, &session); err != nil {
 		return err
 	}
@@ -279,6 +281,10 @@ func (d *demo) serve(ctx context.Context) error {
 	}
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
+	// Something to look at: under "Everyone's", since a browser here is in the bed's LAN.
+	if err := d.w.API.Call(ctx, "POST", "/sessions", world.Map{"service": d.service, "source": d.w.Bed.Client1.IPv4.String(), "for": "30m"}, nil); err != nil {
+		return err
+	}
 	fmt.Fprintf(d.Out, "\nThe pages of this world's ownline-web: http://%s\n  name      %s\n  password  %s\nCtrl-C ends it all.\n", l.Addr(), world.AdminName, world.AdminPassword)
 	var wg sync.WaitGroup
 	defer wg.Wait()
