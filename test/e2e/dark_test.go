@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
 )
@@ -195,11 +196,20 @@ func TestBadKnocks(t *testing.T) {
 		return p[:]
 	}
 	flipped := func(i int) []byte { b := good(); b[i] ^= 0x10; return b }
+	// Another device's key: the hint is nobody's here. And the right hint over it.
+	stranger, err := knock.DeriveKeys(make([]byte, knock.SecretSize), ownline.NewID[ownline.Site]())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrongKey := stranger.Seal(d.Knock())
+	rightHint := wrongKey
+	copy(rightHint[:knock.HintSize], good())
 	before := s.dropped()
 	packets := map[string][]byte{
 		"empty": {}, "truncated": good()[:127], "oversized": append(good(), 0), "half": good()[:64],
 		"hint flipped": flipped(0), "ciphertext flipped": flipped(50), "tag flipped": flipped(127),
 		"too old": at(-61 * time.Second), "from the future": at(62 * time.Second),
+		"wrong key": wrongKey[:], "wrong key behind the right hint": rightHint[:],
 		"claims another source": claiming("192.0.2.1"), "zeros": make([]byte, knock.Size),
 	}
 	for name, p := range packets {
