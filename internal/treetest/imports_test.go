@@ -96,7 +96,6 @@ var homes = map[string]string{
 	"github.com/alexedwards/argon2id": "internal/web/auth",
 	"github.com/danielgtaylor/huma":   "internal/web/api",
 	"github.com/dustin/go-humanize":   "internal/cli",
-	"github.com/google/nftables":      "internal/core/firewall/...",
 	"github.com/google/uuid":          "internal/ownline",
 	"github.com/mattn/go-isatty":      "cmd/... internal/cli internal/command",
 	"github.com/pressly/goose":        "internal/web/store/...",
@@ -111,6 +110,7 @@ var homes = map[string]string{
 	"golang.org/x/term":               "cmd/... internal/cli internal/command",
 	"modernc.org/sqlite":              "internal/web/store/...",
 	"github.com/google/go-cmp":        "",
+	"github.com/google/nftables":      "",
 	"github.com/rogpeppe/go-internal": "",
 }
 

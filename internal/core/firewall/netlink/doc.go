@@ -1,10 +1,9 @@
 // Package netlink: the few netlink operations that the kernel's firewall needs: a request,
 // a dump read as it arrives, and a batch that the kernel applies whole or not at all.
 //
-// It stands beside github.com/google/nftables, whose expressions we use, because that
-// library's connection asks for an acknowledgement of every message, can't tie a batch to a
-// generation of the ruleset, can't set an element's expiration, and holds whole dumps in
-// memory. Here a batch of ten thousand elements is one buffer, one system call to send and
+// It is used instead of github.com/google/nftables because that library asks for an
+// acknowledgement of every message, can't tie a batch to a generation of the ruleset, can't
+// set an element's expiration, and holds whole dumps in memory. Here a batch of ten thousand elements is one buffer, one system call to send and
 // one to learn that it worked.
 //
 // Netlink is synchronous: the kernel works on a message within the system call that sends

@@ -279,10 +279,7 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 // inspect compares the kernel's table with what it has to be. If it has to be made anew, it
 // returns how.
 func (d *Driver) inspect(s firewall.Settings) (*layout, kernelTable, error) {
-	l, err := newLayout(s, d.can.mark)
-	if err != nil {
-		return nil, kernelTable{}, err
-	}
+	l := newLayout(s, d.can.mark)
 	is, err := d.readTable()
 	if err != nil || l.same(is) {
 		return nil, is, err

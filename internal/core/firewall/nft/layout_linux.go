@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -71,7 +70,7 @@ type chain struct {
 }
 
 type rule struct {
-	exprs   []byte // as NFTA_RULE_EXPRESSIONS holds them
+	exprs   exprs
 	comment string // with a fingerprint of exprs
 }
 
@@ -131,7 +130,7 @@ const (
 )
 
 // newLayout writes down the table for the settings.
-func newLayout(s firewall.Settings, how marking) (layout, error) {
+func newLayout(s firewall.Settings, how marking) layout {
 	b := builder{mark: how}
 	fams := families(s.IPv6Prefix)
 	const timed = unix.NFT_SET_TIMEOUT
@@ -152,51 +151,51 @@ func newLayout(s firewall.Settings, how marking) (layout, error) {
 	for _, f := range fams {
 		b.rule("translate, if it can be recognised later",
 			b.family(f), b.local(), b.sourceKey(f),
-			&expr.Lookup{SourceRegister: reg0, DestRegister: regTarget, IsDestRegSet: true, SetName: f.dnat},
+			lookupMap(reg0, f.dnat, regTarget),
 			b.mark.set(), b.mark.isSet(),
-			&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(f.nfproto), RegAddrMin: regTarget, RegProtoMin: regTarget + f.addrLen/4, Specified: true})
+			dnat(uint32(f.nfproto), regTarget, regTarget+f.addrLen/4))
 	}
 
 	// Every packet of such a connection, both ways, needs a live session.
 	b.chain("gate", "", 0, 0)
 	for _, f := range fams {
-		b.rule("errors about packets, path MTU among them", b.family(f), b.protocol(f.icmp), b.related(), b.verdict(expr.VerdictReturn, ""))
+		b.rule("errors about packets, path MTU among them", b.family(f), b.protocol(f.icmp), b.related(), verdict(unix.NFT_RETURN, ""))
 	}
 	// One rule for each protocol only because nft could not read its own listing otherwise:
 	// it learns from the protocol what a port of ct is.
 	for _, f := range fams {
 		for _, p := range []byte{protoTCP, protoUDP} {
 			b.rule("from the source", b.direction(0), b.family(f), b.protocol(p), b.liveKey(f, f.saddr, f.daddr, 2),
-				&expr.Lookup{SourceRegister: reg0, SetName: f.up}, b.verdict(expr.VerdictReturn, ""))
+				lookup(reg0, f.up), verdict(unix.NFT_RETURN, ""))
 			b.rule("to the source", b.direction(1), b.family(f), b.protocol(p), b.liveKey(f, f.daddr, f.saddr, 0),
-				&expr.Lookup{SourceRegister: reg0, SetName: f.down}, b.verdict(expr.VerdictReturn, ""))
+				lookup(reg0, f.down), verdict(unix.NFT_RETURN, ""))
 		}
 	}
-	b.rule("ended", b.protocol(protoTCP), &expr.Reject{Type: unix.NFT_REJECT_TCP_RST})
-	b.rule("ended", b.verdict(expr.VerdictDrop, ""))
+	b.rule("ended", b.protocol(protoTCP), reject(unix.NFT_REJECT_TCP_RST, 0))
+	b.rule("ended", verdict(verdictDrop, ""))
 
 	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
 	if len(s.WAN) == 0 {
-		b.rule("", b.verdict(expr.VerdictJump, "take"))
+		b.rule("", verdict(unix.NFT_JUMP, "take"))
 	}
 	for _, name := range s.WAN {
-		b.rule("", b.from(name), b.verdict(expr.VerdictJump, "take"))
+		b.rule("", b.from(name), verdict(unix.NFT_JUMP, "take"))
 	}
 	b.chain("gate_forward", "filter", unix.NF_INET_FORWARD, priorityGate)
-	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
-	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_output", "filter", unix.NF_INET_LOCAL_OUT, priorityGate)
-	b.rule("our own resets pass here once more", b.protocol(protoTCP), b.reset(), b.verdict(expr.VerdictAccept, ""))
-	b.rule("", b.mark.isSet(), b.verdict(expr.VerdictJump, "gate"))
+	b.rule("our own resets pass here once more", b.protocol(protoTCP), b.reset(), verdict(verdictAccept, ""))
+	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	if s.Masquerade {
 		b.chain("nat_out", "nat", unix.NF_INET_POST_ROUTING, prioritySource)
-		b.rule("", b.mark.isSet(), b.direction(0), &expr.Masq{})
+		b.rule("", b.mark.isSet(), b.direction(0), masq())
 	}
 	if s.KnockPort != 0 {
 		b.knocks(s)
 	}
-	return b.layout, b.err
+	return b.layout
 }
 
 // knocks adds the filter in front of the knock port. Only datagrams that may be knocks pass
@@ -209,34 +208,30 @@ func (b *builder) knocks(s firewall.Settings) {
 	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, typeof: typeofHint(), size: 65535}, "how fast knocks with one hint come")
 	b.layout.counters = []string{counterPassed, counterLimited, counterGarbage}
 
-	hint := &expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 8}
+	hint := payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 8, 8, reg0)
 	b.chain("knock", "", 0, 0)
-	b.rule("a hint that is valid now", b.payload(expr.PayloadBaseTransportHeader, 4, number(uint16(8+s.KnockLength))),
-		hint, &expr.Lookup{SourceRegister: reg0, SetName: setHints}, b.verdict(expr.VerdictGoto, "knock_valid"))
+	b.rule("a hint that is valid now", b.payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 4, number(uint16(8+s.KnockLength))),
+		hint, lookup(reg0, setHints), verdict(unix.NFT_GOTO, "knock_valid"))
 	b.rule("anything else", b.count(counterGarbage))
 	b.chain("knock_valid", "", 0, 0)
 	b.rule("too many with one hint", hint,
-		&expr.Dynset{
-			SrcRegKey: reg0, SetName: setPace, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: paceFor * 1e6,
-			Exprs: []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: hintRate, Unit: expr.LimitTimeSecond, Burst: hintBurst, Over: true}},
-		},
-		b.count(counterLimited), b.verdict(expr.VerdictDrop, ""))
-	b.rule("to the socket", b.count(counterPassed), &expr.Notrack{}, b.verdict(expr.VerdictAccept, ""))
+		dynset(unix.NFT_DYNSET_OP_UPDATE, reg0, setPace, paceFor, limitOver(hintRate, hintBurst)),
+		b.count(counterLimited), verdict(verdictDrop, ""))
+	b.rule("to the socket", b.count(counterPassed), notrack(), verdict(verdictAccept, ""))
 
 	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
-	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), b.verdict(expr.VerdictJump, "knock"))
+	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), verdict(unix.NFT_JUMP, "knock"))
 	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
-	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), &expr.Notrack{})
+	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), notrack())
 	b.chain("knock_closed", "filter", unix.NF_INET_LOCAL_IN, priorityLate)
 	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.tracked(),
-		&expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH})
+		reject(unix.NFT_REJECT_ICMPX_UNREACH, unix.NFT_REJECT_ICMPX_PORT_UNREACH))
 }
 
-// builder collects a layout; the first error stays in err.
+// builder collects a layout.
 type builder struct {
 	layout layout
 	mark   marking
-	err    error
 }
 
 func (b *builder) set(s set, comment string) {
@@ -248,23 +243,11 @@ func (b *builder) chain(name, kind string, hook uint32, priority int32) {
 	b.layout.chains = append(b.layout.chains, chain{name: name, kind: kind, hook: hook, priority: priority})
 }
 
-// rule adds a rule to the last chain. Its parts are expressions or lists of them.
-func (b *builder) rule(comment string, parts ...any) {
-	var exprs []expr.Any
-	for _, p := range parts {
-		switch p := p.(type) {
-		case []expr.Any:
-			exprs = append(exprs, p...)
-		case expr.Any:
-			exprs = append(exprs, p)
-		}
-	}
-	encoded, err := encode(exprs)
-	if err != nil && b.err == nil {
-		b.err = fmt.Errorf("rule %q: %w", comment, err)
-	}
+// rule adds a rule to the last chain.
+func (b *builder) rule(comment string, parts ...exprs) {
+	all := slices.Concat(parts...)
 	c := &b.layout.chains[len(b.layout.chains)-1]
-	c.rules = append(c.rules, rule{exprs: encoded, comment: strings.TrimSpace(comment + " " + fingerprint(encoded))})
+	c.rules = append(c.rules, rule{exprs: all, comment: strings.TrimSpace(comment + " " + fingerprint(all))})
 }
 
 // fingerprint is what tells our rule from another that took its place, or from one of
@@ -284,19 +267,6 @@ func typeofHint() []byte {
 	inner := slices.Concat(field(0, 0), field(1, 0), field(2, transport), field(3, offset), field(4, length))
 	outer := slices.Concat(field(0, payload), []byte{1, byte(len(inner))}, inner)
 	return append([]byte{udataSetTypeof, byte(len(outer))}, outer...)
-}
-
-// encode writes expressions as the value of NFTA_RULE_EXPRESSIONS.
-func encode(exprs []expr.Any) ([]byte, error) {
-	var out []byte
-	for _, e := range exprs {
-		v, err := expr.Marshal(unix.NFPROTO_INET, e)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, attribute(unix.NFTA_LIST_ELEM|unix.NLA_F_NESTED, v)...)
-	}
-	return out, nil
 }
 
 // same reports whether the kernel's table, as read, is this layout.

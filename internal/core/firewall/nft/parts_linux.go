@@ -2,9 +2,9 @@ package nft
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,168 +33,150 @@ func label() []byte {
 }
 
 // set writes the bit. The kernel says nothing when it can't.
-func (m marking) set() []expr.Any {
+func (m marking) set() exprs {
 	if m == byLabel {
-		return []expr.Any{
-			&expr.Immediate{Register: regOther, Data: label()},
-			&expr.Ct{Key: expr.CtKeyLABELS, Register: regOther, SourceRegister: true},
-		}
+		return slices.Concat(
+			immediate(label(), regOther),
+			ctSet(unix.NFT_CT_LABELS, regOther),
+		)
 	}
 	bit := binary.NativeEndian.AppendUint32(nil, markBit)
 	rest := binary.NativeEndian.AppendUint32(nil, ^uint32(markBit))
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeyMARK, Register: regOther},
-		&expr.Bitwise{SourceRegister: regOther, DestRegister: regOther, Len: 4, Mask: rest, Xor: bit},
-		&expr.Ct{Key: expr.CtKeyMARK, Register: regOther, SourceRegister: true},
-	}
+	return slices.Concat(
+		ct(unix.NFT_CT_MARK, regOther),
+		bitwise(regOther, rest, bit, regOther),
+		ctSet(unix.NFT_CT_MARK, regOther),
+	)
 }
 
 // isSet holds for connections that carry the bit.
-func (m marking) isSet() []expr.Any {
-	key, mask := expr.CtKeyMARK, binary.NativeEndian.AppendUint32(nil, markBit)
+func (m marking) isSet() exprs {
+	key, mask := uint32(unix.NFT_CT_MARK), binary.NativeEndian.AppendUint32(nil, markBit)
 	if m == byLabel {
-		key, mask = expr.CtKeyLABELS, label()
+		key, mask = unix.NFT_CT_LABELS, label()
 	}
 	n := uint32(len(mask))
-	return []expr.Any{
-		&expr.Ct{Key: key, Register: regOther},
-		&expr.Bitwise{SourceRegister: regOther, DestRegister: regOther, Len: n, Mask: mask, Xor: make([]byte, n)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: regOther, Data: make([]byte, n)},
-	}
+	return slices.Concat(
+		ct(key, regOther),
+		bitwise(regOther, mask, make([]byte, n), regOther),
+		cmp(unix.NFT_CMP_NEQ, regOther, make([]byte, n)),
+	)
 }
 
 // family holds for packets of one family.
-func (*builder) family(f family) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: regOther},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: []byte{f.nfproto}},
-	}
+func (*builder) family(f family) exprs {
+	return slices.Concat(
+		meta(unix.NFT_META_NFPROTO, regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, []byte{f.nfproto}),
+	)
 }
 
 // protocol holds for one protocol on top of IP.
-func (*builder) protocol(p byte) []expr.Any {
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: regOther},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: []byte{p}},
-	}
+func (*builder) protocol(p byte) exprs {
+	return slices.Concat(
+		meta(unix.NFT_META_L4PROTO, regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, []byte{p}),
+	)
 }
 
 // from holds for packets that arrived on an interface; a name that ends in * stands for all
 // that begin so.
-func (*builder) from(name string) []expr.Any {
+func (*builder) from(name string) exprs {
 	data := make([]byte, unix.IFNAMSIZ)
 	copy(data, name)
 	if begin, ok := strings.CutSuffix(name, "*"); ok {
 		data = []byte(begin)
 	}
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: regOther},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: data},
-	}
+	return slices.Concat(
+		meta(unix.NFT_META_IIFNAME, regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, data),
+	)
 }
 
 // local holds for packets to an address of this host.
-func (*builder) local() []expr.Any {
-	return []expr.Any{
-		&expr.Fib{Register: regOther, FlagDADDR: true, ResultADDRTYPE: true},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)},
-	}
+func (*builder) local() exprs {
+	return slices.Concat(
+		fib(unix.NFTA_FIB_F_DADDR, unix.NFT_FIB_RESULT_ADDRTYPE, regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)),
+	)
 }
 
 // payload holds for packets that have data at an offset of a header.
-func (*builder) payload(base expr.PayloadBase, offset uint32, data []byte) []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: regOther, Base: base, Offset: offset, Len: uint32(len(data))},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: data},
-	}
+func (*builder) payload(base, offset uint32, data []byte) exprs {
+	return slices.Concat(
+		payload(base, offset, uint32(len(data)), regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, data),
+	)
 }
 
 // port holds for one source (offset 0) or destination port (offset 2). Say protocol first.
-func (b *builder) port(offset uint32, port uint16) []expr.Any {
-	return b.payload(expr.PayloadBaseTransportHeader, offset, number(port))
+func (b *builder) port(offset uint32, port uint16) exprs {
+	return b.payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offset, number(port))
 }
 
 // reset holds for TCP segments with RST. Say protocol first.
-func (*builder) reset() []expr.Any {
-	return []expr.Any{
-		&expr.Payload{DestRegister: regOther, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
-		&expr.Bitwise{SourceRegister: regOther, DestRegister: regOther, Len: 1, Mask: []byte{0x04}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: regOther, Data: []byte{0}},
-	}
+func (*builder) reset() exprs {
+	return slices.Concat(
+		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 13, 1, regOther),
+		bitwise(regOther, []byte{0x04}, []byte{0}, regOther),
+		cmp(unix.NFT_CMP_NEQ, regOther, []byte{0}),
+	)
 }
 
 // direction holds for packets of the direction in which the connection was begun (0), or of
 // the other (1).
-func (*builder) direction(d byte) []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeyDIRECTION, Register: regOther},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: regOther, Data: []byte{d}},
-	}
+func (*builder) direction(d byte) exprs {
+	return slices.Concat(
+		ct(unix.NFT_CT_DIRECTION, regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, []byte{d}),
+	)
 }
 
-func (*builder) state(bit uint32, op expr.CmpOp) []expr.Any {
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: regOther},
-		&expr.Bitwise{SourceRegister: regOther, DestRegister: regOther, Len: 4, Mask: binary.NativeEndian.AppendUint32(nil, bit), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: op, Register: regOther, Data: make([]byte, 4)},
-	}
+func (*builder) state(bit, op uint32) exprs {
+	return slices.Concat(
+		ct(unix.NFT_CT_STATE, regOther),
+		bitwise(regOther, binary.NativeEndian.AppendUint32(nil, bit), make([]byte, 4), regOther),
+		cmp(op, regOther, make([]byte, 4)),
+	)
 }
 
 // related holds for errors about a connection's packets, and for connections that belong to it.
-func (b *builder) related() []expr.Any { return b.state(expr.CtStateBitRELATED, expr.CmpOpNeq) }
+func (b *builder) related() exprs { return b.state(stateRelated, unix.NFT_CMP_NEQ) }
 
 // tracked holds for packets that connection tracking was not told to leave alone.
-func (b *builder) tracked() []expr.Any { return b.state(expr.CtStateBitUNTRACKED, expr.CmpOpEq) }
+func (b *builder) tracked() exprs { return b.state(stateUntracked, unix.NFT_CMP_EQ) }
 
-func (*builder) verdict(kind expr.VerdictKind, chain string) expr.Any {
-	return &expr.Verdict{Kind: kind, Chain: chain}
-}
-
-func (*builder) count(name string) expr.Any {
-	return &expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: name}
-}
+func (*builder) count(name string) exprs { return objref(unix.NFT_OBJECT_COUNTER, name) }
 
 // sourceKey builds the key of the maps: source . protocol . public port.
-func (b *builder) sourceKey(f family) []expr.Any {
+func (b *builder) sourceKey(f family) exprs {
 	r := reg0 + f.addrLen/4
-	return append(b.address(f, f.saddr, reg0),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r},
-		&expr.Payload{DestRegister: r + 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
+	return slices.Concat(b.address(f, f.saddr, reg0),
+		meta(unix.NFT_META_L4PROTO, r),
+		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, r+1))
 }
 
 // liveKey builds the key of the live sets, source . protocol . target . target port . public
 // port, from the headers at the offsets given; only the public port is no longer in the
-// headers once the destination was translated. (The library writes Direction as 32 bits
-// where the kernel reads the first 8, so only 0, the original direction, says what it means.)
-func (b *builder) liveKey(f family, source, target, targetPort uint32) []expr.Any {
+// headers once the destination was translated.
+func (b *builder) liveKey(f family, source, target, targetPort uint32) exprs {
 	r := reg0 + f.addrLen/4
 	port := r + 1 + f.addrLen/4
-	return append(b.address(f, source, reg0),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: r},
-		&expr.Payload{DestRegister: r + 1, Base: expr.PayloadBaseNetworkHeader, Offset: target, Len: f.addrLen},
-		&expr.Payload{DestRegister: port, Base: expr.PayloadBaseTransportHeader, Offset: targetPort, Len: 2},
-		&expr.Ct{Key: expr.CtKeyPROTODST, Register: port + 1, Direction: 0})
+	return slices.Concat(b.address(f, source, reg0),
+		meta(unix.NFT_META_L4PROTO, r),
+		payload(unix.NFT_PAYLOAD_NETWORK_HEADER, target, f.addrLen, r+1),
+		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, targetPort, 2, port),
+		ctOf(0, unix.NFT_CT_PROTO_DST, port+1))
 }
 
 // address loads a source's address and masks it to the prefix that counts.
-func (*builder) address(f family, offset, reg uint32) []expr.Any {
-	load := []expr.Any{&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: f.addrLen}}
+func (*builder) address(f family, offset, reg uint32) exprs {
+	load := payload(unix.NFT_PAYLOAD_NETWORK_HEADER, offset, f.addrLen, reg)
 	if f.mask == nil {
 		return load
 	}
-	return append(load, &expr.Bitwise{SourceRegister: reg, DestRegister: reg, Len: f.addrLen, Mask: f.mask, Xor: make([]byte, f.addrLen)})
+	return append(load, bitwise(reg, f.mask, make([]byte, f.addrLen), reg)...)
 }
 
 // number writes a 16-bit number in network byte order.
 func number(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
-
-// attribute writes one netlink attribute.
-func attribute(kind uint16, v []byte) []byte {
-	b := binary.NativeEndian.AppendUint16(nil, uint16(4+len(v)))
-	b = binary.NativeEndian.AppendUint16(b, kind)
-	b = append(b, v...)
-	for len(b)%4 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}

@@ -59,7 +59,7 @@ func (d *Driver) probe() (a abilities, err error) {
 	b := builder{mark: byLabel}
 	b.chain("c", "", 0, 0)
 	b.rule("", b.mark.set(), b.mark.isSet())
-	if b.err == nil && try(func(t *transaction) { t.create(b.layout) }) == nil {
+	if try(func(t *transaction) { t.create(b.layout) }) == nil {
 		a.mark = byLabel
 	}
 	return a, nil
