@@ -14,7 +14,7 @@ import (
 // OpenAsk asks for a session.
 type OpenAsk struct {
 	Service        ownline.ServiceID
-	For            time.Duration // 0: the default; more than allowed: what is allowed
+	For            time.Duration // 0: the default, as far as it is allowed
 	PublicPort     uint16        // 0: any
 	Source         netip.Addr    // zero: the address the actor comes from; another only by an admin
 	IdempotencyKey string        // "": none; the same key gives the same session for 24 h

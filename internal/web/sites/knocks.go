@@ -43,6 +43,9 @@ func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Kno
 	})
 }
 
+// staleTries is how often a verdict gets a new revision before the whole state has to do.
+const staleTries = 5
+
 // knock has a knock decided on, and the decision applied and answered by core.
 func (s *site) knock(ctx context.Context, k link.Knocked) error {
 	v, later, err := s.desk.Knock(ctx, s.id, k)
@@ -56,17 +59,15 @@ func (s *site) knock(ctx context.Context, k link.Knocked) error {
 		return err
 	}
 	results, err := s.carryOut(ctx, k.Seq, *v, later)
-	if errors.Is(err, link.ErrStale) {
-		again, err := s.desk.Again(ctx, s.id, *v)
-		if err != nil {
+	for try := 0; errors.Is(err, link.ErrStale) && try < staleTries; try++ {
+		// A whole state went by between the decision and this: the decision holds, but its
+		// revision does not count any more.
+		if *v, err = s.desk.Again(ctx, s.id, *v); err != nil {
 			return err
 		}
-		*v = again
-		results, err = s.carryOut(ctx, k.Seq, again, nil)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+		results, err = s.carryOut(ctx, k.Seq, *v, nil)
+	}
+	if err != nil {
 		return err
 	}
 	asked := make([]ownline.SessionID, len(v.Sessions))
