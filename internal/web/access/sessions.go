@@ -95,7 +95,7 @@ func (a *Access) Open(ctx context.Context, actor Actor, ask OpenAsk) (ownline.Se
 	case o.earlier:
 		return a.settled(ctx, o.SessionInfo.ID)
 	}
-	a.wake()
+	a.wake(o.Expires)
 	return a.enforce(ctx, actor, o)
 }
 
@@ -272,7 +272,7 @@ func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d
 	if err != nil {
 		return ownline.SessionInfo{}, err
 	}
-	a.wake()
+	a.wake(o.Expires)
 	return a.enforce(ctx, actor, o)
 }
 
