@@ -38,7 +38,8 @@ func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		defer h.run()()
-		short := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID, For: time.Minute})
+		synctest.Wait() // it sleeps, and knows of nothing
+		short := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID, For: 10 * time.Second})
 		long := h.open(h.root, access.OpenAsk{Service: h.web.ID, For: 10 * time.Hour})
 		time.Sleep(time.Until(short.Expires) - time.Nanosecond)
 		synctest.Wait()
