@@ -272,3 +272,29 @@ func TestRemovedSiteIsCleared(t *testing.T) {
 		t.Errorf("pairing again = %+v, %v", s, err)
 	}
 }
+
+// A device that knocks twice in a row is told the truth both times, also when the first
+// verdict is slow.
+func TestOneDeviceInOrder(t *testing.T) {
+	w := newWorld(t)
+	var slow atomic.Bool
+	w.core.SetHooks(func(op string) error {
+		if op == "verdict" && slow.CompareAndSwap(false, true) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		return nil
+	}, nil)
+	first, err := w.core.Knock(w.knocked(home))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := w.core.Knock(w.knocked(home))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := <-first, <-second
+	if a.Status+b.Status != knock.Opened+knock.Renewed {
+		t.Errorf("answers %s and %s, want one opened and one renewed", a.Status, b.Status)
+	}
+	w.converge()
+}
