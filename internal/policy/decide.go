@@ -121,6 +121,11 @@ func Place(source netip.Addr, f Facts) (Opening, error) {
 	if err != nil {
 		return Opening{}, err
 	}
+	for _, n := range f.Site.LocalNetworks {
+		if n.Contains(source.Unmap()) {
+			return Opening{}, ownline.Invalid("source", fmt.Sprintf("%s is inside the site's network %s: no session is needed there", source, n))
+		}
+	}
 	if f.Service.Kind != ownline.Forward {
 		return Opening{}, ownline.Invalid("service", fmt.Sprintf("%q is a %s service, which can't be opened yet", f.Service.Name, f.Service.Kind))
 	}

@@ -58,6 +58,7 @@ func TestDecide(t *testing.T) {
 		"another source, by an admin":       {ask: Ask{Source: source, Chosen: true}, facts: facts(func(f *Facts) { f.User, f.Grant = root, ownline.Grant{} }), last: limits.Default},
 		"a private source":                  {ask: Ask{Source: netip.MustParseAddr("10.0.0.1")}, facts: facts(), err: ownline.ErrInvalid, field: "source"},
 		"carrier NAT":                       {ask: Ask{Source: netip.MustParseAddr("100.64.0.1")}, facts: facts(), err: ownline.ErrInvalid, field: "source"},
+		"a public address inside the site":  {ask: Ask{Source: source6}, facts: facts(func(f *Facts) { f.Site.LocalNetworks = []netip.Prefix{netip.MustParsePrefix("2001:db8:7:1::/64")} }), err: ownline.ErrInvalid, field: "source"},
 		"no source":                         {ask: Ask{}, facts: facts(), err: ownline.ErrInvalid, field: "source"},
 		"IPv6":                              {ask: Ask{Source: source6}, facts: facts(), last: limits.Default},
 		"IPv6 for an IPv4-only forward":     {ask: Ask{Source: source6}, facts: facts(func(f *Facts) { f.User, f.Grant, f.Service = root, ownline.Grant{}, only4 }), err: ownline.ErrInvalid, field: "source"},

@@ -48,7 +48,7 @@ var mayImport = map[string]string{
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
-	"internal/web/store/storetest": "internal/link internal/ownline internal/policy",
+	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store",
 	"internal/web/ui":              "",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.

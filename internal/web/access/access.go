@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ownline/ownline/internal/policy"
@@ -38,7 +39,8 @@ type Access struct {
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
-	due        chan struct{} // holds one when the next expiry may have changed
+	due        chan struct{} // holds one when a session may end before next
+	next       atomic.Int64  // when Run looks for what is due, in Unix milliseconds
 
 	order sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
 }

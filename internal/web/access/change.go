@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -65,8 +66,12 @@ func (a *Access) changeAndEnforce(ctx context.Context, actor Actor, f func(*chan
 		} else {
 			err = a.enforcer.End(ctx, id, s.revision, s.ended)
 		}
+		level := slog.LevelWarn
+		if actor.By == ByCommand {
+			level = slog.LevelDebug // the process that serves tells cores, and sees the change by itself
+		}
 		if err != nil {
-			a.log.Warn("core will learn of a change later", "site", id, "revision", s.revision, "err", err)
+			a.log.Log(ctx, level, "core will learn of a change later", "site", id, "revision", s.revision, "err", err)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -13,8 +14,12 @@ const (
 	retryAfter = time.Second
 )
 
-// wake has Run look again for what is due next.
-func (a *Access) wake() {
+// wake has Run look again for what is due next, when a session that ends at that time ends
+// before all that Run knows of.
+func (a *Access) wake(at time.Time) {
+	if at.UnixMilli() >= a.next.Load() {
+		return
+	}
 	select {
 	case a.due <- struct{}{}:
 	default:
@@ -37,6 +42,7 @@ func (a *Access) Run(ctx context.Context) error {
 		case <-a.due:
 		case <-timer.C:
 		}
+		a.next.Store(math.MaxInt64) // from before it is read until it is known, everything counts
 		wait, err := a.expire(ctx)
 		if err == nil && now().Sub(swept) >= sweepEvery {
 			swept = now()
@@ -46,6 +52,7 @@ func (a *Access) Run(ctx context.Context) error {
 			a.log.Error("sessions that are over could not be written so; trying again", "err", err)
 			wait = retryAfter
 		}
+		a.next.Store(now().Add(wait).UnixMilli())
 		timer.Reset(wait)
 	}
 }

@@ -42,8 +42,8 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(d.Sessions) > 0 {
-		a.wake()
+	for _, l := range slices.Concat(d.Sessions, d.later) {
+		a.wake(l.Expires)
 	}
 	return &d.Verdict, d.later, nil
 }

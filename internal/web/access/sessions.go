@@ -14,7 +14,7 @@ import (
 // OpenAsk asks for a session.
 type OpenAsk struct {
 	Service        ownline.ServiceID
-	For            time.Duration // 0: the default; more than allowed: what is allowed
+	For            time.Duration // 0: the default, as far as it is allowed
 	PublicPort     uint16        // 0: any
 	Source         netip.Addr    // zero: the address the actor comes from; another only by an admin
 	IdempotencyKey string        // "": none; the same key gives the same session for 24 h
@@ -95,7 +95,7 @@ func (a *Access) Open(ctx context.Context, actor Actor, ask OpenAsk) (ownline.Se
 	case o.earlier:
 		return a.settled(ctx, o.SessionInfo.ID)
 	}
-	a.wake()
+	a.wake(o.Expires)
 	return a.enforce(ctx, actor, o)
 }
 
@@ -272,7 +272,7 @@ func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d
 	if err != nil {
 		return ownline.SessionInfo{}, err
 	}
-	a.wake()
+	a.wake(o.Expires)
 	return a.enforce(ctx, actor, o)
 }
 

@@ -14,6 +14,7 @@ import (
 const (
 	knocksAtOnce  = 64
 	knocksWaiting = 1024            // more are dropped; their devices knock again
+	deviceWaiting = 64              // of one device, so that it keeps nobody else out
 	patience      = 2 * time.Second // for a first connection, before commands are refused
 	eventsWaiting = 4096
 	eventsAtOnce  = 100

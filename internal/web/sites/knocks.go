@@ -5,43 +5,84 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// knocks has the desk decide on a core's knocks, many at once.
+// knocks has the desk decide on a core's knocks, many at once but those of one device one
+// after the other: a later decision on the same session must not reach core first, or core
+// would tell the device of the earlier one that it was refused.
 type knocks struct {
-	s       *site
-	slots   chan struct{}
-	waiting atomic.Int64
+	s     *site
+	slots chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	waiting int
+	devices map[ownline.DeviceID]*turns
+}
+
+// turns is who comes next of a device's knocks.
+type turns struct {
+	turn    chan struct{} // holds one while it is somebody's
+	waiting int
 }
 
 func newKnocks(s *site) *knocks {
-	return &knocks{s: s, slots: make(chan struct{}, knocksAtOnce)}
+	return &knocks{s: s, slots: make(chan struct{}, knocksAtOnce), devices: make(map[ownline.DeviceID]*turns)}
 }
 
 // start decides on a knock in the background.
 func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Knocked) {
-	if k.waiting.Add(1) > knocksWaiting {
-		k.waiting.Add(-1)
+	t := k.enter(knocked.Device)
+	if t == nil {
 		k.s.log.Warn("too many knocks at once: one was dropped", "device", knocked.Device)
 		return
 	}
 	wg.Go(func() {
-		defer k.waiting.Add(-1)
-		select {
-		case k.slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+		defer k.leave(knocked.Device, t)
+		for _, wait := range []chan struct{}{t.turn, k.slots} {
+			select {
+			case wait <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			defer func() { <-wait }()
 		}
-		defer func() { <-k.slots }()
 		if err := k.s.knock(ctx, knocked); err != nil && ctx.Err() == nil {
 			k.s.log.Warn("a knock was not carried out", "device", knocked.Device, "source", knocked.Source, "err", err)
 		}
 	})
 }
+
+// enter queues a knock, or returns nil when there are too many.
+func (k *knocks) enter(d ownline.DeviceID) *turns {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.devices[d]
+	if t == nil {
+		t = &turns{turn: make(chan struct{}, 1)}
+	}
+	if k.waiting >= knocksWaiting || t.waiting >= deviceWaiting {
+		return nil
+	}
+	k.devices[d] = t
+	k.waiting++
+	t.waiting++
+	return t
+}
+
+func (k *knocks) leave(d ownline.DeviceID, t *turns) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.waiting--
+	if t.waiting--; t.waiting == 0 {
+		delete(k.devices, d)
+	}
+}
+
+// staleTries is how often a verdict gets a new revision before the whole state has to do.
+const staleTries = 5
 
 // knock has a knock decided on, and the decision applied and answered by core.
 func (s *site) knock(ctx context.Context, k link.Knocked) error {
@@ -56,17 +97,15 @@ func (s *site) knock(ctx context.Context, k link.Knocked) error {
 		return err
 	}
 	results, err := s.carryOut(ctx, k.Seq, *v, later)
-	if errors.Is(err, link.ErrStale) {
-		again, err := s.desk.Again(ctx, s.id, *v)
-		if err != nil {
+	for try := 0; errors.Is(err, link.ErrStale) && try < staleTries; try++ {
+		// A whole state went by between the decision and this: the decision holds, but its
+		// revision does not count any more.
+		if *v, err = s.desk.Again(ctx, s.id, *v); err != nil {
 			return err
 		}
-		*v = again
-		results, err = s.carryOut(ctx, k.Seq, again, nil)
-		if err != nil {
-			return err
-		}
-	} else if err != nil {
+		results, err = s.carryOut(ctx, k.Seq, *v, nil)
+	}
+	if err != nil {
 		return err
 	}
 	asked := make([]ownline.SessionID, len(v.Sessions))

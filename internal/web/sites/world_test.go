@@ -221,6 +221,11 @@ func (w *world) knocked(from netip.Addr) link.Knocked {
 // knock sends a knock through the core and returns what the device is told; nil: nothing.
 func (w *world) knock(k link.Knocked) *coretest.Answer {
 	w.t.Helper()
+	return w.knockWithin(k, 300*time.Millisecond)
+}
+
+func (w *world) knockWithin(k link.Knocked, d time.Duration) *coretest.Answer {
+	w.t.Helper()
 	c, err := w.core.Knock(k)
 	if err != nil {
 		w.t.Fatal(err)
@@ -228,7 +233,7 @@ func (w *world) knock(k link.Knocked) *coretest.Answer {
 	select {
 	case a := <-c:
 		return &a
-	case <-time.After(300 * time.Millisecond):
+	case <-time.After(d):
 		return nil
 	}
 }

@@ -107,20 +107,21 @@ func (t *Tx) Knocker(device ownline.DeviceID) (d ownline.Device, u ownline.User,
 
 // AcceptKnock records a knock of the device and reports whether it counts, by the rule of
 // knock.Memory: its nonce is new and it was made after the device's floor, which is the
-// newest knock so far less twice the skew.
+// newest knock so far less twice the skew. When it does not count, the transaction must be
+// given up.
 func (t *Tx) AcceptKnock(d ownline.DeviceID, n knock.Nonce, made time.Time, skew time.Duration, source netip.Prefix, now time.Time) (bool, error) {
-	// The floor never goes back, and a knock at or below it leaves the row alone.
-	rows, err := t.c.exec(`UPDATE devices SET last_knock = ?, last_source = ?,
-			floor = CASE WHEN floor < ? THEN ? ELSE floor END WHERE id = ? AND floor < ?`,
-		ms(now), prefixText(source), ms(made.Add(-2*skew)), ms(made.Add(-2*skew)), d.String(), ms(made))
-	if err != nil || rows == 0 {
-		return false, err
-	}
 	// A nonce at or below the floor is forgotten already, whether or not it was swept.
-	rows, err = t.c.exec(`INSERT INTO knocks (device_id, nonce, made) VALUES (?, ?, ?)
+	rows, err := t.c.exec(`INSERT INTO knocks (device_id, nonce, made) VALUES (?, ?, ?)
 		ON CONFLICT (device_id, nonce) DO UPDATE SET made = excluded.made
 		WHERE knocks.made <= (SELECT floor FROM devices WHERE id = excluded.device_id)`,
 		d.String(), n[:], ms(made))
+	if err != nil || rows == 0 {
+		return false, err
+	}
+	// The floor never goes back, and a knock at or below it leaves the row alone.
+	rows, err = t.c.exec(`UPDATE devices SET last_knock = ?, last_source = ?,
+			floor = CASE WHEN floor < ? THEN ? ELSE floor END WHERE id = ? AND floor < ?`,
+		ms(now), prefixText(source), ms(made.Add(-2*skew)), ms(made.Add(-2*skew)), d.String(), ms(made))
 	return rows == 1, err
 }
 

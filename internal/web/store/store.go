@@ -154,3 +154,6 @@ func newEpoch() string {
 	rand.Read(b) // never fails: crypto/rand crashes the program instead
 	return base64.RawURLEncoding.EncodeToString(b)
 }
+
+// Path returns where the database is.
+func (s *Store) Path() string { return s.path }

@@ -175,3 +175,8 @@ func (t *Tx) taken(err error, field, detail string) error {
 	}
 	return err
 }
+
+// Exec runs one statement as a transaction of its own, for maintenance by hand and tests.
+func (s *Store) Exec(ctx context.Context, statement string) error {
+	return s.Write(ctx, func(t *Tx) error { return t.exec(statement) })
+}

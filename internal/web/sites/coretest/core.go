@@ -204,26 +204,28 @@ func (c *Core) Flush(_ context.Context, r link.Revision) error {
 	})
 }
 
-// Verdict implements link.Commands.
+// Verdict implements link.Commands. The device gets one answer, whatever became of the
+// sessions, so a verdict that is stale tells it the wrong thing.
 func (c *Core) Verdict(_ context.Context, seq uint64, v link.Verdict) (results []link.Result, err error) {
 	err = c.do("verdict", func() error {
-		waiting, ok := c.pending[seq]
-		if !ok {
-			return ownline.NotFound("knock", "")
-		}
+		live := 0
 		for _, l := range v.Sessions {
 			p := link.ProblemOf(c.stale(v.Revision, l.ID))
 			if p == nil {
 				p = c.apply(v.Now, v.Revision.Revision, l)
 			}
-			if p != nil && errors.Is(p.Err(), link.ErrStale) {
-				results = append(results, link.Result{ID: l.ID, Problem: p})
-				return nil // unanswered: web decides anew
+			if p == nil {
+				live++
 			}
 			results = append(results, link.Result{ID: l.ID, Problem: p})
 		}
-		delete(c.pending, seq)
-		waiting <- Answer{v.Status, v.Sessions, results, time.Now()}
+		if live == 0 && (v.Status == knock.Opened || v.Status == knock.Renewed) {
+			v.Status = knock.Refused
+		}
+		if waiting, ok := c.pending[seq]; ok { // a core that was started anew knows of no knock
+			delete(c.pending, seq)
+			waiting <- Answer{v.Status, v.Sessions, results, time.Now()}
+		}
 		return nil
 	})
 	return results, err

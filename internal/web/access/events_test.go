@@ -1,0 +1,104 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+)
+
+// next returns the next event, or nil when none comes soon.
+func next(t *testing.T, s *access.Stream) *access.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	ev, err := s.Next(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &ev
+}
+
+func TestEvents(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	root, ana, bob := h.Subscribe(h.root, 0), h.Subscribe(h.ana, 0), h.Subscribe(h.bob, 0)
+	s := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID})
+	var last uint64
+	for _, want := range []ownline.SessionState{ownline.Opening, ownline.Active} {
+		for who, stream := range map[string]*access.Stream{"root": root, "ana": ana} {
+			ev := next(t, stream)
+			if ev == nil || ev.Kind != access.EventSession {
+				t.Fatalf("%s: %+v", who, ev)
+			}
+			got := ev.Resource.(ownline.SessionInfo)
+			if got.ID != s.ID || got.State != want || got.UserName != "ana" {
+				t.Errorf("%s: %+v, want state %s", who, got, want)
+			}
+			last = ev.Seq
+		}
+	}
+	if ev := next(t, bob); ev != nil {
+		t.Errorf("bob learns of ana's session: %+v", ev)
+	}
+	// Whoever comes back goes on where they were.
+	if _, err := h.Close(ctx, h.ana, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if ev := next(t, h.Subscribe(h.ana, last)); ev == nil || ev.Seq <= last || ev.Resource.(ownline.SessionInfo).Reason != ownline.Closed {
+		t.Errorf("after %d comes %+v", last, ev)
+	}
+	for _, after := range []uint64{1, last + 1_000_000} {
+		if _, err := h.Subscribe(h.ana, after).Next(ctx); !errors.Is(err, access.ErrMissed) {
+			t.Errorf("after %d: %v, want ErrMissed", after, err)
+		}
+	}
+	next(t, ana) // the close
+
+	// Rights are judged for every event.
+	if err := h.RemoveService(ctx, command, h.ssh.ID); err != nil {
+		t.Fatal(err)
+	}
+	if ev := next(t, ana); ev == nil || ev.Kind != access.EventService || !ev.Removed {
+		t.Errorf("ana does not learn that her service is gone: %+v", ev)
+	}
+	name := "villa"
+	if _, err := h.ChangeSite(ctx, command, h.site.ID, access.SiteChange{Name: &name}); err != nil {
+		t.Fatal(err)
+	}
+	if ev := next(t, ana); ev != nil {
+		t.Errorf("ana has nothing at the site any more, but sees %+v", ev)
+	}
+	yes := true
+	if _, err := h.ChangeUser(ctx, command, h.bob.User.ID, access.UserChange{Disabled: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bob.Next(ctx); !errors.Is(err, ownline.ErrForbidden) {
+		t.Errorf("a disabled user's stream goes on: %v", err)
+	}
+}
+
+func TestSlowReader(t *testing.T) {
+	h := newHouse(t)
+	stream := h.Subscribe(h.root, 0)
+	for range 5000 {
+		if err := h.HealthChanged(t.Context(), h.site.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stream.Next(t.Context()); !errors.Is(err, access.ErrMissed) {
+		t.Errorf("Next = %v, want ErrMissed", err)
+	}
+	if err := h.HealthChanged(t.Context(), h.site.ID); err != nil {
+		t.Fatal(err)
+	}
+	if ev := next(t, stream); ev == nil || ev.Kind != access.EventSite {
+		t.Errorf("reading on gives %+v", ev)
+	}
+}
