@@ -13,14 +13,22 @@ import (
 )
 
 // knocks measures how long it takes from a knock to being in: with the database in memory,
-// and on disk, where every knock waits for the disk once.
+// and on disk, where every knock waits for the disk once. The former is compared with fwknopd,
+// which has its files in memory too.
 func (b *bench) knocks(ctx context.Context) error {
-	for _, where := range []struct{ suffix, parent string }{{"", "/dev/shm"}, {"_disk", "."}} {
+	rival, err := b.fwknop(ctx)
+	if err != nil { // no reason to measure nothing else
+		fmt.Fprintln(os.Stderr, "not compared with fwknopd:", err)
+	}
+	for _, where := range []struct {
+		suffix, parent string
+		rival          peer
+	}{{"", "/dev/shm", rival}, {"_disk", ".", peer{}}} {
 		dir, err := os.MkdirTemp(where.parent, "ownline-bench-")
 		if err != nil {
 			return err
 		}
-		err = b.knocksIn(ctx, dir, where.suffix)
+		err = b.knocksIn(ctx, dir, where.suffix, where.rival)
 		if rerr := os.RemoveAll(dir); err == nil {
 			err = rerr
 		}
@@ -31,7 +39,7 @@ func (b *bench) knocks(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) knocksIn(ctx context.Context, dir, suffix string) error {
+func (b *bench) knocksIn(ctx context.Context, dir, suffix string, rival peer) error {
 	w, err := world.New(ctx, world.Options{Programs: b.programs, Dir: dir, Quiet: true})
 	if err != nil {
 		return err
@@ -99,7 +107,8 @@ func (b *bench) knocksIn(ctx context.Context, dir, suffix string) error {
 			answered, connected = append(answered, told), append(connected, took)
 		}
 	}
-	b.add("knock_to_connect"+suffix+"_p50_ms", percentile(connected, 0.5), "ms")
+	in := percentile(connected, 0.5)
+	b.compare("knock_to_connect"+suffix+"_p50_ms", in, "ms", rival.name, rival.ratio(in))
 	b.add("knock_to_connect"+suffix+"_p99_ms", percentile(connected, 0.99), "ms")
 	b.add("knock_to_answer"+suffix+"_p50_ms", percentile(answered, 0.5), "ms")
 	return nil

@@ -88,7 +88,7 @@ func (b *bench) add(name string, value float64, unit string) { b.compare(name, v
 
 func (b *bench) compare(name string, value float64, unit, peer string, ratio float64) {
 	b.results = append(b.results, result{name, value, unit, peer, ratio})
-	line := fmt.Sprintf("%-32s %10.3f %s", name, value, unit)
+	line := fmt.Sprintf("%-40s %10.3f %s", name, value, unit)
 	if peer != "" {
 		line += fmt.Sprintf("   %.3f × %s", ratio, peer)
 	}
