@@ -259,7 +259,13 @@ func (d *Driver) correct(c changes) error {
 		return nil
 	}
 	for put := range slices.Chunk(c.put, correctAtOnce) {
-		again := changes{can: d.can, now: time.Now(), put: put}
+		now := time.Now()
+		// What ends about now is not worth it, and what has ended can't be written any more.
+		put = slices.DeleteFunc(slices.Clone(put), func(f firewall.Forward) bool { return f.Until.Sub(now) <= tolerance })
+		if len(put) == 0 {
+			continue
+		}
+		again := changes{can: d.can, now: now, put: put}
 		if !d.can.update {
 			for _, f := range put {
 				again.remove = append(again.remove, removal{f.Key, d.held[f.Key]})

@@ -193,11 +193,13 @@ func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var err error
-	for range tries {
+	for try := range tries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err = d.sync(want)
+		// Where others never rest, the last try does not insist that nothing changed since it
+		// looked. What it missed, the next Changed tells.
+		err = d.sync(want, try < tries-1)
 		switch {
 		case err == nil:
 			return nil
@@ -220,7 +222,9 @@ type view struct {
 	knocks  firewall.KnockCounts             // likewise
 }
 
-func (d *Driver) sync(want firewall.Ruleset) error {
+// sync is one try of Sync. With exact, it fails with ERESTART when the ruleset changed after
+// it was read.
+func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 	gen, err := d.generation()
 	if err != nil {
 		return err
@@ -242,7 +246,7 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	now := time.Now()
 	c := difference(have, want, now, d.can)
 	if build == nil && c.empty() {
-		if err := d.found(gen, want.Settings, have); err != nil {
+		if err := d.found(gen, exact, want.Settings, have); err != nil {
 			return err
 		}
 		d.remember(c)
@@ -251,7 +255,11 @@ func (d *Driver) sync(want firewall.Ruleset) error {
 	if err := d.carry(&c, have); err != nil {
 		return err
 	}
-	t := newTransaction(d.table, gen)
+	only := gen
+	if !exact {
+		only = 0
+	}
+	t := newTransaction(d.table, only)
 	if is.exists && build != nil {
 		t.deleteTable()
 	}
@@ -306,12 +314,12 @@ func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, e
 }
 
 // found ends a Sync that has nothing to do, unless the ruleset changed while it looked.
-func (d *Driver) found(gen uint32, s firewall.Settings, v view) error {
+func (d *Driver) found(gen uint32, exact bool, s firewall.Settings, v view) error {
 	now, err := d.generation()
 	if err != nil {
 		return err
 	}
-	if now != gen {
+	if exact && now != gen {
 		return unix.ERESTART
 	}
 	d.gen, d.settings, d.known = gen, copied(s), true
