@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -236,8 +235,4 @@ func (w *world) knockWithin(k link.Knocked, d time.Duration) *coretest.Answer {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-func ids[V any](m map[ownline.SessionID]V) []ownline.SessionID {
-	return slices.Collect(maps.Keys(m))
 }
