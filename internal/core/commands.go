@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -137,11 +138,14 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 	}
 	c.clock.Tell(v.Now)
 	results := make([]link.Result, len(v.Sessions))
-	live, expires := 0, time.Time{}
+	live, stale, expires := 0, 0, time.Time{}
 	if len(v.Sessions) > 0 {
 		for i, err := range c.open(ctx, v.Stamp, v.Sessions) {
 			s := v.Sessions[i]
 			results[i] = link.Result{ID: s.ID, Problem: link.ProblemOf(err)}
+			if errors.Is(err, link.ErrStale) {
+				stale++
+			}
 			if err != nil {
 				continue
 			}
@@ -150,6 +154,9 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 				expires = s.Expires
 			}
 		}
+	}
+	if stale > 0 && stale == len(v.Sessions) {
+		return results, nil // overtaken: web gives its word again, and the device waits for that
 	}
 	if live == 0 && (v.Status == knock.Opened || v.Status == knock.Renewed) {
 		v.Status = knock.Refused

@@ -3,13 +3,11 @@ package world
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
@@ -32,19 +30,11 @@ func (w *World) NewDevice(ctx context.Context, name string, more Map) (*Device, 
 	if err := w.API.Call(ctx, "POST", "/devices", in, &got); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(got.Profile)
-	if err != nil {
-		return nil, errors.New("the profile is no URI")
-	}
-	secret, err := base64.RawURLEncoding.DecodeString(u.Query().Get("key"))
-	if err != nil {
-		return nil, errors.New("the profile's key is not base64url")
-	}
-	site, err := ownline.ParseID[ownline.Site](u.Query().Get("site"))
+	p, err := ownline.ParseProfile(got.Profile)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := knock.DeriveKeys(secret, site)
+	keys, err := knock.DeriveKeys(p.Key, p.Site)
 	if err != nil {
 		return nil, err
 	}
