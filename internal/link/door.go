@@ -69,7 +69,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	slots := make(chan struct{}, 64) // handshakes of strangers can't pile up
+	crowd := newCrowd()
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -78,14 +78,13 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 			}
 			return fmt.Errorf("accept a core: %w", err)
 		}
-		select {
-		case slots <- struct{}{}:
-		default:
+		leave, ok := crowd.enter(conn.RemoteAddr())
+		if !ok {
 			conn.Close()
 			continue
 		}
 		wg.Go(func() {
-			defer func() { <-slots }()
+			defer leave()
 			if err := d.admit(ctx, conn); err != nil {
 				conn.Close()
 				d.log.Debug("core turned away", "addr", conn.RemoteAddr(), "err", err)
@@ -94,13 +93,18 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
+// handshakeWithin is how long somebody may take to prove who they are.
+const handshakeWithin = 3 * time.Second
+
 func (d *Door) admit(ctx context.Context, conn net.Conn) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	c := tls.Server(conn, d.identity.tlsConfig(d.expected))
-	if err := c.HandshakeContext(ctx); err != nil {
+	prove, cancel := context.WithTimeout(ctx, handshakeWithin)
+	defer cancel()
+	if err := c.HandshakeContext(prove); err != nil {
 		return err
 	}
+	ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	state := c.ConnectionState()
 	pin, _ := peerPin(&state)
 	select {

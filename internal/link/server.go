@@ -41,8 +41,12 @@ type Commands interface {
 	Subscribe(ctx context.Context) <-chan Event
 }
 
-// maxBody bounds a command: a state of 100,000 sessions is about 40 MB.
-const maxBody = 128 << 20
+const (
+	// maxBody bounds a command of web: a state of 100,000 sessions is about 40 MB.
+	maxBody = 128 << 20
+	// maxPair bounds what anybody may send: a router has little memory for strangers.
+	maxPair = 4 << 10
+)
 
 // Server is core's end of the link.
 type Server struct {
@@ -80,7 +84,7 @@ func anyPeer(Pin) error { return nil }
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { s.http.Close() })
 	defer stop()
-	err := s.http.Serve(tls.NewListener(l, s.identity.tlsConfig(anyPeer)))
+	err := s.http.Serve(tls.NewListener(crowdedListener{l, newCrowd()}, s.identity.tlsConfig(anyPeer)))
 	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -186,7 +190,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /v1/pair", func(w http.ResponseWriter, r *http.Request) {
 		pin, ok := peerPin(r.TLS)
 		var req PairRequest
-		if !ok || !decode(w, r, &req) {
+		if !ok || !decode(w, r, &req, maxPair) {
 			return
 		}
 		status, err := s.commands.Pair(r.Context(), pin, req.Token)
@@ -197,14 +201,14 @@ func (s *Server) handler() http.Handler {
 	}))
 	mux.Handle("PUT /v1/state", s.trusted(func(w http.ResponseWriter, r *http.Request) {
 		var state State
-		if decode(w, r, &state) {
+		if decode(w, r, &state, maxBody) {
 			results, err := s.commands.PutState(r.Context(), state)
 			reply(w, newResults(results), err)
 		}
 	}))
 	mux.Handle("PUT /v1/sessions/{id}", s.trusted(func(w http.ResponseWriter, r *http.Request) {
 		var put Put
-		if !decode(w, r, &put) {
+		if !decode(w, r, &put, maxBody) {
 			return
 		}
 		if put.ID.String() != r.PathValue("id") {
@@ -232,7 +236,7 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("POST /v1/knocks/{seq}", s.trusted(func(w http.ResponseWriter, r *http.Request) {
 		seq, err := strconv.ParseUint(r.PathValue("seq"), 10, 64)
 		var v Verdict
-		if !decode(w, r, &v) {
+		if !decode(w, r, &v, maxBody) {
 			return
 		}
 		if err != nil {
@@ -277,8 +281,8 @@ func newResults(r []Result) Results {
 	return Results{r}
 }
 
-func decode(w http.ResponseWriter, r *http.Request, v any) bool {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+func decode(w http.ResponseWriter, r *http.Request, v any, most int64) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		reply(w, nil, ownline.Invalid("body", err.Error()))
