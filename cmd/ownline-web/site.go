@@ -13,11 +13,12 @@ import (
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web"
+	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
 )
 
 func (a *app) site() *cobra.Command {
-	return group(&cobra.Command{Use: "site", Short: "Pair with cores, list and remove their sites"}, a.siteAdd(), a.siteList(), a.sitePing(), a.siteRemove())
+	return group(&cobra.Command{Use: "site", Short: "Pair with cores, list and remove their sites"}, a.siteAdd(), a.siteList(), a.siteSet(), a.sitePing(), a.siteRemove())
 }
 
 func (a *app) siteAdd() *cobra.Command {
@@ -98,6 +99,49 @@ func (a *app) siteList() *cobra.Command {
 			})
 		},
 	}
+}
+
+func (a *app) siteSet() *cobra.Command {
+	var name, host string
+	var prefix int
+	cmd := &cobra.Command{
+		Use: "set NAME", Short: "Change a site's name, host or IPv6 prefix",
+		Long: `Change a site. Devices that are enrolled already keep the host they were made with.
+Another IPv6 prefix ends the site's IPv6 sessions.`,
+		Example: "  ownline-web site set home --host home.example.org",
+		Args:    command.Args("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var change access.SiteChange
+			flags := cmd.Flags()
+			if flags.Changed("name") {
+				change.Name = &name
+			}
+			if flags.Changed("host") {
+				change.Host = &host
+			}
+			if flags.Changed("ipv6-prefix") {
+				change.IPv6Prefix = &prefix
+			}
+			if change == (access.SiteChange{}) {
+				return command.Usagef("say what to change: --name, --host or --ipv6-prefix")
+			}
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				s, err := w.Access().SiteNamed(cmd.Context(), me, args[0])
+				if err != nil {
+					return err
+				}
+				if s, err = w.Access().ChangeSite(cmd.Context(), me, s.ID, change); err != nil {
+					return err
+				}
+				return a.say(cmd, api.View(s, true), "%s was changed: %s", s.Name, s.Host)
+			})
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&name, "name", "", "what to call it")
+	flags.StringVar(&host, "host", "", "public name or address of its router")
+	flags.IntVar(&prefix, "ipv6-prefix", 0, "bits of an IPv6 source that count, 48 to 128")
+	return cmd
 }
 
 const pingTimeout = 10 * time.Second

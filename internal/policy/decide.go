@@ -105,7 +105,7 @@ func May(ask Ask, f Facts) error {
 	case f.Service.ID.IsZero():
 		return ownline.NotFound("service", "")
 	case f.Grant.ID.IsZero() && (ask.Knocked || !admin):
-		return ownline.NotFound("service", f.Service.Name)
+		return ownline.NotFound("service", f.Service.ID.String()) // its name is not for everybody
 	case !f.Grant.ID.IsZero() && (f.Grant.User != f.User.ID || f.Grant.Service != f.Service.ID):
 		return ownline.Forbidden("grant", "is another's")
 	case ask.Chosen && !admin:

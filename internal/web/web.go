@@ -50,12 +50,13 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	if cfg.SecretKeyFile == "" {
 		cfg.SecretKeyFile = filepath.Join(cfg.StateDir, keyFile)
 	}
-	key, err := store.KeyFile(cfg.SecretKeyFile)
+	database := filepath.Join(cfg.StateDir, databaseFile)
+	key, err := store.KeyFile(cfg.SecretKeyFile, database)
 	if err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
 	w := &Web{cfg: cfg, log: log}
-	if w.store, err = store.Open(ctx, filepath.Join(cfg.StateDir, databaseFile), key); err != nil {
+	if w.store, err = store.Open(ctx, database, key); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	defer func() {
@@ -90,8 +91,8 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	return w, nil
 }
 
-// pairHost is the name that a site gets that pairs by the file on this machine, until an
-// admin says better.
+// pairHost is the name that a site gets that pairs by the file on this machine. No device
+// gets a profile for localhost: an admin has to name the site's host first.
 func pairHost(publicURL string) string {
 	if u, err := url.Parse(publicURL); err == nil && u.Hostname() != "" {
 		return u.Hostname()

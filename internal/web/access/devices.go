@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -129,6 +130,9 @@ func siteFor(tx Tx, actor Actor, id ownline.SiteID) (ownline.Site, error) {
 func profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
 	if s.KnockPort == 0 {
 		return ownline.Profile{}, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
+	}
+	if s.Host == "localhost" { // as a site is called that paired by file
+		return ownline.Profile{}, ownline.Conflict("site", fmt.Sprintf("devices would knock at %s, which is themselves: name the router's public host first, `ownline-web site set %s --host HOST`", s.Host, s.Name))
 	}
 	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -42,10 +43,12 @@ type Server struct {
 	ipv6Prefix int
 	log        *slog.Logger
 
-	origin  *http.CrossOriginProtection
-	mux     *http.ServeMux
-	huma    huma.API
-	openAPI []byte
+	origin *http.CrossOriginProtection
+	// publicURL is the one origin of browsers, "" when it is not configured.
+	publicURL string
+	mux       *http.ServeMux
+	huma      huma.API
+	openAPI   []byte
 
 	closing context.Context // ends with EndStreams
 	end     context.CancelFunc
@@ -54,7 +57,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, log: o.Log,
+		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())

@@ -168,7 +168,7 @@ func TestEventsEnd(t *testing.T) {
 	byToken := w.follow("", "Authorization", "Bearer "+w.ana)
 	bob := w.follow("", "Authorization", "Bearer "+w.bob)
 
-	w.raw("POST", "/auth/logout", nil, "Cookie", cookie, "Origin", w.server.URL).want(204)
+	w.raw("POST", "/auth/logout", nil, "Cookie", cookie, "Origin", "https://own.example.org:9999").want(204)
 	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
 	byCookie.ends()
 	if ev := byToken.next(); !strings.Contains(ev.data, made.ID) {

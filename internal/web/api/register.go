@@ -89,6 +89,11 @@ func (s *Server) sameOrigin(r *http.Request) error {
 	if s.origin.Check(r) != nil {
 		return errNotOurOrigin
 	}
+	// A name that an attacker points at this machine is an origin of its own, which the
+	// standard check takes for ours (DNS rebinding).
+	if o := r.Header.Get("Origin"); o != "" && s.publicURL != "" && o != s.publicURL {
+		return errNotOurOrigin
+	}
 	return nil
 }
 

@@ -96,7 +96,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	key, err := store.KeyFile(filepath.Join(dir, "key"))
+	key, err := store.KeyFile(filepath.Join(dir, "key"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

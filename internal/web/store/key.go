@@ -13,12 +13,19 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// KeyFile reads the key that seals secrets from a file of 32 random bytes in base64, and
-// makes the file (mode 0600) when it is not there. A file that others may read is refused.
-func KeyFile(path string) (ownline.Secret, error) {
+// KeyFile reads the key that seals secrets from a file of 32 random bytes in base64. When
+// it is not there, the file is made (mode 0600), but never beside a database: that one was
+// made with another key, and needs it. A file that others may read is refused.
+func KeyFile(path, database string) (ownline.Secret, error) {
 	key, err := readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
+	}
+	if _, err := os.Stat(database); err == nil {
+		if key, err := readKey(path); err == nil {
+			return key, nil // another process has just made both
+		}
+		return nil, fmt.Errorf("secret key file %s is missing: bring back the one that %s was made with", path, database)
 	}
 	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make secret key file: %w", err)

@@ -88,13 +88,13 @@ func TestSecretsAtRest(t *testing.T) {
 }
 
 func TestKeyFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "key")
+	path, database := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "db")
 	keys := make([]ownline.Secret, 8)
 	var wg sync.WaitGroup
 	for i := range keys {
 		wg.Go(func() {
 			var err error
-			if keys[i], err = store.KeyFile(path); err != nil {
+			if keys[i], err = store.KeyFile(path, database); err != nil {
 				t.Error(err)
 			}
 		})
@@ -108,11 +108,21 @@ func TestKeyFile(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.KeyFile(path); err == nil {
+	if _, err := store.KeyFile(path, database); err == nil {
 		t.Error("a key that others may read was taken")
 	}
-	if _, err := store.KeyFile(filepath.Join(t.TempDir(), "no", "dir")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := store.KeyFile(filepath.Join(t.TempDir(), "no", "dir"), database); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
+	}
+	if err := os.WriteFile(database, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lost := filepath.Join(t.TempDir(), "lost")
+	if _, err := store.KeyFile(lost, database); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("a database without its key: %v, want an error that says so", err)
+	}
+	if _, err := os.Stat(lost); err == nil {
+		t.Error("a new key was made for a database that needs its old one")
 	}
 }
 

@@ -5,6 +5,7 @@ package hostinfo
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/ownline/ownline/internal/core/firewall"
 )
@@ -27,7 +28,9 @@ type Address struct {
 func (h Host) Networks() []netip.Prefix {
 	out := make([]netip.Prefix, 0, len(h.LAN))
 	for _, a := range h.LAN {
-		out = append(out, a.Network)
+		if !slices.Contains(out, a.Network) {
+			out = append(out, a.Network)
+		}
 	}
 	return out
 }
