@@ -82,7 +82,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		LocalNetworks: c.host.localNetworks,
 		Deliver:       func(k link.Knocked) bool { return c.hub.send(link.Event{Type: link.EventKnock, Knock: &k}) },
 		Hints:         func(h []firewall.Hint) { c.reconciler.SetHints(h) },
-	}, c.clock, log)
+	}, c.clock)
 	if err != nil {
 		return nil, err
 	}
