@@ -71,8 +71,10 @@ func (c *Core) serveControl(ctx context.Context) error {
 // flush ends every session here and tells web.
 func (c *Core) flush(ctx context.Context) (Flushed, error) {
 	generation, flushed, known := c.book.FlushHere()
-	err := c.reconciler.Wait(ctx, generation)
-	if !known {
+	var err error
+	if known {
+		err = c.reconciler.Wait(ctx, generation)
+	} else {
 		err = c.reconciler.Replaced(ctx, c.ipv6Prefix())
 	}
 	if err != nil {

@@ -5,11 +5,9 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -84,7 +82,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		LocalNetworks: c.host.localNetworks,
 		Deliver:       func(k link.Knocked) bool { return c.hub.send(link.Event{Type: link.EventKnock, Knock: &k}) },
 		Hints:         func(h []firewall.Hint) { c.reconciler.SetHints(h) },
-	}, c.clock, log)
+	}, c.clock)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +124,6 @@ func (c *Core) Run(ctx context.Context) error {
 	defer c.driver.Close()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.driver.Run(ctx) })
-	g.Go(func() error { return c.driver.Run(ctx) })
 	g.Go(func() error { return c.reconciler.Run(ctx) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	g.Go(func() error { return c.host.Run(ctx) })
@@ -143,11 +140,7 @@ func (c *Core) Run(ctx context.Context) error {
 	}
 	c.log.Info("ownline-core runs", "version", c.version, "knock_port", c.door.Port(), "link", c.cfg.Link.Listen,
 		"dial", c.cfg.Link.Dial, "paired", c.state.get().Web != "")
-	err := g.Wait()
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return g.Wait()
 }
 
 // Status tells how core is.
@@ -160,9 +153,6 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), LocalNetworks: slices.Clone(c.host.localNetworks()),
 		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.cfg.Firewall.Driver, OK: true},
-	}
-	if s.LocalNetworks == nil {
-		s.LocalNetworks = []netip.Prefix{}
 	}
 	for _, p := range c.host.reserved() {
 		if !slices.Contains(s.ReservedPorts, p.Number) {

@@ -37,6 +37,3 @@ func (m *Memory) Accept(n Nonce, made time.Time, skew time.Duration) bool {
 	}
 	return true
 }
-
-// Len returns how many nonces are remembered.
-func (m *Memory) Len() int { return len(m.seen) }

@@ -12,8 +12,7 @@ import (
 
 const (
 	codeScheme = "ownline-core"
-	// DialHost stands for the address in the code of a core that dials web itself.
-	DialHost = "dial"
+	dialHost   = "dial" // in place of an address: core dials web
 	pinLen   = 43 // base64url of 32 bytes
 )
 
@@ -36,7 +35,7 @@ func NewToken() string {
 func (c Code) String() string {
 	host := c.Addr
 	if host == "" {
-		host = DialHost
+		host = dialHost
 	}
 	u := url.URL{Scheme: codeScheme, Host: host, RawQuery: url.Values{"pin": {string(c.Pin)}, "token": {c.Token}}.Encode()}
 	return u.String()
@@ -62,7 +61,7 @@ func ParseCode(s string) (Code, error) {
 	if c.Token == "" {
 		return bad("the code has no token")
 	}
-	if c.Addr == DialHost {
+	if c.Addr == dialHost {
 		c.Addr = ""
 		return c, nil
 	}

@@ -73,8 +73,8 @@ type Verdict struct {
 	Sessions []Session    `json:"sessions"`
 }
 
-// Results is the reply to State and Verdict, in no order. The reply to a State names only
-// sessions that could not be applied; the reply to a Verdict names every one.
+// Results is the reply to State, Verdict and Flush, in no order. The reply to a State names
+// only sessions that could not be applied; the reply to a Verdict names every one.
 type Results struct {
 	Results []Result `json:"results"`
 }
@@ -144,7 +144,7 @@ type Event struct {
 
 // Knocked is a knock that core has verified.
 type Knocked struct {
-	Seq      uint64            `json:"seq"` // names this knock to Client.Answer
+	Seq      uint64            `json:"seq"` // names this knock to Client.Verdict
 	Device   ownline.DeviceID  `json:"device"`
 	Nonce    []byte            `json:"nonce"`
 	Made     time.Time         `json:"made"`   // by the device's clock

@@ -77,7 +77,7 @@ func (r *Reconciler) SetHints(h []firewall.Hint) {
 	r.mu.Lock()
 	r.hints = h
 	r.mu.Unlock()
-	r.Wake()
+	r.wakeUp()
 }
 
 // Replaced says that the book holds the whole state now, with the site's IPv6 prefix: what
@@ -90,12 +90,12 @@ func (r *Reconciler) Replaced(ctx context.Context, ipv6Prefix int) error {
 	r.settings.IPv6Prefix = ipv6Prefix
 	r.syncers = append(r.syncers, w)
 	r.mu.Unlock()
-	r.Wake()
+	r.wakeUp()
 	return r.await(ctx, w)
 }
 
-// Wake asks for a whole comparison with the kernel.
-func (r *Reconciler) Wake() {
+// wakeUp asks for a whole comparison with the kernel.
+func (r *Reconciler) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
 	default:

@@ -89,14 +89,31 @@ func (b *Book) Put(rev link.Revision, s link.Session, until time.Time) (generati
 // fresh refuses what is older than the whole state or than the newest command on the same
 // session.
 func (b *Book) fresh(rev link.Revision, id ownline.SessionID) error {
-	switch {
-	case rev.Epoch != b.floor.Epoch:
-		return fmt.Errorf("epoch %q is not that of the last state: %w", rev.Epoch, link.ErrStale)
-	case rev.Revision <= b.floor.Revision, rev.Revision < b.revs[id]:
+	if err := b.sinceState(rev); err != nil {
+		return err
+	}
+	if rev.Revision < b.revs[id] {
 		return fmt.Errorf("revision %d: %w", rev.Revision, link.ErrStale)
 	}
 	return nil
 }
+
+// sinceState refuses what does not come after the whole state, and everything before the
+// first one.
+func (b *Book) sinceState(rev link.Revision) error {
+	switch {
+	case !b.known():
+		return fmt.Errorf("no whole state has come since core started: %w", link.ErrStale)
+	case rev.Epoch != b.floor.Epoch:
+		return fmt.Errorf("epoch %q is not that of the last state: %w", rev.Epoch, link.ErrStale)
+	case rev.Revision <= b.floor.Revision:
+		return fmt.Errorf("revision %d: %w", rev.Revision, link.ErrStale)
+	}
+	return nil
+}
+
+// known reports whether a whole state has come.
+func (b *Book) known() bool { return b.floor != link.Revision{} }
 
 func (b *Book) note(rev link.Revision, id ownline.SessionID) {
 	b.revs[id] = max(b.revs[id], rev.Revision)
@@ -188,8 +205,8 @@ func (b *Book) End(rev link.Revision, id ownline.SessionID) (generation uint64, 
 func (b *Book) FlushFor(rev link.Revision) (generation uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if rev.Epoch != b.floor.Epoch || rev.Revision <= b.floor.Revision {
-		return 0, fmt.Errorf("revision %d: %w", rev.Revision, link.ErrStale)
+	if err := b.sinceState(rev); err != nil {
+		return 0, err
 	}
 	for id, s := range b.sessions {
 		if b.revs[id] <= rev.Revision {
@@ -207,7 +224,7 @@ func (b *Book) FlushFor(rev link.Revision) (generation uint64, err error) {
 func (b *Book) FlushHere() (generation uint64, flushed []Session, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	known = b.floor != link.Revision{}
+	known = b.known()
 	b.flushNext = !known
 	for id, s := range b.sessions {
 		b.over[id] = over{ownline.Flushed, s.Until}

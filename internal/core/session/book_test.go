@@ -116,6 +116,18 @@ func TestStaleCommands(t *testing.T) {
 			t.Errorf("Put = %v, want ErrStale", err)
 		}
 	})
+	t.Run("a command before the first whole state", func(t *testing.T) {
+		b := New(admitAll)
+		nameless := link.Revision{Revision: 1} // of the epoch that the book is in, so to say
+		_, _, opened := b.Put(nameless, s, until)
+		_, ended := b.End(nameless, s.ID)
+		_, flushed := b.FlushFor(nameless)
+		for what, err := range map[string]error{"Put": opened, "End": ended, "FlushFor": flushed} {
+			if !errors.Is(err, link.ErrStale) {
+				t.Errorf("%s = %v, want ErrStale", what, err)
+			}
+		}
+	})
 	t.Run("a new epoch begins low", func(t *testing.T) {
 		b := started(t)
 		put(t, b, 50, s, until)

@@ -2,5 +2,5 @@
 
 package trustclock
 
-// Synchronised reports false: only Linux tells.
-func Synchronised() bool { return false }
+// synchronised reports false: only Linux tells.
+func synchronised() bool { return false }

@@ -1,6 +1,6 @@
 // Package trustclock answers what time it is on a router, and whether that can be trusted:
 // the router's own clock when the kernel says that it is synchronised, else web's time as
-// last told plus the monotonic time since, else unknown (design: "Whose clock").
+// last told plus the monotonic time since, else unknown (spec/knock-v1.md, section 5).
 package trustclock
 
 import (
@@ -25,8 +25,8 @@ type Clock struct {
 	toldAt time.Time  // now() when it was told; its monotonic reading counts
 }
 
-// New makes a clock over the kernel's: Synchronised says whether that can be trusted.
-func New() *Clock { return newClock(Synchronised, time.Now) }
+// New makes a clock over the kernel's.
+func New() *Clock { return newClock(synchronised, time.Now) }
 
 func newClock(synced func() bool, now func() time.Time) *Clock {
 	return &Clock{synced: synced, now: now}

@@ -8,7 +8,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -50,18 +49,16 @@ const (
 type Door struct {
 	cfg   Config
 	clock Clock
-	log   *slog.Logger
 	conn  *net.UDPConn
 
 	table  atomic.Pointer[table] // replaced, never changed
 	counts [numReasons]atomic.Uint64
-	seq    atomic.Uint64
 
 	mu       sync.Mutex // guards the following; never taken for a packet that is not genuine
-	site     ownline.SiteID
 	prefix6  int
 	devices  []*device
 	memories map[ownline.DeviceID]*knock.Memory
+	seq      uint64 // of the newest knock that was handed on
 	pending  map[uint64]pending
 }
 
@@ -88,7 +85,7 @@ type pending struct {
 }
 
 // New makes the door and takes its port, so that it fails before anything else is started.
-func New(cfg Config, clock Clock, log *slog.Logger) (*Door, error) {
+func New(cfg Config, clock Clock) (*Door, error) {
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
 	if err != nil {
 		return nil, fmt.Errorf("knock.listen: %w", err)
@@ -98,7 +95,7 @@ func New(cfg Config, clock Clock, log *slog.Logger) (*Door, error) {
 		return nil, fmt.Errorf("knock.listen: %w", err)
 	}
 	d := &Door{
-		cfg: cfg, clock: clock, log: log, conn: conn, prefix6: 64,
+		cfg: cfg, clock: clock, conn: conn, prefix6: 64,
 		memories: make(map[ownline.DeviceID]*knock.Memory),
 		pending:  make(map[uint64]pending),
 	}
@@ -120,7 +117,7 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 		next = append(next, &device{Device: dev, keys: keys})
 	}
 	d.mu.Lock()
-	d.site, d.prefix6, d.devices = site, prefix6, next
+	d.prefix6, d.devices = prefix6, next
 	old := d.memories
 	d.memories = make(map[ownline.DeviceID]*knock.Memory, len(next))
 	for _, dev := range next {
@@ -133,9 +130,9 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 	return nil
 }
 
-// Refresh makes the hints anew if the clock has moved on to another epoch, or is known at
+// refresh makes the hints anew if the clock has moved on to another epoch, or is known at
 // last.
-func (d *Door) Refresh() {
+func (d *Door) refresh() {
 	now, _ := d.clock.Now()
 	if t := d.table.Load(); t.known != !now.IsZero() || t.epoch != knock.EpochOf(now) {
 		d.rebuild()
@@ -212,7 +209,7 @@ func (d *Door) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			d.Refresh()
+			d.refresh()
 			d.forget(time.Now())
 		}
 	}
@@ -300,28 +297,29 @@ func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, source n
 	if !memory.Accept(n.Nonce, n.Time, d.cfg.Skew) {
 		return replay
 	}
-	seq := d.seq.Add(1)
-	d.pending[seq] = pending{
+	d.seq++
+	d.pending[d.seq] = pending{
 		keys: dev.keys, nonce: n.Nonce, from: from, control: slices.Clone(control),
 		wanted: n.AnswerWanted && d.cfg.Answer, until: time.Now().Add(verdictWithin),
 	}
 	if !d.cfg.Deliver(link.Knocked{
-		Seq: seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: source, Claimed: n.Claimed,
+		Seq: d.seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: source, Claimed: n.Claimed,
 		Service: n.Service, Duration: n.Duration, Inside: inside, Skew: d.cfg.Skew,
 	}) {
-		delete(d.pending, seq)
+		delete(d.pending, d.seq)
 		return noWeb
 	}
 	return accepted
 }
 
-// Verdict sends the answer to a knock, if its device wants one. A knock is answered once.
+// Verdict sends the answer to a knock, if its device wants one. A knock is answered once, and
+// not when the verdict comes late: ErrNotFound.
 func (d *Door) Verdict(seq uint64, status knock.Status, sessions int, expires time.Time) error {
 	d.mu.Lock()
 	p, ok := d.pending[seq]
 	delete(d.pending, seq)
 	d.mu.Unlock()
-	if !ok {
+	if !ok || time.Now().After(p.until) {
 		return ownline.NotFound("knock", fmt.Sprint(seq))
 	}
 	if !p.wanted {

@@ -3,7 +3,7 @@ package udpknock
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -73,7 +73,7 @@ func newWorld(t *testing.T, edit func(*link.Device)) *world {
 			return w.listening
 		},
 		Hints: func(h []firewall.Hint) { w.hints = h },
-	}, w.clock, slog.New(slog.DiscardHandler))
+	}, w.clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestTake(t *testing.T) {
 			w := newWorld(t, tc.device)
 			if name == "the router has no clock" || !tc.clock.IsZero() {
 				w.clock.set(tc.clock)
-				w.Refresh()
+				w.refresh()
 			}
 			p := w.knock(tc.knock)
 			if tc.tamper != nil {
@@ -208,7 +208,7 @@ func TestHints(t *testing.T) {
 	}
 	before := w.hints[2].Value
 	w.clock.set(noon.Add(knock.Epoch))
-	w.Refresh()
+	w.refresh()
 	if w.hints[1].Value != before {
 		t.Error("the next epoch's hint did not become the present one's")
 	}
@@ -274,9 +274,22 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("answer %+v, %v", got, err)
 		}
 	}
+	// A verdict that comes late tells nobody, whether the knock is forgotten yet or not.
+	w.take(w.knock(nil), client, nil)
+	k := <-w.delivered
+	w.mu.Lock()
+	late := w.pending[k.Seq]
+	late.until = time.Now().Add(-1)
+	w.pending[k.Seq] = late
+	w.mu.Unlock()
+	if err := w.Verdict(k.Seq, knock.Opened, 1, noon.Add(time.Hour)); !errors.Is(err, ownline.ErrNotFound) {
+		t.Errorf("a late verdict: %v, want ErrNotFound", err)
+	}
 	// One that asks for no answer gets none.
 	w.take(w.knock(func(n *knock.Knock) { n.AnswerWanted = false }), client, nil)
-	k := <-w.delivered
+	k = <-w.delivered
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.pending[k.Seq].wanted {
 		t.Error("an answer is planned that nobody asked for")
 	}

@@ -126,10 +126,8 @@ func (d *Driver) carry(c *changes, have view) error {
 		return nil
 	}
 	var err error
-	if c.traffic, err = d.trafficOf(have.held, c.renewed); err != nil {
-		return err
-	}
-	return nil
+	c.traffic, err = d.trafficOf(have.held, c.renewed)
+	return err
 }
 
 // remember takes over what was written.
@@ -151,7 +149,7 @@ func (d *Driver) remember(c changes) {
 	}
 }
 
-// setOf names the sets of a family, and the key in each.
+// setsOf names the sets of a family, and the key in each.
 func setsOf(f family, k firewall.Key, h held) [3]stray {
 	live := liveKey(k, h.target)
 	return [3]stray{{f.dnat, mapKey(k), mapValue(h.target)}, {f.up, live, nil}, {f.down, live, nil}}

@@ -24,17 +24,8 @@ func (d *Driver) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic
 	return all, outOfStep(err)
 }
 
-// CountersOf is Counters for a few sessions, without reading all. Those that are not live
-// are not in the result.
-func (d *Driver) CountersOf(ctx context.Context, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return d.trafficOf(d.held, keys)
-}
-
+// trafficOf reads the counters of a few sessions, one by one. Those that are not live are not
+// in the result.
 func (d *Driver) trafficOf(have map[firewall.Key]held, keys []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	all := map[firewall.Key]ownline.Traffic{}
 	fams := families(d.settings.IPv6Prefix)

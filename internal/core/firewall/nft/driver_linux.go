@@ -87,23 +87,6 @@ func (d *Driver) Close() error {
 	return errors.Join(d.conn.Close(), d.sweeper.conn.Close())
 }
 
-// Remove deletes the table. Connections that it translated live on, no longer gated: end
-// them first by a Sync without forwards, and wait, where that matters.
-func (d *Driver) Remove(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	d.known = false
-	t := newTransaction(d.table, 0)
-	t.deleteTable()
-	if err := d.conn.Batch(t.message()); err != nil && !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("delete table inet %s: %w", d.table, err)
-	}
-	return nil
-}
-
 // Changed reports whether somebody else changed the ruleset, any table of it, since our
 // last Sync. It costs one system call. Before the first Sync it is true.
 func (d *Driver) Changed(ctx context.Context) (bool, error) {
@@ -126,8 +109,8 @@ func outOfStep(err error) error {
 
 // Change puts forwards, new ones, renewed ones and ones with another target, and drops
 // others, in one transaction and without reading the kernel. No key may be in both lists, or
-// twice in one. Dropping what is not there is no error. An error means that nothing was changed; if it is firewall.ErrOutOfStep, only a
-// Sync can help.
+// twice in one. Dropping what is not there is no error. An error means that nothing was
+// changed; if it is firewall.ErrOutOfStep, only a Sync can help.
 func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -22,9 +22,6 @@ func (*Driver) Run(context.Context) error { return errors.ErrUnsupported }
 // Close returns errors.ErrUnsupported.
 func (*Driver) Close() error { return errors.ErrUnsupported }
 
-// Remove returns errors.ErrUnsupported.
-func (*Driver) Remove(context.Context) error { return errors.ErrUnsupported }
-
 // Sync returns errors.ErrUnsupported.
 func (*Driver) Sync(context.Context, firewall.Ruleset) error { return errors.ErrUnsupported }
 
@@ -38,11 +35,6 @@ func (*Driver) Changed(context.Context) (bool, error) { return false, errors.Err
 
 // Counters returns errors.ErrUnsupported.
 func (*Driver) Counters(context.Context) (map[firewall.Key]ownline.Traffic, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// CountersOf returns errors.ErrUnsupported.
-func (*Driver) CountersOf(context.Context, []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	return nil, errors.ErrUnsupported
 }
 
