@@ -50,7 +50,6 @@ type LinkHealth struct {
 	Firewall    string        // what is wrong with the router's firewall; "": nothing
 	Clock       string        // what is wrong with the router's clock; "": nothing
 	Error       string        // why it is not connected; "": nothing is known to be wrong
-	RoundTrip   time.Duration // of the last command; 0: none yet
 }
 
 // SiteInfo is a site with how its core is reached.

@@ -66,8 +66,8 @@ func (f *fakeCores) Ping(context.Context, ownline.SiteID) (time.Duration, error)
 	return time.Millisecond, nil
 }
 
-func (f *fakeCores) Pair(context.Context, string) (link.Code, link.Status, error) {
-	return link.Code{}, link.Status{
+func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {
+	return link.Status{
 		KnockPort: 54754, ReservedPorts: []uint16{22},
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 	}, nil

@@ -359,7 +359,7 @@ func (a *Access) PairFile(ctx context.Context, code, host string) error {
 	case name == "":
 		return nil
 	case known:
-		_, _, err = a.enforcer.Pair(ctx, code)
+		_, err = a.enforcer.Pair(ctx, code)
 	default:
 		_, err = a.PairSite(ctx, System(), code, name, host)
 	}

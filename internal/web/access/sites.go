@@ -105,7 +105,7 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 	if err != nil {
 		return ownline.SiteInfo{}, err
 	}
-	_, status, err := a.enforcer.Pair(ctx, code)
+	status, err := a.enforcer.Pair(ctx, code)
 	if err != nil {
 		return ownline.SiteInfo{}, err
 	}

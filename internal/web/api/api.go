@@ -30,7 +30,6 @@ type Options struct {
 	Setup      *auth.Setup // nil: set up already
 	PublicURL  string      // "": unknown; its origin counts as our own
 	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
-	Version    string
 	Log        *slog.Logger
 }
 
@@ -45,7 +44,7 @@ type Server struct {
 	origin  *http.CrossOriginProtection
 	mux     *http.ServeMux
 	huma    huma.API
-	openAPI []byte
+	openAPI []byte // the OpenAPI 3.1 document
 
 	closing context.Context // ends with EndStreams
 	end     context.CancelFunc
@@ -105,9 +104,6 @@ func New(o Options) (*Server, error) {
 	})
 	return s, nil
 }
-
-// OpenAPI returns the OpenAPI 3.1 document.
-func (s *Server) OpenAPI() []byte { return s.openAPI }
 
 // EndStreams ends every stream of events, so that a server can shut down.
 func (s *Server) EndStreams() { s.end() }

@@ -71,9 +71,9 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 1500 * time.Microsecond, c.failing()
 }
 
-func (c *cores) Pair(_ context.Context, code string) (link.Code, link.Status, error) {
-	parsed, err := link.ParseCode(code)
-	return parsed, link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
+func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {
+	_, err := link.ParseCode(code)
+	return link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
 }
 
 const adminPassword, userPassword = "the admin's password", "somebody's password"

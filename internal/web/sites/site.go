@@ -135,22 +135,18 @@ func (s *site) command(ctx context.Context, rev uint64, f func(context.Context) 
 	if stale {
 		return link.ErrStale
 	}
-	began := time.Now()
 	err := f(ctx)
 	if err == nil {
-		s.heard(time.Since(began))
+		s.heard()
 	}
 	return err
 }
 
-// heard notes that core answered, and how long that took (0: it spoke by itself).
-func (s *site) heard(took time.Duration) {
+// heard notes that core spoke.
+func (s *site) heard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health.LastContact = time.Now().UTC()
-	if took > 0 {
-		s.health.RoundTrip = took
-	}
 }
 
 // stamp is the revision of a command that is sent now.
@@ -244,7 +240,7 @@ func (s *site) ping(ctx context.Context) (time.Duration, error) {
 	_, err := s.client.Status(ctx)
 	took := time.Since(began)
 	if err == nil {
-		s.heard(took)
+		s.heard()
 	}
 	return took, err
 }
