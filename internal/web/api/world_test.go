@@ -108,7 +108,7 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	passwords := auth.CheapPasswords()
 	w.access = access.New(access.Options{
-		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Log: log,
+		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
 	a := auth.New(w.store, passwords, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, log)
