@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -67,7 +68,7 @@ func (c *Cores) watchPairFile(ctx context.Context, desk Desk) {
 			said = ""
 		case err.Error() != said:
 			said = err.Error()
-			c.log.Warn("can't pair by the pair file; trying again", "file", c.pairFile, "err", err)
+			c.log.Warn("can't pair by the pair file; trying again", "file", c.pairFile, logging.Err, err)
 		}
 		select {
 		case <-ctx.Done():

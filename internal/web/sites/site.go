@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -61,7 +62,7 @@ func (s *site) run(ctx context.Context) {
 			break
 		}
 		if s.lost(explain(err)) {
-			s.log.Warn("link to core lost; trying again", "err", err)
+			s.log.Warn("link to core lost; trying again", logging.Err, err)
 			s.tellHealth(ctx)
 		}
 		if time.Since(began) > 10*time.Second {
@@ -87,7 +88,7 @@ func explain(err error) string {
 
 func (s *site) tellHealth(ctx context.Context) {
 	if err := s.desk.HealthChanged(ctx, s.id); err != nil && ctx.Err() == nil {
-		s.log.Debug("health", "err", err)
+		s.log.Debug("readers of events were not told how core is reached", logging.Err, err)
 	}
 }
 
