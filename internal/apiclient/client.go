@@ -22,9 +22,8 @@ const maxAnswer = 16 << 20
 
 // Client speaks to one server. Safe for concurrent use when its fields are not changed.
 type Client struct {
-	URL   string       // scheme, host and port of the server
-	Token string       // bearer token; "": not signed in
-	HTTP  *http.Client // nil: one that gives up after a minute
+	URL   string // scheme, host and port of the server
+	Token string // bearer token; "": not signed in
 }
 
 // Problem is an error that the server told: RFC 9457.
@@ -36,7 +35,6 @@ type Problem struct {
 		Location string `json:"location"`
 		Message  string `json:"message"`
 	} `json:"errors"`
-	RetryAfter string `json:"-"` // seconds, as the header has it
 }
 
 // Error returns what went wrong: "target: …".
@@ -115,10 +113,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	client := c.HTTP
-	if client == nil {
-		client = &http.Client{Timeout: time.Minute, CheckRedirect: noRedirect}
-	}
+	client := &http.Client{Timeout: time.Minute, CheckRedirect: noRedirect}
 	resp, err := client.Do(req)
 	if err != nil {
 		var ue *url.Error // says method and address again
@@ -137,7 +132,6 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		if json.Unmarshal(content, p) != nil || p.Status == 0 {
 			return fmt.Errorf("%s answered %s; is this an Ownline server?", c.URL, resp.Status)
 		}
-		p.RetryAfter = resp.Header.Get("Retry-After")
 		return p
 	}
 	if out == nil {

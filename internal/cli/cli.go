@@ -1,5 +1,5 @@
-// Package cli is the command line of ownline, one file per command: output for people, and
-// --json for programs, which is as stable as the API.
+// Package cli is the command line of ownline: output for people, and --json for programs,
+// which is as stable as the API. A file holds a command, or those of one noun.
 package cli
 
 import (

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -146,23 +147,13 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 	}
 	switch {
 	case best < 0:
-		return cmp(cmd.Context().Err(), noAnswer(r.Profile, replies))
+		return cmp.Or(cmd.Context().Err(), noAnswer(r.Profile, replies))
 	case f.silent:
 		return nil
 	case !replies[best].OK():
 		return refused(replies[best].Answer.Status, service)
 	case len(run) > 0:
 		return a.runCommand(cmd, r, service, run)
-	}
-	return nil
-}
-
-// cmp returns the first error that there is.
-func cmp(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

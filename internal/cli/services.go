@@ -95,7 +95,6 @@ func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed,
 		return nil, err
 	}
 	list := make([]listed, 0, len(services))
-	keep := make([]known, 0, len(services))
 	for _, s := range services {
 		l := listed{Service: s}
 		for _, site := range sites {
@@ -114,9 +113,30 @@ func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed,
 			}
 		}
 		list = append(list, l)
-		keep = append(keep, known{ID: s.ID, Name: s.Name, Site: s.Site, SiteName: l.SiteName, PublicPort: l.PublicPort})
 	}
-	return list, writeJSON(a.knownFile(), keep)
+	return list, writeJSON(a.knownFile(), knownOf(list))
+}
+
+// knownOf is what knock needs of a list.
+func knownOf(list []listed) []known {
+	out := make([]known, 0, len(list))
+	for _, l := range list {
+		out = append(out, known{ID: l.ID, Name: l.Name, Site: l.Site, SiteName: l.SiteName, PublicPort: l.PublicPort})
+	}
+	return out
+}
+
+// completeService offers the names that were last seen.
+func (a *app) completeService(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var keep []known
+	if a.findDir() != nil || readJSON(a.knownFile(), &keep) != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, k := range keep {
+		names = append(names, k.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // pick finds the one service that is meant: by its name, by SITE/NAME or by its ID.

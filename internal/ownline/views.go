@@ -42,15 +42,14 @@ type SessionQuery struct {
 // LinkHealth tells how web's link to a site's core is. It is what the running web knows;
 // it is not kept.
 type LinkHealth struct {
-	Connected   bool          // events arrive and the whole state was applied
-	LastContact time.Time     // of anything that core said; zero: never since web started
-	Applied     uint64        // every change up to this revision is applied by core
-	Wanted      uint64        // the newest revision of the desired state
-	CoreVersion string        // "" before the first contact
-	Firewall    string        // what is wrong with the router's firewall; "": nothing
-	Clock       string        // what is wrong with the router's clock; "": nothing
-	Error       string        // why it is not connected; "": nothing is known to be wrong
-	RoundTrip   time.Duration // of the last command; 0: none yet
+	Connected   bool      // events arrive and the whole state was applied
+	LastContact time.Time // of anything that core said; zero: never since web started
+	Applied     uint64    // every change up to this revision is applied by core
+	Wanted      uint64    // the newest revision of the desired state
+	CoreVersion string    // "" before the first contact
+	Firewall    string    // what is wrong with the router's firewall; "": nothing
+	Clock       string    // what is wrong with the router's clock; "": nothing
+	Error       string    // why it is not connected; "": nothing is known to be wrong
 }
 
 // SiteInfo is a site with how its core is reached.

@@ -16,8 +16,8 @@ type Options struct {
 	Enforcer   Enforcer
 	Passwords  Passwords
 	Limits     policy.Limits
-	Overlap    time.Duration // that a session outlives its device's move to a new address; 0: 60 s
-	IPv6Prefix int           // of new sites: bits of an IPv6 source that count; 0: 64
+	Overlap    time.Duration // that a session outlives its device's move to a new address
+	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
 	Log        *slog.Logger
 }
 
@@ -50,12 +50,6 @@ const enforceTimeout = 5 * time.Second
 
 // New makes the use cases; it starts nothing.
 func New(o Options) *Access {
-	if o.Overlap == 0 {
-		o.Overlap = time.Minute
-	}
-	if o.IPv6Prefix == 0 {
-		o.IPv6Prefix = 64
-	}
 	started := time.Now()
 	return &Access{
 		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, limits: o.Limits,

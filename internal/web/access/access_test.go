@@ -66,8 +66,8 @@ func (f *fakeCores) Ping(context.Context, ownline.SiteID) (time.Duration, error)
 	return time.Millisecond, nil
 }
 
-func (f *fakeCores) Pair(context.Context, string) (link.Code, link.Status, error) {
-	return link.Code{}, link.Status{
+func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {
+	return link.Status{
 		KnockPort: 54754, ReservedPorts: []uint16{22},
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 	}, nil
@@ -98,6 +98,7 @@ type house struct {
 	ssh, web       ownline.Service
 	root, ana, bob access.Actor
 	grant          ownline.Grant // ana's to ssh
+	overlap        time.Duration
 }
 
 func newHouse(t testing.TB) *house {
@@ -107,7 +108,7 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	h := &house{t: t, store: st, cores: &fakeCores{open: make(map[ownline.SessionID]link.Session)}}
+	h := &house{t: t, store: st, cores: &fakeCores{open: make(map[ownline.SessionID]link.Session)}, overlap: time.Minute}
 	h.Access = h.with(h.cores)
 	ctx := t.Context()
 	code := link.Code{Addr: "h:1", Pin: link.Pin("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), Token: "t"}.String()
@@ -140,7 +141,8 @@ func newHouse(t testing.TB) *house {
 func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
 		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Log: slog.New(slog.DiscardHandler),
-		Limits: policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
+		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
+		Overlap: h.overlap, IPv6Prefix: 64,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -71,7 +72,7 @@ func (a *Access) changeAndEnforce(ctx context.Context, actor Actor, f func(*chan
 			level = slog.LevelDebug // the process that serves tells cores, and sees the change by itself
 		}
 		if err != nil {
-			a.log.Log(ctx, level, "core will learn of a change later", "site", id, "revision", s.revision, "err", err)
+			a.log.Log(ctx, level, "core will learn of a change later", logging.Site, id, "revision", s.revision, logging.Err, err)
 		}
 	}
 	return nil

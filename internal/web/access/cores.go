@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -101,7 +102,7 @@ func (a *Access) Settle(ctx context.Context, site ownline.SiteID, asked []ownlin
 	for _, r := range results {
 		if r.Problem != nil {
 			problems[r.ID] = r.Problem
-			a.log.Warn("core could not apply a session", "site", site, "session", r.ID, "err", r.Problem.Err())
+			a.log.Warn("core could not apply a session", logging.Site, site, logging.Session, r.ID, logging.Err, r.Problem.Err())
 			if !slices.Contains(asked, r.ID) {
 				asked = append(asked, r.ID)
 			}
@@ -283,7 +284,7 @@ func (a *Access) Told(ctx context.Context, site ownline.SiteID, st link.Status) 
 			return err
 		}
 		if st.Applied.Epoch == epoch && st.Applied.Revision > s.Revision {
-			a.log.Warn("the database is older than what core has: it was restored, so a new epoch begins", "site", site)
+			a.log.Warn("the database is older than what core has: it was restored, so a new epoch begins", logging.Site, site)
 			if err := c.NewEpoch(); err != nil {
 				return err
 			}
@@ -359,7 +360,7 @@ func (a *Access) PairFile(ctx context.Context, code, host string) error {
 	case name == "":
 		return nil
 	case known:
-		_, _, err = a.enforcer.Pair(ctx, code)
+		_, err = a.enforcer.Pair(ctx, code)
 	default:
 		_, err = a.PairSite(ctx, System(), code, name, host)
 	}

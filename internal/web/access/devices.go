@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -63,7 +64,7 @@ func deviceFor(tx Tx, actor Actor, id ownline.DeviceID) (ownline.Device, error) 
 // AddDevice makes a device and its profile, which is shown this once. It waits a moment for
 // core to learn of the device, but does not fail when core can't be reached.
 func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownline.Device, ownline.Profile, error) {
-	if err := firstError(actor.may(), checkLabel("name", n.Name, 1)); err != nil {
+	if err := cmp.Or(actor.may(), checkLabel("name", n.Name, 1)); err != nil {
 		return ownline.Device{}, ownline.Profile{}, err
 	}
 	if n.User.IsZero() {

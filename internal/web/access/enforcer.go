@@ -24,5 +24,5 @@ type Enforcer interface {
 	// Ping asks the core how it is, and returns how long that took.
 	Ping(ctx context.Context, site ownline.SiteID) (time.Duration, error)
 	// Pair makes this web the one that the core of a pairing code obeys.
-	Pair(ctx context.Context, code string) (link.Code, link.Status, error)
+	Pair(ctx context.Context, code string) (link.Status, error)
 }

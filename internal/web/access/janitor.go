@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -49,7 +50,7 @@ func (a *Access) Run(ctx context.Context) error {
 			_, err = a.change(ctx, System(), func(c *change) error { return c.Sweep(c.now, c.now.Add(-keyAge)) })
 		}
 		if err != nil && ctx.Err() == nil {
-			a.log.Error("sessions that are over could not be written so; trying again", "err", err)
+			a.log.Error("sessions that are over could not be written so; trying again", logging.Err, err)
 			wait = retryAfter
 		}
 		a.next.Store(now().Add(wait).UnixMilli())

@@ -72,6 +72,29 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// knocker returns a knock from the first or the second address, which opens or renews one
+// session.
+func (h *house) knocker(d ownline.DeviceID) func(from int) ownline.SessionID {
+	n := byte(0)
+	return func(from int) ownline.SessionID {
+		h.t.Helper()
+		n++
+		at := anaAt
+		if from == 2 {
+			at = bobAt
+		}
+		ctx := h.t.Context()
+		v, _, err := h.Knock(ctx, h.site.ID, link.Knocked{Device: d, Nonce: append(make([]byte, 11), n), Made: time.Now(), Source: at, Skew: time.Minute})
+		if err != nil || v == nil || len(v.Sessions) != 1 {
+			h.t.Fatalf("Knock = %+v, %v", v, err)
+		}
+		if err := h.Settle(ctx, h.site.ID, []ownline.SessionID{v.Sessions[0].ID}, nil); err != nil {
+			h.t.Fatal(err)
+		}
+		return v.Sessions[0].ID
+	}
+}
+
 func TestReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -81,23 +104,7 @@ func TestReplaced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := byte(0)
-		knock := func(from int) ownline.SessionID {
-			t.Helper()
-			n++
-			at := anaAt
-			if from == 2 {
-				at = bobAt
-			}
-			v, _, err := h.Knock(ctx, h.site.ID, link.Knocked{Device: d.ID, Nonce: append(make([]byte, 11), n), Made: time.Now(), Source: at, Skew: time.Minute})
-			if err != nil || v == nil || len(v.Sessions) != 1 {
-				t.Fatalf("Knock = %+v, %v", v, err)
-			}
-			if err := h.Settle(ctx, h.site.ID, []ownline.SessionID{v.Sessions[0].ID}, nil); err != nil {
-				t.Fatal(err)
-			}
-			return v.Sessions[0].ID
-		}
+		knock := h.knocker(d.ID)
 		first := knock(1)
 		second := knock(2)
 		time.Sleep(30 * time.Second)
@@ -117,6 +124,30 @@ func TestReplaced(t *testing.T) {
 		synctest.Wait()
 		if s, why := h.state(first); s != ownline.Ended || why != ownline.Replaced {
 			t.Errorf("after the overlap the old session is %s %s", s, why)
+		}
+		if s, _ := h.state(second); s != ownline.Active {
+			t.Errorf("the new session is %s", s)
+		}
+	})
+}
+
+func TestReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.overlap = 0
+		h.Access = h.with(h.cores)
+		defer h.run()()
+		d, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		knock := h.knocker(d.ID)
+		first := knock(1)
+		second := knock(2)
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if s, why := h.state(first); s != ownline.Ended || why != ownline.Replaced {
+			t.Errorf("without an overlap the old session is %s %s", s, why)
 		}
 		if s, _ := h.state(second); s != ownline.Active {
 			t.Errorf("the new session is %s", s)

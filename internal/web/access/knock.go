@@ -9,6 +9,7 @@ import (
 
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 )
@@ -130,7 +131,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		became, e, err := a.admit(c, f, ask, d.ID, source, mine)
 		switch {
 		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
-			a.log.Info("a granted service was not opened", "device", d.ID, "service", o.Service.ID, "err", err)
+			a.log.Info("a granted service was not opened", logging.Device, d.ID, logging.Service, o.Service.ID, logging.Err, err)
 			continue
 		case err != nil:
 			return 0, err

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,13 +158,13 @@ func checkService(s ownline.Service, site ownline.Site) error {
 	if s.Transport != ownline.TCP && s.Transport != ownline.UDP {
 		return ownline.Invalid("transport", fmt.Sprintf("must be %q or %q", ownline.TCP, ownline.UDP))
 	}
-	if err := firstError(checkServiceName(s.Name), checkLabel("icon", s.Icon, 0)); err != nil {
+	if err := cmp.Or(checkServiceName(s.Name), checkLabel("icon", s.Icon, 0)); err != nil {
 		return err
 	}
 	if !s.Target4.IsValid() && !s.Target6.IsValid() {
 		return ownline.Invalid("target", "is needed: the address and port of the service in the LAN, as in 192.168.1.10:22")
 	}
-	return firstError(checkTarget("target", s.Target4, true, site), checkTarget("target6", s.Target6, false, site))
+	return cmp.Or(checkTarget("target", s.Target4, true, site), checkTarget("target6", s.Target6, false, site))
 }
 
 func checkTarget(field string, t netip.AddrPort, v4 bool, site ownline.Site) error {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 )
@@ -301,7 +302,7 @@ func (a *Access) enforce(ctx context.Context, actor Actor, o opening) (ownline.S
 	})
 	switch {
 	case refused != nil:
-		a.log.Warn("core did not apply a session", "session", s.ID, "site", s.Site, "err", refused)
+		a.log.Warn("core did not apply a session", logging.Session, s.ID, logging.Site, s.Site, logging.Err, refused)
 		return ownline.SessionInfo{}, refused
 	case err != nil:
 		return ownline.SessionInfo{}, err

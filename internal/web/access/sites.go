@@ -1,11 +1,13 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -82,7 +84,7 @@ func publicSite(s ownline.SiteInfo) ownline.SiteInfo {
 
 // PairSite pairs with the core of a pairing code and makes its site (admin).
 func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host string) (ownline.SiteInfo, error) {
-	if err := firstError(actor.mustAdmin(), checkName(name), checkHost(host)); err != nil {
+	if err := cmp.Or(actor.mustAdmin(), checkName(name), checkHost(host)); err != nil {
 		return ownline.SiteInfo{}, err
 	}
 	parsed, err := link.ParseCode(code)
@@ -105,7 +107,7 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 	if err != nil {
 		return ownline.SiteInfo{}, err
 	}
-	_, status, err := a.enforcer.Pair(ctx, code)
+	status, err := a.enforcer.Pair(ctx, code)
 	if err != nil {
 		return ownline.SiteInfo{}, err
 	}
@@ -127,7 +129,7 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 	ctx, cancel := forCore(ctx)
 	defer cancel()
 	if err := a.enforcer.Sync(ctx, s.ID, s.Revision); err != nil {
-		a.log.Debug("the new site's core has not got its state yet", "site", s.ID, "err", err)
+		a.log.Debug("the new site's core has not got its state yet", logging.Site, s.ID, logging.Err, err)
 	}
 	return a.siteInfo(actor, s), nil
 }
@@ -153,7 +155,7 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 		set(&s.Name, w.Name)
 		set(&s.Host, w.Host)
 		set(&s.IPv6Prefix, w.IPv6Prefix)
-		if err := firstError(checkName(s.Name), checkHost(s.Host), checkPrefix(s.IPv6Prefix)); err != nil {
+		if err := cmp.Or(checkName(s.Name), checkHost(s.Host), checkPrefix(s.IPv6Prefix)); err != nil {
 			return err
 		}
 		if err := c.SaveSite(s); err != nil {

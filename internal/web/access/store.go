@@ -88,7 +88,6 @@ type serviceRows interface {
 	Service(ownline.ServiceID) (ownline.Service, error)
 	Services(p ownline.Page, site ownline.SiteID, grantedTo ownline.UserID) ([]ownline.Service, string, error)
 	ServicesNamed(string) ([]ownline.Service, error)
-	ServicesAt(ownline.SiteID) ([]ownline.Service, error)
 	AddService(ownline.Service) error
 	SaveService(ownline.Service) error
 	RemoveService(s ownline.ServiceID, now time.Time) error // and its grants

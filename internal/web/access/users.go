@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -66,7 +67,7 @@ func (a *Access) AddUser(ctx context.Context, actor Actor, n NewUser) (ownline.U
 	if u.Role == "" {
 		u.Role = ownline.Person
 	}
-	if err := firstError(actor.mustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
+	if err := cmp.Or(actor.mustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
 		return ownline.User{}, err
 	}
 	hash, err := a.passwords.Hash(n.Password)
@@ -227,13 +228,4 @@ func set[T any](dst, v *T) {
 	if v != nil {
 		*dst = *v
 	}
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -31,7 +31,6 @@ type Options struct {
 	Setup      *auth.Setup // nil: set up already
 	PublicURL  string      // "": unknown; its origin counts as our own
 	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
-	Version    string
 	Log        *slog.Logger
 }
 
@@ -48,7 +47,7 @@ type Server struct {
 	publicURL string
 	mux       *http.ServeMux
 	huma      huma.API
-	openAPI   []byte
+	openAPI   []byte // the OpenAPI 3.1 document
 
 	closing context.Context // ends with EndStreams
 	end     context.CancelFunc
@@ -108,9 +107,6 @@ func New(o Options) (*Server, error) {
 	})
 	return s, nil
 }
-
-// OpenAPI returns the OpenAPI 3.1 document.
-func (s *Server) OpenAPI() []byte { return s.openAPI }
 
 // EndStreams ends every stream of events, so that a server can shut down.
 func (s *Server) EndStreams() { s.end() }

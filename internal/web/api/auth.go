@@ -70,7 +70,7 @@ func (s *Server) authResource() {
 			if label == "" {
 				label = "command line"
 			}
-			t, value, err := s.auth.AddToken(ctx, user.ID, id.Client, label, []string{access.ScopeFull}, time.Now().Add(tokenLifetime))
+			t, value, err := s.auth.AddToken(ctx, auth.Identity{User: user, Client: id.Client}, label, []string{access.ScopeFull}, time.Now().Add(tokenLifetime))
 			if err != nil {
 				return nil, err
 			}

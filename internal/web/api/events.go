@@ -119,7 +119,7 @@ func nextEvent(ctx context.Context, stream *access.Stream) (access.Event, error)
 }
 
 func (s *Server) writeEvent(write func(string, ...any) error, ev access.Event, a access.Actor) error {
-	data, err := json.Marshal(changed[any]{View(ev.Resource, a.Admin()), ev.Removed})
+	data, err := json.Marshal(changed{View(ev.Resource, a.Admin()), ev.Removed})
 	if err != nil {
 		return err
 	}
@@ -127,15 +127,15 @@ func (s *Server) writeEvent(write func(string, ...any) error, ev access.Event, a
 }
 
 // changed is a resource in an event.
-type changed[T any] struct {
-	Resource T
-	Removed  bool
+type changed struct {
+	resource any
+	removed  bool
 }
 
 // MarshalJSON writes the resource's own keys, and removed beside them.
-func (c changed[T]) MarshalJSON() ([]byte, error) {
-	b, err := json.Marshal(c.Resource)
-	if err == nil && c.Removed && len(b) > 2 {
+func (c changed) MarshalJSON() ([]byte, error) {
+	b, err := json.Marshal(c.resource)
+	if err == nil && c.removed && len(b) > 2 {
 		b = append(b[:len(b)-1], `,"removed":true}`...)
 	}
 	return b, err

@@ -83,7 +83,7 @@ func (s *Server) sessions() {
 
 	type newSession struct {
 		Service    string `json:"service" format:"uuid"`
-		For        string `json:"for,omitempty" example:"30m" doc:"Empty: the default; more than allowed: what is allowed"`
+		For        string `json:"for,omitempty" example:"30m" doc:"Empty: the default; more than allowed is refused"`
 		PublicPort uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		Source     string `json:"source,omitempty" doc:"Whom to let in, told by an admin; empty: where this request came from"`
 	}

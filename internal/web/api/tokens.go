@@ -50,7 +50,7 @@ func (s *Server) tokens() {
 			if in.Body.Expires != nil {
 				expires = *in.Body.Expires
 			}
-			t, value, err := s.auth.AddToken(ctx, id.User.ID, id.Client, in.Body.Name, []string{access.ScopeFull}, expires)
+			t, value, err := s.auth.AddToken(ctx, id, in.Body.Name, []string{access.ScopeFull}, expires)
 			if err != nil {
 				return nil, err
 			}

@@ -71,9 +71,9 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 1500 * time.Microsecond, c.failing()
 }
 
-func (c *cores) Pair(_ context.Context, code string) (link.Code, link.Status, error) {
-	parsed, err := link.ParseCode(code)
-	return parsed, link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
+func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {
+	_, err := link.ParseCode(code)
+	return link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
 }
 
 const adminPassword, userPassword = "the admin's password", "somebody's password"
@@ -108,7 +108,7 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	passwords := auth.CheapPasswords()
 	w.access = access.New(access.Options{
-		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Log: log,
+		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
 	a := auth.New(w.store, passwords, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, log)

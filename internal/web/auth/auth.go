@@ -20,30 +20,25 @@ import (
 // ownline.ErrNotFound.
 type Store interface {
 	Credentials(ctx context.Context, name string) (ownline.User, string, error)
-	Logins
-	Tokens
-	Audit(ctx context.Context, e ownline.AuditEntry) error
-	Setting(ctx context.Context, key string) (string, error)
-	SetSetting(ctx context.Context, key, value string) error
-}
 
-// Logins keeps browsers that are signed in, by the hash of their cookie. Login returns only
-// those that are valid at now, of users who are not disabled.
-type Logins interface {
+	// Logins are browsers that are signed in, by the hash of their cookie. Login returns only
+	// those that are valid at now, of users who are not disabled.
 	AddLogin(ctx context.Context, l ownline.Login, hash []byte) error
 	Login(ctx context.Context, hash []byte, now time.Time) (ownline.Login, ownline.User, error)
 	ExtendLogin(ctx context.Context, id ownline.LoginID, until time.Time) error
 	DeleteLogin(ctx context.Context, id ownline.LoginID) error
-}
 
-// Tokens keeps bearer tokens by the hash of their value. Token returns only those that are
-// valid at now, of users who are not disabled.
-type Tokens interface {
+	// Bearer tokens are kept by the hash of their value. Token returns only those that are
+	// valid at now, of users who are not disabled.
 	AddToken(ctx context.Context, t ownline.Token, hash []byte) error
 	Token(ctx context.Context, hash []byte, now time.Time) (ownline.Token, ownline.User, error)
 	Tokens(ctx context.Context, user ownline.UserID) ([]ownline.Token, error)
 	TouchToken(ctx context.Context, id ownline.TokenID, now time.Time) error
 	DeleteToken(ctx context.Context, user ownline.UserID, id ownline.TokenID) error
+
+	Audit(ctx context.Context, e ownline.AuditEntry) error
+	Setting(ctx context.Context, key string) (string, error)
+	SetSetting(ctx context.Context, key, value string) error
 }
 
 // Names and lifetimes of what proves who somebody is.
@@ -51,10 +46,10 @@ const (
 	// CookieName begins with __Host-: browsers then take it only over TLS (or from
 	// localhost), for the whole of this host and for no other (RFC 6265bis, section 4.1.3).
 	CookieName = "__Host-ownline"
-	// TokenPrefix begins every bearer token, so that scanners of leaked secrets know it.
-	TokenPrefix = "own_"
-	// LoginLifetime is how long a browser stays signed in without being used.
-	LoginLifetime = 14 * 24 * time.Hour
+	// tokenPrefix begins every bearer token, so that scanners of leaked secrets know it.
+	tokenPrefix = "own_"
+	// loginLifetime is how long a browser stays signed in without being used.
+	loginLifetime = 14 * 24 * time.Hour
 
 	touchEvery = time.Minute
 )
@@ -79,24 +74,21 @@ type Identity struct {
 	Login  ownline.LoginID // signed in by cookie
 	Token  ownline.TokenID // or by bearer token
 	Scopes []string        // of the token; nil: not limited
-	Client netip.Addr
-	hash   []byte
+	Client netip.Addr      // where the request came from; see clientAddr
+	hash   []byte          // of the cookie or the token
 }
 
 // Known reports whether the request proved who sent it.
 func (i Identity) Known() bool { return !i.User.ID.IsZero() }
 
-// Client returns the address that a request came from: see ClientAddr.
-func (a *Auth) Client(r *http.Request) netip.Addr { return ClientAddr(r, a.trusted) }
-
 // Identify finds out who sent a request. Nobody in particular is no error: a cookie or
 // token that is not (or no longer) valid is the same as none.
 func (a *Auth) Identify(r *http.Request) (Identity, error) {
-	id := Identity{Client: a.Client(r)}
+	id := Identity{Client: clientAddr(r, a.trusted)}
 	var err error
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, value, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") || !strings.HasPrefix(value, TokenPrefix) {
+		if !strings.EqualFold(scheme, "Bearer") || !strings.HasPrefix(value, tokenPrefix) {
 			return id, nil
 		}
 		id.hash = hashOf(value)
@@ -131,8 +123,8 @@ func (a *Auth) byLogin(ctx context.Context, id *Identity) error {
 		return err
 	}
 	id.User, id.Login = user, l.ID
-	if l.Expires.Sub(now) < LoginLifetime-touchEvery*60 { // not with every request
-		return a.store.ExtendLogin(ctx, l.ID, now.Add(LoginLifetime))
+	if l.Expires.Sub(now) < loginLifetime-touchEvery*60 { // not with every request
+		return a.store.ExtendLogin(ctx, l.ID, now.Add(loginLifetime))
 	}
 	return nil
 }
@@ -208,11 +200,11 @@ func (a *Auth) failed(ctx context.Context, user ownline.UserID, name string, cli
 func (a *Auth) StartLogin(ctx context.Context, user ownline.User, client netip.Addr) (string, error) {
 	now := time.Now()
 	value, hash := newValue("")
-	l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: user.ID, Created: now, Expires: now.Add(LoginLifetime)}
+	l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: user.ID, Created: now, Expires: now.Add(loginLifetime)}
 	if err := a.store.AddLogin(ctx, l, hash); err != nil {
 		return "", err
 	}
-	return value, a.audit(ctx, user.ID, "login", client, "login.start", l.ID.String())
+	return value, a.audit(ctx, Identity{User: user, Client: client}, "login.start", l.ID.String())
 }
 
 // EndLogin signs out what the request was signed in by: the browser, or the token.
@@ -223,11 +215,16 @@ func (a *Auth) EndLogin(ctx context.Context, id Identity) error {
 	if err := a.store.DeleteLogin(ctx, id.Login); err != nil && !errors.Is(err, ownline.ErrNotFound) {
 		return err
 	}
-	return a.audit(ctx, id.User.ID, "login", id.Client, "login.end", id.Login.String())
+	return a.audit(ctx, id, "login.end", id.Login.String())
 }
 
-func (a *Auth) audit(ctx context.Context, user ownline.UserID, by string, client netip.Addr, action, subject string) error {
-	return a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Actor: user, By: by, Client: client, Action: action, Subject: subject})
+// audit records what was done by whom; whoever has just given a password counts as a login.
+func (a *Auth) audit(ctx context.Context, id Identity, action, subject string) error {
+	by := "login"
+	if !id.Token.IsZero() {
+		by = "token"
+	}
+	return a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Actor: id.User.ID, By: by, Client: id.Client, Action: action, Subject: subject})
 }
 
 // newValue makes 32 random bytes to hand out and their hash to keep.

@@ -223,12 +223,12 @@ func TestLogin(t *testing.T) {
 			t.Fatalf("got %+v, %v", id, err)
 		}
 		for range 4 { // used now and then, it lasts
-			time.Sleep(LoginLifetime - time.Hour)
+			time.Sleep(loginLifetime - time.Hour)
 			if id, err = a.Identify(cookie); !id.Known() || err != nil {
 				t.Fatalf("signed out while in use: %v", err)
 			}
 		}
-		time.Sleep(LoginLifetime)
+		time.Sleep(loginLifetime)
 		if id, err := a.Identify(cookie); id.Known() || err != nil {
 			t.Errorf("still signed in: %+v, %v", id, err)
 		}
@@ -249,9 +249,9 @@ func TestLogin(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, _, ana := newAuth(t)
-		tok, value, err := a.AddToken(t.Context(), ana.ID, home, "laptop", []string{"full"}, time.Now().Add(time.Hour))
-		if err != nil || !strings.HasPrefix(value, TokenPrefix) {
+		a, m, ana := newAuth(t)
+		tok, value, err := a.AddToken(t.Context(), Identity{User: ana, Client: home}, "laptop", []string{"full"}, time.Now().Add(time.Hour))
+		if err != nil || !strings.HasPrefix(value, tokenPrefix) {
 			t.Fatal(value, err)
 		}
 		if id, err := a.Identify(request("Authorization", "bearer "+value)); err != nil || id.Token != tok.ID || len(id.Scopes) != 1 {
@@ -265,6 +265,14 @@ func TestToken(t *testing.T) {
 		time.Sleep(time.Hour)
 		if id, _ := a.Identify(request("Authorization", "Bearer "+value)); id.Known() {
 			t.Error("an old token counts")
+		}
+		if err := a.EndLogin(t.Context(), Identity{User: ana, Token: tok.ID, Client: home}); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{"login token.add", "token token.remove"} {
+			if got := m.audit[i].By + " " + m.audit[i].Action; got != want {
+				t.Errorf("audit has %q, want %q", got, want)
+			}
 		}
 	})
 }
@@ -289,7 +297,7 @@ func TestSetup(t *testing.T) {
 			}
 		}
 		s, token = NewSetup(m)
-		time.Sleep(SetupLifetime)
+		time.Sleep(setupLifetime)
 		if s.Redeem(t.Context(), token, func() error { return nil }) == nil {
 			t.Error("an old link was taken")
 		}
@@ -310,7 +318,7 @@ func TestCheckPassword(t *testing.T) {
 		"": false, "qwertz7": false, "elevenchars": false, "aaaaaaaaaaaaaaa": false,
 		strings.Repeat("ab", 600): false, "bad \xff\xff text here": false,
 	} {
-		err := CheckPassword(password)
+		err := checkPassword(password)
 		if (err == nil) != ok {
 			t.Errorf("%q: %v", password, err)
 		}

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ClientAddr returns the address that a request came from: that of the socket. Only when
+// clientAddr returns the address that a request came from: that of the socket. Only when
 // this is one of trusted does X-Forwarded-For count, and of that the nearest hop that is
 // not trusted itself: everything left of it was written by whom we can't trust. The zero
 // Addr is for a request that came through no IP socket.
-func ClientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
+func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}

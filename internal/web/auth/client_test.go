@@ -38,12 +38,12 @@ func TestClientAddr(t *testing.T) {
 			}
 			r.Header.Set("X-Real-Ip", "203.0.113.9")
 			r.Header.Set("Forwarded", "for=203.0.113.9")
-			if got := ClientAddr(r, tc.trusted); got != netip.MustParseAddr(tc.want) {
+			if got := clientAddr(r, tc.trusted); got != netip.MustParseAddr(tc.want) {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
 		})
 	}
-	if got := ClientAddr(&http.Request{RemoteAddr: "@"}, nil); got.IsValid() {
+	if got := clientAddr(&http.Request{RemoteAddr: "@"}, nil); got.IsValid() {
 		t.Errorf("an address out of nothing: %s", got)
 	}
 }

@@ -15,20 +15,20 @@ import (
 // The bounds of a password. The upper one keeps a request from costing more than it should;
 // there are no other rules, because length is what counts (NIST SP 800-63B, section 3.1.1).
 const (
-	MinPassword = 12   // characters
-	MaxPassword = 1024 // bytes
+	minPassword = 12   // characters
+	maxPassword = 1024 // bytes
 )
 
-// CheckPassword refuses a password that is too easy to guess. The error is about the field
+// checkPassword refuses a password that is too easy to guess. The error is about the field
 // "password" and never repeats it.
-func CheckPassword(password string) error {
+func checkPassword(password string) error {
 	switch {
 	case !utf8.ValidString(password):
 		return ownline.Invalid("password", "is not valid text")
-	case utf8.RuneCountInString(password) < MinPassword:
-		return ownline.Invalid("password", fmt.Sprintf("is too short: at least %d characters, for instance four words", MinPassword))
-	case len(password) > MaxPassword:
-		return ownline.Invalid("password", fmt.Sprintf("is too long: at most %d bytes", MaxPassword))
+	case utf8.RuneCountInString(password) < minPassword:
+		return ownline.Invalid("password", fmt.Sprintf("is too short: at least %d characters, for instance four words", minPassword))
+	case len(password) > maxPassword:
+		return ownline.Invalid("password", fmt.Sprintf("is too long: at most %d bytes", maxPassword))
 	case strings.Count(password, password[:1]) == len(password):
 		return ownline.Invalid("password", "is one character over and over")
 	}
@@ -67,9 +67,9 @@ func newPasswords(params *argon2id.Params) *Passwords {
 	return p
 }
 
-// Hash makes the hash to keep of a password, or refuses one that CheckPassword refuses.
+// Hash makes the hash to keep of a password, or refuses one that checkPassword refuses.
 func (p *Passwords) Hash(password string) (string, error) {
-	if err := CheckPassword(password); err != nil {
+	if err := checkPassword(password); err != nil {
 		return "", err
 	}
 	p.slots <- struct{}{}
@@ -101,7 +101,7 @@ func (p *Passwords) match(ctx context.Context, password, hash string, known bool
 	if hash == "" {
 		against = p.dummy()
 	}
-	if len(password) > MaxPassword {
+	if len(password) > maxPassword {
 		password = ""
 	}
 	ok, err := argon2id.ComparePasswordAndHash(password, against)

@@ -10,8 +10,8 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// SetupLifetime is how long the link of a first start can be used.
-const SetupLifetime = time.Hour
+// setupLifetime is how long the link of a first start can be used.
+const setupLifetime = time.Hour
 
 // Setup is the one-time right to make the first admin. It lives only in memory: a restart
 // makes another. The nil Setup redeems nothing. Safe for concurrent use.
@@ -28,11 +28,11 @@ type Counter interface {
 	CountUsers(context.Context) (int, error)
 }
 
-// NewSetup returns a Setup and the token that redeems it until SetupLifetime from now, as
+// NewSetup returns a Setup and the token that redeems it until setupLifetime from now, as
 // long as there are no users.
 func NewSetup(users Counter) (*Setup, string) {
 	token, hash := newValue("")
-	return &Setup{users: users, expires: time.Now().Add(SetupLifetime), hash: hash}, token
+	return &Setup{users: users, expires: time.Now().Add(setupLifetime), hash: hash}, token
 }
 
 // Redeem runs f if the token is right, at most once with success.

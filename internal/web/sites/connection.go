@@ -34,7 +34,7 @@ func (s *site) connection(ctx context.Context) error {
 	knocks := newKnocks(s)
 	started := false
 	err := s.client.Events(ctx, func(ev link.Event) error {
-		s.heard(0)
+		s.heard()
 		switch {
 		case ev.Type == link.EventHello && ev.Status != nil:
 			s.met(*ev.Status)
@@ -152,10 +152,9 @@ func (s *site) applyState(ctx context.Context) (st link.State, opening []ownline
 		if st, opening, err = s.desk.Desired(ctx, s.id); err != nil {
 			break
 		}
-		began := time.Now()
-		st.Now = began.UTC()
+		st.Now = time.Now().UTC()
 		if results, err = s.client.PutState(ctx, st); err == nil {
-			s.heard(time.Since(began))
+			s.heard()
 			return st, opening, results, nil
 		}
 		if !errors.Is(err, link.ErrStale) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -106,10 +107,13 @@ func (c *Cores) Run(ctx context.Context, desk Desk) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if failing != (err != nil) {
-			failing = err != nil
-			c.log.Error("list of sites to command", "failing", failing, "err", err)
+		switch {
+		case err != nil && !failing:
+			c.log.Error("the sites to command can't be read; trying again", logging.Err, err)
+		case err == nil && failing:
+			c.log.Info("the sites to command can be read again")
 		}
+		failing = err != nil
 		if err == nil {
 			c.follow(ctx, desk, list, stops)
 		}
@@ -139,10 +143,10 @@ func (c *Cores) follow(ctx context.Context, desk Desk, list []ownline.Site, stop
 		}
 		client, err := c.client(row.Link, link.Pin(row.Pin))
 		if err != nil {
-			c.log.Debug("site can't be commanded", "site", row.ID, "err", err)
+			c.log.Debug("site can't be commanded", logging.Site, row.ID, logging.Err, err)
 			continue
 		}
-		s = newSite(row, client, desk, c.log.With("site", row.Name))
+		s = newSite(row, client, desk, c.log.With(logging.Site, row.Name))
 		siteCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {

@@ -1,4 +1,4 @@
-// Package sites: commands the cores. For every site there is one connection to its core;
+// Package sites commands the cores. For every site there is one connection to its core;
 // over it go the whole desired state after every reconnect, single commands after that, and
 // the core's events back.
 //

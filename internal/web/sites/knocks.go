@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -36,7 +37,7 @@ func newKnocks(s *site) *knocks {
 func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Knocked) {
 	t := k.enter(knocked.Device)
 	if t == nil {
-		k.s.log.Warn("too many knocks at once: one was dropped", "device", knocked.Device)
+		k.s.log.Warn("too many knocks at once: one was dropped", logging.Device, knocked.Device)
 		return
 	}
 	wg.Go(func() {
@@ -50,7 +51,7 @@ func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Kno
 			defer func() { <-wait }()
 		}
 		if err := k.s.knock(ctx, knocked); err != nil && ctx.Err() == nil {
-			k.s.log.Warn("a knock was not carried out", "device", knocked.Device, "source", knocked.Source, "err", err)
+			k.s.log.Warn("a knock was not carried out", logging.Device, knocked.Device, logging.Source, knocked.Source, logging.Err, err)
 		}
 	})
 }

@@ -10,19 +10,20 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Pair makes this web the one that the core of a pairing code obeys. Errors are about the
 // field "code".
-func (c *Cores) Pair(ctx context.Context, code string) (link.Code, link.Status, error) {
+func (c *Cores) Pair(ctx context.Context, code string) (link.Status, error) {
 	parsed, err := link.ParseCode(code)
 	if err != nil {
-		return link.Code{}, link.Status{}, err
+		return link.Status{}, err
 	}
 	client, err := c.client(parsed.Addr, parsed.Pin)
 	if err != nil {
-		return link.Code{}, link.Status{}, err
+		return link.Status{}, err
 	}
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, pairTimeout)
@@ -30,15 +31,15 @@ func (c *Cores) Pair(ctx context.Context, code string) (link.Code, link.Status, 
 	status, err := client.Pair(ctx, parsed.Token)
 	switch {
 	case errors.Is(err, link.ErrWrongKey):
-		return parsed, status, ownline.Invalid("code", fmt.Sprintf("what answers at %s has not the key of the code: either the core's key has changed since, or it is another machine", parsed.Addr))
+		return status, ownline.Invalid("code", fmt.Sprintf("what answers at %s has not the key of the code: either the core's key has changed since, or it is another machine", parsed.Addr))
 	case errors.Is(err, ownline.ErrUnavailable):
 		where := parsed.Addr
 		if where == "" {
 			where = "the door that it should dial"
 		}
-		return parsed, status, &ownline.FieldError{Kind: ownline.ErrUnavailable, Field: "code", Detail: fmt.Sprintf("its core was not met at %s: %v", where, err)}
+		return status, &ownline.FieldError{Kind: ownline.ErrUnavailable, Field: "code", Detail: fmt.Sprintf("its core was not met at %s: %v", where, err)}
 	}
-	return parsed, status, err
+	return status, err
 }
 
 const lookAtPairFile = time.Second
@@ -67,7 +68,7 @@ func (c *Cores) watchPairFile(ctx context.Context, desk Desk) {
 			said = ""
 		case err.Error() != said:
 			said = err.Error()
-			c.log.Warn("can't pair by the pair file; trying again", "file", c.pairFile, "err", err)
+			c.log.Warn("can't pair by the pair file; trying again", "file", c.pairFile, logging.Err, err)
 		}
 		select {
 		case <-ctx.Done():

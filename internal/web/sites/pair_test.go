@@ -102,7 +102,7 @@ func TestPairFile(t *testing.T) {
 	p := w.process(false)
 	defer p.stop()
 	cores := sites.New(sites.Options{Identity: w.id, PairFile: file, PairHost: "h.example.org", Log: slog.New(slog.DiscardHandler)})
-	a := access.New(access.Options{Store: access.Over(p.store), Enforcer: cores, Passwords: plain{}, Limits: limit, Log: slog.New(slog.DiscardHandler)})
+	a := access.New(access.Options{Store: access.Over(p.store), Enforcer: cores, Passwords: plain{}, Limits: limit, IPv6Prefix: 64, Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -144,7 +144,7 @@ func TestDialledFromCore(t *testing.T) {
 	p := w.process(false)
 	defer p.stop()
 	cores := sites.New(sites.Options{Identity: w.id, Door: door, Log: log})
-	a := access.New(access.Options{Store: access.Over(p.store), Enforcer: cores, Passwords: plain{}, Limits: limit, Log: log})
+	a := access.New(access.Options{Store: access.Over(p.store), Enforcer: cores, Passwords: plain{}, Limits: limit, IPv6Prefix: 64, Log: log})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -61,7 +62,7 @@ func (s *site) run(ctx context.Context) {
 			break
 		}
 		if s.lost(explain(err)) {
-			s.log.Warn("link to core lost; trying again", "err", err)
+			s.log.Warn("link to core lost; trying again", logging.Err, err)
 			s.tellHealth(ctx)
 		}
 		if time.Since(began) > 10*time.Second {
@@ -87,7 +88,7 @@ func explain(err error) string {
 
 func (s *site) tellHealth(ctx context.Context) {
 	if err := s.desk.HealthChanged(ctx, s.id); err != nil && ctx.Err() == nil {
-		s.log.Debug("health", "err", err)
+		s.log.Debug("readers of events were not told how core is reached", logging.Err, err)
 	}
 }
 
@@ -135,22 +136,18 @@ func (s *site) command(ctx context.Context, rev uint64, f func(context.Context) 
 	if stale {
 		return link.ErrStale
 	}
-	began := time.Now()
 	err := f(ctx)
 	if err == nil {
-		s.heard(time.Since(began))
+		s.heard()
 	}
 	return err
 }
 
-// heard notes that core answered, and how long that took (0: it spoke by itself).
-func (s *site) heard(took time.Duration) {
+// heard notes that core spoke.
+func (s *site) heard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health.LastContact = time.Now().UTC()
-	if took > 0 {
-		s.health.RoundTrip = took
-	}
 }
 
 // stamp is the revision of a command that is sent now.
@@ -244,7 +241,7 @@ func (s *site) ping(ctx context.Context) (time.Duration, error) {
 	_, err := s.client.Status(ctx)
 	took := time.Since(began)
 	if err == nil {
-		s.heard(took)
+		s.heard()
 	}
 	return took, err
 }

@@ -115,7 +115,7 @@ func (w *world) process(serve bool) *web {
 	}
 	cores := sites.New(sites.Options{Identity: w.id, Log: log})
 	p := &web{store: st, cores: cores, Access: access.New(access.Options{
-		Store: access.Over(st), Enforcer: cores, Passwords: plain{}, Limits: limit, Overlap: w.overlap, Log: log,
+		Store: access.Over(st), Enforcer: cores, Passwords: plain{}, Limits: limit, Overlap: w.overlap, IPv6Prefix: 64, Log: log,
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -21,16 +21,6 @@ func (s *Store) Credentials(ctx context.Context, name string) (u ownline.User, h
 	return u, hash, err
 }
 
-// SetPassword replaces the hash of a user's password and forgets their logins and tokens.
-func (s *Store) SetPassword(ctx context.Context, u ownline.UserID, hash string) error {
-	return s.Write(ctx, func(t *Tx) error {
-		if err := t.SetPassword(u, hash); err != nil {
-			return err
-		}
-		return t.SignOut(u)
-	})
-}
-
 // CountUsers returns how many users there are: 0 means that web has not been set up.
 func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
 	err = s.Read(ctx, func(t *Tx) error {

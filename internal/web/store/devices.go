@@ -125,7 +125,7 @@ func (t *Tx) AcceptKnock(d ownline.DeviceID, n knock.Nonce, made time.Time, skew
 	return rows == 1, err
 }
 
-// SweepKnocks forgets the nonces that the floors make superfluous.
-func (t *Tx) SweepKnocks() error {
+// sweepKnocks forgets the nonces that the floors make superfluous.
+func (t *Tx) sweepKnocks() error {
 	return t.exec("DELETE FROM knocks WHERE made <= (SELECT floor FROM devices WHERE devices.id = knocks.device_id)")
 }

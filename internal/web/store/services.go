@@ -52,11 +52,6 @@ func (t *Tx) ServicesNamed(name string) ([]ownline.Service, error) {
 	return all(t, scanService, "SELECT "+serviceColumns+" FROM services s WHERE s.name = ? AND s.removed = 0 ORDER BY s.id", name)
 }
 
-// ServicesAt lists all services of a site.
-func (t *Tx) ServicesAt(site ownline.SiteID) ([]ownline.Service, error) {
-	return all(t, scanService, "SELECT "+serviceColumns+" FROM services s WHERE s.site_id = ? AND s.removed = 0 ORDER BY s.id", site.String())
-}
-
 // AddService adds a service.
 func (t *Tx) AddService(s ownline.Service) error {
 	err := t.exec("INSERT INTO services (id, site_id, name, kind, transport, target4, target6, icon, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

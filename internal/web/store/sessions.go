@@ -169,5 +169,5 @@ func (t *Tx) Sweep(now, since time.Time) error {
 	if err := t.exec("DELETE FROM idempotency WHERE created <= ?", ms(since)); err != nil {
 		return err
 	}
-	return t.SweepKnocks()
+	return t.sweepKnocks()
 }

@@ -51,20 +51,6 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 	return s.Write(ctx, func(t *Tx) error { return t.SetSetting(key, value) })
 }
 
-// SwapSetting changes a setting from one value to another and reports whether it had the
-// first: of two at once, one wins.
-func (s *Store) SwapSetting(ctx context.Context, key, from, to string) (swapped bool, err error) {
-	err = s.Write(ctx, func(t *Tx) error {
-		v, err := t.Setting(key)
-		if err != nil || v != from {
-			return err
-		}
-		swapped = true
-		return t.SetSetting(key, to)
-	})
-	return swapped && err == nil, err
-}
-
 // Audit adds a line to the audit log.
 func (s *Store) Audit(ctx context.Context, e ownline.AuditEntry) error {
 	return s.Write(ctx, func(t *Tx) error { return t.Audit(e) })

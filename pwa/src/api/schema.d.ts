@@ -701,7 +701,7 @@ export interface components {
         };
         NewSession: {
             /**
-             * @description Empty: the default; more than allowed: what is allowed
+             * @description Empty: the default; more than allowed is refused
              * @example 30m
              */
             for?: string;

@@ -400,18 +400,21 @@ func testAuth(t *testing.T, open func(testing.TB) *store.Store) {
 	must(t, err)
 	equal(t, "Token", gotK, k)
 	wantKind(t, "another's token", s.DeleteToken(ctx, ownline.NewID[ownline.User](), k.ID), ownline.ErrNotFound, "token")
-	must(t, s.SetPassword(ctx, f.User.ID, "new"))
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return errors.Join(tx.SetPassword(f.User.ID, "new"), tx.SignOut(f.User.ID)) }))
+	if _, hash, err := s.Credentials(ctx, f.User.Name); hash != "new" || err != nil {
+		t.Errorf("Credentials = %q, %v", hash, err)
+	}
 	if _, _, err := s.Token(ctx, []byte("k"), T0); !errors.Is(err, ownline.ErrNotFound) {
-		t.Errorf("a token outlived a new password: %v", err)
+		t.Errorf("a token outlived the user's signing out: %v", err)
 	}
 }
 
 func testSettings(t *testing.T, open func(testing.TB) *store.Store) {
 	s := open(t)
-	must(t, s.SetSetting(t.Context(), "k", "1"))
-	for _, want := range []bool{true, false} {
-		if ok, err := s.SwapSetting(t.Context(), "k", "1", "2"); ok != want || err != nil {
-			t.Errorf("SwapSetting = %t, %v; want %t", ok, err, want)
+	for _, want := range []string{"1", "2", ""} {
+		must(t, s.SetSetting(t.Context(), "k", want))
+		if v, err := s.Setting(t.Context(), "k"); v != want || err != nil {
+			t.Errorf("Setting = %q, %v; want %q", v, err, want)
 		}
 	}
 	made := 0
