@@ -13,7 +13,7 @@ import (
 const (
 	codeScheme = "ownline-core"
 	dialHost   = "dial" // in place of an address: core dials web
-	pinLen   = 43 // base64url of 32 bytes
+	pinLen     = 43     // base64url of 32 bytes
 )
 
 // Code is what an admin carries from core to web, once, to pair them:

@@ -5,7 +5,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,11 +12,12 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Firewall makes the router's rules equal to what is wanted. After an error the rules from
-// before are still in force. The Reconciler never calls it from two goroutines at once.
+// before are still in force. The Reconciler makes one call at a time.
 type Firewall interface {
 	// Sync reads what is there and writes the difference, in one transaction.
 	Sync(ctx context.Context, want firewall.Ruleset) error
@@ -47,19 +47,14 @@ type Reconciler struct {
 
 	wake chan struct{} // a Sync is wanted
 
+	turn sync.Mutex // held by whoever uses the firewall
+
 	mu       sync.Mutex // guards the following
 	settings firewall.Settings
 	hints    []firewall.Hint
 	adopt    bool   // the book does not know yet what must be open: keep what is
 	done     uint64 // generation that the kernel holds
 	err      error  // of the last try
-	waiters  map[*waiter]struct{}
-	syncers  []*waiter // want the next sync
-}
-
-type waiter struct {
-	generation uint64
-	result     chan error // buffered
 }
 
 // New makes a Reconciler. tell is called with every session that ends by itself and with
@@ -67,8 +62,7 @@ type waiter struct {
 func New(book *session.Book, fw Firewall, settings firewall.Settings, tell func(link.Event), log *slog.Logger) *Reconciler {
 	return &Reconciler{
 		book: book, fw: fw, log: log, tell: tell, settings: settings, adopt: true,
-		wake:    make(chan struct{}, 1),
-		waiters: make(map[*waiter]struct{}),
+		wake: make(chan struct{}, 1),
 	}
 }
 
@@ -84,14 +78,13 @@ func (r *Reconciler) SetHints(h []firewall.Hint) {
 // the kernel still has from before core started, and the book has not, goes. It returns
 // when the kernel holds the book.
 func (r *Reconciler) Replaced(ctx context.Context, ipv6Prefix int) error {
-	w := &waiter{result: make(chan error, 1)}
 	r.mu.Lock()
 	r.adopt = false
 	r.settings.IPv6Prefix = ipv6Prefix
-	r.syncers = append(r.syncers, w)
 	r.mu.Unlock()
-	r.wakeUp()
-	return r.await(ctx, w)
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.sync(context.WithoutCancel(ctx)) // whoever asked may go, the rules are wanted
 }
 
 // wakeUp asks for a whole comparison with the kernel.
@@ -110,40 +103,27 @@ func (r *Reconciler) Err() error {
 }
 
 // Wait returns nil once the kernel holds the book's generation, or the error of the
-// transaction that should have brought it there.
+// transaction that should have brought it there. It does not wait for Run: whoever comes
+// first writes what all have changed, and the others find it done.
 func (r *Reconciler) Wait(ctx context.Context, generation uint64) error {
-	w := &waiter{generation, make(chan error, 1)}
+	r.turn.Lock()
+	defer r.turn.Unlock()
 	r.mu.Lock()
-	if generation <= r.done {
-		r.mu.Unlock()
+	done := generation <= r.done
+	r.mu.Unlock()
+	if done {
 		return nil
 	}
-	r.waiters[w] = struct{}{}
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		delete(r.waiters, w)
-		r.mu.Unlock()
-	}()
-	return r.await(ctx, w)
+	return r.change(context.WithoutCancel(ctx)) // what has begun is finished
 }
 
-func (r *Reconciler) await(ctx context.Context, w *waiter) error {
-	select {
-	case err := <-w.result:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("wait for the firewall: %w", ctx.Err())
-	}
-}
-
-// finish tells everybody who waits for a generation up to the given one.
-func (r *Reconciler) finish(generation uint64, err error) {
+// finish notes what a transaction came to, and passes its error on.
+func (r *Reconciler) finish(generation uint64, err error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if (err == nil) != (r.err == nil) {
 		if err != nil {
-			r.log.Error("firewall refused the rules; the old ones stay", "err", err)
+			r.log.Error("firewall refused the rules; the old ones stay", logging.Err, err)
 		} else {
 			r.log.Info("firewall holds what is wanted")
 		}
@@ -152,24 +132,25 @@ func (r *Reconciler) finish(generation uint64, err error) {
 	if err == nil {
 		r.done = max(r.done, generation)
 	}
-	for w := range r.waiters {
-		if w.generation <= generation {
-			w.result <- err
-			delete(r.waiters, w)
-		}
-	}
+	return err
 }
 
 // Run works until ctx ends. It leaves the kernel's rules as they are: sessions outlive the
 // daemon.
 func (r *Reconciler) Run(ctx context.Context) error {
-	r.sync(ctx)
+	lastSync, lastCount := time.Now(), time.Now()
+	compare := func() {
+		r.turn.Lock()
+		defer r.turn.Unlock()
+		_ = r.sync(ctx) // Err tells, and the next look tries again
+		lastSync = time.Now()
+	}
+	compare()
 	poll, count := time.NewTicker(pollEvery), time.NewTicker(countEvery)
 	defer poll.Stop()
 	defer count.Stop()
 	expiry := time.NewTimer(time.Hour)
 	defer expiry.Stop()
-	lastSync, lastCount := time.Now(), time.Now()
 	countPause := countEvery
 	for {
 		if next := r.expire(); !next.IsZero() {
@@ -177,17 +158,15 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return nil // whoever waits has a context that ends, too
+			return nil
 		case <-r.book.Changed():
-			r.change(ctx)
+			r.follow(ctx)
 		case <-r.wake:
-			r.sync(ctx)
-			lastSync = time.Now()
+			compare()
 		case <-expiry.C:
 		case <-poll.C:
 			if r.stale(ctx, time.Since(lastSync)) {
-				r.sync(ctx)
-				lastSync = time.Now()
+				compare()
 			}
 		case <-count.C:
 			if time.Since(lastCount) < countPause {
@@ -202,6 +181,13 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 }
 
+// follow writes what changed in the book, unless somebody who waits has done so already.
+func (r *Reconciler) follow(ctx context.Context) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	_ = r.change(ctx) // Err tells, and the next look tries again
+}
+
 // stale reports whether the kernel has to be compared with the book.
 func (r *Reconciler) stale(ctx context.Context, since time.Duration) bool {
 	r.mu.Lock()
@@ -213,56 +199,49 @@ func (r *Reconciler) stale(ctx context.Context, since time.Duration) bool {
 	if since > syncEvery {
 		return true
 	}
+	r.turn.Lock()
 	changed, err := r.fw.Changed(ctx)
+	r.turn.Unlock()
 	if changed {
 		r.log.Debug("somebody changed the host's rules; comparing")
 	}
 	return changed || err != nil
 }
 
-// change is the short way: what changed in the book goes to the kernel.
-func (r *Reconciler) change(ctx context.Context) {
+// change is the short way: what changed in the book goes to the kernel. It is called with
+// the turn held.
+func (r *Reconciler) change(ctx context.Context) error {
 	r.mu.Lock()
 	failing, adopt := r.err != nil, r.adopt
 	r.mu.Unlock()
 	if failing || adopt {
-		r.sync(ctx)
-		return
+		return r.sync(ctx)
 	}
 	put, drop, generation := r.book.Take()
 	if len(put)+len(drop) == 0 {
-		r.finish(generation, nil)
-		return
+		return r.finish(generation, nil)
 	}
 	err := r.fw.Change(ctx, put, drop)
-	switch {
-	case err == nil:
-		r.finish(generation, nil)
-	case errors.Is(err, firewall.ErrOutOfStep):
-		r.sync(ctx)
-	default:
-		r.finish(generation, err)
+	if errors.Is(err, firewall.ErrOutOfStep) {
+		return r.sync(ctx)
 	}
+	return r.finish(generation, err)
 }
 
-// sync is the long way: everything is compared.
-func (r *Reconciler) sync(ctx context.Context) {
+// sync is the long way: everything is compared. It is called with the turn held.
+func (r *Reconciler) sync(ctx context.Context) error {
 	r.mu.Lock()
 	want := firewall.Ruleset{Settings: r.settings, Hints: r.hints, Adopt: r.adopt}
-	syncers := r.syncers
-	r.syncers = nil
 	r.mu.Unlock()
 	var generation uint64
 	want.Forwards, generation = r.book.TakeAll()
-	err := r.fw.Sync(ctx, want)
-	r.finish(generation, err)
-	for _, w := range syncers {
-		w.result <- err
-	}
+	return r.finish(generation, r.fw.Sync(ctx, want))
 }
 
 func (r *Reconciler) count(ctx context.Context) {
+	r.turn.Lock()
 	counters, err := r.fw.Counters(ctx)
+	r.turn.Unlock()
 	if err != nil {
 		r.log.Debug("counters not read", "err", err)
 		return
