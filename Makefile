@@ -16,7 +16,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross pages demo test check bench soak fmt generate clean
+.PHONY: help build core cross compiler pages demo test check bench soak fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,7 +46,11 @@ pwa/node_modules/.package-lock.json: pwa/package-lock.json
 demo: build ## play the main job with real packets; ARGS=--exit ends after the story
 	$(BIN)/ownline demo $(ARGS)
 
-test: build ## run every test
+# The race detector is linked by a C compiler, which a machine with Go alone may lack.
+compiler:
+	@command -v $${CC:-cc} >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev; }
+
+test: build compiler ## run every test
 	$(GO) test -race $(GOTESTFLAGS) ./...
 	cd pwa && $(NPM) test
 
