@@ -279,3 +279,17 @@ func TestCode(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseCode(f *testing.F) {
+	f.Add("ownline-core://192.168.1.1:57329?pin=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&token=t")
+	f.Add("ownline-core://dial?pin=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&token=t")
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := ParseCode(s)
+		if err != nil {
+			return
+		}
+		if again, err := ParseCode(c.String()); err != nil || again != c {
+			t.Fatalf("%q is %+v, which is written %q and read as %+v, %v", s, c, c, again, err)
+		}
+	})
+}
