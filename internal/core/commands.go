@@ -8,6 +8,7 @@ import (
 
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -50,7 +51,7 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 		return nil, err
 	}
 	c.log.Info("holds the whole state", "revision", s.Revision.Revision, "sessions", len(s.Sessions)-len(refused),
-		"refused", len(refused), "devices", len(s.Devices), "took", time.Since(began).Round(time.Microsecond))
+		"refused", len(refused), "devices", len(s.Devices), logging.Took, time.Since(began).Round(time.Microsecond))
 	return refused, nil
 }
 
@@ -102,9 +103,9 @@ func (c *Core) open(ctx context.Context, stamp link.Stamp, sessions []link.Sessi
 		}
 	}
 	for i, s := range sessions {
-		log := c.log.With("session", s.ID, "source", s.Source, "service", s.Service, "user", s.User, "port", s.PublicPort)
+		log := c.log.With(logging.Session, s.ID, logging.Source, s.Source, logging.Service, s.Service, logging.User, s.User, "port", s.PublicPort)
 		if errs[i] != nil {
-			log.Warn("session refused", "err", errs[i])
+			log.Warn("session refused", logging.Err, errs[i])
 		} else {
 			log.Info("session open", "for", s.Expires.Sub(stamp.Now).Round(time.Millisecond))
 		}
@@ -120,7 +121,7 @@ func (c commands) EndSession(ctx context.Context, rev link.Revision, id ownline.
 	if err := c.reconciler.Wait(ctx, generation); err != nil {
 		return err
 	}
-	c.log.Info("session closed", "session", id)
+	c.log.Info("session closed", logging.Session, id)
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 	}
 	if err := c.door.Verdict(seq, v.Status, live, expires); err != nil {
 		// The sessions are open all the same; the device only was not told.
-		c.log.Warn("knock not answered", "err", err)
+		c.log.Warn("knock not answered", logging.Err, err)
 	}
 	return results, nil
 }

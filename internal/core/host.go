@@ -12,6 +12,7 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -51,7 +52,7 @@ func (h *host) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			if err := h.look(); err != nil {
-				h.log.Warn("what the router serves and its addresses can't be read", "err", err)
+				h.log.Warn("what the router serves and its addresses can't be read", logging.Err, err)
 			}
 		}
 	}

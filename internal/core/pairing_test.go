@@ -4,8 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,62 +58,6 @@ func TestPairing(t *testing.T) {
 		refused("a second time", c.Token, "used already")
 		if web := newPairing(t, dir).state.get().Web; web != "web" {
 			t.Errorf("after a restart core obeys %q", web)
-		}
-	})
-}
-
-// Invariant 9: what core keeps is for its owner alone.
-func TestStateFiles(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "state")
-	p := newPairing(t, dir)
-	c, _, err := p.newCode("router.lan", nil)
-	if err != nil || c.Addr != "router.lan:57329" {
-		t.Fatalf("code for %s, %v", c.Addr, err)
-	}
-	if err := p.pair("web", c.Token); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{".", keyFile, savedFile} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
-		}
-	}
-	if again := newPairing(t, dir); again.pin != p.pin {
-		t.Error("a restart changed the link key")
-	}
-	if err := os.WriteFile(filepath.Join(dir, savedFile), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := openState(dir); err == nil || !strings.Contains(err.Error(), savedFile) {
-		t.Errorf("damaged state: %v, want an error that names the file", err)
-	}
-}
-
-func TestHub(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		if h.send(link.Event{}) {
-			t.Error("somebody listens before anybody has subscribed")
-		}
-		slow := h.subscribe(t.Context(), link.Event{Type: link.EventHello})
-		for range eventBuffer + 1 {
-			h.send(link.Event{Type: link.EventAlive})
-		}
-		n := 0
-		for range slow {
-			n++
-		}
-		if n != eventBuffer || h.connected() {
-			t.Errorf("a slow reader got %d events and is connected %v; want it cut off", n, h.connected())
-		}
-		cut := h.subscribe(t.Context(), link.Event{Type: link.EventHello})
-		h.cut()
-		if ev := <-cut; ev.Type != link.EventHello {
-			t.Errorf("first event %+v", ev)
-		}
-		if _, open := <-cut; open {
-			t.Error("a stream goes on after the cut")
 		}
 	})
 }

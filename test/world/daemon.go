@@ -49,14 +49,6 @@ func (d *Daemon) Start(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// PID is the process, 0 when none runs.
-func (d *Daemon) PID() int {
-	if !d.Running() {
-		return 0
-	}
-	return d.cmd.Process.Pid
-}
-
 // Running reports whether the process lives.
 func (d *Daemon) Running() bool {
 	if d.cmd == nil {

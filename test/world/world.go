@@ -90,7 +90,7 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 			return nil, err
 		}
 	}
-	return w, w.waitConnected(ctx)
+	return w, w.WaitConnected(ctx)
 }
 
 // tempDir prefers memory: a disk's speed is no part of most tests.
@@ -102,9 +102,6 @@ func tempDir() (string, error) {
 }
 
 func (w *World) path(name string) string { return filepath.Join(w.dir, name) }
-
-// Dir is where the world keeps its configuration, state and logs.
-func (w *World) Dir() string { return w.dir }
 
 func (w *World) lanRouter() netip.Addr { return w.Bed.Router.IPv4s[1] }
 
@@ -178,8 +175,9 @@ func (w *World) pair(ctx context.Context) error {
 	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": "home", "host": w.Bed.Router.IPv4.String()}, nil)
 }
 
-// waitConnected waits until web commands core, and keeps the site's id.
-func (w *World) waitConnected(ctx context.Context) error {
+// WaitConnected waits until web commands core, at most as long as Until does, and keeps the
+// site's id.
+func (w *World) WaitConnected(ctx context.Context) error {
 	return w.Web.Until(ctx, "be connected to core", func(ctx context.Context) error {
 		var sites List[struct {
 			ID        string
@@ -195,9 +193,6 @@ func (w *World) waitConnected(ctx context.Context) error {
 		return nil
 	})
 }
-
-// WaitConnected waits until web commands core again, at most as long as ctx lasts.
-func (w *World) WaitConnected(ctx context.Context) error { return w.waitConnected(ctx) }
 
 // WebAddr is where ownline-web listens, in the LAN.
 func (w *World) WebAddr() netip.AddrPort { return netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort) }
@@ -218,13 +213,6 @@ func (w *World) CoreCommand(ctx context.Context, args ...string) ([]byte, error)
 // WebCommand runs ownline-web with arguments on the host of web and returns what it prints.
 func (w *World) WebCommand(ctx context.Context, stdin string, args ...string) ([]byte, error) {
 	return runOn(ctx, w.Bed.Lan, stdin, w.programs.Web, append(args, "--config", w.path("web.yaml"))...)
-}
-
-// ClientCommand runs ownline with arguments on a client, whose profiles and logins it
-// keeps apart from those of other hosts.
-func (w *World) ClientCommand(ctx context.Context, h *bed.Host, args ...string) ([]byte, error) {
-	home := w.path("home-" + h.Name)
-	return runOn(ctx, h, "", "/usr/bin/env", append([]string{"HOME=" + home, "XDG_CONFIG_HOME=" + home, w.programs.CLI}, args...)...)
 }
 
 // Close ends everything.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -156,7 +157,7 @@ func (s *sweeper) sweep(keys []firewall.Key) {
 			continue
 		}
 		if err := s.forgetFlows(v4, want); err != nil {
-			s.log.Warn("stale connections could not be forgotten", "err", err)
+			s.log.Warn("stale connections could not be forgotten", logging.Err, err)
 		}
 	}
 }
