@@ -47,13 +47,14 @@ type Sessions struct {
 	RoamingOverlap time.Duration `key:"roaming_overlap"` // how long the old address stays after a knock from a new one
 }
 
-// Policy is who may come from where. Nothing but the defaults is supported yet.
+// Policy is who may come from where, and the databases that say from where somebody comes.
+// Of the former nothing but the defaults is supported yet.
 type Policy struct {
 	Countries     []string `key:"countries,later"`
 	ASNs          []string `key:"asns,later"`
 	Networks      []string `key:"networks,later"`
-	GeoIPDatabase string   `key:"geoip_database,later"`
-	ASNDatabase   string   `key:"asn_database,later"`
+	GeoIPDatabase string   `key:"geoip_database"` // "": countries are unknown
+	ASNDatabase   string   `key:"asn_database"`   // "": autonomous systems are unknown
 }
 
 // MQTT is the broker that carries knocks. Nothing but the defaults is supported yet.

@@ -45,6 +45,9 @@ type ServeOptions struct {
 // Serve runs the server until ctx ends and has stopped everything when it returns: first
 // the requests, then what they need.
 func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
+	if err := w.geoip.Load(); err != nil {
+		return err
+	}
 	setup, forget, err := w.firstStart(ctx, o.Terminal)
 	if err != nil {
 		return err
@@ -88,6 +91,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	defer stopRooms()
 	g, roomsCtx := errgroup.WithContext(roomsCtx)
 	g.Go(func() error { return w.store.Run(roomsCtx) })
+	g.Go(func() error { return w.geoip.Run(roomsCtx) })
 	g.Go(func() error { return w.access.Run(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
 	if w.door != nil {

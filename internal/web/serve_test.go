@@ -208,6 +208,15 @@ func TestPortTaken(t *testing.T) {
 	}
 }
 
+// A database of addresses that can't be read keeps the server from starting; commands, which
+// need none, work nevertheless.
+func TestBadGeoIP(t *testing.T) {
+	w := open(t, func(c *config.Web) { c.Policy.ASNDatabase = "/nonexistent/asn.mmdb" })
+	if err := w.Serve(t.Context(), ServeOptions{}); err == nil || !strings.HasPrefix(err.Error(), "policy.asn_database: /nonexistent/asn.mmdb: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A command pairs with a core that dials, while no server runs.
 func TestOpenDoor(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -18,6 +18,7 @@ import (
 	"github.com/ownline/ownline/internal/policy"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/sites"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -39,6 +40,7 @@ type Web struct {
 	cores    *sites.Cores
 	access   *access.Access
 	auth     *auth.Auth
+	geoip    *geoip.Databases // empty until Serve loads it
 }
 
 // Open opens the database, making it and the key beside it on the first start, and what
@@ -56,6 +58,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 		return nil, fmt.Errorf("secret key: %w", err)
 	}
 	w := &Web{cfg: cfg, log: log}
+	w.geoip = geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log.With(logging.Part, "geoip")})
 	if w.store, err = store.Open(ctx, database, key); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
