@@ -18,6 +18,7 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
@@ -141,7 +142,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: u}, "test", []string{access.ScopeFull}, time.Time{})
+	_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: u}, "test", []string{ownline.ScopeFull}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

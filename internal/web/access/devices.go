@@ -27,7 +27,7 @@ type DeviceQuery struct {
 // Devices lists devices, oldest first, without their secrets: an admin all, others their
 // own.
 func (a *Access) Devices(ctx context.Context, actor Actor, q DeviceQuery) (ds []ownline.Device, next string, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
 	}
 	if q.User, err = actor.onlyOwn(q.User); err != nil {
@@ -42,20 +42,20 @@ func (a *Access) Devices(ctx context.Context, actor Actor, q DeviceQuery) (ds []
 
 // Device returns one of those that Devices lists.
 func (a *Access) Device(ctx context.Context, actor Actor, id ownline.DeviceID) (d ownline.Device, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin); err != nil {
 		return d, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
-		d, err = deviceFor(tx, actor, id)
+		d, err = deviceFor(tx, actor.sees, id)
 		return err
 	})
 	return d, err
 }
 
-// deviceFor returns a device that is the actor's to see and change.
-func deviceFor(tx Tx, actor Actor, id ownline.DeviceID) (ownline.Device, error) {
+// deviceFor returns a device that belongs to whom is says.
+func deviceFor(tx Tx, is func(ownline.UserID) bool, id ownline.DeviceID) (ownline.Device, error) {
 	d, err := tx.Device(id)
-	if err == nil && !actor.owns(d.User) {
+	if err == nil && !is(d.User) {
 		return ownline.Device{}, ownline.NotFound("device", id.String())
 	}
 	return d, err
@@ -64,7 +64,7 @@ func deviceFor(tx Tx, actor Actor, id ownline.DeviceID) (ownline.Device, error) 
 // AddDevice makes a device and its profile, which is shown this once. It waits a moment for
 // core to learn of the device, but does not fail when core can't be reached.
 func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownline.Device, ownline.Profile, error) {
-	if err := cmp.Or(actor.may(), checkLabel("name", n.Name, 1)); err != nil {
+	if err := cmp.Or(actor.May(ownline.ScopeDevices, ownline.ScopeAdmin), checkLabel("name", n.Name, 1)); err != nil {
 		return ownline.Device{}, ownline.Profile{}, err
 	}
 	if n.User.IsZero() {
@@ -165,11 +165,11 @@ func (a *Access) RevokeDevice(ctx context.Context, actor Actor, id ownline.Devic
 
 // changeDevice runs f on a device of the actor's and has its core told.
 func (a *Access) changeDevice(ctx context.Context, actor Actor, id ownline.DeviceID, f func(*change, *ownline.Device) error) (d ownline.Device, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeDevices, ownline.ScopeAdmin); err != nil {
 		return ownline.Device{}, err
 	}
 	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
-		if d, err = deviceFor(c.Tx, actor, id); err != nil {
+		if d, err = deviceFor(c.Tx, actor.owns, id); err != nil {
 			return err
 		}
 		if err := c.whole(d.Site); err != nil {

@@ -158,11 +158,11 @@ func (s *Stream) maySee(ctx context.Context, ev *Event) (ok bool, err error) {
 			return false, err
 		}
 	}
-	if err := s.actor.may(); err != nil {
+	if err := s.actor.May(ownline.ScopeRead); err != nil {
 		return false, err
 	}
 	me := s.actor.User.ID
-	if s.actor.Admin() || (ev.Owner == me && !me.IsZero()) || slices.Contains(ev.readers, me) {
+	if s.actor.Oversees() || (ev.Owner == me && !me.IsZero()) || slices.Contains(ev.readers, me) {
 		return true, nil
 	}
 	err = s.a.store.Read(ctx, func(tx Tx) error {

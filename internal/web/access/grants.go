@@ -37,7 +37,7 @@ type GrantQuery struct {
 
 // Grants lists grants, oldest first: an admin all, others their own.
 func (a *Access) Grants(ctx context.Context, actor Actor, q GrantQuery) (gs []ownline.Grant, next string, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
 	}
 	if q.User, err = actor.onlyOwn(q.User); err != nil {
@@ -52,14 +52,14 @@ func (a *Access) Grants(ctx context.Context, actor Actor, q GrantQuery) (gs []ow
 
 // Grant returns one of those that Grants lists.
 func (a *Access) Grant(ctx context.Context, actor Actor, id ownline.GrantID) (g ownline.Grant, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return g, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
 		g, err = tx.Grant(id)
 		return err
 	})
-	if err == nil && !actor.owns(g.User) {
+	if err == nil && !actor.sees(g.User) {
 		return ownline.Grant{}, ownline.NotFound("grant", id.String())
 	}
 	return g, err
@@ -71,7 +71,7 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 		ID: ownline.NewID[ownline.Grant](), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
 		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, Created: now(),
 	}
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err
 	}
 	_, err := a.change(ctx, actor, func(c *change) error {
@@ -122,7 +122,7 @@ func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {
 
 // ChangeGrant changes a grant (admin).
 func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantID, w GrantChange) (g ownline.Grant, err error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err
 	}
 	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
@@ -169,7 +169,7 @@ func tightened(was, is ownline.Grant, knocked bool) bool {
 
 // RemoveGrant takes a grant away (admin) and ends the sessions that came of it.
 func (a *Access) RemoveGrant(ctx context.Context, actor Actor, id ownline.GrantID) error {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return err
 	}
 	return a.changeAndEnforce(ctx, actor, func(c *change) error {

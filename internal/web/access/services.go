@@ -41,11 +41,11 @@ type ServiceQuery struct {
 
 // Services lists services by name: an admin all, others those granted to them.
 func (a *Access) Services(ctx context.Context, actor Actor, q ServiceQuery) (ss []ownline.Service, next string, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
 	}
 	var grantedTo ownline.UserID // zero: no matter to whom
-	if !actor.Admin() {
+	if !actor.Oversees() {
 		grantedTo = actor.User.ID
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
@@ -57,7 +57,7 @@ func (a *Access) Services(ctx context.Context, actor Actor, q ServiceQuery) (ss 
 
 // Service returns one of those that Services lists.
 func (a *Access) Service(ctx context.Context, actor Actor, id ownline.ServiceID) (s ownline.Service, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return s, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
@@ -70,7 +70,7 @@ func (a *Access) Service(ctx context.Context, actor Actor, id ownline.ServiceID)
 // serviceFor returns a service that the actor may know of.
 func serviceFor(tx Tx, actor Actor, id ownline.ServiceID) (ownline.Service, error) {
 	s, err := tx.Service(id)
-	if err != nil || actor.Admin() {
+	if err != nil || actor.Oversees() {
 		return s, err
 	}
 	g, err := tx.GrantOf(actor.User.ID, id)
@@ -86,7 +86,7 @@ func serviceFor(tx Tx, actor Actor, id ownline.ServiceID) (ownline.Service, erro
 // ServicesNamed returns those that Services lists that have this name: one for each site at
 // most.
 func (a *Access) ServicesNamed(ctx context.Context, actor Actor, name string) (out []ownline.Service, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) error {
@@ -116,7 +116,7 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 	if s.Transport == "" {
 		s.Transport = ownline.TCP
 	}
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.Service{}, err
 	}
 	_, err := a.change(ctx, actor, func(c *change) error {
@@ -200,7 +200,7 @@ func prefixes(ps []netip.Prefix) string {
 
 // ChangeService changes a service (admin).
 func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.ServiceID, w ServiceChange) (s ownline.Service, err error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.Service{}, err
 	}
 	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
@@ -242,7 +242,7 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 // RemoveService removes a service with its grants (admin) and ends its sessions; history
 // keeps it.
 func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.ServiceID) error {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return err
 	}
 	return a.changeAndEnforce(ctx, actor, func(c *change) error {

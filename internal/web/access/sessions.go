@@ -32,10 +32,10 @@ type SessionsAsk struct {
 
 // Sessions lists sessions, newest first, and the cursor of the next page.
 func (a *Access) Sessions(ctx context.Context, actor Actor, q SessionsAsk) (ss []ownline.SessionInfo, next string, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
 	}
-	if q.All && !actor.Admin() {
+	if q.All && !actor.Oversees() {
 		return nil, "", ownline.Forbidden("all", "only an admin may see everybody's sessions")
 	}
 	if q.User.IsZero() && !q.All {
@@ -53,20 +53,20 @@ func (a *Access) Sessions(ctx context.Context, actor Actor, q SessionsAsk) (ss [
 
 // Session returns a session: an admin any, others their own.
 func (a *Access) Session(ctx context.Context, actor Actor, id ownline.SessionID) (s ownline.SessionInfo, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return s, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
-		s, err = sessionFor(tx, actor, id)
+		s, err = sessionFor(tx, actor.sees, id)
 		return err
 	})
 	return s, err
 }
 
-// sessionFor returns a session that is the actor's to see and end.
-func sessionFor(tx Tx, actor Actor, id ownline.SessionID) (ownline.SessionInfo, error) {
+// sessionFor returns a session that belongs to whom is says.
+func sessionFor(tx Tx, is func(ownline.UserID) bool, id ownline.SessionID) (ownline.SessionInfo, error) {
 	s, err := tx.Session(id)
-	if err == nil && !actor.owns(s.User) {
+	if err == nil && !is(s.User) {
 		return ownline.SessionInfo{}, ownline.NotFound("session", id.String())
 	}
 	return s, err
@@ -76,7 +76,7 @@ func sessionFor(tx Tx, actor Actor, id ownline.SessionID) (ownline.SessionInfo, 
 // and source. It returns once core has applied it. ErrUnavailable: core can't be reached,
 // and nothing is open nor will be.
 func (a *Access) Open(ctx context.Context, actor Actor, ask OpenAsk) (ownline.SessionInfo, error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeSessions); err != nil {
 		return ownline.SessionInfo{}, err
 	}
 	if actor.User.ID.IsZero() {
@@ -131,6 +131,7 @@ func (a *Access) open(c *change, ask OpenAsk) (o opening, err error) {
 	if err != nil {
 		return o, err
 	}
+	f.User.Role = c.actor.role(f.User)
 	pask := policy.Ask{Source: source, For: ask.For, Port: ask.PublicPort, Chosen: source.Unmap() != c.actor.Client.Unmap()}
 	if err := policy.May(pask, f); err != nil {
 		return o, err
@@ -251,12 +252,12 @@ func (c *change) renew(s ownline.Session, ask policy.Ask, f policy.Facts) (o ope
 // than before. It returns once core has applied it; after an error the session ends when it
 // would have ended before.
 func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d time.Duration) (ownline.SessionInfo, error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return ownline.SessionInfo{}, err
 	}
 	var o opening
 	_, err := a.change(ctx, actor, func(c *change) error {
-		s, err := sessionFor(c.Tx, actor, id)
+		s, err := sessionFor(c.Tx, actor.owns, id)
 		if err != nil {
 			return err
 		}
@@ -267,6 +268,7 @@ func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d
 		if err != nil {
 			return err
 		}
+		f.User.Role = actor.role(f.User)
 		o, err = c.renew(s.Session, policy.Ask{Source: s.Source.Addr(), For: d, Knocked: !s.Device.IsZero()}, f)
 		return err
 	})
@@ -360,11 +362,11 @@ func (a *Access) settled(ctx context.Context, id ownline.SessionID) (s ownline.S
 // Close ends a session at once. One that is over stays as it is. When core can't be reached
 // the session is over nevertheless, and core learns of it as soon as it can be.
 func (a *Access) Close(ctx context.Context, actor Actor, id ownline.SessionID) (s ownline.SessionInfo, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return s, err
 	}
 	err = a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
-		if s, err = sessionFor(c.Tx, actor, id); err != nil || s.State == ownline.Ended {
+		if s, err = sessionFor(c.Tx, actor.owns, id); err != nil || s.State == ownline.Ended {
 			return err
 		}
 		s, err = c.end(s, ownline.Closed, "")
@@ -378,7 +380,7 @@ func (a *Access) Close(ctx context.Context, actor Actor, id ownline.SessionID) (
 
 // Flush ends the actor's sessions, or everybody's (admin), and returns how many.
 func (a *Access) Flush(ctx context.Context, actor Actor, all bool) (n int, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return 0, err
 	}
 	if all && !actor.Admin() {

@@ -22,7 +22,7 @@ type SiteChange struct {
 // device, without what is the admin's business (only ID, Name, Host, Created and
 // Health.Connected are set).
 func (a *Access) Sites(ctx context.Context, actor Actor) ([]ownline.SiteInfo, error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.Scopes()...); err != nil {
 		return nil, err
 	}
 	var sites []ownline.Site
@@ -59,7 +59,7 @@ func (a *Access) pickSite(ctx context.Context, actor Actor, name string, is func
 }
 
 func sitesFor(tx Tx, actor Actor) ([]ownline.Site, error) {
-	if actor.Admin() {
+	if actor.Oversees() {
 		return tx.Sites()
 	}
 	return tx.SitesOf(actor.User.ID)
@@ -68,7 +68,7 @@ func sitesFor(tx Tx, actor Actor) ([]ownline.Site, error) {
 func (a *Access) siteInfo(actor Actor, s ownline.Site) ownline.SiteInfo {
 	info := ownline.SiteInfo{Site: s, Health: a.enforcer.Health(s.ID)}
 	info.Health.Wanted = max(info.Health.Wanted, s.Revision)
-	if !actor.Admin() {
+	if !actor.Oversees() {
 		return publicSite(info)
 	}
 	return info
@@ -84,7 +84,7 @@ func publicSite(s ownline.SiteInfo) ownline.SiteInfo {
 
 // PairSite pairs with the core of a pairing code and makes its site (admin).
 func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host string) (ownline.SiteInfo, error) {
-	if err := cmp.Or(actor.mustAdmin(), checkName(name), checkHost(host)); err != nil {
+	if err := cmp.Or(actor.MustAdmin(), checkName(name), checkHost(host)); err != nil {
 		return ownline.SiteInfo{}, err
 	}
 	parsed, err := link.ParseCode(code)
@@ -143,7 +143,7 @@ func told(s *ownline.Site, st link.Status) bool {
 
 // ChangeSite changes a site (admin).
 func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID, w SiteChange) (ownline.SiteInfo, error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.SiteInfo{}, err
 	}
 	var s ownline.Site
@@ -183,7 +183,7 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 // RemoveSite removes a site (admin) with its services, their grants and its devices, and
 // ends its sessions; history keeps them.
 func (a *Access) RemoveSite(ctx context.Context, actor Actor, id ownline.SiteID) error {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return err
 	}
 	return a.changeAndEnforce(ctx, actor, func(c *change) error {
@@ -207,7 +207,7 @@ func (a *Access) RemoveSite(ctx context.Context, actor Actor, id ownline.SiteID)
 
 // PingSite asks the site's core how it is (admin), and returns how long that took.
 func (a *Access) PingSite(ctx context.Context, actor Actor, id ownline.SiteID) (time.Duration, error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return 0, err
 	}
 	if _, err := a.Site(ctx, actor, id); err != nil {
@@ -221,7 +221,7 @@ func (a *Access) PingSite(ctx context.Context, actor Actor, id ownline.SiteID) (
 // ApplySite has the whole state sent to the site's core again and waits until it is applied
 // (admin).
 func (a *Access) ApplySite(ctx context.Context, actor Actor, id ownline.SiteID) (ownline.SiteInfo, error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.SiteInfo{}, err
 	}
 	c, err := a.change(ctx, actor, func(c *change) error {

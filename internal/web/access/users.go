@@ -24,7 +24,7 @@ type UserChange struct {
 
 // Users lists users by name (admin), and the cursor of the next page, "" when there is none.
 func (a *Access) Users(ctx context.Context, actor Actor, p ownline.Page) (us []ownline.User, next string, err error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(ownline.ScopeRead); err != nil {
 		return nil, "", err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
@@ -36,10 +36,10 @@ func (a *Access) Users(ctx context.Context, actor Actor, p ownline.Page) (us []o
 
 // User returns a user: an admin any, others themselves.
 func (a *Access) User(ctx context.Context, actor Actor, id ownline.UserID) (u ownline.User, err error) {
-	if err := actor.may(); err != nil {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeAdmin); err != nil {
 		return u, err
 	}
-	if !actor.owns(id) {
+	if !actor.sees(id) {
 		return u, ownline.NotFound("user", id.String())
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
@@ -51,7 +51,7 @@ func (a *Access) User(ctx context.Context, actor Actor, id ownline.UserID) (u ow
 
 // UserNamed returns the user with that name (admin).
 func (a *Access) UserNamed(ctx context.Context, actor Actor, name string) (u ownline.User, err error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(ownline.ScopeRead); err != nil {
 		return u, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
@@ -67,7 +67,7 @@ func (a *Access) AddUser(ctx context.Context, actor Actor, n NewUser) (ownline.U
 	if u.Role == "" {
 		u.Role = ownline.Person
 	}
-	if err := cmp.Or(actor.mustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
+	if err := cmp.Or(actor.MustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
 		return ownline.User{}, err
 	}
 	hash, err := a.passwords.Hash(n.Password)
@@ -89,7 +89,7 @@ func (a *Access) AddUser(ctx context.Context, actor Actor, n NewUser) (ownline.U
 
 // ChangeUser changes a user (admin). The last enabled admin stays one.
 func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID, w UserChange) (u ownline.User, err error) {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return ownline.User{}, err
 	}
 	hash := ""
@@ -147,7 +147,7 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 // RemoveUser removes a user (admin) with their grants, devices, logins and tokens, and ends
 // their sessions; history keeps their name.
 func (a *Access) RemoveUser(ctx context.Context, actor Actor, id ownline.UserID) error {
-	if err := actor.mustAdmin(); err != nil {
+	if err := actor.MustAdmin(); err != nil {
 		return err
 	}
 	return a.changeAndEnforce(ctx, actor, func(c *change) error {

@@ -23,7 +23,7 @@ type signedIn struct {
 
 func (s *Server) authResource() {
 	const tag = "auth"
-	register(s, operation{method: http.MethodPost, path: "/auth/login", id: "login", tag: tag, public: true, summary: "Sign this browser in"},
+	register(s, operation{method: http.MethodPost, path: "/auth/login", id: "login", who: anybody, tag: tag, summary: "Sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[credentials]) (*signedIn, error) {
 			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id.Client)
 			if err != nil {
@@ -37,7 +37,7 @@ func (s *Server) authResource() {
 		Name     string `json:"name" maxLength:"64"`
 		Password string `json:"password" maxLength:"1024"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", tag: tag, public: true, summary: "Make the first admin, and sign this browser in"},
+	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", who: anybody, tag: tag, summary: "Make the first admin, and sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[setupRequest]) (*signedIn, error) {
 			var user ownline.User
 			err := s.setup.Redeem(ctx, in.Body.Token, func() (err error) {
@@ -60,7 +60,7 @@ func (s *Server) authResource() {
 		TokenID string     `json:"token_id" format:"uuid"`
 		Expires *time.Time `json:"expires,omitempty"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/token", id: "token", tag: tag, public: true, summary: "Exchange name and password for a bearer token"},
+	register(s, operation{method: http.MethodPost, path: "/auth/token", id: "token", who: anybody, tag: tag, summary: "Exchange name and password for a bearer token"},
 		func(ctx context.Context, id auth.Identity, in *body[tokenExchange]) (*output[issued], error) {
 			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id.Client)
 			if err != nil {
@@ -70,7 +70,7 @@ func (s *Server) authResource() {
 			if label == "" {
 				label = "command line"
 			}
-			t, value, err := s.auth.AddToken(ctx, auth.Identity{User: user, Client: id.Client}, label, []string{access.ScopeFull}, time.Now().Add(tokenLifetime))
+			t, value, err := s.auth.AddToken(ctx, auth.Identity{User: user, Client: id.Client}, label, []string{ownline.ScopeFull}, time.Now().Add(tokenLifetime))
 			if err != nil {
 				return nil, err
 			}
@@ -80,7 +80,7 @@ func (s *Server) authResource() {
 	type signedOut struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/logout", id: "logout", tag: tag, status: http.StatusNoContent, summary: "Sign out: this browser, or the token that the request came with"},
+	register(s, operation{method: http.MethodPost, path: "/auth/logout", id: "logout", who: users, scope: anyScope(), tag: tag, status: http.StatusNoContent, summary: "Sign out: this browser, or the token that the request came with"},
 		func(ctx context.Context, id auth.Identity, _ *noInput) (*signedOut, error) {
 			if err := s.auth.EndLogin(ctx, id); err != nil {
 				return nil, err

@@ -48,7 +48,7 @@ func (s *Server) devices() {
 		User string `query:"user" format:"uuid"`
 		Site string `query:"site" format:"uuid"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/devices", id: "list-devices", tag: tag, summary: "List devices: an admin all, others their own"},
+	register(s, operation{method: http.MethodGet, path: "/devices", id: "list-devices", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "List devices: an admin all, others their own"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Device]], error) {
 			uid, err := parseID[ownline.User]("user", in.User)
 			if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) devices() {
 		RequireClaimedSource bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
 		User                 string `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
 		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
 			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource}
 			var err error
@@ -85,7 +85,7 @@ func (s *Server) devices() {
 			return show(enrolled{deviceView(d), p.URI()}), nil
 		})
 
-	register(s, operation{method: http.MethodGet, path: one, id: "get-device", tag: tag, summary: "Show a device"},
+	register(s, operation{method: http.MethodGet, path: one, id: "get-device", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Show a device"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Device], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {
@@ -95,7 +95,7 @@ func (s *Server) devices() {
 			return show(deviceView(d)), err
 		})
 
-	register(s, operation{method: http.MethodPost, path: one + "/revoke", id: "revoke-device", tag: tag, summary: "Make a device's knocks count no more, and end its sessions"},
+	register(s, operation{method: http.MethodPost, path: one + "/revoke", id: "revoke-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Make a device's knocks count no more, and end its sessions"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Device], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {
@@ -105,7 +105,7 @@ func (s *Server) devices() {
 			return show(deviceView(d)), err
 		})
 
-	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", tag: tag, summary: "Give a device a new secret, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Give a device a new secret, and show its profile this once"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[enrolled], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {
@@ -118,7 +118,7 @@ func (s *Server) devices() {
 			return show(enrolled{deviceView(d), p.URI()}), nil
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-device", tag: tag, status: http.StatusNoContent, summary: "Revoke a device and take it off the lists"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Revoke a device and take it off the lists"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {

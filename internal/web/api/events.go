@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 )
@@ -27,7 +28,7 @@ const (
 
 func (s *Server) events() {
 	op := s.operation(operation{
-		method: http.MethodGet, path: "/events", id: "events", tag: "events",
+		method: http.MethodGet, path: "/events", id: "events", who: users, scope: []string{ownline.ScopeRead}, tag: "events",
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
 	})
 	op.Description = "Events are named session, service, site, device, grant and user; data is the resource as its list has it, " +
@@ -119,7 +120,7 @@ func nextEvent(ctx context.Context, stream *access.Stream) (access.Event, error)
 }
 
 func (s *Server) writeEvent(write func(string, ...any) error, ev access.Event, a access.Actor) error {
-	data, err := json.Marshal(changed{View(ev.Resource, a.Admin()), ev.Removed})
+	data, err := json.Marshal(changed{View(ev.Resource, a.Oversees()), ev.Removed})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (s *Server) grants() {
 		User    string `query:"user" format:"uuid"`
 		Service string `query:"service" format:"uuid"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", tag: tag, summary: "List grants: an admin all, others their own"},
+	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List grants: an admin all, others their own"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[grant]], error) {
 			uid, err := parseID[ownline.User]("user", in.User)
 			if err != nil {
@@ -61,7 +61,7 @@ func (s *Server) grants() {
 		AllowReserved bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
 			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved}
@@ -79,7 +79,7 @@ func (s *Server) grants() {
 			return show(grantView(g)), err
 		})
 
-	register(s, operation{method: http.MethodGet, path: one, id: "get-grant", tag: tag, summary: "Show a grant"},
+	register(s, operation{method: http.MethodGet, path: one, id: "get-grant", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Show a grant"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[grant], error) {
 			gid, err := parseID[ownline.Grant]("id", in.ID)
 			if err != nil {
@@ -95,7 +95,7 @@ func (s *Server) grants() {
 		AllowReserved *bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
 			gid, err := parseID[ownline.Grant]("id", in.ID)
 			if err != nil {
@@ -113,7 +113,7 @@ func (s *Server) grants() {
 			return show(grantView(g)), err
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-grant", tag: tag, status: http.StatusNoContent, summary: "Take a grant away, and end its sessions (admin)"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-grant", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Take a grant away, and end its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			gid, err := parseID[ownline.Grant]("id", in.ID)
 			if err != nil {

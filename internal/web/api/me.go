@@ -26,12 +26,12 @@ type whoami struct {
 
 func (s *Server) meResource() {
 	const tag = "me"
-	register(s, operation{method: http.MethodGet, path: "/me", id: "me", tag: tag, summary: "Who is signed in"},
+	register(s, operation{method: http.MethodGet, path: "/me", id: "me", who: users, scope: anyScope(), tag: tag, summary: "Who is signed in"},
 		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[me], error) {
 			m, err := s.me(ctx, id)
 			return show(m), err
 		})
-	register(s, operation{method: http.MethodGet, path: "/whoami", id: "whoami", tag: tag, summary: "Which address this request came from"},
+	register(s, operation{method: http.MethodGet, path: "/whoami", id: "whoami", who: users, scope: anyScope(), tag: tag, summary: "Which address this request came from"},
 		func(_ context.Context, id auth.Identity, _ *noInput) (*output[whoami], error) {
 			w := whoami{Address: id.Client.String(), Family: 4, Kind: string(ownline.KindOf(id.Client))}
 			if id.Client.Is6() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,11 +22,53 @@ type operation struct {
 	id           string // of the operation, for generated clients
 	summary      string
 	tag          string
-	status       int  // of success; 0: 200
-	public       bool // nobody needs to be signed in
+	status       int      // of success; 0: 200
+	who          who      // may call it
+	scope        []string // of which a token needs one; the full scope always will do. Not for anybody
 }
 
-const publicKey = "public"
+// who may call an operation. It is checked before the operation runs, and again by access.
+type who string
+
+const (
+	// anybody needs no login: what they may is decided by what they send.
+	anybody who = "anybody"
+	// users are whoever is signed in, and see and change what is theirs.
+	users who = "user"
+	// owner is the user whom the thing in the path belongs to (of services and sites: who can
+	// use them), or an admin. For all others it is not there.
+	owner who = "owner"
+	// admins are users with the role admin.
+	admins who = "admin"
+)
+
+// The extensions of the OpenAPI document that tell who may call an operation.
+const (
+	whoKey   = "x-ownline-who"
+	scopeKey = "x-ownline-scope"
+)
+
+// rule is who may call an operation, as the operation carries it.
+type rule struct {
+	who   who
+	scope []string
+}
+
+const ruleKey = "rule"
+
+// check refuses whom the rule does.
+func (r rule) check(id auth.Identity) error {
+	if r.who == anybody {
+		return nil
+	}
+	if !id.Known() {
+		return ownline.ErrUnauthorized
+	}
+	if r.who == admins {
+		return actor(id).MustAdmin(r.scope...)
+	}
+	return actor(id).May(r.scope...)
+}
 
 // register adds an operation. Its errors become problems, the same everywhere.
 func register[I, O any](s *Server, o operation, handler func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
@@ -44,21 +88,41 @@ func (s *Server) operation(o operation) huma.Operation {
 	op := huma.Operation{
 		Method: o.method, Path: base + o.path, OperationID: o.id, Summary: o.summary, Tags: []string{o.tag},
 		DefaultStatus: o.status, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
-		Metadata: map[string]any{publicKey: o.public},
+		Metadata: map[string]any{ruleKey: o.rule()},
 	}
+	op.Extensions = map[string]any{whoKey: o.who}
 	if o.status == http.StatusNoContent {
 		op.Responses = map[string]*huma.Response{"204": {Description: "Done"}}
 	}
-	if !o.public {
+	if o.who != anybody {
 		op.Security = []map[string][]string{{"cookie": {}}, {"token": {}}}
+		op.Extensions[scopeKey] = append([]string{ownline.ScopeFull}, o.scope...)
 	}
 	return op
 }
 
+// rule returns the operation's rule. It panics when the operation has none, so that no route
+// is served that nobody has thought about.
+func (o operation) rule() rule {
+	unknown := func(s string) bool { return s == ownline.ScopeFull || !slices.Contains(ownline.Scopes(), s) }
+	switch {
+	case !slices.Contains([]who{anybody, users, owner, admins}, o.who):
+		panic(o.id + " does not say who may call it")
+	case (o.who == anybody) != (len(o.scope) == 0), slices.ContainsFunc(o.scope, unknown):
+		panic(o.id + " does not say which tokens may call it; full ones always may")
+	case o.who == admins && !slices.Contains(o.scope, ownline.ScopeAdmin), o.who == owner && !strings.Contains(o.path, "{"):
+		panic(o.id + ": who may call it and its scope or path don't go together")
+	}
+	return rule{o.who, o.scope}
+}
+
+// anyScope is for operations that every token may call.
+func anyScope() []string { return ownline.Scopes()[1:] }
+
 type identityKey struct{}
 
 // admit lets a request through to its operation: a state change only from our own origin,
-// and nobody unknown but where that is public.
+// and only from whom the operation's rule allows.
 func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 	r, _ := humago.Unwrap(ctx)
 	if err := s.sameOrigin(r); err != nil {
@@ -75,9 +139,15 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		s.writeProblem(ctx, errNotOurOrigin)
 		return
 	}
-	if public, _ := ctx.Operation().Metadata[publicKey].(bool); !public && !id.Known() {
-		ctx.SetHeader("WWW-Authenticate", "Bearer")
-		s.writeProblem(ctx, ownline.ErrUnauthorized)
+	rule, ok := ctx.Operation().Metadata[ruleKey].(rule)
+	if !ok {
+		panic("an operation without a rule")
+	}
+	if err := rule.check(id); err != nil {
+		if !id.Known() {
+			ctx.SetHeader("WWW-Authenticate", "Bearer")
+		}
+		s.writeProblem(ctx, err)
 		return
 	}
 	next(huma.WithValue(ctx, identityKey{}, id))

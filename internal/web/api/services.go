@@ -61,7 +61,7 @@ func (s *Server) services() {
 		ListInput
 		Site string `query:"site" format:"uuid" doc:"Only those of this site"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/services", id: "list-services", tag: tag, summary: "List services: an admin all, others those granted to them"},
+	register(s, operation{method: http.MethodGet, path: "/services", id: "list-services", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List services: an admin all, others those granted to them"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[service]], error) {
 			sid, err := parseID[ownline.Site]("site", in.Site)
 			if err != nil {
@@ -80,7 +80,7 @@ func (s *Server) services() {
 		Target6   string `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
 		Icon      string `json:"icon,omitempty" maxLength:"64"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newService]) (*output[service], error) {
 			b := in.Body
 			n := access.NewService{Name: b.Name, Kind: ownline.ServiceKind(b.Kind), Transport: ownline.Transport(b.Transport), Icon: b.Icon}
@@ -98,7 +98,7 @@ func (s *Server) services() {
 			return show(serviceView(v)), err
 		})
 
-	register(s, operation{method: http.MethodGet, path: one, id: "get-service", tag: tag, summary: "Show a service"},
+	register(s, operation{method: http.MethodGet, path: one, id: "get-service", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Show a service"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[service], error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {
@@ -115,7 +115,7 @@ func (s *Server) services() {
 		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
 		Icon      *string            `json:"icon,omitempty" maxLength:"64"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", tag: tag, summary: "Change a service (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[serviceChange]) (*output[service], error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {
@@ -133,7 +133,7 @@ func (s *Server) services() {
 			return show(serviceView(v)), err
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {

@@ -63,7 +63,7 @@ func (s *Server) sessions() {
 		User    string `query:"user" format:"uuid" doc:"Of this user (admin)"`
 		All     bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", tag: tag, summary: "List sessions, the newest first"},
+	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List sessions, the newest first"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[session]], error) {
 			ask := access.SessionsAsk{All: in.All}
 			ask.Page, ask.Live, ask.Ended = in.page(), in.State == "live", in.State == "ended"
@@ -91,7 +91,7 @@ func (s *Server) sessions() {
 		IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"The same key gives the same session for a day"`
 		Body           newSession
 	}
-	register(s, operation{method: http.MethodPost, path: "/sessions", id: "open-session", tag: tag, status: http.StatusCreated, summary: "Open a session, or renew the one there is; answers once it can be connected to"},
+	register(s, operation{method: http.MethodPost, path: "/sessions", id: "open-session", who: users, scope: []string{ownline.ScopeSessions}, tag: tag, status: http.StatusCreated, summary: "Open a session, or renew the one there is; answers once it can be connected to"},
 		func(ctx context.Context, id auth.Identity, in *openInput) (*output[session], error) {
 			ask := access.OpenAsk{PublicPort: in.Body.PublicPort, IdempotencyKey: in.IdempotencyKey}
 			var err error
@@ -110,7 +110,7 @@ func (s *Server) sessions() {
 			return show(sessionView(v)), err
 		})
 
-	register(s, operation{method: http.MethodGet, path: one, id: "get-session", tag: tag, summary: "Show a session"},
+	register(s, operation{method: http.MethodGet, path: one, id: "get-session", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Show a session"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[session], error) {
 			return s.oneSession(ctx, id, in.ID, s.access.Session)
 		})
@@ -118,7 +118,7 @@ func (s *Server) sessions() {
 	type renewal struct {
 		For string `json:"for,omitempty" example:"30m" doc:"From now; empty: the default"`
 	}
-	register(s, operation{method: http.MethodPost, path: one + "/renew", id: "renew-session", tag: tag, summary: "Let a session last longer"},
+	register(s, operation{method: http.MethodPost, path: one + "/renew", id: "renew-session", who: owner, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Let a session last longer"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[*renewal]) (*output[session], error) {
 			var d time.Duration
 			if in.Body != nil {
@@ -132,7 +132,7 @@ func (s *Server) sessions() {
 			})
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "close-session", tag: tag, summary: "End a session at once"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "close-session", who: owner, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "End a session at once"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[session], error) {
 			return s.oneSession(ctx, id, in.ID, s.access.Close)
 		})
@@ -143,7 +143,7 @@ func (s *Server) sessions() {
 	type flushed struct {
 		Ended int `json:"ended" doc:"How many sessions were ended"`
 	}
-	register(s, operation{method: http.MethodDelete, path: "/sessions", id: "flush-sessions", tag: tag, summary: "End all of one's sessions at once"},
+	register(s, operation{method: http.MethodDelete, path: "/sessions", id: "flush-sessions", who: users, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "End all of one's sessions at once"},
 		func(ctx context.Context, id auth.Identity, in *flushInput) (*output[flushed], error) {
 			n, err := s.access.Flush(ctx, actor(id), in.All)
 			return show(flushed{n}), err

@@ -53,11 +53,11 @@ func siteView(admin bool) func(ownline.SiteInfo) site {
 
 func (s *Server) sites() {
 	const tag, one = "sites", "/sites/{id}"
-	register(s, operation{method: http.MethodGet, path: "/sites", id: "list-sites", tag: tag, summary: "List sites: an admin all, others those they can use"},
+	register(s, operation{method: http.MethodGet, path: "/sites", id: "list-sites", who: users, scope: anyScope(), tag: tag, summary: "List sites: an admin all, others those they can use"},
 		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[list[site]], error) {
 			a := actor(id)
 			items, err := s.access.Sites(ctx, a)
-			return listOf(items, "", siteView(a.Admin())), err
+			return listOf(items, "", siteView(a.Oversees())), err
 		})
 
 	type newSite struct {
@@ -65,13 +65,13 @@ func (s *Server) sites() {
 		Name string `json:"name" maxLength:"64"`
 		Host string `json:"host" maxLength:"253" doc:"The public name or address that clients connect to"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/sites", id: "add-site", tag: tag, status: http.StatusCreated, summary: "Pair with a core (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/sites", id: "add-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Pair with a core (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newSite]) (*output[site], error) {
 			v, err := s.access.PairSite(ctx, actor(id), in.Body.Code, in.Body.Name, in.Body.Host)
 			return show(siteView(true)(v)), err
 		})
 
-	register(s, operation{method: http.MethodGet, path: one, id: "get-site", tag: tag, summary: "Show a site"},
+	register(s, operation{method: http.MethodGet, path: one, id: "get-site", who: owner, scope: anyScope(), tag: tag, summary: "Show a site"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[site], error) {
 			return s.oneSite(ctx, id, in.ID, s.access.Site)
 		})
@@ -81,7 +81,7 @@ func (s *Server) sites() {
 		Host       *string `json:"host,omitempty" maxLength:"253"`
 		IPv6Prefix *int    `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", tag: tag, summary: "Change a site (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[siteChange]) (*output[site], error) {
 			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix}
 			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {
@@ -89,7 +89,7 @@ func (s *Server) sites() {
 			})
 		})
 
-	register(s, operation{method: http.MethodPost, path: one + "/apply", id: "apply-site", tag: tag, summary: "Send the whole state to the site's core again (admin)"},
+	register(s, operation{method: http.MethodPost, path: one + "/apply", id: "apply-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Send the whole state to the site's core again (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[site], error) {
 			return s.oneSite(ctx, id, in.ID, s.access.ApplySite)
 		})
@@ -97,7 +97,7 @@ func (s *Server) sites() {
 	type pong struct {
 		RoundTripMS float64 `json:"round_trip_ms"`
 	}
-	register(s, operation{method: http.MethodPost, path: one + "/ping", id: "ping-site", tag: tag, summary: "Ask the site's core how it is (admin)"},
+	register(s, operation{method: http.MethodPost, path: one + "/ping", id: "ping-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Ask the site's core how it is (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[pong], error) {
 			sid, err := parseID[ownline.Site]("id", in.ID)
 			if err != nil {
@@ -107,7 +107,7 @@ func (s *Server) sites() {
 			return show(pong{float64(d) / float64(time.Millisecond)}), err
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-site", tag: tag, status: http.StatusNoContent, summary: "Remove a site with its services and devices, and end its sessions (admin)"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a site with its services and devices, and end its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			sid, err := parseID[ownline.Site]("id", in.ID)
 			if err != nil {
@@ -124,5 +124,5 @@ func (s *Server) oneSite(ctx context.Context, id auth.Identity, path string, f f
 	}
 	a := actor(id)
 	v, err := f(ctx, a, sid)
-	return show(siteView(a.Admin())(v)), err
+	return show(siteView(a.Oversees())(v)), err
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 )
 
@@ -34,7 +33,7 @@ func tokenView(t ownline.Token) Token {
 
 func (s *Server) tokens() {
 	const tag = "tokens"
-	register(s, operation{method: http.MethodGet, path: "/tokens", id: "list-tokens", tag: tag, summary: "List one's own bearer tokens"},
+	register(s, operation{method: http.MethodGet, path: "/tokens", id: "list-tokens", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeTokens, ownline.ScopeAdmin}, tag: tag, summary: "List one's own bearer tokens"},
 		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[list[Token]], error) {
 			items, err := s.auth.Tokens(ctx, id)
 			return listOf(items, "", tokenView), err
@@ -44,20 +43,20 @@ func (s *Server) tokens() {
 		Name    string     `json:"name" maxLength:"64"`
 		Expires *time.Time `json:"expires,omitempty" doc:"Absent: never"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/tokens", id: "add-token", tag: tag, status: http.StatusCreated, summary: "Make a bearer token, and show it this once"},
+	register(s, operation{method: http.MethodPost, path: "/tokens", id: "add-token", who: users, scope: []string{ownline.ScopeTokens}, tag: tag, status: http.StatusCreated, summary: "Make a bearer token, and show it this once"},
 		func(ctx context.Context, id auth.Identity, in *body[tokenRequest]) (*output[newToken], error) {
 			var expires time.Time
 			if in.Body.Expires != nil {
 				expires = *in.Body.Expires
 			}
-			t, value, err := s.auth.AddToken(ctx, id, in.Body.Name, []string{access.ScopeFull}, expires)
+			t, value, err := s.auth.AddToken(ctx, id, in.Body.Name, []string{ownline.ScopeFull}, expires)
 			if err != nil {
 				return nil, err
 			}
 			return show(newToken{tokenView(t), value}), nil
 		})
 
-	register(s, operation{method: http.MethodDelete, path: "/tokens/{id}", id: "remove-token", tag: tag, status: http.StatusNoContent, summary: "Make a bearer token worthless"},
+	register(s, operation{method: http.MethodDelete, path: "/tokens/{id}", id: "remove-token", who: owner, scope: []string{ownline.ScopeTokens, ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Make a bearer token worthless"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			tid, err := parseID[ownline.Token]("id", in.ID)
 			if err != nil {
