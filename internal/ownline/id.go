@@ -21,6 +21,7 @@ type (
 	SiteID    = ID[Site]
 	TokenID   = ID[Token]
 	LoginID   = ID[Login]
+	AttemptID = ID[LoginAttempt]
 )
 
 // NewID makes an identifier that was never used before. It panics when the system has no

@@ -38,7 +38,10 @@ type User struct {
 	Name     string // 1 to 64 of a-z 0-9 . _ -
 	Role     Role
 	Disabled bool
-	Created  time.Time
+	// MustChange: an admin knows the password, so the user has to choose another before
+	// anything else.
+	MustChange bool
+	Created    time.Time
 }
 
 // Site is a LAN with one router that runs a core.
@@ -175,12 +178,4 @@ type Token struct {
 	Created  time.Time
 	Expires  time.Time // zero: never
 	LastUsed time.Time
-}
-
-// Login is a browser that is signed in.
-type Login struct {
-	ID      LoginID
-	User    UserID
-	Created time.Time
-	Expires time.Time
 }

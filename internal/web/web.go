@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Log: log.With(logging.Part, "access"),
 	})
-	w.auth = auth.New(w.store, passwords, cfg.TrustedProxies, log.With(logging.Part, "auth"))
+	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Log: log.With(logging.Part, "auth")})
 	return w, nil
 }
 

@@ -26,6 +26,9 @@ type Passwords interface {
 	// Hash returns the argon2id hash of a password, or an error about the field "password"
 	// when it is too weak to be kept.
 	Hash(password string) (string, error)
+	// CheckHash refuses what is not a hash that a password can be compared with, by an
+	// error about the field "password_hash".
+	CheckHash(hash string) error
 }
 
 // Access is the use cases. Safe for concurrent use.

@@ -82,6 +82,13 @@ func (plain) Hash(p string) (string, error) {
 	return p, nil
 }
 
+func (plain) CheckHash(h string) error {
+	if h == "bad" {
+		return ownline.Invalid("password_hash", "is not one")
+	}
+	return nil
+}
+
 var (
 	command = access.Command()
 	anaAt   = netip.MustParseAddr("198.51.100.7")

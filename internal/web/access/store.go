@@ -68,6 +68,7 @@ type userRows interface {
 	SaveUser(ownline.User) error
 	SetPassword(u ownline.UserID, password string) error
 	SignOut(ownline.UserID) error                     // forgets logins and tokens
+	ForgetFactors(ownline.UserID) error               // second factor, recovery codes and passkeys
 	RemoveUser(u ownline.UserID, now time.Time) error // and their grants, devices, logins, tokens
 }
 

@@ -11,15 +11,24 @@ import (
 type NewUser struct {
 	Name     string
 	Password string
-	Role     ownline.Role // "": user
+	// Hash is what is kept of the user's password, from elsewhere, in place of Password
+	// (admin): argon2id, or Werkzeug's pbkdf2:sha256, which lasts until the next sign-in.
+	Hash string
+	Role ownline.Role // "": user
+	// MustChange has the user choose another password first. What an admin sets in the
+	// browser must be changed always.
+	MustChange bool
 }
 
 // UserChange changes what is not nil.
 type UserChange struct {
 	Name     *string
 	Password *string // ends the user's logins and tokens
-	Role     *ownline.Role
-	Disabled *bool // true ends the user's sessions, logins and tokens
+	Hash     *string // likewise, in place of Password; see NewUser
+	// MustChange comes with Password or Hash, as in NewUser.
+	MustChange bool
+	Role       *ownline.Role
+	Disabled   *bool // true ends the user's sessions, logins and tokens
 }
 
 // Users lists users by name (admin), and the cursor of the next page, "" when there is none.
@@ -63,14 +72,17 @@ func (a *Access) UserNamed(ctx context.Context, actor Actor, name string) (u own
 
 // AddUser makes a user (admin).
 func (a *Access) AddUser(ctx context.Context, actor Actor, n NewUser) (ownline.User, error) {
-	u := ownline.User{ID: ownline.NewID[ownline.User](), Name: n.Name, Role: n.Role, Created: now()}
+	u := ownline.User{
+		ID: ownline.NewID[ownline.User](), Name: n.Name, Role: n.Role, Created: now(),
+		MustChange: n.MustChange || n.Hash == "" && !actor.User.ID.IsZero(),
+	}
 	if u.Role == "" {
 		u.Role = ownline.Person
 	}
 	if err := cmp.Or(actor.MustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
 		return ownline.User{}, err
 	}
-	hash, err := a.passwords.Hash(n.Password)
+	hash, err := a.hashFor(n.Password, n.Hash)
 	if err != nil {
 		return ownline.User{}, err
 	}
@@ -93,8 +105,11 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 		return ownline.User{}, err
 	}
 	hash := ""
-	if w.Password != nil {
-		if hash, err = a.passwords.Hash(*w.Password); err != nil {
+	if w.Password != nil || w.Hash != nil {
+		if id == actor.User.ID {
+			return ownline.User{}, ownline.Invalid("password", "is your own: change it by PUT /api/v1/me/password, which asks for the present one")
+		}
+		if hash, err = a.hashFor(deref(w.Password), deref(w.Hash)); err != nil {
 			return ownline.User{}, err
 		}
 	}
@@ -106,6 +121,9 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 		set(&u.Name, w.Name)
 		set(&u.Role, w.Role)
 		set(&u.Disabled, w.Disabled)
+		if hash != "" {
+			u.MustChange = w.MustChange || w.Hash == nil && !actor.User.ID.IsZero()
+		}
 		if u.Name != was.Name {
 			if err := checkName(u.Name); err != nil {
 				return err
@@ -142,6 +160,39 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 		return ownline.User{}, err
 	}
 	return u, nil
+}
+
+// hashFor makes the hash to keep of a password, or takes one that is there already.
+func (a *Access) hashFor(password, hash string) (string, error) {
+	switch {
+	case hash == "":
+		return a.passwords.Hash(password)
+	case password != "":
+		return "", ownline.Invalid("password", "and a hash of one can't be given together")
+	}
+	return hash, a.passwords.CheckHash(hash)
+}
+
+// ResetFactors takes a user's second factor, recovery codes and passkeys away (admin), so
+// that the password alone lets them in, and signs them out.
+func (a *Access) ResetFactors(ctx context.Context, actor Actor, id ownline.UserID) error {
+	if err := actor.MustAdmin(); err != nil {
+		return err
+	}
+	_, err := a.change(ctx, actor, func(c *change) error {
+		u, err := c.User(id)
+		if err != nil {
+			return err
+		}
+		if err := c.ForgetFactors(id); err != nil {
+			return err
+		}
+		if err := c.SignOut(id); err != nil {
+			return err
+		}
+		return c.audit("user.reset_factors", id.String(), ownline.SiteID{}, u.Name)
+	})
+	return err
 }
 
 // RemoveUser removes a user (admin) with their grants, devices, logins and tokens, and ends
@@ -228,4 +279,11 @@ func set[T any](dst, v *T) {
 	if v != nil {
 		*dst = *v
 	}
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }

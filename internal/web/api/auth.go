@@ -25,11 +25,11 @@ func (s *Server) authResource() {
 	const tag = "auth"
 	register(s, operation{method: http.MethodPost, path: "/auth/login", id: "login", who: anybody, tag: tag, summary: "Sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[credentials]) (*signedIn, error) {
-			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id.Client)
+			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id)
 			if err != nil {
 				return nil, err
 			}
-			return s.signIn(ctx, user, id)
+			return s.signIn(ctx, user, ownline.ByPassword, id)
 		})
 
 	type setupRequest struct {
@@ -47,7 +47,7 @@ func (s *Server) authResource() {
 			if err != nil {
 				return nil, err
 			}
-			return s.signIn(ctx, user, id)
+			return s.signIn(ctx, user, ownline.BySetup, id)
 		})
 
 	type tokenExchange struct {
@@ -62,7 +62,7 @@ func (s *Server) authResource() {
 	}
 	register(s, operation{method: http.MethodPost, path: "/auth/token", id: "token", who: anybody, tag: tag, summary: "Exchange name and password for a bearer token"},
 		func(ctx context.Context, id auth.Identity, in *body[tokenExchange]) (*output[issued], error) {
-			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id.Client)
+			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id)
 			if err != nil {
 				return nil, err
 			}
@@ -92,8 +92,9 @@ func (s *Server) authResource() {
 // tokenLifetime is how long a token lasts that the command line asks for.
 const tokenLifetime = 365 * 24 * time.Hour
 
-func (s *Server) signIn(ctx context.Context, user ownline.User, id auth.Identity) (*signedIn, error) {
-	value, err := s.auth.StartLogin(ctx, user, id.Client)
+// signIn signs a browser in for a user whom method has proved; id is of the request.
+func (s *Server) signIn(ctx context.Context, user ownline.User, method ownline.LoginMethod, id auth.Identity) (*signedIn, error) {
+	value, err := s.auth.StartLogin(ctx, user, method, id)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ const specFile = "../../../spec/openapi.json"
 // The document in spec/ is the one that the code serves.
 func TestOpenAPIFile(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	s, err := New(Options{Access: &access.Access{}, Auth: auth.New(nil, nil, nil, log), Log: log})
+	s, err := New(Options{Access: &access.Access{}, Auth: auth.New(auth.Options{Log: log}), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func newWorld(t *testing.T) *world {
 		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
-	a := auth.New(w.store, passwords, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, log)
+	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Log: log})
 	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: "https://own.example.org:9999", Log: log}); err != nil {
 		t.Fatal(err)
 	}

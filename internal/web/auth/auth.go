@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -20,25 +19,41 @@ import (
 // ownline.ErrNotFound.
 type Store interface {
 	Credentials(ctx context.Context, name string) (ownline.User, string, error)
+	loginRows
+	tokenRows
 
-	// Logins are browsers that are signed in, by the hash of their cookie. Login returns only
-	// those that are valid at now, of users who are not disabled.
+	Audit(ctx context.Context, e ownline.AuditEntry) error
+	Setting(ctx context.Context, key string) (string, error)
+	SetSetting(ctx context.Context, key, value string) error
+}
+
+// Logins are browsers that are signed in, by the hash of their cookie.
+type loginRows interface {
 	AddLogin(ctx context.Context, l ownline.Login, hash []byte) error
+	// Login returns only those that are valid at now, of users who are not disabled.
 	Login(ctx context.Context, hash []byte, now time.Time) (ownline.Login, ownline.User, error)
-	ExtendLogin(ctx context.Context, id ownline.LoginID, until time.Time) error
-	DeleteLogin(ctx context.Context, id ownline.LoginID) error
+	Logins(ctx context.Context, q ownline.LoginQuery, now time.Time) ([]ownline.LoginInfo, string, error)
+	TouchLogin(ctx context.Context, id ownline.LoginID, seen, until time.Time) error
+	DeleteLogin(ctx context.Context, user ownline.UserID, id ownline.LoginID) error // zero user: anybody's
+	SignOutOthers(ctx context.Context, user ownline.UserID, keep ownline.LoginID, tokens bool, keepToken ownline.TokenID) (int, error)
 
-	// Bearer tokens are kept by the hash of their value. Token returns only those that are
-	// valid at now, of users who are not disabled.
+	AddAttempt(ctx context.Context, a ownline.LoginAttempt) error
+	Attempts(ctx context.Context, q ownline.AttemptQuery) ([]ownline.LoginAttempt, string, error)
+}
+
+// Bearer tokens are kept by the hash of their value. Token returns only those that are
+// valid at now, of users who are not disabled.
+type tokenRows interface {
 	AddToken(ctx context.Context, t ownline.Token, hash []byte) error
 	Token(ctx context.Context, hash []byte, now time.Time) (ownline.Token, ownline.User, error)
 	Tokens(ctx context.Context, user ownline.UserID) ([]ownline.Token, error)
 	TouchToken(ctx context.Context, id ownline.TokenID, now time.Time) error
 	DeleteToken(ctx context.Context, user ownline.UserID, id ownline.TokenID) error
+}
 
-	Audit(ctx context.Context, e ownline.AuditEntry) error
-	Setting(ctx context.Context, key string) (string, error)
-	SetSetting(ctx context.Context, key, value string) error
+// Reporter is told of every try to sign in when it is over. It must not block.
+type Reporter interface {
+	LoginTried(a ownline.LoginAttempt)
 }
 
 // Names and lifetimes of what proves who somebody is.
@@ -51,31 +66,44 @@ const (
 	// loginLifetime is how long a browser stays signed in without being used.
 	loginLifetime = 14 * 24 * time.Hour
 
-	touchEvery = time.Minute
+	touchEvery = 10 * time.Minute
 )
+
+// Options are what an Auth is made of.
+type Options struct {
+	Store          Store
+	Passwords      *Passwords
+	TrustedProxies []netip.Prefix // whose word counts for where requests come from
+	Reporter       Reporter       // nil: nobody is told
+	Log            *slog.Logger
+}
 
 // Auth finds out who asks. Safe for concurrent use.
 type Auth struct {
 	store     Store
 	passwords *Passwords
 	trusted   []netip.Prefix
+	reporter  Reporter
 	throttle  throttle
 	log       *slog.Logger
 }
 
-// New makes an Auth that takes the word of the given proxies for where requests come from.
-func New(store Store, passwords *Passwords, trustedProxies []netip.Prefix, log *slog.Logger) *Auth {
-	return &Auth{store: store, passwords: passwords, trusted: trustedProxies, log: log}
+// New makes an Auth.
+func New(o Options) *Auth {
+	return &Auth{store: o.Store, passwords: o.Passwords, trusted: o.TrustedProxies, reporter: o.Reporter, log: o.Log}
 }
 
-// Identity is who sent a request. The zero Identity is nobody.
+// Identity is who sent a request, and from where. The zero Identity is nobody.
 type Identity struct {
 	User   ownline.User
-	Login  ownline.LoginID // signed in by cookie
-	Token  ownline.TokenID // or by bearer token
-	Scopes []string        // of the token; nil: not limited
-	Client netip.Addr      // where the request came from; see clientAddr
-	hash   []byte          // of the cookie or the token
+	Login  ownline.LoginID     // signed in by cookie
+	Method ownline.LoginMethod // of the login
+	Token  ownline.TokenID     // or by bearer token
+	Scopes []string            // of the token; nil: not limited
+	Client netip.Addr          // where the request came from; see clientAddr
+	Agent  string              // what the client says that it is, cut short
+	hash   []byte              // of the cookie or the token
+	began  time.Time           // when the login did
 }
 
 // Known reports whether the request proved who sent it.
@@ -84,7 +112,8 @@ func (i Identity) Known() bool { return !i.User.ID.IsZero() }
 // Identify finds out who sent a request. Nobody in particular is no error: a cookie or
 // token that is not (or no longer) valid is the same as none.
 func (a *Auth) Identify(r *http.Request) (Identity, error) {
-	id := Identity{Client: clientAddr(r, a.trusted)}
+	id := Identity{Client: clientAddr(r, a.trusted), Agent: agent(r)}
+	nobody := id
 	var err error
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, value, _ := strings.Cut(header, " ")
@@ -98,7 +127,7 @@ func (a *Auth) Identify(r *http.Request) (Identity, error) {
 		err = a.byLogin(r.Context(), &id)
 	}
 	if errors.Is(err, ownline.ErrNotFound) {
-		return Identity{Client: id.Client}, nil
+		return nobody, nil
 	}
 	return id, err
 }
@@ -122,9 +151,9 @@ func (a *Auth) byLogin(ctx context.Context, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	id.User, id.Login = user, l.ID
-	if l.Expires.Sub(now) < loginLifetime-touchEvery*60 { // not with every request
-		return a.store.ExtendLogin(ctx, l.ID, now.Add(loginLifetime))
+	id.User, id.Login, id.Method, id.began = user, l.ID, l.Method, l.Created
+	if now.Sub(l.Seen) > touchEvery { // not with every request
+		return a.store.TouchLogin(ctx, l.ID, now, now.Add(loginLifetime))
 	}
 	return nil
 }
@@ -145,77 +174,6 @@ func (a *Auth) Recheck(ctx context.Context, id Identity) (Identity, error) {
 		err = ownline.ErrUnauthorized
 	}
 	return id, err
-}
-
-// Check finds the user with that name and password. It slows guessing down: see throttle.
-// Every wrong pair gives the same error, after the same work.
-func (a *Auth) Check(ctx context.Context, name, password string, client netip.Addr) (ownline.User, error) {
-	user, hash, err := a.store.Credentials(ctx, name)
-	if err != nil && !errors.Is(err, ownline.ErrNotFound) {
-		return ownline.User{}, err
-	}
-	known, err := a.cameFrom(ctx, user.ID, client)
-	if err != nil {
-		return ownline.User{}, err
-	}
-	if err := a.throttle.enter(ctx, name, client, known); err != nil {
-		return ownline.User{}, err
-	}
-	ok, err := a.passwords.match(ctx, password, hash, known)
-	if err != nil {
-		return ownline.User{}, err
-	}
-	if !ok || user.Disabled {
-		a.failed(ctx, user.ID, name, client)
-		return ownline.User{}, &ownline.FieldError{Kind: ownline.ErrUnauthorized, Detail: "name or password is not right"}
-	}
-	a.throttle.succeeded(name, client, known)
-	if !known {
-		err = a.remember(ctx, user.ID, client)
-	}
-	return user, err
-}
-
-// failed reports guessing, without a line for every guess and without what was typed where
-// the name belongs: people type their password there.
-func (a *Auth) failed(ctx context.Context, user ownline.UserID, name string, client netip.Addr) {
-	if !a.throttle.suspicious(name, client) {
-		return
-	}
-	who := "unknown"
-	if !user.IsZero() {
-		who = name
-	}
-	a.log.Warn("somebody guesses passwords", logging.User, who, logging.Source, client)
-	err := a.store.Audit(ctx, ownline.AuditEntry{
-		At: time.Now(), Client: client, By: "login", Action: "auth.guessing", Subject: who,
-		Detail: "many wrong passwords; tries are slowed down",
-	})
-	if err != nil {
-		a.log.Error("the audit log can't be written", logging.Err, err)
-	}
-}
-
-// StartLogin signs a browser in, and returns the value of its cookie.
-func (a *Auth) StartLogin(ctx context.Context, user ownline.User, client netip.Addr) (string, error) {
-	now := time.Now()
-	value, hash := newValue("")
-	l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: user.ID, Created: now, Expires: now.Add(loginLifetime)}
-	if err := a.store.AddLogin(ctx, l, hash); err != nil {
-		return "", err
-	}
-	return value, a.audit(ctx, Identity{User: user, Client: client}, "login.start", l.ID.String())
-}
-
-// EndLogin signs out what the request was signed in by: the browser, or the token.
-func (a *Auth) EndLogin(ctx context.Context, id Identity) error {
-	if !id.Token.IsZero() {
-		return a.RemoveToken(ctx, id, id.Token)
-	}
-	if err := a.store.DeleteLogin(ctx, id.Login); err != nil && !errors.Is(err, ownline.ErrNotFound) {
-		return err
-	}
-	return a.audit(ctx, id, "login.end", id.Login.String())
 }
 
 // audit records what was done by whom; whoever has just given a password counts as a login.

@@ -5,7 +5,21 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode"
 )
+
+const maxAgent = 200 // characters
+
+// agent is what the client says that it is, without what could confuse a terminal.
+func agent(r *http.Request) string {
+	kept := 0
+	return strings.Map(func(c rune) rune {
+		if kept++; kept > maxAgent || !unicode.IsPrint(c) {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(r.UserAgent(), ""))
+}
 
 // clientAddr returns the address that a request came from: that of the socket. Only when
 // this is one of trusted does X-Forwarded-For count, and of that the nearest hop that is

@@ -72,6 +72,11 @@ func (p *Passwords) Hash(password string) (string, error) {
 	if err := checkPassword(password); err != nil {
 		return "", err
 	}
+	return p.hash(password)
+}
+
+// hash is Hash for a password that somebody has already, however short.
+func (p *Passwords) hash(password string) (string, error) {
 	p.slots <- struct{}{}
 	defer func() { <-p.slots }()
 	hash, err := argon2id.CreateHash(password, p.params)
@@ -97,12 +102,15 @@ func (p *Passwords) match(ctx context.Context, password, hash string, known bool
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
+	if len(password) > maxPassword {
+		password = ""
+	}
+	if isForeign(hash) {
+		return matchForeign(password, hash)
+	}
 	against := hash
 	if hash == "" {
 		against = p.dummy()
-	}
-	if len(password) > maxPassword {
-		password = ""
 	}
 	ok, err := argon2id.ComparePasswordAndHash(password, against)
 	if err != nil {

@@ -44,7 +44,16 @@ type throttle struct {
 	addresses failures[netip.Prefix]
 	accounts  failures[string]
 	pairs     failures[pair]
+	unseen    map[pair]unseen
 }
+
+// unseen is what was refused without a look at it since somebody was told.
+type unseen struct {
+	count int
+	told  time.Time
+}
+
+const tellEvery = time.Minute
 
 type pair struct {
 	account string
@@ -119,6 +128,37 @@ func (t *throttle) suspicious(account string, from netip.Addr) bool {
 	defer t.mu.Unlock()
 	n := max(t.accounts.m[account].count, t.addresses.m[where].count, t.pairs.m[pair{account, where}].count)
 	return n >= freeTries && n&(n-1) == 0 || n == freeTries
+}
+
+// refused counts a try that enter refused. Once a minute it returns how many there were
+// since it last did, else 0. account is "" for a name that nobody has, so that a stranger
+// fills no memory with names.
+func (t *throttle) refused(account string, from netip.Addr) int {
+	p := pair{strings.ToLower(account), neighbourhood(from)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	u, ok := t.unseen[p]
+	if !ok && len(t.unseen) >= maxRemembers {
+		for k, v := range t.unseen {
+			if now.Sub(v.told) >= tellEvery {
+				delete(t.unseen, k)
+			}
+		}
+		if len(t.unseen) >= maxRemembers {
+			return 0
+		}
+	}
+	if t.unseen == nil {
+		t.unseen = make(map[pair]unseen)
+	}
+	u.count++
+	if now.Sub(u.told) < tellEvery {
+		t.unseen[p] = u
+		return 0
+	}
+	t.unseen[p] = unseen{told: now}
+	return u.count
 }
 
 type failed struct {

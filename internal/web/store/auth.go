@@ -13,9 +13,9 @@ import (
 func (s *Store) Credentials(ctx context.Context, name string) (u ownline.User, hash string, err error) {
 	err = s.Read(ctx, func(t *Tx) error {
 		u, err = first(t, "user", name, func(scan scanner) (u ownline.User, err error) {
-			err = scan(id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created), &hash)
+			err = scan(append(userDest(&u), &hash)...)
 			return u, err
-		}, "SELECT "+userColumns+", password FROM users WHERE name = ? AND removed = 0", name)
+		}, "SELECT "+userColumns+", u.password FROM users u WHERE u.name = ? AND u.removed = 0", name)
 		return err
 	})
 	return u, hash, err
@@ -27,41 +27,6 @@ func (s *Store) CountUsers(ctx context.Context) (n int, err error) {
 		return t.one("SELECT count(*) FROM users WHERE removed = 0", nil, &n)
 	})
 	return n, err
-}
-
-// AddLogin keeps a login under the hash of its cookie.
-func (s *Store) AddLogin(ctx context.Context, l ownline.Login, hash []byte) error {
-	return s.Write(ctx, func(t *Tx) error {
-		return t.exec("INSERT INTO logins (id, user_id, hash, created, expires) VALUES (?, ?, ?, ?, ?)",
-			l.ID.String(), l.User.String(), hash, ms(l.Created), ms(l.Expires))
-	})
-}
-
-// Login returns the login with that hash and its user, or ErrNotFound when there is none
-// that is valid at now or the user is disabled.
-func (s *Store) Login(ctx context.Context, hash []byte, now time.Time) (l ownline.Login, u ownline.User, err error) {
-	err = s.Read(ctx, func(t *Tx) error {
-		l, err = first(t, "login", "", func(scan scanner) (l ownline.Login, err error) {
-			err = scan(id(&l.ID), when(&l.Created), when(&l.Expires), id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))
-			return l, err
-		}, `SELECT l.id, l.created, l.expires, u.id, u.name, u.role, u.disabled, u.created FROM logins l JOIN users u ON u.id = l.user_id
-			WHERE l.hash = ? AND l.expires > ? AND u.disabled = 0 AND u.removed = 0`, hash, ms(now))
-		return err
-	})
-	l.User = u.ID
-	return l, u, err
-}
-
-// ExtendLogin moves the end of a login.
-func (s *Store) ExtendLogin(ctx context.Context, l ownline.LoginID, until time.Time) error {
-	return s.Write(ctx, func(t *Tx) error {
-		return t.exec("UPDATE logins SET expires = ? WHERE id = ?", ms(until), l.String())
-	})
-}
-
-// DeleteLogin forgets a login.
-func (s *Store) DeleteLogin(ctx context.Context, l ownline.LoginID) error {
-	return s.Write(ctx, func(t *Tx) error { return t.exec("DELETE FROM logins WHERE id = ?", l.String()) })
 }
 
 // AddToken keeps a token under the hash of its value.
@@ -84,9 +49,9 @@ func tokenDest(k *ownline.Token) []any {
 func (s *Store) Token(ctx context.Context, hash []byte, now time.Time) (k ownline.Token, u ownline.User, err error) {
 	err = s.Read(ctx, func(t *Tx) error {
 		k, err = first(t, "token", "", func(scan scanner) (k ownline.Token, err error) {
-			err = scan(append(tokenDest(&k), id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))...)
+			err = scan(append(tokenDest(&k), userDest(&u)...)...)
 			return k, err
-		}, "SELECT "+tokenColumns+`, u.id, u.name, u.role, u.disabled, u.created FROM tokens k JOIN users u ON u.id = k.user_id
+		}, "SELECT "+tokenColumns+", "+userColumns+` FROM tokens k JOIN users u ON u.id = k.user_id
 			WHERE k.hash = ? AND (k.expires = 0 OR k.expires > ?) AND u.disabled = 0 AND u.removed = 0`, hash, ms(now))
 		return err
 	})

@@ -163,6 +163,9 @@ func (t *Tx) Sweep(now, since time.Time) error {
 	if err := t.exec("DELETE FROM logins WHERE expires <= ?", ms(now)); err != nil {
 		return err
 	}
+	if err := t.exec("DELETE FROM spent_steps WHERE expires <= ?", ms(now)); err != nil {
+		return err
+	}
 	if err := t.exec("DELETE FROM tokens WHERE expires <> 0 AND expires <= ?", ms(now)); err != nil {
 		return err
 	}

@@ -6,21 +6,25 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const userColumns = "id, name, role, disabled, created"
+const userColumns = "u.id, u.name, u.role, u.disabled, u.must_change, u.created"
+
+func userDest(u *ownline.User) []any {
+	return []any{id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), flag(&u.MustChange), when(&u.Created)}
+}
 
 func scanUser(scan scanner) (u ownline.User, err error) {
-	err = scan(id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), when(&u.Created))
+	err = scan(userDest(&u)...)
 	return u, err
 }
 
 // User returns a user who was not removed, or ErrNotFound.
 func (t *Tx) User(u ownline.UserID) (ownline.User, error) {
-	return first(t, "user", u.String(), scanUser, "SELECT "+userColumns+" FROM users WHERE id = ? AND removed = 0", u.String())
+	return first(t, "user", u.String(), scanUser, "SELECT "+userColumns+" FROM users u WHERE u.id = ? AND u.removed = 0", u.String())
 }
 
 // UserNamed returns the user with that name, or ErrNotFound.
 func (t *Tx) UserNamed(name string) (ownline.User, error) {
-	return first(t, "user", name, scanUser, "SELECT "+userColumns+" FROM users WHERE name = ? AND removed = 0", name)
+	return first(t, "user", name, scanUser, "SELECT "+userColumns+" FROM users u WHERE u.name = ? AND u.removed = 0", name)
 }
 
 // Users lists users by name.
@@ -29,7 +33,7 @@ func (t *Tx) Users(p ownline.Page) ([]ownline.User, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users WHERE removed = 0 AND name > ? ORDER BY name LIMIT ?", after, limit+1)
+	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users u WHERE u.removed = 0 AND u.name > ? ORDER BY u.name LIMIT ?", after, limit+1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -45,15 +49,16 @@ func (t *Tx) CountAdmins() (n int, err error) {
 
 // AddUser adds a user with the hash of a password.
 func (t *Tx) AddUser(u ownline.User, password string) error {
-	err := t.exec("INSERT INTO users (id, name, password, role, disabled, created) VALUES (?, ?, ?, ?, ?, ?)",
-		u.ID.String(), u.Name, password, string(u.Role), bit(u.Disabled), ms(u.Created))
+	err := t.exec("INSERT INTO users (id, name, password, role, disabled, must_change, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+		u.ID.String(), u.Name, password, string(u.Role), bit(u.Disabled), bit(u.MustChange), ms(u.Created))
 	return t.taken(err, "name", "is another user's already")
 }
 
-// SaveUser writes a user's name, role and whether they are disabled.
+// SaveUser writes a user's name, role, whether they are disabled and must change their
+// password.
 func (t *Tx) SaveUser(u ownline.User) error {
-	err := t.exec("UPDATE users SET name = ?, role = ?, disabled = ? WHERE id = ? AND removed = 0",
-		u.Name, string(u.Role), bit(u.Disabled), u.ID.String())
+	err := t.exec("UPDATE users SET name = ?, role = ?, disabled = ?, must_change = ? WHERE id = ? AND removed = 0",
+		u.Name, string(u.Role), bit(u.Disabled), bit(u.MustChange), u.ID.String())
 	return t.taken(err, "name", "is another user's already")
 }
 
@@ -70,9 +75,22 @@ func (t *Tx) SignOut(u ownline.UserID) error {
 	return t.exec("DELETE FROM tokens WHERE user_id = ?", u.String())
 }
 
-// RemoveUser removes a user with their grants, devices, logins and tokens.
+// ForgetFactors forgets the user's second factor, recovery codes and passkeys.
+func (t *Tx) ForgetFactors(u ownline.UserID) error {
+	for _, table := range []string{"totp", "recovery_codes", "passkeys"} {
+		if err := t.exec("DELETE FROM "+table+" WHERE user_id = ?", u.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RemoveUser removes a user with their grants, devices, logins, tokens and passkeys.
 func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
 	if err := t.SignOut(u); err != nil {
+		return err
+	}
+	if err := t.ForgetFactors(u); err != nil {
 		return err
 	}
 	if err := t.exec("DELETE FROM grants WHERE user_id = ?", u.String()); err != nil {

@@ -25,7 +25,7 @@ var T0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 	for name, test := range map[string]func(*testing.T, func(testing.TB) *store.Store){
 		"users": testUsers, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
-		"undone": testUndone, "lists": testLists, "auth": testAuth, "settings": testSettings, "removal": testRemoval,
+		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "removal": testRemoval,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
