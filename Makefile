@@ -16,7 +16,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler pages demo test check bench soak fmt generate clean
+.PHONY: help build core cross compiler database pages demo test check bench soak fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,8 +50,16 @@ demo: build ## play the main job with real packets; ARGS=--exit ends after the s
 compiler:
 	@command -v $${CC:-cc} >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends gcc libc6-dev; }
 
-test: build compiler ## run every test
+# The tests start PostgreSQL of their own; the server that the package starts is not needed.
+database:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { apt-get update -q && \
+	apt-get install -y -q --no-install-recommends postgresql-common && \
+	sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
+	apt-get install -y -q --no-install-recommends postgresql; }
+
+test: build compiler database ## run every test
 	$(GO) test -race $(GOTESTFLAGS) ./...
+	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app

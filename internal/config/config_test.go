@@ -163,7 +163,7 @@ func TestWebMistakes(t *testing.T) {
 		"url":               {"public_url: example.org\n", `FILE:1:13: public_url: "example.org" is not an address like https://ownline.example.org:9999`},
 		"url with a path":   {"public_url: https://a.b/c\n", `FILE:1:13: public_url: must have nothing behind the host; https://a.b would be right`},
 		"listen":            {"listen: '8080'\n", `FILE:1:9: listen: "8080" is not a host and port like 127.0.0.1:8080`},
-		"database":          {"database: postgres://u:hunter2@h/d\n", "FILE:1:11: database: is not supported yet; leave it out"},
+		"database":          {"database: mysql://u:hunter2@h/d\n", "FILE:1:11: database: is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir"},
 		"mqtt secret":       {"mqtt: {password_file: /x}\n", "FILE:1:23: mqtt.password_file: is not supported yet; leave it out"},
 		"notify":            {"notify: ['telegram://x']\n", "FILE:1:9: notify: is not supported yet; leave it out"},
 		"policy":            {"policy: {countries: [ES]}\n", "FILE:1:21: policy.countries: is not supported yet; leave it out"},

@@ -19,7 +19,7 @@ type Web struct {
 	StateDir       string         `key:"state_dir"`
 	Listen         string         `key:"listen"`          // "HOST:PORT" of the API and the pages
 	PublicURL      string         `key:"public_url"`      // "": unknown; else scheme, host and port, without a path
-	Database       ownline.Secret `key:"database,later"`  // "": SQLite in StateDir
+	Database       ownline.Secret `key:"database"`        // "": SQLite in StateDir; else postgres://…
 	SecretKeyFile  string         `key:"secret_key_file"` // "": made in StateDir on first start
 	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
 	PairFile       string         `key:"pair_file"` // "": pair by hand
@@ -127,6 +127,9 @@ func (w *Web) validate(report func(key, detail string)) {
 			report("public_url", fmt.Sprintf("must have nothing behind the host; %s://%s would be right", u.Scheme, u.Host))
 		}
 		w.PublicURL = strings.TrimRight(w.PublicURL, "/")
+	}
+	if d := string(w.Database); d != "" && !strings.HasPrefix(d, "postgres://") && !strings.HasPrefix(d, "postgresql://") {
+		report("database", "is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir")
 	}
 	s := w.Sessions
 	r.between("sessions.max", s.Max, time.Minute, 366*24*time.Hour)

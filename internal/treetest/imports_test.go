@@ -50,7 +50,8 @@ var mayImport = map[string]string{
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
-	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store",
+	"internal/web/store/pgtest":    "",
+	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store internal/web/store/pgtest",
 	"internal/web/ui":              "",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
@@ -115,6 +116,7 @@ var homes = map[string]string{
 	"github.com/google/go-cmp":                "",
 	"github.com/google/nftables":              "",
 	"github.com/rogpeppe/go-internal":         "",
+	"github.com/jackc/pgx":                    "internal/web/store/...",
 }
 
 // within reports whether a name is among patterns, of which "x/..." stands for x and all

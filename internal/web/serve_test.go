@@ -22,12 +22,17 @@ import (
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
+	"github.com/ownline/ownline/internal/web/store"
+	"github.com/ownline/ownline/internal/web/store/storetest"
 )
 
 func open(t *testing.T, change func(*config.Web)) *Web {
 	t.Helper()
 	cfg := config.DefaultWeb()
 	cfg.StateDir = filepath.Join(t.TempDir(), "state")
+	if place := storetest.Place(t); store.IsPostgres(place) {
+		cfg.Database = ownline.Secret(place)
+	}
 	cfg.Listen = "127.0.0.1:0"
 	if change != nil {
 		change(&cfg)

@@ -52,8 +52,11 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	if cfg.SecretKeyFile == "" {
 		cfg.SecretKeyFile = filepath.Join(cfg.StateDir, keyFile)
 	}
-	database := filepath.Join(cfg.StateDir, databaseFile)
-	key, err := store.KeyFile(cfg.SecretKeyFile, database)
+	database := string(cfg.Database)
+	if database == "" {
+		database = filepath.Join(cfg.StateDir, databaseFile)
+	}
+	key, err := store.KeyFile(ctx, cfg.SecretKeyFile, database)
 	if err != nil {
 		return nil, fmt.Errorf("secret key: %w", err)
 	}

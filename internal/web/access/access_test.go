@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/ownline/ownline/internal/policy"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/store"
+	"github.com/ownline/ownline/internal/web/store/storetest"
 )
 
 // fakeCores obeys at once, or can't be reached.
@@ -110,7 +110,7 @@ type house struct {
 
 func newHouse(t testing.TB) *house {
 	t.Helper()
-	st, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "web.db"), make(ownline.Secret, 32))
+	st, err := store.Open(context.Background(), storetest.Place(t), make(ownline.Secret, 32))
 	if err != nil {
 		t.Fatal(err)
 	}

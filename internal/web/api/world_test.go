@@ -21,6 +21,7 @@ import (
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/store"
+	"github.com/ownline/ownline/internal/web/store/storetest"
 )
 
 // cores stands for every site's core: it applies all, or can't be reached.
@@ -96,12 +97,12 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	key, err := store.KeyFile(filepath.Join(dir, "key"), "")
+	key, err := store.KeyFile(t.Context(), filepath.Join(dir, "key"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, cores: &cores{open: map[ownline.SessionID]link.Session{}}, log: &bytes.Buffer{}}
-	if w.store, err = store.Open(t.Context(), filepath.Join(dir, "db"), key); err != nil {
+	if w.store, err = store.Open(t.Context(), storetest.Place(t), key); err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex

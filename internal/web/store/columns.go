@@ -30,7 +30,7 @@ func text(src any) (string, error) {
 	return "", fmt.Errorf("a %T where text belongs", src)
 }
 
-func number(src any) (int64, error) {
+func integer(src any) (int64, error) {
 	if v, ok := src.(int64); ok {
 		return v, nil
 	}
@@ -51,7 +51,7 @@ func id[T any](dst *ownline.ID[T]) sql.Scanner {
 
 func when(dst *time.Time) sql.Scanner {
 	return column(func(src any) error {
-		n, err := number(src)
+		n, err := integer(src)
 		*dst = time.Time{}
 		if n != 0 {
 			*dst = time.UnixMilli(n).UTC()
@@ -62,7 +62,7 @@ func when(dst *time.Time) sql.Scanner {
 
 func span(dst *time.Duration) sql.Scanner {
 	return column(func(src any) error {
-		n, err := number(src)
+		n, err := integer(src)
 		*dst = time.Duration(n) * time.Millisecond
 		return err
 	})
@@ -70,7 +70,7 @@ func span(dst *time.Duration) sql.Scanner {
 
 func flag(dst *bool) sql.Scanner {
 	return column(func(src any) error {
-		n, err := number(src)
+		n, err := integer(src)
 		*dst = n != 0
 		return err
 	})

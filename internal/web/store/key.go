@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -16,21 +17,42 @@ import (
 // KeyFile reads the key that seals secrets from a file of 32 random bytes in base64. When
 // it is not there, the file is made (mode 0600), but never beside a database: that one was
 // made with another key, and needs it. A file that others may read is refused.
-func KeyFile(path, database string) (ownline.Secret, error) {
+func KeyFile(ctx context.Context, path, database string) (ownline.Secret, error) {
 	key, err := readKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if _, err := os.Stat(database); err == nil {
+	there, err := exists(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	if there {
 		if key, err := readKey(path); err == nil {
 			return key, nil // another process has just made both
 		}
-		return nil, fmt.Errorf("secret key file %s is missing: bring back the one that %s was made with", path, database)
+		return nil, fmt.Errorf("secret key file %s is missing: bring back the one that the database was made with", path)
 	}
 	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make secret key file: %w", err)
 	}
 	return readKey(path)
+}
+
+// exists reports whether a database has been made already.
+func exists(ctx context.Context, database string) (there bool, err error) {
+	if !IsPostgres(database) {
+		_, err := os.Stat(database)
+		return err == nil, nil
+	}
+	_, db, _, name, err := open(database)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := db.QueryRowContext(ctx, "SELECT to_regclass('settings') IS NOT NULL").Scan(&there); err != nil {
+		return false, fmt.Errorf("open database %s: %w", name, unavailable(err))
+	}
+	return there, nil
 }
 
 func readKey(path string) (ownline.Secret, error) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -20,14 +19,6 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteMigrations embed.FS
 
-// dialect is what differs between databases.
-type dialect struct {
-	goose      goose.Dialect
-	migrations fs.FS
-	begin      string // starts a transaction that writes
-	unique     func(error) bool
-}
-
 func sqliteDialect() dialect {
 	dir, err := fs.Sub(sqliteMigrations, "migrations/sqlite")
 	if err != nil {
@@ -37,11 +28,14 @@ func sqliteDialect() dialect {
 		goose: goose.DialectSQLite3, migrations: dir,
 		// Taking the lock at once keeps a transaction that reads first and then writes from
 		// failing in the middle because another process wrote in between.
-		begin: "BEGIN IMMEDIATE",
+		write: []string{"BEGIN IMMEDIATE"},
+		read:  []string{"BEGIN"},
 		unique: func(err error) bool {
 			e, ok := errors.AsType[*sqlite.Error](err)
 			return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 		},
+		lost:  func(*sql.Conn) bool { return false }, // a file does not hang up
+		alone: sqliteAlone,
 	}
 }
 
@@ -78,26 +72,12 @@ func openSQLite(path string) (writer, readers *sql.DB, err error) {
 	return writer, readers, nil
 }
 
-// migrate brings the schema up to date. Another process may do the same at the same time:
-// whoever comes second finds it done at the next try.
-func migrate(ctx context.Context, db *sql.DB, d dialect) error {
-	p, err := goose.NewProvider(d.goose, db, d.migrations, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
-	}
+// sqliteAlone tries again when another process was in the middle of the same.
+func sqliteAlone(ctx context.Context, _ *sql.DB, f func() error) error {
 	for try := 0; ; try++ {
-		have, err := p.GetDBVersion(ctx)
-		if err == nil {
-			sources := p.ListSources()
-			if newest := sources[len(sources)-1].Version; have > newest {
-				return fmt.Errorf("the database has version %d, but this program only knows version %d: run a newer one", have, newest)
-			}
-			if _, err = p.Up(ctx); err == nil {
-				return nil
-			}
-		}
-		if try == 10 || ctx.Err() != nil {
-			return fmt.Errorf("bring the schema up to date: %w", err)
+		err := f()
+		if err == nil || errors.Is(err, errNewer) || try == 10 || ctx.Err() != nil {
+			return err
 		}
 		select {
 		case <-time.After(100 * time.Millisecond):

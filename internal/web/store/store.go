@@ -16,7 +16,7 @@ import (
 
 // Store is an open database. Safe for concurrent use; Close it.
 type Store struct {
-	path    string
+	path    string // of the file; "": there is none
 	dialect dialect
 	box     *box
 
@@ -38,34 +38,39 @@ const (
 	settingIdentity = "link.identity"
 )
 
-// Open opens the SQLite file at path, making it (mode 0600) when it is not there, and
-// brings its schema up to date. key (32 bytes) seals the secrets in it; another key than
-// the one it was made with is an error.
-func Open(ctx context.Context, path string, key ownline.Secret) (_ *Store, err error) {
-	s := &Store{path: path, dialect: sqliteDialect(), writer: make(chan *conn, 1), readers: make(chan *conn, readerCount), closed: make(chan struct{})}
+// Open opens a database and brings its schema up to date: the SQLite file at a path, which
+// is made (mode 0600) when it is not there, or PostgreSQL's at an address of the form
+// postgres://USER:PASSWORD@HOST/NAME. key (32 bytes) seals the secrets in it; another key
+// than the one it was made with is an error.
+func Open(ctx context.Context, database string, key ownline.Secret) (_ *Store, err error) {
+	s := &Store{writer: make(chan *conn, 1), readers: make(chan *conn, readerCount), closed: make(chan struct{})}
+	if !IsPostgres(database) {
+		s.path = database
+	}
+	var name string
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = fmt.Errorf("open database %s: %w", path, err)
+			err = fmt.Errorf("open database %s: %w", name, err)
 		}
 	}()
-	if s.box, err = newBox(key); err != nil {
+	if s.dialect, s.writerDB, s.readersDB, name, err = open(database); err != nil {
 		return nil, err
 	}
-	if s.writerDB, s.readersDB, err = openSQLite(path); err != nil {
+	if s.box, err = newBox(key); err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, s.writerDB, s.dialect); err != nil {
 		return nil, err
 	}
-	w, err := newConn(ctx, s.writerDB)
+	w, err := newConn(ctx, s.writerDB, &s.dialect)
 	if err != nil {
 		return nil, err
 	}
 	s.writer <- w
 	s.opened++
 	for range readerCount {
-		r, err := newConn(ctx, s.readersDB)
+		r, err := newConn(ctx, s.readersDB, &s.dialect)
 		if err != nil {
 			return nil, err
 		}
@@ -129,8 +134,12 @@ const (
 	checkpointSize  = 4 << 20
 )
 
-// Run keeps the database's log short until ctx ends.
+// Run keeps SQLite's log short until ctx ends. PostgreSQL does that itself.
 func (s *Store) Run(ctx context.Context) error {
+	if s.path == "" {
+		<-ctx.Done()
+		return nil
+	}
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	for {
@@ -155,5 +164,5 @@ func newEpoch() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// Path returns where the database is.
+// Path returns where the SQLite file is; "" when the database is PostgreSQL's.
 func (s *Store) Path() string { return s.path }

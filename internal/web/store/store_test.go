@@ -94,7 +94,7 @@ func TestKeyFile(t *testing.T) {
 	for i := range keys {
 		wg.Go(func() {
 			var err error
-			if keys[i], err = store.KeyFile(path, database); err != nil {
+			if keys[i], err = store.KeyFile(t.Context(), path, database); err != nil {
 				t.Error(err)
 			}
 		})
@@ -108,17 +108,17 @@ func TestKeyFile(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.KeyFile(path, database); err == nil {
+	if _, err := store.KeyFile(t.Context(), path, database); err == nil {
 		t.Error("a key that others may read was taken")
 	}
-	if _, err := store.KeyFile(filepath.Join(t.TempDir(), "no", "dir"), database); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := store.KeyFile(t.Context(), filepath.Join(t.TempDir(), "no", "dir"), database); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	if err := os.WriteFile(database, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	lost := filepath.Join(t.TempDir(), "lost")
-	if _, err := store.KeyFile(lost, database); err == nil || !strings.Contains(err.Error(), "missing") {
+	if _, err := store.KeyFile(t.Context(), lost, database); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("a database without its key: %v, want an error that says so", err)
 	}
 	if _, err := os.Stat(lost); err == nil {

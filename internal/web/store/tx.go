@@ -11,23 +11,70 @@ import (
 
 // conn is one connection with the statements that were prepared on it. One user at a time.
 type conn struct {
-	c     *sql.Conn
+	db    *sql.DB
+	d     *dialect
+	c     *sql.Conn // nil: lost, and not made anew yet
 	stmts map[string]*sql.Stmt
+	ctx   context.Context // of the statements of the transaction that runs
+	// failed is the first error of a statement of the transaction that runs. PostgreSQL
+	// would answer the COMMIT of such a transaction by undoing it, without an error.
+	failed error
 }
 
-func newConn(ctx context.Context, db *sql.DB) (*conn, error) {
-	c, err := db.Conn(ctx)
-	if err != nil {
-		return nil, err
+func newConn(ctx context.Context, db *sql.DB, d *dialect) (*conn, error) {
+	c := &conn{db: db, d: d}
+	return c, c.connect(ctx)
+}
+
+// connect makes the connection anew.
+func (c *conn) connect(ctx context.Context) (err error) {
+	if c.c != nil {
+		c.close() // it is lost, and says so
 	}
-	return &conn{c: c, stmts: make(map[string]*sql.Stmt)}, nil
+	c.stmts = make(map[string]*sql.Stmt)
+	if c.c, err = c.db.Conn(ctx); err != nil {
+		c.c = nil
+		return unavailable(err)
+	}
+	return nil
 }
 
 func (c *conn) close() error {
+	if c.c == nil {
+		return nil
+	}
 	for _, st := range c.stmts {
 		st.Close()
 	}
 	return c.c.Close()
+}
+
+func (c *conn) lost() bool { return c.c == nil || c.d.lost(c.c) }
+
+// begin starts a transaction. A connection that was lost since the last one, as when the
+// database server was started anew, is made anew: nothing has been done on it yet.
+func (c *conn) begin(ctx context.Context, statements []string) (err error) {
+	for try := 0; ; try++ {
+		if c.c == nil {
+			if err := c.connect(ctx); err != nil {
+				return err
+			}
+		}
+		c.failed = nil
+		for _, q := range statements {
+			if _, err = c.exec(q); err != nil {
+				break
+			}
+		}
+		if err == nil || !c.lost() {
+			return err
+		}
+		c.close() // it is lost, and says so
+		c.c = nil
+		if try == 1 {
+			return unavailable(err)
+		}
+	}
 }
 
 // stmt returns the prepared statement of a text. There are as many texts as there are in
@@ -36,16 +83,28 @@ func (c *conn) stmt(q string) (*sql.Stmt, error) {
 	if st, ok := c.stmts[q]; ok {
 		return st, nil
 	}
-	st, err := c.c.PrepareContext(bg, q)
+	text := q
+	if c.d.numbered {
+		text = number(q)
+	}
+	st, err := c.c.PrepareContext(c.ctx, text)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", q, err)
+		return nil, c.fail(fmt.Errorf("prepare %q: %w", q, err))
 	}
 	c.stmts[q] = st
 	return st, nil
 }
 
-// bg is the context of statements: what has begun is finished, because a transaction is
-// short, and a context that could end would cost a goroutine a statement.
+// fail remembers that a statement of the transaction went wrong.
+func (c *conn) fail(err error) error {
+	if err != nil && c.failed == nil && !errors.Is(err, sql.ErrNoRows) {
+		c.failed = err
+	}
+	return err
+}
+
+// bg is the context of SQLite's statements: what has begun is finished, because a
+// transaction is short, and a context that could end would cost a goroutine a statement.
 var bg = context.Background()
 
 func (c *conn) exec(q string, args ...any) (int64, error) {
@@ -53,9 +112,9 @@ func (c *conn) exec(q string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := st.ExecContext(bg, args...)
+	r, err := st.ExecContext(c.ctx, args...)
 	if err != nil {
-		return 0, err
+		return 0, c.fail(err)
 	}
 	return r.RowsAffected()
 }
@@ -73,15 +132,15 @@ type Tx struct {
 // otherwise leaves everything as it was. Writers wait for each other, across processes.
 // When Write returns nil the change is on the disk.
 func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
-	return s.run(ctx, s.writer, s.dialect.begin, f)
+	return s.run(ctx, s.writer, s.dialect.write, f)
 }
 
 // Read runs f in a transaction that sees one moment's state and does not wait for writers.
 func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
-	return s.run(ctx, s.readers, "BEGIN", f)
+	return s.run(ctx, s.readers, s.dialect.read, f)
 }
 
-func (s *Store) run(ctx context.Context, pool chan *conn, begin string, f func(*Tx) error) (err error) {
+func (s *Store) run(ctx context.Context, pool chan *conn, begin []string, f func(*Tx) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -99,25 +158,55 @@ func (s *Store) run(ctx context.Context, pool chan *conn, begin string, f func(*
 		return errClosed
 	}
 	defer func() { pool <- c }()
-	if _, err := c.exec(begin); err != nil {
+	c.ctx = bg
+	if s.dialect.limit > 0 {
+		limited, cancel := context.WithTimeout(bg, s.dialect.limit)
+		defer cancel()
+		c.ctx = limited
+	}
+	if err := c.begin(ctx, begin); err != nil {
+		c.undo()
 		return fmt.Errorf("begin: %w", err)
 	}
 	committed := false
 	defer func() {
 		if !committed { // an error, or f panicked
-			if _, rerr := c.exec("ROLLBACK"); rerr != nil && err != nil {
+			if rerr := c.undo(); rerr != nil && err != nil {
 				err = errors.Join(err, fmt.Errorf("roll back: %w", rerr))
 			}
 		}
 	}()
 	if err := f(&Tx{s: s, c: c}); err != nil {
+		if c.lost() {
+			err = unavailable(err)
+		}
 		return err
 	}
+	if c.failed != nil {
+		return fmt.Errorf("an error in a transaction was passed over: %w", c.failed)
+	}
 	if _, err := c.exec("COMMIT"); err != nil {
+		if c.lost() {
+			err = unavailable(err)
+		}
 		return fmt.Errorf("commit: %w", err)
 	}
 	committed = true
 	return nil
+}
+
+// undo rolls back. A connection that can't is closed, which undoes the same.
+func (c *conn) undo() error {
+	if c.c == nil {
+		return nil
+	}
+	_, err := c.exec("ROLLBACK")
+	if c.lost() {
+		c.close() // it is lost, and says so
+		c.c = nil
+		return nil
+	}
+	return err
 }
 
 func (t *Tx) exec(q string, args ...any) error {
@@ -131,7 +220,7 @@ func (t *Tx) one(q string, args []any, dest ...any) error {
 	if err != nil {
 		return err
 	}
-	return st.QueryRowContext(bg, args...).Scan(dest...)
+	return t.c.fail(st.QueryRowContext(t.c.ctx, args...).Scan(dest...))
 }
 
 // scanner reads one row.
@@ -143,9 +232,9 @@ func all[T any](t *Tx, scan func(scanner) (T, error), q string, args ...any) ([]
 	if err != nil {
 		return nil, err
 	}
-	rows, err := st.QueryContext(bg, args...)
+	rows, err := st.QueryContext(t.c.ctx, args...)
 	if err != nil {
-		return nil, err
+		return nil, t.c.fail(err)
 	}
 	defer rows.Close()
 	var out []T
@@ -156,7 +245,7 @@ func all[T any](t *Tx, scan func(scanner) (T, error), q string, args ...any) ([]
 		}
 		out = append(out, v)
 	}
-	return out, rows.Err()
+	return out, t.c.fail(rows.Err())
 }
 
 // first reads one row, or says that the named thing is not found.
