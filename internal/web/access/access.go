@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 )
 
@@ -18,6 +19,7 @@ type Options struct {
 	Limits     policy.Limits
 	Overlap    time.Duration // that a session outlives its device's move to a new address
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
+	Reporter   Reporter      // nil: nobody is told the news
 	Log        *slog.Logger
 }
 
@@ -31,6 +33,11 @@ type Passwords interface {
 	CheckHash(hash string) error
 }
 
+// Reporter is told what has happened, once it is committed. It must not block: knocks wait.
+type Reporter interface {
+	Report(ownline.News)
+}
+
 // Access is the use cases. Safe for concurrent use.
 type Access struct {
 	store      Store
@@ -39,6 +46,7 @@ type Access struct {
 	limits     policy.Limits
 	overlap    time.Duration
 	ipv6Prefix int
+	reporter   Reporter
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
@@ -56,7 +64,7 @@ func New(o Options) *Access {
 	started := time.Now()
 	return &Access{
 		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 	}
 }
 

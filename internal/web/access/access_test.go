@@ -101,6 +101,7 @@ type house struct {
 	t              testing.TB
 	store          *store.Store
 	cores          *fakeCores
+	paper          *paper
 	site           ownline.SiteInfo
 	ssh, web       ownline.Service
 	root, ana, bob access.Actor
@@ -115,7 +116,7 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	h := &house{t: t, store: st, cores: &fakeCores{open: make(map[ownline.SessionID]link.Session)}, overlap: time.Minute}
+	h := &house{t: t, store: st, cores: &fakeCores{open: make(map[ownline.SessionID]link.Session)}, paper: &paper{}, overlap: time.Minute}
 	h.Access = h.with(h.cores)
 	ctx := t.Context()
 	code := link.Code{Addr: "h:1", Pin: link.Pin("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), Token: "t"}.String()
@@ -149,7 +150,7 @@ func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
 		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Log: slog.New(slog.DiscardHandler),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
-		Overlap: h.overlap, IPv6Prefix: 64,
+		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper,
 	})
 }
 

@@ -10,12 +10,13 @@ import (
 )
 
 // change is a transaction that writes, with what follows from it: revisions of sites,
-// lines of the audit log, events, and what cores are to be told.
+// lines of the audit log, events, news, and what cores are to be told.
 type change struct {
 	Tx
 	actor  Actor
 	now    time.Time
 	events []Event
+	news   []ownline.News
 	sites  map[ownline.SiteID]*siteChange
 }
 
@@ -26,7 +27,7 @@ type siteChange struct {
 	ended    []ownline.SessionID
 }
 
-// change runs f in a transaction and publishes its events once it is committed. What
+// change runs f in a transaction and publishes its events and news once it is committed. What
 // cores are to be told is left to the caller, or to enforce.
 func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error) (*change, error) {
 	c := &change{actor: actor, now: now(), sites: make(map[ownline.SiteID]*siteChange)}
@@ -49,6 +50,7 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 		return nil, err
 	}
 	a.hub.publish(c.events...)
+	a.report(c.news)
 	return c, nil
 }
 
@@ -124,6 +126,7 @@ func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail strin
 		}
 	}
 	c.session(s)
+	c.sessionOver(s)
 	return s, c.audit("session.end", s.ID.String(), s.Site, string(why))
 }
 

@@ -167,6 +167,7 @@ func (c *change) settle(id ownline.SessionID, problem *link.Problem) error {
 	}
 	s.State = ownline.Active
 	c.session(s)
+	c.reportSession(ownline.SessionOpened, s)
 	return c.SaveSession(s.Session)
 }
 

@@ -141,6 +141,9 @@ func profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
 // device publishes and records what was done to a device.
 func (c *change) device(action string, d ownline.Device, removed bool) error {
 	d.Secret = nil
+	if err := c.reportDevice(action, d); err != nil {
+		return err
+	}
 	c.publish(Event{Kind: EventDevice, Owner: d.User, Removed: removed, Resource: d})
 	return c.audit(action, d.ID.String(), d.Site, d.Name)
 }

@@ -33,8 +33,9 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	}
 	k.Source, k.Claimed = k.Source.Unmap(), k.Claimed.Unmap()
 	var d decision
+	var c *change
 	err = a.store.Write(ctx, func(tx Tx) error {
-		c := &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: k.Source}, sites: make(map[ownline.SiteID]*siteChange)}
+		c = &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: k.Source}, sites: make(map[ownline.SiteID]*siteChange)}
 		return a.knock(c, site, k, &d)
 	})
 	if errors.Is(err, errSilent) {
@@ -43,6 +44,7 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	if err != nil {
 		return nil, nil, err
 	}
+	a.report(c.news)
 	for _, l := range slices.Concat(d.Sessions, d.later) {
 		a.wake(l.Expires)
 	}
@@ -82,6 +84,7 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decisi
 		v.Status = knock.Inside
 		return c.audit("knock", d.ID.String(), site, knock.Inside.String())
 	}
+	c.tell(ownline.News{Kind: ownline.DeviceKnocked, User: u.Name, Site: s.Name, Device: d.Name, DeviceID: d.ID, Source: seen})
 	v.Status, err = a.answer(c, d, u, s, k, v)
 	if err != nil {
 		return err

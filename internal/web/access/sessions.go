@@ -295,6 +295,7 @@ func (a *Access) enforce(ctx context.Context, actor Actor, o opening) (ownline.S
 		}
 		if got.State == ownline.Opening {
 			got.State = ownline.Active
+			c.reportSession(ownline.SessionOpened, got)
 			if err := c.SaveSession(got.Session); err != nil {
 				return err
 			}
