@@ -33,10 +33,15 @@ type SessionQuery struct {
 	Page
 	Live    bool // only those that are opening or active
 	Ended   bool // only those that are over
+	State   SessionState
+	Reason  EndReason // of the end
 	User    UserID
 	Site    SiteID
 	Service ServiceID
 	Device  DeviceID
+	Sources []netip.Prefix // any of these
+	From    time.Time      // opened then or later
+	Until   time.Time      // opened before
 }
 
 // LinkHealth tells how web's link to a site's core is. It is what the running web knows;

@@ -91,6 +91,7 @@ func New(o Options) (*Server, error) {
 	s.events()
 
 	var err error
+	complete(s.huma.OpenAPI())
 	if s.openAPI, err = json.MarshalIndent(s.huma.OpenAPI(), "", "  "); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type signedIn struct {
 
 func (s *Server) authResource() {
 	const tag = "auth"
-	register(s, operation{method: http.MethodPost, path: "/auth/login", id: "login", who: anybody, tag: tag, summary: "Sign this browser in"},
+	register(s, operation{method: http.MethodPost, path: "/auth/login", id: "login", fails: []int{http.StatusUnauthorized, http.StatusTooManyRequests}, who: anybody, tag: tag, summary: "Sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[credentials]) (*signedIn, error) {
 			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id)
 			if err != nil {
@@ -37,7 +37,7 @@ func (s *Server) authResource() {
 		Name     string `json:"name" maxLength:"64"`
 		Password string `json:"password" maxLength:"1024"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", who: anybody, tag: tag, summary: "Make the first admin, and sign this browser in"},
+	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", fails: []int{http.StatusConflict, http.StatusTooManyRequests}, who: anybody, tag: tag, summary: "Make the first admin, and sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[setupRequest]) (*signedIn, error) {
 			var user ownline.User
 			err := s.setup.Redeem(ctx, in.Body.Token, func() (err error) {
@@ -60,7 +60,7 @@ func (s *Server) authResource() {
 		TokenID string     `json:"token_id" format:"uuid"`
 		Expires *time.Time `json:"expires,omitempty"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/token", id: "token", who: anybody, tag: tag, summary: "Exchange name and password for a bearer token"},
+	register(s, operation{method: http.MethodPost, path: "/auth/token", id: "token", fails: []int{http.StatusUnauthorized, http.StatusTooManyRequests}, who: anybody, tag: tag, summary: "Exchange name and password for a bearer token"},
 		func(ctx context.Context, id auth.Identity, in *body[tokenExchange]) (*output[issued], error) {
 			user, err := s.auth.Check(ctx, in.Body.Name, in.Body.Password, id)
 			if err != nil {

@@ -68,7 +68,7 @@ func (s *Server) devices() {
 		RequireClaimedSource bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
 		User                 string `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
 		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
 			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource}
 			var err error
@@ -105,7 +105,7 @@ func (s *Server) devices() {
 			return show(deviceView(d)), err
 		})
 
-	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Give a device a new secret, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", fails: []int{http.StatusConflict}, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Give a device a new secret, and show its profile this once"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[enrolled], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {

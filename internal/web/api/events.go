@@ -30,13 +30,16 @@ func (s *Server) events() {
 	op := s.operation(operation{
 		method: http.MethodGet, path: "/events", id: "events", who: users, scope: []string{ownline.ScopeRead}, tag: "events",
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
-	})
-	op.Description = "Events are named session, service, site, device, grant and user; data is the resource as its list has it, " +
-		"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
-		"an event named reset says that everything has to be fetched again."
+		description: "Events are named session, service, site, device, grant and user; data is the resource as its list has it, " +
+			"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
+			"an event named reset says that everything has to be fetched again.",
+	}, false)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "A stream without an end",
-		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		Content: map[string]*huma.MediaType{"text/event-stream": {
+			Schema:  &huma.Schema{Type: huma.TypeString},
+			Example: "retry: 2000\nid: 1772366400000000\n\nid: 1772366400000001\nevent: session\ndata: {\"id\": \"" + sample + "\", \"state\": \"active\"}\n\n",
+		}},
 	}}
 	type input struct {
 		LastEventID string `header:"Last-Event-ID" maxLength:"32" doc:"The id of the last event that was seen"`

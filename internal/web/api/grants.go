@@ -61,7 +61,7 @@ func (s *Server) grants() {
 		AllowReserved bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
 			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved}
@@ -95,7 +95,7 @@ func (s *Server) grants() {
 		AllowReserved *bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
 			gid, err := parseID[ownline.Grant]("id", in.ID)
 			if err != nil {

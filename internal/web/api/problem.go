@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,10 +31,17 @@ var kinds = []struct {
 	{ownline.ErrUnavailable, http.StatusServiceUnavailable, "the site's core can't be reached"},
 }
 
+// internalWords are for errors that are of no kind.
+const internalWords = "something went wrong here; the server's log says more"
+
+// undocumented is logged when an operation is refused in a way that its description leaves
+// out; tests fail of it.
+const undocumented = "a status that the OpenAPI document does not have"
+
 // problem turns an error into what the client is told. Of an error that is of no kind it
 // is told nothing; that goes to the log.
 func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, err error) error {
-	p := &huma.ErrorModel{Status: http.StatusInternalServerError, Detail: "something went wrong here; the server's log says more"}
+	p := &huma.ErrorModel{Status: http.StatusInternalServerError, Detail: internalWords}
 	known := false
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {
@@ -57,10 +65,16 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, 
 		}
 	}
 	p.Title = http.StatusText(p.Status)
+	if !slices.Contains(op.Errors, p.Status) {
+		s.log.Error(undocumented, "operation", op.OperationID, "status", p.Status, logging.Err, err)
+	}
 	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
 		p.Detail = throttled.Error()
 		seconds := int(math.Ceil(throttled.RetryAfter.Seconds()))
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(max(seconds, 1))}})
+	}
+	if p.Status == http.StatusUnauthorized {
+		return huma.ErrorWithHeaders(p, http.Header{"WWW-Authenticate": {"Bearer"}})
 	}
 	return p
 }
@@ -81,7 +95,13 @@ func location(op *huma.Operation, hasBody bool, status int, field string) string
 // writeProblem answers in the place of an operation.
 func (s *Server) writeProblem(ctx huma.Context, err error) {
 	p := &huma.ErrorModel{}
-	if errors.As(s.problem(ctx.Context(), ctx.Operation(), false, err), &p) {
+	err = s.problem(ctx.Context(), ctx.Operation(), false, err)
+	if withHeaders, ok := errors.AsType[huma.HeadersError](err); ok {
+		for name, values := range withHeaders.GetHeaders() {
+			ctx.SetHeader(name, values[0])
+		}
+	}
+	if errors.As(err, &p) {
 		_ = huma.WriteErr(s.huma, ctx, p.Status, p.Detail) // a client that went away needs no answer
 	}
 }

@@ -25,6 +25,8 @@ type operation struct {
 	status       int      // of success; 0: 200
 	who          who      // may call it
 	scope        []string // of which a token needs one; the full scope always will do. Not for anybody
+	fails        []int    // statuses that it may answer beside those that follow from the rest
+	description  string   // what the summary does not say
 }
 
 // who may call an operation. It is checked before the operation runs, and again by access.
@@ -72,8 +74,11 @@ func (r rule) check(id auth.Identity) error {
 
 // register adds an operation. Its errors become problems, the same everywhere.
 func register[I, O any](s *Server, o operation, handler func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
-	op := s.operation(o)
 	_, hasBody := reflect.TypeFor[I]().FieldByName("Body")
+	if _, raw := reflect.TypeFor[I]().FieldByName("RawBody"); raw {
+		hasBody = true
+	}
+	op := s.operation(o, hasBody)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		id, _ := ctx.Value(identityKey{}).(auth.Identity)
 		out, err := handler(ctx, id, in)
@@ -84,11 +89,11 @@ func register[I, O any](s *Server, o operation, handler func(ctx context.Context
 	})
 }
 
-func (s *Server) operation(o operation) huma.Operation {
+func (s *Server) operation(o operation, hasBody bool) huma.Operation {
 	op := huma.Operation{
-		Method: o.method, Path: base + o.path, OperationID: o.id, Summary: o.summary, Tags: []string{o.tag},
+		Method: o.method, Path: base + o.path, OperationID: o.id, Summary: o.summary, Description: o.description, Tags: []string{o.tag},
 		DefaultStatus: o.status, MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
-		Metadata: map[string]any{ruleKey: o.rule()},
+		Metadata: map[string]any{ruleKey: o.rule()}, Errors: o.failures(hasBody),
 	}
 	op.Extensions = map[string]any{whoKey: o.who}
 	if o.status == http.StatusNoContent {
@@ -144,9 +149,6 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		panic("an operation without a rule")
 	}
 	if err := rule.check(id); err != nil {
-		if !id.Known() {
-			ctx.SetHeader("WWW-Authenticate", "Bearer")
-		}
 		s.writeProblem(ctx, err)
 		return
 	}

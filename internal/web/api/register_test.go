@@ -26,7 +26,7 @@ func TestRule(t *testing.T) {
 					t.Errorf("%s: it is taken (%q)", name, got)
 				}
 			}()
-			new(Server).operation(o)
+			new(Server).operation(o, false)
 		}()
 	}
 }

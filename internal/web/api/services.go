@@ -80,7 +80,7 @@ func (s *Server) services() {
 		Target6   string `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
 		Icon      string `json:"icon,omitempty" maxLength:"64"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newService]) (*output[service], error) {
 			b := in.Body
 			n := access.NewService{Name: b.Name, Kind: ownline.ServiceKind(b.Kind), Transport: ownline.Transport(b.Transport), Icon: b.Icon}
@@ -115,7 +115,7 @@ func (s *Server) services() {
 		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
 		Icon      *string            `json:"icon,omitempty" maxLength:"64"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a service (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[serviceChange]) (*output[service], error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {

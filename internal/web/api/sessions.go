@@ -53,28 +53,76 @@ func sessionView(i ownline.SessionInfo) session {
 	return v
 }
 
+type sessionQuery struct {
+	ListInput
+	State   string    `query:"state" enum:"live,opening,active,ended" doc:"Absent: all; live: those that have not ended"`
+	Reason  string    `query:"reason" enum:"expired,closed,replaced,revoked,failed,flushed" doc:"Only those that ended for it"`
+	Service string    `query:"service" format:"uuid"`
+	Site    string    `query:"site" format:"uuid"`
+	Device  string    `query:"device" format:"uuid"`
+	User    string    `query:"user" format:"uuid" doc:"Of this user (admin)"`
+	Source  string    `query:"source" maxLength:"64" example:"198.51.100.7" doc:"Only those that let this address in, or exactly this network"`
+	From    time.Time `query:"from" doc:"Only those opened then or later"`
+	Until   time.Time `query:"until" doc:"Only those opened before"`
+	All     bool      `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+}
+
+func (in *sessionQuery) ask() (ask access.SessionsAsk, err error) {
+	ask.Page, ask.All, ask.Reason, ask.From, ask.Until = in.page(), in.All, ownline.EndReason(in.Reason), in.From, in.Until
+	switch in.State {
+	case "live":
+		ask.Live = true
+	case "ended":
+		ask.Ended = true
+	default:
+		ask.State = ownline.SessionState(in.State)
+	}
+	if ask.Service, err = parseID[ownline.Service]("service", in.Service); err != nil {
+		return ask, err
+	}
+	if ask.Site, err = parseID[ownline.Site]("site", in.Site); err != nil {
+		return ask, err
+	}
+	if ask.Device, err = parseID[ownline.Device]("device", in.Device); err != nil {
+		return ask, err
+	}
+	if ask.User, err = parseID[ownline.User]("user", in.User); err != nil {
+		return ask, err
+	}
+	ask.Sources, err = parseSources(in.Source)
+	return ask, err
+}
+
+// parseSources lists the sources that let an address in, or the one network that is asked
+// for. How many bits of an IPv6 address count has been for each site to say.
+func parseSources(s string) ([]netip.Prefix, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return []netip.Prefix{p.Masked()}, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil || a.Zone() != "" {
+		return nil, ownline.Invalid("source", "is not an address or a network like 198.51.100.7 or 2001:db8:7:1::/64")
+	}
+	a = a.Unmap()
+	if a.Is4() {
+		return []netip.Prefix{netip.PrefixFrom(a, 32)}, nil
+	}
+	var out []netip.Prefix
+	for bits := 48; bits <= 128; bits++ {
+		out = append(out, netip.PrefixFrom(a, bits).Masked())
+	}
+	return out, nil
+}
+
 func (s *Server) sessions() {
 	const tag, one = "sessions", "/sessions/{id}"
-	type query struct {
-		ListInput
-		State   string `query:"state" enum:"live,ended" doc:"Absent: all"`
-		Service string `query:"service" format:"uuid"`
-		Site    string `query:"site" format:"uuid"`
-		User    string `query:"user" format:"uuid" doc:"Of this user (admin)"`
-		All     bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
-	}
 	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List sessions, the newest first"},
-		func(ctx context.Context, id auth.Identity, in *query) (*output[list[session]], error) {
-			ask := access.SessionsAsk{All: in.All}
-			ask.Page, ask.Live, ask.Ended = in.page(), in.State == "live", in.State == "ended"
-			var err error
-			if ask.Service, err = parseID[ownline.Service]("service", in.Service); err != nil {
-				return nil, err
-			}
-			if ask.Site, err = parseID[ownline.Site]("site", in.Site); err != nil {
-				return nil, err
-			}
-			if ask.User, err = parseID[ownline.User]("user", in.User); err != nil {
+		func(ctx context.Context, id auth.Identity, in *sessionQuery) (*output[list[session]], error) {
+			ask, err := in.ask()
+			if err != nil {
 				return nil, err
 			}
 			items, next, err := s.access.Sessions(ctx, actor(id), ask)
@@ -91,7 +139,7 @@ func (s *Server) sessions() {
 		IdempotencyKey string `header:"Idempotency-Key" maxLength:"128" doc:"The same key gives the same session for a day"`
 		Body           newSession
 	}
-	register(s, operation{method: http.MethodPost, path: "/sessions", id: "open-session", who: users, scope: []string{ownline.ScopeSessions}, tag: tag, status: http.StatusCreated, summary: "Open a session, or renew the one there is; answers once it can be connected to"},
+	register(s, operation{method: http.MethodPost, path: "/sessions", id: "open-session", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeSessions}, tag: tag, status: http.StatusCreated, summary: "Open a session, or renew the one there is; answers once it can be connected to"},
 		func(ctx context.Context, id auth.Identity, in *openInput) (*output[session], error) {
 			ask := access.OpenAsk{PublicPort: in.Body.PublicPort, IdempotencyKey: in.IdempotencyKey}
 			var err error
@@ -118,7 +166,7 @@ func (s *Server) sessions() {
 	type renewal struct {
 		For string `json:"for,omitempty" example:"30m" doc:"From now; empty: the default"`
 	}
-	register(s, operation{method: http.MethodPost, path: one + "/renew", id: "renew-session", who: owner, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Let a session last longer"},
+	register(s, operation{method: http.MethodPost, path: one + "/renew", id: "renew-session", fails: []int{http.StatusConflict}, who: owner, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "Let a session last longer"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[*renewal]) (*output[session], error) {
 			var d time.Duration
 			if in.Body != nil {

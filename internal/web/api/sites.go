@@ -65,7 +65,7 @@ func (s *Server) sites() {
 		Name string `json:"name" maxLength:"64"`
 		Host string `json:"host" maxLength:"253" doc:"The public name or address that clients connect to"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/sites", id: "add-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Pair with a core (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/sites", id: "add-site", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Pair with a core (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newSite]) (*output[site], error) {
 			v, err := s.access.PairSite(ctx, actor(id), in.Body.Code, in.Body.Name, in.Body.Host)
 			return show(siteView(true)(v)), err
@@ -81,7 +81,7 @@ func (s *Server) sites() {
 		Host       *string `json:"host,omitempty" maxLength:"253"`
 		IPv6Prefix *int    `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[siteChange]) (*output[site], error) {
 			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix}
 			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {

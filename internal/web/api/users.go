@@ -35,7 +35,7 @@ func (s *Server) users() {
 		Password string `json:"password" maxLength:"1024"`
 		Role     string `json:"role,omitempty" enum:"admin,user" doc:"user when absent"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/users", id: "add-user", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a user (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/users", id: "add-user", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a user (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newUser]) (*output[user], error) {
 			u, err := s.access.AddUser(ctx, actor(id), access.NewUser{Name: in.Body.Name, Password: in.Body.Password, Role: ownline.Role(in.Body.Role)})
 			return show(userView(u)), err
@@ -57,7 +57,7 @@ func (s *Server) users() {
 		Role     *ownline.Role `json:"role,omitempty" enum:"admin,user"`
 		Disabled *bool         `json:"disabled,omitempty" doc:"true ends the user's sessions and signs them out"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-user", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a user (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-user", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a user (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[userChange]) (*output[user], error) {
 			uid, err := parseID[ownline.User]("id", in.ID)
 			if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) users() {
 			return show(userView(u)), err
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-user", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a user, and end their sessions (admin)"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-user", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a user, and end their sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			uid, err := parseID[ownline.User]("id", in.ID)
 			if err != nil {

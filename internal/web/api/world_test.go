@@ -120,6 +120,13 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		w.api.EndStreams()
 		w.server.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for line := range strings.Lines(w.log.String()) {
+			if strings.Contains(line, undocumented) {
+				t.Error(line)
+			}
+		}
 		if err := w.store.Close(); err != nil {
 			t.Error(err)
 		}

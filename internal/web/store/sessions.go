@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -72,7 +73,25 @@ func filter(q ownline.SessionQuery) (string, []any) {
 	if q.Ended {
 		where += " AND e.state = 'ended'"
 	}
+	if len(q.Sources) > 0 {
+		where += " AND e.source IN (?" + strings.Repeat(", ?", len(q.Sources)-1) + ")"
+		for _, p := range q.Sources {
+			args = append(args, p.String())
+		}
+	}
+	if !q.From.IsZero() {
+		where, args = where+" AND e.opened >= ?", append(args, ms(q.From))
+	}
+	if !q.Until.IsZero() {
+		where, args = where+" AND e.opened < ?", append(args, ms(q.Until))
+	}
 	add := func(column, v string) { where, args = where+" AND e."+column+" = ?", append(args, v) }
+	if q.State != "" {
+		add("state", string(q.State))
+	}
+	if q.Reason != "" {
+		add("reason", string(q.Reason))
+	}
 	if !q.User.IsZero() {
 		add("user_id", q.User.String())
 	}
