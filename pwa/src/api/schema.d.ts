@@ -4607,12 +4607,21 @@ export interface operations {
                 limit?: number;
                 /** @description What the page before returned as next */
                 cursor?: string;
-                /** @description Absent: all */
-                state?: "live" | "ended";
+                /** @description Absent: all; live: those that have not ended */
+                state?: "live" | "opening" | "active" | "ended";
+                /** @description Only those that ended for it */
+                reason?: "expired" | "closed" | "replaced" | "revoked" | "failed" | "flushed";
                 service?: string;
                 site?: string;
+                device?: string;
                 /** @description Of this user (admin) */
                 user?: string;
+                /** @description Only those that let this address in, or exactly this network */
+                source?: string;
+                /** @description Only those opened then or later */
+                from?: string;
+                /** @description Only those opened before */
+                until?: string;
                 /** @description Everybody's (admin); otherwise one's own */
                 all?: boolean;
             };
