@@ -13,15 +13,16 @@ type ID[T any] [16]byte
 
 // The identifiers of the nouns of this package.
 type (
-	UserID    = ID[User]
-	ServiceID = ID[Service]
-	GrantID   = ID[Grant]
-	DeviceID  = ID[Device]
-	SessionID = ID[Session]
-	SiteID    = ID[Site]
-	TokenID   = ID[Token]
-	LoginID   = ID[Login]
-	AttemptID = ID[LoginAttempt]
+	UserID       = ID[User]
+	ServiceID    = ID[Service]
+	GrantID      = ID[Grant]
+	DeviceID     = ID[Device]
+	SessionID    = ID[Session]
+	SiteID       = ID[Site]
+	TokenID      = ID[Token]
+	LoginID      = ID[Login]
+	AttemptID    = ID[LoginAttempt]
+	InvitationID = ID[Invitation]
 )
 
 // NewID makes an identifier that was never used before. It panics when the system has no

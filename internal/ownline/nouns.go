@@ -138,7 +138,8 @@ type Session struct {
 	Site       SiteID
 	User       UserID
 	Service    ServiceID
-	Device     DeviceID // zero: opened by a person
+	Device     DeviceID     // zero: opened by a person
+	Invitation InvitationID // zero: opened by the user; else by a guest of theirs
 	Source     netip.Prefix
 	PublicPort uint16
 	Reserved   bool // PublicPort may be one that the router serves itself

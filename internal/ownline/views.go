@@ -31,17 +31,18 @@ const (
 // SessionQuery selects sessions; zero fields select all.
 type SessionQuery struct {
 	Page
-	Live    bool // only those that are opening or active
-	Ended   bool // only those that are over
-	State   SessionState
-	Reason  EndReason // of the end
-	User    UserID
-	Site    SiteID
-	Service ServiceID
-	Device  DeviceID
-	Sources []netip.Prefix // any of these
-	From    time.Time      // opened then or later
-	Until   time.Time      // opened before
+	Live       bool // only those that are opening or active
+	Ended      bool // only those that are over
+	State      SessionState
+	Reason     EndReason // of the end
+	User       UserID
+	Site       SiteID
+	Service    ServiceID
+	Device     DeviceID
+	Invitation InvitationID
+	Sources    []netip.Prefix // any of these
+	From       time.Time      // opened then or later
+	Until      time.Time      // opened before
 }
 
 // LinkHealth tells how web's link to a site's core is. It is what the running web knows;
@@ -67,7 +68,7 @@ type SiteInfo struct {
 type AuditEntry struct {
 	At      time.Time
 	Actor   UserID     // zero: the system itself, or a stranger
-	By      string     // how: "login", "token", "knock", "command", "system"
+	By      string     // how: "login", "token", "knock", "command", "system", "invitation"
 	Client  netip.Addr // where the request came from; zero: from this machine
 	Action  string     // as in "session.open"
 	Subject string     // what it was done to: an ID or a name

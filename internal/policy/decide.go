@@ -42,6 +42,7 @@ type Ask struct {
 	Port    uint16        // public port; 0: any. Renewing keeps the port that the session has.
 	Knocked bool          // a device asks; otherwise a person
 	Chosen  bool          // Source is not where the asker comes from
+	Invited bool          // a guest asks, in the name of the user who invited
 }
 
 // Opening is what may be opened.
@@ -142,7 +143,8 @@ func Place(source netip.Addr, f Facts) (Opening, error) {
 
 // Duration says how long a session may last: what is asked for, or the default of its
 // kind. The grant and the configuration limit it: a device gets what it may have, because
-// it can't read; a person who asks for more is told.
+// it can't read, and a guest, because it was promised when the grant was longer; a person who
+// asks for more is told.
 func Duration(ask Ask, f Facts) (time.Duration, error) {
 	d := ask.For
 	switch {
@@ -157,7 +159,7 @@ func Duration(ask Ask, f Facts) (time.Duration, error) {
 	if f.Grant.MaxDuration > 0 {
 		longest = min(longest, f.Grant.MaxDuration)
 	}
-	if ask.For > longest && !ask.Knocked {
+	if ask.For > longest && !ask.Knocked && !ask.Invited {
 		return 0, ownline.Invalid("for", fmt.Sprintf("%v is too long: at most %v for you", ask.For, longest))
 	}
 	return min(d, longest), nil

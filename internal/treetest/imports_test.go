@@ -19,6 +19,8 @@ var mayImport = map[string]string{
 	"internal/ownline": pure, // net.JoinHostPort and net/url are text; sockets are seen in review
 	"internal/knock":   "internal/ownline -net -log/slog " + pure,
 	"internal/policy":  "internal/ownline -net -log/slog " + pure,
+	// A guest's link and what is sealed with it.
+	"internal/invitation": "internal/ownline -net -log/slog " + pure,
 	"internal/version": "",
 
 	// What every program shares.
@@ -42,8 +44,8 @@ var mayImport = map[string]string{
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/version internal/web internal/web/...",
 	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/version internal/web/...",
-	"internal/web/access":          "internal/knock internal/link internal/logging internal/ownline internal/policy",
-	"internal/web/api":             "internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
+	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy",
+	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
 	"internal/web/auth":            "internal/logging internal/ownline",
 	"internal/web/geoip":           "internal/logging internal/ownline",
 	"internal/web/geoip/geoiptest": "",
@@ -214,7 +216,7 @@ func TestHomes(t *testing.T) {
 // judge knocks by a clock other than its own.
 func TestNoClock(t *testing.T) {
 	for folder, in := range goFiles(t) {
-		if !within(folder, []string{"internal/ownline", "internal/knock", "internal/policy"}) {
+		if !within(folder, []string{"internal/ownline", "internal/knock", "internal/policy", "internal/invitation"}) {
 			continue
 		}
 		for _, f := range in {

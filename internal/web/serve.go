@@ -54,7 +54,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	}
 	defer forget()
 	rest, err := api.New(api.Options{
-		Access: w.access, Auth: w.auth, Setup: setup, PublicURL: w.cfg.PublicURL,
+		Access: w.access, Auth: w.auth, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(),
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})
 	if err != nil {
@@ -176,6 +176,14 @@ func (w *Web) warnUnencrypted(addr net.Addr) {
 	}
 }
 
+// pagesURL is where links to our pages begin.
+func (w *Web) pagesURL() string {
+	if w.cfg.PublicURL != "" {
+		return w.cfg.PublicURL
+	}
+	return "http://" + w.cfg.Listen
+}
+
 // firstStart makes the one-time setup URL while there are no users. forget removes what
 // was written of it.
 func (w *Web) firstStart(ctx context.Context, terminal io.Writer) (setup *auth.Setup, forget func(), err error) {
@@ -191,12 +199,8 @@ func (w *Web) firstStart(ctx context.Context, terminal io.Writer) (setup *auth.S
 		return nil, forget, err
 	}
 	setup, token := auth.NewSetup(w.store)
-	base := w.cfg.PublicURL
-	if base == "" {
-		base = "http://" + w.cfg.Listen
-	}
 	// Behind the #, where no server logs it.
-	address := base + "/setup#" + token
+	address := w.pagesURL() + "/setup#" + token
 	if terminal != nil {
 		fmt.Fprintf(terminal, "\nThere are no users yet. To make the first admin, open this within an hour:\n\n  %s\n\n", address)
 		return setup, forget, nil

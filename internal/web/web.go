@@ -86,7 +86,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	passwords := auth.NewPasswords()
 	s := cfg.Sessions
 	w.access = access.New(access.Options{
-		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords,
+		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Countries: w.countries(),
 		Limits: policy.Limits{
 			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
@@ -95,6 +95,14 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	})
 	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Log: log.With(logging.Part, "auth")})
 	return w, nil
+}
+
+// countries knows where addresses are, if the configuration names a database.
+func (w *Web) countries() access.Countries {
+	if w.cfg.Policy.GeoIPDatabase == "" {
+		return nil
+	}
+	return w.geoip
 }
 
 // pairHost is the name that a site gets that pairs by the file on this machine. No device

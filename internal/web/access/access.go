@@ -16,6 +16,7 @@ type Options struct {
 	Store      Store
 	Enforcer   Enforcer
 	Passwords  Passwords
+	Countries  Countries // nil: nobody knows where addresses are
 	Limits     policy.Limits
 	Overlap    time.Duration // that a session outlives its device's move to a new address
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
@@ -43,6 +44,7 @@ type Access struct {
 	store      Store
 	enforcer   Enforcer
 	passwords  Passwords
+	countries  Countries
 	limits     policy.Limits
 	overlap    time.Duration
 	ipv6Prefix int
@@ -63,7 +65,7 @@ const enforceTimeout = 5 * time.Second
 func New(o Options) *Access {
 	started := time.Now()
 	return &Access{
-		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, limits: o.Limits,
+		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
 		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 	}
 }

@@ -107,6 +107,7 @@ type house struct {
 	root, ana, bob access.Actor
 	grant          ownline.Grant // ana's to ssh
 	overlap        time.Duration
+	countries      access.Countries
 }
 
 func newHouse(t testing.TB) *house {
@@ -148,7 +149,7 @@ func newHouse(t testing.TB) *house {
 // with makes the use cases anew on the same database, as another start of web does.
 func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
-		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Log: slog.New(slog.DiscardHandler),
+		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, Log: slog.New(slog.DiscardHandler),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
 		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper,
 	})
@@ -180,10 +181,11 @@ func (h *house) count() string {
 	ds, _, err4 := h.Devices(ctx, command, access.DeviceQuery{Page: p})
 	es, _, err5 := h.Sessions(ctx, command, access.SessionsAsk{All: true, SessionQuery: ownline.SessionQuery{Page: p}})
 	sites, err6 := h.Sites(ctx, command)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+	is, _, err7 := h.Invitations(ctx, command, access.InvitationsAsk{All: true})
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		h.t.Fatal(err)
 	}
-	return fmt.Sprintf("%+v %+v %+v %+v %+v %+v", us, ss, gs, ds, es, sites)
+	return fmt.Sprintf("%+v %+v %+v %+v %+v %+v %+v", us, ss, gs, ds, es, sites, is)
 }
 
 // Invariants 7 and 10: whose it is, and that bad input names its field and changes nothing.

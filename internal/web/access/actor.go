@@ -10,11 +10,12 @@ import (
 
 // The ways in which an actor has proved who they are, as the audit log has them.
 const (
-	ByLogin   = "login"   // a browser's cookie
-	ByToken   = "token"   // a bearer token
-	ByKnock   = "knock"   // a device's sealed knock
-	ByCommand = "command" // somebody who may run commands on web's own machine
-	BySystem  = "system"  // web itself: something became due
+	ByLogin      = "login"      // a browser's cookie
+	ByToken      = "token"      // a bearer token
+	ByKnock      = "knock"      // a device's sealed knock
+	ByCommand    = "command"    // somebody who may run commands on web's own machine
+	BySystem     = "system"     // web itself: something became due
+	ByInvitation = "invitation" // a guest who holds an invitation's link
 )
 
 // Actor is on whose behalf a use case runs. The zero Actor is nobody and may do nothing.

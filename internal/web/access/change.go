@@ -116,6 +116,11 @@ func (c *change) end(s ownline.SessionInfo, why ownline.EndReason, detail string
 
 // over writes that a session has ended that core holds no more.
 func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail string) (ownline.SessionInfo, error) {
+	if why == ownline.Failed {
+		if err := c.giveBack(s); err != nil {
+			return s, err
+		}
+	}
 	s.State, s.Reason, s.Detail, s.EndedAt = ownline.Ended, why, detail, c.now
 	if err := c.SaveSession(s.Session); err != nil {
 		return s, err

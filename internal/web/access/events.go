@@ -12,12 +12,20 @@ import (
 
 // The kinds of event.
 const (
-	EventSession = "session"
-	EventService = "service"
-	EventSite    = "site"
-	EventDevice  = "device"
-	EventGrant   = "grant"
-	EventUser    = "user"
+	EventSession    = "session"
+	EventService    = "service"
+	EventSite       = "site"
+	EventDevice     = "device"
+	EventGrant      = "grant"
+	EventUser       = "user"
+	EventInvitation = "invitation"
+)
+
+// What happened to an invitation, beyond that it changed.
+const (
+	HappenedCreated  = "created"
+	HappenedRedeemed = "redeemed"
+	HappenedRevoked  = "revoked"
 )
 
 // Event tells that a resource was made, changed or removed.
@@ -25,8 +33,9 @@ type Event struct {
 	Seq      uint64         // grows with every event; another start of web begins far above
 	Kind     string         // one of the kinds above
 	Removed  bool           // the resource is gone
+	Happened string         // one of the words above; "": it changed
 	Owner    ownline.UserID // whose it is; zero: nobody's
-	Resource any            // ownline.SessionInfo, Service, SiteInfo, Device, Grant or User
+	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant or User
 
 	readers []ownline.UserID // who could see it before it was removed
 }

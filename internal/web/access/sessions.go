@@ -146,7 +146,7 @@ func (a *Access) open(c *change, ask OpenAsk) (o opening, err error) {
 	}
 	f.Holes = holes(near)
 	for _, s := range near {
-		own := s.User == f.User.ID && s.Service == f.Service.ID && s.Device.IsZero() && s.Source == place.Source
+		own := s.User == f.User.ID && s.Service == f.Service.ID && s.Device.IsZero() && s.Invitation.IsZero() && s.Source == place.Source
 		if own && (ask.PublicPort == 0 || ask.PublicPort == s.PublicPort) {
 			o, err = c.renew(s, pask, f)
 			if err != nil {

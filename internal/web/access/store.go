@@ -49,6 +49,7 @@ type Tx interface {
 	grantRows
 	deviceRows
 	sessionRows
+	invitationRows
 
 	Audit(ownline.AuditEntry) error
 	Setting(key string) (string, error)
@@ -118,6 +119,20 @@ type deviceRows interface {
 	// AcceptKnock records a knock and reports whether it counts, by the rule of
 	// knock.Memory. When it does not, the transaction must be given up.
 	AcceptKnock(d ownline.DeviceID, n knock.Nonce, made time.Time, skew time.Duration, source netip.Prefix, now time.Time) (bool, error)
+}
+
+type invitationRows interface {
+	Invitation(ownline.InvitationID) (ownline.InvitationInfo, error)
+	InvitationByHash(hash []byte) (ownline.InvitationInfo, error)
+	Invitations(ownline.InvitationQuery) ([]ownline.InvitationInfo, string, error)
+	AddInvitation(i ownline.Invitation, hash []byte, unseals ownline.Secret) error
+	// Use takes one use and reports whether there was one to take.
+	Use(i ownline.InvitationID, now time.Time) (bool, error)
+	Unuse(ownline.InvitationID) error
+	RevokeInvitation(i ownline.InvitationID, now time.Time) error
+	// RedeemOnce records the nonce of a sealed message and reports whether it is new.
+	RedeemOnce(i ownline.InvitationID, nonce []byte, now time.Time) (bool, error)
+	Unsealing() (map[ownline.InvitationID]ownline.Secret, error)
 }
 
 type sessionRows interface {

@@ -153,6 +153,11 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 				return err
 			}
 		}
+		if was.Role == ownline.Admin && u.Role != ownline.Admin {
+			if err := c.onlyGranted(id); err != nil {
+				return err
+			}
+		}
 		c.publish(Event{Kind: EventUser, Owner: u.ID, Resource: u})
 		return c.audit("user.change", id.String(), ownline.SiteID{}, describeUser(was, u, hash != ""))
 	})
@@ -232,6 +237,28 @@ func (c *change) userGone(id ownline.UserID) error {
 	}
 	for _, d := range ds {
 		if err := c.whole(d.Site); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyGranted ends what a user, and guests of theirs, have open without a grant: who is no
+// admin any more needs one.
+func (c *change) onlyGranted(id ownline.UserID) error {
+	live, err := c.LiveSessions(ownline.SessionQuery{User: id})
+	if err != nil {
+		return err
+	}
+	for _, s := range live {
+		g, err := c.GrantOf(id, s.Service)
+		if err != nil {
+			return err
+		}
+		if !g.ID.IsZero() {
+			continue
+		}
+		if _, err := c.end(s, ownline.Revoked, ""); err != nil {
 			return err
 		}
 	}

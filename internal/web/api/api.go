@@ -30,6 +30,8 @@ type Options struct {
 	Auth       *auth.Auth
 	Setup      *auth.Setup // nil: set up already
 	PublicURL  string      // "": unknown; its origin counts as our own
+	PagesURL   string      // where links to our pages begin
+	GuestPage  string      // "": ours; else the address of one that was exported
 	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
 	Log        *slog.Logger
 }
@@ -40,6 +42,8 @@ type Server struct {
 	auth       *auth.Auth
 	setup      *auth.Setup
 	ipv6Prefix int
+	pagesURL   string
+	guestPage  string
 	log        *slog.Logger
 
 	origin *http.CrossOriginProtection
@@ -56,7 +60,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
@@ -87,6 +91,7 @@ func New(o Options) (*Server, error) {
 	s.grants()
 	s.devices()
 	s.sessions()
+	s.invitations()
 	s.tokens()
 	s.events()
 

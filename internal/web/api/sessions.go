@@ -23,6 +23,8 @@ type session struct {
 	ServiceName string          `json:"service_name"`
 	Device      string          `json:"device,omitempty" format:"uuid" doc:"Whose knock opened it; absent when a person did"`
 	DeviceName  string          `json:"device_name,omitempty"`
+	Invitation  string          `json:"invitation,omitempty" format:"uuid" doc:"By which a guest opened it; absent for the user's own"`
+	Guest       bool            `json:"guest" doc:"Somebody without an account opened it, invited by the user"`
 	Source      string          `json:"source" doc:"The address or network that is let in"`
 	PublicPort  uint16          `json:"public_port"`
 	Transport   string          `json:"transport" enum:"tcp,udp"`
@@ -49,6 +51,9 @@ func sessionView(i ownline.SessionInfo) session {
 	}
 	if !i.Device.IsZero() {
 		v.Device = i.Device.String()
+	}
+	if !i.Invitation.IsZero() {
+		v.Invitation, v.Guest = i.Invitation.String(), true
 	}
 	return v
 }

@@ -9,6 +9,8 @@ func View(noun any, admin bool) any {
 	switch v := noun.(type) {
 	case ownline.SessionInfo:
 		return sessionView(v)
+	case ownline.InvitationInfo:
+		return invitationView(v)
 	case ownline.Service:
 		return serviceView(v)
 	case ownline.SiteInfo:

@@ -113,7 +113,7 @@ func newWorld(t *testing.T) *world {
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
 	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Log: log})
-	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: "https://own.example.org:9999", Log: log}); err != nil {
+	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: "https://own.example.org:9999", PagesURL: "https://own.example.org:9999", Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	w.server = httptest.NewServer(w.api)

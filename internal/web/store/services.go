@@ -66,9 +66,12 @@ func (t *Tx) SaveService(s ownline.Service) error {
 	return t.taken(err, "name", "is another service's of this site already")
 }
 
-// RemoveService removes a service with its grants.
+// RemoveService removes a service with its grants, and revokes the invitations to it.
 func (t *Tx) RemoveService(s ownline.ServiceID, now time.Time) error {
 	if err := t.exec("DELETE FROM grants WHERE service_id = ?", s.String()); err != nil {
+		return err
+	}
+	if err := t.exec("UPDATE invitations SET revoked = ? WHERE service_id = ? AND revoked = 0", ms(now), s.String()); err != nil {
 		return err
 	}
 	return t.exec("UPDATE services SET removed = ? WHERE id = ?", ms(now), s.String())

@@ -11,13 +11,13 @@ import (
 )
 
 const sessionColumns = `e.id, e.site_id, e.user_id, e.service_id, e.device_id, e.source, e.public_port, e.reserved, e.transport, e.target,
-	e.state, e.reason, e.detail, e.opened, e.expires, e.ended, e.successor, e.revision, e.up_bytes, e.up_packets, e.down_bytes, e.down_packets`
+	e.state, e.reason, e.detail, e.opened, e.expires, e.ended, e.successor, e.revision, e.up_bytes, e.up_packets, e.down_bytes, e.down_packets, e.invitation_id`
 
 func sessionDest(s *ownline.Session) []any {
 	return []any{
 		id(&s.ID), id(&s.Site), id(&s.User), id(&s.Service), id(&s.Device), prefix(&s.Source), &s.PublicPort, flag(&s.Reserved), &s.Transport, addrPort(&s.Target),
 		&s.State, &s.Reason, &s.Detail, when(&s.Opened), when(&s.Expires), when(&s.EndedAt), id(&s.Successor), &s.Revision,
-		&s.Traffic.UpBytes, &s.Traffic.UpPackets, &s.Traffic.DownBytes, &s.Traffic.DownPackets,
+		&s.Traffic.UpBytes, &s.Traffic.UpPackets, &s.Traffic.DownBytes, &s.Traffic.DownPackets, id(&s.Invitation),
 	}
 }
 
@@ -104,6 +104,9 @@ func filter(q ownline.SessionQuery) (string, []any) {
 	if !q.Device.IsZero() {
 		add("device_id", q.Device.String())
 	}
+	if !q.Invitation.IsZero() {
+		add("invitation_id", q.Invitation.String())
+	}
 	return where, args
 }
 
@@ -122,10 +125,10 @@ func (t *Tx) LiveNear(site ownline.SiteID, source netip.Prefix, device ownline.D
 // AddSession adds a session.
 func (t *Tx) AddSession(s ownline.Session) error {
 	return t.exec(`INSERT INTO sessions (id, site_id, user_id, service_id, device_id, source, public_port, reserved, transport, target,
-			state, reason, detail, opened, expires, ended, successor, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			state, reason, detail, opened, expires, ended, successor, revision, invitation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		s.ID.String(), s.Site.String(), s.User.String(), s.Service.String(), maybe(s.Device), s.Source.String(), s.PublicPort, bit(s.Reserved),
 		string(s.Transport), s.Target.String(), string(s.State), string(s.Reason), s.Detail, ms(s.Opened), ms(s.Expires), ms(s.EndedAt),
-		idText(s.Successor), s.Revision)
+		idText(s.Successor), s.Revision, maybe(s.Invitation))
 }
 
 // SaveSession writes a session's state, reason, detail, times, successor and revision.
@@ -189,6 +192,9 @@ func (t *Tx) Sweep(now, since time.Time) error {
 		return err
 	}
 	if err := t.exec("DELETE FROM idempotency WHERE created <= ?", ms(since)); err != nil {
+		return err
+	}
+	if err := t.sweepInvitations(now); err != nil {
 		return err
 	}
 	return t.sweepKnocks()

@@ -82,12 +82,13 @@ func (t *Tx) Bump(s ownline.SiteID) (rev uint64, err error) {
 	return rev, err
 }
 
-// RemoveSite removes a site with its services, their grants, and its devices.
+// RemoveSite removes a site with its services, their grants and invitations, and its devices.
 func (t *Tx) RemoveSite(s ownline.SiteID, now time.Time) error {
 	if err := t.exec("DELETE FROM grants WHERE service_id IN (SELECT id FROM services WHERE site_id = ?)", s.String()); err != nil {
 		return err
 	}
 	for _, q := range []string{
+		"UPDATE invitations SET revoked = ? WHERE service_id IN (SELECT id FROM services WHERE site_id = ?) AND revoked = 0",
 		"UPDATE services SET removed = ? WHERE site_id = ? AND removed = 0",
 		"UPDATE devices SET revoked = 1, removed = ? WHERE site_id = ? AND removed = 0",
 		"UPDATE sites SET removed = ? WHERE id = ?",

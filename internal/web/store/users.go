@@ -85,7 +85,8 @@ func (t *Tx) ForgetFactors(u ownline.UserID) error {
 	return nil
 }
 
-// RemoveUser removes a user with their grants, devices, logins, tokens and passkeys.
+// RemoveUser removes a user with their grants, devices, logins, tokens and passkeys, and revokes
+// their invitations.
 func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
 	if err := t.SignOut(u); err != nil {
 		return err
@@ -97,6 +98,9 @@ func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
 		return err
 	}
 	if err := t.exec("UPDATE devices SET revoked = 1, removed = ? WHERE user_id = ? AND removed = 0", ms(now), u.String()); err != nil {
+		return err
+	}
+	if err := t.exec("UPDATE invitations SET revoked = ? WHERE user_id = ? AND revoked = 0", ms(now), u.String()); err != nil {
 		return err
 	}
 	return t.exec("UPDATE users SET removed = ?, disabled = 1, password = '' WHERE id = ?", ms(now), u.String())
