@@ -199,6 +199,76 @@ export interface paths {
         patch: operations["change-grant"];
         trace?: never;
     };
+    "/api/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List invitations, the newest first */
+        get: operations["list-invitations"];
+        put?: never;
+        /** Invite somebody without an account to a service that one may open */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Show a guest what a link opens; consumes nothing */
+        post: operations["preview-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/redeem": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Open a session for the guest's address; answers once it can be connected to */
+        post: operations["redeem-invitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an invitation */
+        get: operations["get-invitation"];
+        put?: never;
+        post?: never;
+        /** Revoke an invitation, and end the sessions that it opened */
+        delete: operations["revoke-invitation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -592,6 +662,67 @@ export interface components {
              */
             public_port?: number;
         };
+        GuestAccess: {
+            /** Format: date-time */
+            expires: string;
+            host: string;
+            /** Format: int32 */
+            port: number;
+            service: string;
+            /** @description The address or network that is let in */
+            source: string;
+            /**
+             * Format: date-time
+             * @description The server's clock
+             */
+            time: string;
+            /** @enum {string} */
+            transport: "tcp" | "udp";
+            /** @description Of a service of kind proxy */
+            url?: string;
+        };
+        InvitationBody: {
+            /** @description Guests come from one of them; empty: from anywhere */
+            countries: string[];
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description From then on it can't be redeemed; sessions go on
+             */
+            expires: string;
+            /**
+             * @description How long each session lasts
+             * @example 30m0s
+             */
+            for: string;
+            /** Format: uuid */
+            id: string;
+            message?: string;
+            /** Format: date-time */
+            revoked?: string;
+            /** Format: uuid */
+            service: string;
+            service_name: string;
+            /** Format: uuid */
+            site: string;
+            site_name: string;
+            /** @enum {string} */
+            state: "valid" | "used" | "expired" | "revoked";
+            /** Format: int64 */
+            used: number;
+            /**
+             * Format: uuid
+             * @description Who invites; the sessions are theirs
+             */
+            user: string;
+            user_name: string;
+            /**
+             * Format: int64
+             * @description How many sessions it opens
+             */
+            uses: number;
+        };
         Issued: {
             /** Format: date-time */
             expires?: string;
@@ -600,6 +731,10 @@ export interface components {
             /** Format: uuid */
             token_id: string;
         };
+        LinkSecret: {
+            /** @description What is behind the # of the link */
+            secret: string;
+        };
         ListDevice: {
             items: components["schemas"]["Device"][];
             /** @description The cursor of the next part; absent after the last one */
@@ -607,6 +742,11 @@ export interface components {
         };
         ListGrant: {
             items: components["schemas"]["Grant"][];
+            /** @description The cursor of the next part; absent after the last one */
+            next?: string;
+        };
+        ListInvitationBody: {
+            items: components["schemas"]["InvitationBody"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
@@ -634,6 +774,12 @@ export interface components {
             items: components["schemas"]["User"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
+        };
+        Made: {
+            /** @description The same for a guest who can reach this server, when link leads to another one */
+            inside_link?: string;
+            /** @description To be sent to the guest. Shown only now: its secret is kept by nobody */
+            link: string;
         };
         Me: {
             /** Format: date-time */
@@ -678,6 +824,34 @@ export interface components {
             service: string;
             /** Format: uuid */
             user: string;
+        };
+        NewInvitation: {
+            /**
+             * @description Codes of two letters (ISO 3166-1) of where guests may come from; empty: from anywhere
+             * @example [
+             *       "ES"
+             *     ]
+             */
+            countries?: string[] | null;
+            /**
+             * @description How long it can be redeemed; empty: a day
+             * @example 24h
+             */
+            expires_in?: string;
+            /**
+             * @description How long each session lasts; empty: the default; more than allowed is refused
+             * @example 30m
+             */
+            for?: string;
+            /** @description To the guest: 240 characters at most */
+            message?: string;
+            /** Format: uuid */
+            service: string;
+            /**
+             * Format: int64
+             * @description How many sessions it opens; 0: one
+             */
+            uses?: number;
         };
         NewService: {
             icon?: string;
@@ -807,8 +981,15 @@ export interface components {
             ended?: string;
             /** Format: date-time */
             expires: string;
+            /** @description Somebody without an account opened it, invited by the user */
+            guest: boolean;
             /** Format: uuid */
             id: string;
+            /**
+             * Format: uuid
+             * @description By which a guest opened it; absent for the user's own
+             */
+            invitation?: string;
             /** Format: date-time */
             opened: string;
             /** Format: int32 */
@@ -944,6 +1125,43 @@ export interface components {
             password?: string;
             /** @enum {string} */
             role?: "admin" | "user";
+        };
+        Welcome: {
+            /**
+             * Format: date-time
+             * @description When the link ends
+             */
+            expires: string;
+            /** @description Of addresses that it can be opened for: 4, 6 */
+            families: number[];
+            /** @description Who invites */
+            from: string;
+            /** @description Where the service is */
+            host: string;
+            /**
+             * Format: int64
+             * @description How many uses are left
+             */
+            left: number;
+            message?: string;
+            /** @description What is open for this address already */
+            opened?: components["schemas"]["GuestAccess"];
+            /**
+             * Format: int64
+             * @description How long a session lasts
+             */
+            seconds: number;
+            /** @description Its name */
+            service: string;
+            /** @description Where this request came from */
+            source: string;
+            /** @enum {string} */
+            state: "valid" | "used" | "expired" | "revoked";
+            /**
+             * Format: date-time
+             * @description The server's clock
+             */
+            time: string;
         };
         Whoami: {
             /** @description Where this request came from */
@@ -3612,6 +3830,209 @@ export interface operations {
                      *       "title": "Service Unavailable"
                      *     }
                      */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-invitations": {
+        parameters: {
+            query?: {
+                /** @description How many at most */
+                limit?: number;
+                /** @description What the page before returned as next */
+                cursor?: string;
+                /** @description Absent: all */
+                state?: "valid" | "used" | "expired" | "revoked";
+                service?: string;
+                site?: string;
+                /** @description Of this user (admin) */
+                user?: string;
+                /** @description Everybody's (admin); otherwise one's own */
+                all?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListInvitationBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewInvitation"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Made"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "preview-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkSecret"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Welcome"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "redeem-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkSecret"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GuestAccess"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "get-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "revoke-invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvitationBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
