@@ -3863,15 +3863,124 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "countries": [
+                     *             "text"
+                     *           ],
+                     *           "created": "2026-03-01T12:00:00Z",
+                     *           "expires": "2026-03-01T12:00:00Z",
+                     *           "for": "30m0s",
+                     *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "message": "text",
+                     *           "revoked": "2026-03-01T12:00:00Z",
+                     *           "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "service_name": "text",
+                     *           "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "site_name": "text",
+                     *           "state": "valid",
+                     *           "used": 1,
+                     *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "user_name": "text",
+                     *           "uses": 1
+                     *         }
+                     *       ],
+                     *       "next": "text"
+                     *     }
+                     */
                     "application/json": components["schemas"]["ListInvitationBody"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -3886,6 +3995,18 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "countries": [
+                 *         "ES"
+                 *       ],
+                 *       "expires_in": "24h",
+                 *       "for": "30m",
+                 *       "message": "text",
+                 *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                 *       "uses": 0
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewInvitation"];
             };
         };
@@ -3896,15 +4017,167 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "inside_link": "text",
+                     *       "link": "text"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Made"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Bad Request */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "unexpected end of JSON input",
+                     *       "status": 400,
+                     *       "title": "Bad Request"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body took too long to read",
+                     *       "status": 408,
+                     *       "title": "Request Timeout"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body is too large",
+                     *       "status": 413,
+                     *       "title": "Request Entity Too Large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "unknown content type",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "body.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -3919,6 +4192,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "secret": "text"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LinkSecret"];
             };
         };
@@ -3929,15 +4207,167 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expires": "2026-03-01T12:00:00Z",
+                     *       "families": [
+                     *         1
+                     *       ],
+                     *       "from": "text",
+                     *       "host": "text",
+                     *       "left": 1,
+                     *       "message": "text",
+                     *       "opened": {
+                     *         "expires": "2026-03-01T12:00:00Z",
+                     *         "host": "text",
+                     *         "port": 0,
+                     *         "service": "text",
+                     *         "source": "text",
+                     *         "time": "2026-03-01T12:00:00Z",
+                     *         "transport": "tcp",
+                     *         "url": "text"
+                     *       },
+                     *       "seconds": 1,
+                     *       "service": "text",
+                     *       "source": "text",
+                     *       "state": "valid",
+                     *       "time": "2026-03-01T12:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Welcome"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Bad Request */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "unexpected end of JSON input",
+                     *       "status": 400,
+                     *       "title": "Bad Request"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body took too long to read",
+                     *       "status": 408,
+                     *       "title": "Request Timeout"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body is too large",
+                     *       "status": 413,
+                     *       "title": "Request Entity Too Large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "unknown content type",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "body.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -3952,6 +4382,11 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "secret": "text"
+                 *     }
+                 */
                 "application/json": components["schemas"]["LinkSecret"];
             };
         };
@@ -3962,15 +4397,152 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "expires": "2026-03-01T12:00:00Z",
+                     *       "host": "text",
+                     *       "port": 0,
+                     *       "service": "text",
+                     *       "source": "text",
+                     *       "time": "2026-03-01T12:00:00Z",
+                     *       "transport": "tcp",
+                     *       "url": "text"
+                     *     }
+                     */
                     "application/json": components["schemas"]["GuestAccess"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Bad Request */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "unexpected end of JSON input",
+                     *       "status": 400,
+                     *       "title": "Bad Request"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body took too long to read",
+                     *       "status": 408,
+                     *       "title": "Request Timeout"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body is too large",
+                     *       "status": 413,
+                     *       "title": "Request Entity Too Large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "unknown content type",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "body.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -3993,15 +4565,135 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "countries": [
+                     *         "text"
+                     *       ],
+                     *       "created": "2026-03-01T12:00:00Z",
+                     *       "expires": "2026-03-01T12:00:00Z",
+                     *       "for": "30m0s",
+                     *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "message": "text",
+                     *       "revoked": "2026-03-01T12:00:00Z",
+                     *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "service_name": "text",
+                     *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "site_name": "text",
+                     *       "state": "valid",
+                     *       "used": 1,
+                     *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "user_name": "text",
+                     *       "uses": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvitationBody"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -4024,15 +4716,135 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "countries": [
+                     *         "text"
+                     *       ],
+                     *       "created": "2026-03-01T12:00:00Z",
+                     *       "expires": "2026-03-01T12:00:00Z",
+                     *       "for": "30m0s",
+                     *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "message": "text",
+                     *       "revoked": "2026-03-01T12:00:00Z",
+                     *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "service_name": "text",
+                     *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "site_name": "text",
+                     *       "state": "valid",
+                     *       "used": 1,
+                     *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "user_name": "text",
+                     *       "uses": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["InvitationBody"];
                 };
             };
-            /** @description Error */
-            default: {
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
@@ -5068,7 +5880,9 @@ export interface operations {
                      *           "device_name": "text",
                      *           "ended": "2026-03-01T12:00:00Z",
                      *           "expires": "2026-03-01T12:00:00Z",
+                     *           "guest": false,
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "opened": "2026-03-01T12:00:00Z",
                      *           "public_port": 0,
                      *           "reason": "expired",
@@ -5228,7 +6042,9 @@ export interface operations {
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "guest": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
                      *       "public_port": 0,
                      *       "reason": "expired",
@@ -5571,7 +6387,9 @@ export interface operations {
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "guest": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
                      *       "public_port": 0,
                      *       "reason": "expired",
@@ -5731,7 +6549,9 @@ export interface operations {
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "guest": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
                      *       "public_port": 0,
                      *       "reason": "expired",
@@ -5900,7 +6720,9 @@ export interface operations {
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "guest": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
                      *       "public_port": 0,
                      *       "reason": "expired",
