@@ -21,7 +21,7 @@ var mayImport = map[string]string{
 	"internal/policy":  "internal/ownline -net -log/slog " + pure,
 	// A guest's link and what is sealed with it.
 	"internal/invitation": "internal/ownline -net -log/slog " + pure,
-	"internal/version": "",
+	"internal/version":    "",
 
 	// What every program shares.
 	"internal/config":  "internal/ownline",

@@ -21,19 +21,11 @@ const (
 	EventInvitation = "invitation"
 )
 
-// What happened to an invitation, beyond that it changed.
-const (
-	HappenedCreated  = "created"
-	HappenedRedeemed = "redeemed"
-	HappenedRevoked  = "revoked"
-)
-
 // Event tells that a resource was made, changed or removed.
 type Event struct {
 	Seq      uint64         // grows with every event; another start of web begins far above
 	Kind     string         // one of the kinds above
 	Removed  bool           // the resource is gone
-	Happened string         // one of the words above; "": it changed
 	Owner    ownline.UserID // whose it is; zero: nobody's
 	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant or User
 

@@ -93,7 +93,8 @@ func (a *Access) Invite(ctx context.Context, actor Actor, n NewInvitation) (i ow
 		if i, err = c.Invitation(made.ID); err != nil {
 			return err
 		}
-		c.invitation(i, HappenedCreated)
+		c.invitation(i)
+		c.tell(ownline.News{Kind: ownline.InvitationCreated, User: i.UserName, Service: i.ServiceName, Site: i.SiteName, Source: hostOf(actor.Client), Until: i.Expires})
 		return c.audit("invitation.add", i.ID.String(), i.Site, describeInvitation(i))
 	})
 	if err != nil {
@@ -230,7 +231,7 @@ func (a *Access) RevokeInvitation(ctx context.Context, actor Actor, id ownline.I
 		if err != nil {
 			return err
 		}
-		c.invitation(i, HappenedRevoked)
+		c.invitation(i)
 		return c.audit("invitation.revoke", id.String(), i.Site, fmt.Sprintf("%s; sessions ended: %d", i.ServiceName, n))
 	})
 	if err != nil {
@@ -248,6 +249,9 @@ func (a *Access) Unsealing(ctx context.Context) (keys map[ownline.InvitationID]o
 	return keys, err
 }
 
-func (c *change) invitation(i ownline.InvitationInfo, happened string) {
-	c.publish(Event{Kind: EventInvitation, Owner: i.User, Resource: i, Happened: happened})
+func (c *change) invitation(i ownline.InvitationInfo) {
+	c.publish(Event{Kind: EventInvitation, Owner: i.User, Resource: i})
 }
+
+// hostOf is one address as a network; of no address the zero one.
+func hostOf(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

@@ -371,3 +371,18 @@ func TestInvitationRefusals(t *testing.T) {
 		t.Errorf("something has changed:\n%s\n%s", before, after)
 	}
 }
+
+// What happens to invitations is news, told once.
+func TestInvitationNews(t *testing.T) {
+	h := newHouse(t)
+	h.paper.take(t)
+	_, secret := h.invite(access.NewInvitation{})
+	h.mustRedeem(secret, guestAt)
+	h.mustRedeem(secret, guestAt)
+	got := strings.Join(h.paper.take(t), "\n")
+	for _, want := range []string{"invitation.created ana service=ssh site=home", "invitation.redeemed ana by=a guest service=ssh site=home", "session.opened ana by=a guest service=ssh site=home"} {
+		if strings.Count(got, want) != 1 {
+			t.Errorf("want %q once in\n%s", want, got)
+		}
+	}
+}

@@ -32,6 +32,8 @@ func (c *change) by() string {
 		return "a command"
 	case ByLogin, ByToken:
 		return c.actor.User.Name
+	case ByInvitation:
+		return "a guest"
 	}
 	return ""
 }

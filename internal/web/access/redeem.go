@@ -167,7 +167,10 @@ func (a *Access) redeem(c *change, g Guest) (o opening, err error) {
 		return o, err
 	}
 	c.session(o.SessionInfo)
-	c.invitation(i, HappenedRedeemed)
+	c.invitation(i)
+	c.tell(ownline.News{
+		Kind: ownline.InvitationRedeemed, User: i.UserName, Service: i.ServiceName, Site: i.SiteName, Source: s.Source, Until: s.Expires, Session: s.ID,
+	})
 	how := "in the guest's browser"
 	if !g.Sealed.IsZero() {
 		how = "through the broker, address as the guest told it"
@@ -215,7 +218,7 @@ func (c *change) giveBack(s ownline.SessionInfo) error {
 	}
 	i, err := c.Invitation(s.Invitation)
 	if err == nil {
-		c.invitation(i, "")
+		c.invitation(i)
 	}
 	return err
 }

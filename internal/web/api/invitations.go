@@ -88,7 +88,7 @@ func (s *Server) invitations() {
 		Link       string `json:"link" doc:"To be sent to the guest. Shown only now: its secret is kept by nobody"`
 		InsideLink string `json:"inside_link,omitempty" doc:"The same for a guest who can reach this server, when link leads to another one"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/invitations", id: "invite", who: users, scope: []string{ownline.ScopeInvitations}, tag: tag, status: http.StatusCreated, summary: "Invite somebody without an account to a service that one may open"},
+	register(s, operation{method: http.MethodPost, path: "/invitations", id: "invite", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeInvitations}, tag: tag, status: http.StatusCreated, summary: "Invite somebody without an account to a service that one may open"},
 		func(ctx context.Context, id auth.Identity, in *body[newInvitation]) (*output[made], error) {
 			b := in.Body
 			n := access.NewInvitation{Message: b.Message, Uses: b.Uses, Countries: b.Countries}
@@ -182,7 +182,7 @@ const attempt = "invitation"
 // guests are the two operations of people without an account.
 func (s *Server) guests() {
 	const tag = "invitations"
-	register(s, operation{method: http.MethodPost, path: "/invitations/preview", id: "preview-invitation", who: anybody, tag: tag, summary: "Show a guest what a link opens; consumes nothing"},
+	register(s, operation{method: http.MethodPost, path: "/invitations/preview", id: "preview-invitation", fails: []int{http.StatusTooManyRequests}, who: anybody, tag: tag, summary: "Show a guest what a link opens; consumes nothing"},
 		func(ctx context.Context, id auth.Identity, in *body[linkSecret]) (*output[welcome], error) {
 			return asGuest(ctx, s, id, in.Body, func(g access.Guest) (*output[welcome], error) {
 				w, err := s.access.Welcome(ctx, g)
@@ -201,7 +201,7 @@ func (s *Server) guests() {
 				return show(v), nil
 			})
 		})
-	register(s, operation{method: http.MethodPost, path: "/invitations/redeem", id: "redeem-invitation", who: anybody, tag: tag, summary: "Open a session for the guest's address; answers once it can be connected to"},
+	register(s, operation{method: http.MethodPost, path: "/invitations/redeem", id: "redeem-invitation", fails: []int{http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable}, who: anybody, tag: tag, summary: "Open a session for the guest's address; answers once it can be connected to"},
 		func(ctx context.Context, id auth.Identity, in *body[linkSecret]) (*output[guestAccess], error) {
 			return asGuest(ctx, s, id, in.Body, func(g access.Guest) (*output[guestAccess], error) {
 				v, err := s.access.Redeem(ctx, g)
