@@ -49,20 +49,9 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	if cfg.SecretKeyFile == "" {
-		cfg.SecretKeyFile = filepath.Join(cfg.StateDir, keyFile)
-	}
-	database := string(cfg.Database)
-	if database == "" {
-		database = filepath.Join(cfg.StateDir, databaseFile)
-	}
-	key, err := store.KeyFile(ctx, cfg.SecretKeyFile, database)
-	if err != nil {
-		return nil, fmt.Errorf("secret key: %w", err)
-	}
 	w := &Web{cfg: cfg, log: log}
 	w.geoip = geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log.With(logging.Part, "geoip")})
-	if w.store, err = store.Open(ctx, database, key); err != nil {
+	if w.store, err = store.OpenKeyFile(ctx, database(cfg), secretKeyFile(cfg)); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	defer func() {
@@ -103,6 +92,20 @@ func (w *Web) countries() access.Countries {
 		return nil
 	}
 	return w.geoip
+}
+
+func database(cfg config.Web) string {
+	if len(cfg.Database) > 0 {
+		return string(cfg.Database)
+	}
+	return filepath.Join(cfg.StateDir, databaseFile)
+}
+
+func secretKeyFile(cfg config.Web) string {
+	if cfg.SecretKeyFile != "" {
+		return cfg.SecretKeyFile
+	}
+	return filepath.Join(cfg.StateDir, keyFile)
 }
 
 // pairHost is the name that a site gets that pairs by the file on this machine. No device

@@ -57,14 +57,22 @@ func (t *Tx) DevicesOf(user ownline.UserID) ([]ownline.Device, error) {
 
 // AddDevice adds a device; its secret is kept sealed.
 func (t *Tx) AddDevice(d ownline.Device) error {
+	sealed, err := t.seal(deviceSecret, d.ID.String(), d.Secret)
+	if err != nil {
+		return err
+	}
 	return t.exec("INSERT INTO devices (id, user_id, site_id, name, secret, require_claimed, revoked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		d.ID.String(), d.User.String(), d.Site.String(), d.Name, t.s.box.seal(d.Secret, d.ID.String()),
+		d.ID.String(), d.User.String(), d.Site.String(), d.Name, sealed,
 		bit(d.RequireClaimedSource), bit(d.Revoked), ms(d.Created))
 }
 
 // SetDeviceSecret gives a device another secret.
 func (t *Tx) SetDeviceSecret(d ownline.DeviceID, secret ownline.Secret) error {
-	return t.exec("UPDATE devices SET secret = ? WHERE id = ?", t.s.box.seal(secret, d.String()), d.String())
+	sealed, err := t.seal(deviceSecret, d.String(), secret)
+	if err != nil {
+		return err
+	}
+	return t.exec("UPDATE devices SET secret = ? WHERE id = ?", sealed, d.String())
 }
 
 // RevokeDevice makes a device's knocks count no more.
@@ -80,12 +88,16 @@ func (t *Tx) RemoveDevice(d ownline.DeviceID, now time.Time) error {
 // CoreDevices lists, with their secrets, the devices whose knocks the site's core is to
 // verify: those that are not revoked, of users who are not disabled.
 func (t *Tx) CoreDevices(site ownline.SiteID) ([]link.Device, error) {
+	b, err := t.box()
+	if err != nil {
+		return nil, err
+	}
 	return all(t, func(scan scanner) (d link.Device, err error) {
 		var sealed []byte
 		if err := scan(id(&d.ID), &sealed, flag(&d.RequireClaimedSource)); err != nil {
 			return d, err
 		}
-		d.Secret, err = t.s.box.open(sealed, d.ID.String())
+		d.Secret, err = b.open(sealed, d.ID.String())
 		return d, err
 	}, `SELECT d.id, d.secret, d.require_claimed FROM devices d JOIN users u ON u.id = d.user_id
 		WHERE d.site_id = ? AND d.revoked = 0 AND d.removed = 0 AND u.disabled = 0 AND u.removed = 0`, site.String())

@@ -71,10 +71,14 @@ func (t *Tx) Invitations(q ownline.InvitationQuery) ([]ownline.InvitationInfo, s
 // AddInvitation adds an invitation with the hash of its secret, and what opens sealed redeems,
 // which is kept sealed.
 func (t *Tx) AddInvitation(i ownline.Invitation, hash []byte, unseals ownline.Secret) error {
+	sealed, err := t.seal(invitationUnseals, i.ID.String(), unseals)
+	if err != nil {
+		return err
+	}
 	return t.exec(`INSERT INTO invitations (id, user_id, service_id, message, duration, uses, used, countries, hash, unseals, created, expires)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		i.ID.String(), i.User.String(), i.Service.String(), i.Message, i.For.Milliseconds(), i.Uses, i.Used, joined(i.Countries), hash,
-		t.s.box.seal(unseals, i.ID.String()), ms(i.Created), ms(i.Expires))
+		sealed, ms(i.Created), ms(i.Expires))
 }
 
 // Use takes one use of an invitation and reports whether there was one to take at now. Two
@@ -104,14 +108,18 @@ func (t *Tx) RedeemOnce(i ownline.InvitationID, nonce []byte, now time.Time) (bo
 // Unsealing returns, by invitation, what opens its sealed redeems: of all that are answered
 // still, also to say that they are over.
 func (t *Tx) Unsealing() (map[ownline.InvitationID]ownline.Secret, error) {
+	b, err := t.box()
+	if err != nil {
+		return nil, err
+	}
 	out := make(map[ownline.InvitationID]ownline.Secret)
-	_, err := all(t, func(scan scanner) (struct{}, error) {
+	_, err = all(t, func(scan scanner) (struct{}, error) {
 		var i ownline.InvitationID
 		var sealed []byte
 		if err := scan(id(&i), &sealed); err != nil {
 			return struct{}{}, err
 		}
-		secret, err := t.s.box.open(sealed, i.String())
+		secret, err := b.open(sealed, i.String())
 		out[i] = secret
 		return struct{}{}, err
 	}, "SELECT id, unseals FROM invitations WHERE unseals IS NOT NULL")

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +24,10 @@ var postgresMigrations embed.FS
 
 // postgresLock is the advisory lock that writers hold, and that a migration holds.
 const postgresLock = "69654636965463" // "ownline" on the keys of a telephone, twice
+
+// postgresProgram with a word behind it that nobody else has is what the server knows a
+// Store by: a restore looks whether others are there.
+const postgresProgram = "ownline-web "
 
 const (
 	postgresDial  = 5 * time.Second
@@ -73,15 +79,9 @@ func openPostgres(address string) (d dialect, writer, readers *sql.DB, name stri
 		Timeout:         postgresDial,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}).DialContext
-	for key, value := range map[string]string{
-		"application_name": "ownline-web",
-		// A writer whose machine has vanished holds the lock no longer than this.
-		"idle_in_transaction_session_timeout": "30s",
-	} {
-		if cfg.RuntimeParams[key] == "" {
-			cfg.RuntimeParams[key] = value
-		}
-	}
+	cfg.RuntimeParams["application_name"] = postgresProgram + rand.Text()[:8]
+	// A writer whose machine has vanished holds the lock no longer than this.
+	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(postgresLimit.Milliseconds(), 10)
 	// A commit that was reported has reached the disk, whatever the server's default is. What
 	// is more than "on" stays.
 	durable := stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {

@@ -3,7 +3,9 @@ package store
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,13 +50,20 @@ func (t *Tx) Sessions(q ownline.SessionQuery) ([]ownline.SessionInfo, string, er
 	}
 	where, args := filter(q)
 	if before != "" {
-		where, args = where+" AND e.id < ?", append(args, before)
+		opened, id, _ := strings.Cut(before, " ")
+		at, err := strconv.ParseInt(opened, 10, 64)
+		if err != nil {
+			return nil, "", ownline.Invalid("cursor", "is not one that a list returned")
+		}
+		where, args = where+" AND (e.opened, e.id) < (?, ?)", append(args, at, id)
 	}
-	ss, err := all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+" WHERE "+where+" ORDER BY e.id DESC LIMIT ?", append(args, limit+1)...)
+	// The indexes for what is filtered by go on with these two, so that a page is read off
+	// one of them however long the history is.
+	ss, err := all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+" WHERE "+where+" ORDER BY e.opened DESC, e.id DESC LIMIT ?", append(args, limit+1)...)
 	if err != nil {
 		return nil, "", err
 	}
-	ss, next := turn(ss, limit, func(s ownline.SessionInfo) string { return s.ID.String() })
+	ss, next := turn(ss, limit, func(s ownline.SessionInfo) string { return fmt.Sprintf("%d %s", ms(s.Opened), s.ID) })
 	return ss, next, nil
 }
 
@@ -67,7 +76,7 @@ func (t *Tx) LiveSessions(q ownline.SessionQuery) ([]ownline.SessionInfo, error)
 
 func filter(q ownline.SessionQuery) (string, []any) {
 	where, args := "1 = 1", []any(nil)
-	if q.Live {
+	if q.Live || q.State != "" && q.State != ownline.Ended {
 		where = "e.state <> 'ended'" // as in the indexes
 	}
 	if q.Ended {

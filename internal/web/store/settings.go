@@ -64,14 +64,18 @@ func (s *Store) LinkIdentity(ctx context.Context, generate func() ([]byte, error
 		if err != nil {
 			return err
 		}
+		b, err := t.box()
+		if err != nil {
+			return err
+		}
 		if sealed != "" {
-			pem, err = s.box.openText(sealed, settingIdentity)
+			pem, err = b.openText(sealed, settingIdentity)
 			return err
 		}
 		if pem, err = generate(); err != nil {
 			return err
 		}
-		return t.SetSetting(settingIdentity, s.box.sealText(pem, settingIdentity))
+		return t.SetSetting(settingIdentity, b.sealText(pem, settingIdentity))
 	})
 	return pem, err
 }

@@ -56,11 +56,10 @@ func openSQLite(path string) (writer, readers *sql.DB, err error) {
 	}
 	open := func(pragmas ...string) (*sql.DB, error) {
 		// synchronous=FULL: in WAL mode every commit is on the disk before it is reported.
-		q := url.Values{"_pragma": append([]string{
+		return sql.Open("sqlite", sqliteAddress(path, append([]string{
 			"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 			"wal_autocheckpoint(10000)", "temp_store(MEMORY)", "cache_size(-8000)",
-		}, pragmas...)}
-		return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+		}, pragmas...)...))
 	}
 	if writer, err = open(); err != nil {
 		return nil, nil, err
@@ -70,6 +69,10 @@ func openSQLite(path string) (writer, readers *sql.DB, err error) {
 		return nil, nil, err
 	}
 	return writer, readers, nil
+}
+
+func sqliteAddress(path string, pragmas ...string) string {
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": pragmas}.Encode()}).String()
 }
 
 // sqliteAlone tries again when another process was in the middle of the same.

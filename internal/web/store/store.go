@@ -18,7 +18,7 @@ import (
 type Store struct {
 	path    string // of the file; "": there is none
 	dialect dialect
-	box     *box
+	keys    *keyring
 
 	writerDB  *sql.DB
 	readersDB *sql.DB
@@ -42,8 +42,21 @@ const (
 // is made (mode 0600) when it is not there, or PostgreSQL's at an address of the form
 // postgres://USER:PASSWORD@HOST/NAME. key (32 bytes) seals the secrets in it; another key
 // than the one it was made with is an error.
-func Open(ctx context.Context, database string, key ownline.Secret) (_ *Store, err error) {
-	s := &Store{writer: make(chan *conn, 1), readers: make(chan *conn, readerCount), closed: make(chan struct{})}
+func Open(ctx context.Context, database string, key ownline.Secret) (*Store, error) {
+	return openWith(ctx, database, &keyring{fixed: key, boxes: make(map[string]*box)})
+}
+
+// OpenKeyFile is Open with the key in a file, which KeyFile makes for a new database, and
+// which Rotate may replace while the database is open.
+func OpenKeyFile(ctx context.Context, database, path string) (*Store, error) {
+	if _, err := KeyFile(ctx, path, database); err != nil {
+		return nil, err
+	}
+	return openWith(ctx, database, &keyring{path: path, boxes: make(map[string]*box)})
+}
+
+func openWith(ctx context.Context, database string, keys *keyring) (_ *Store, err error) {
+	s := &Store{keys: keys, writer: make(chan *conn, 1), readers: make(chan *conn, readerCount), closed: make(chan struct{})}
 	if !IsPostgres(database) {
 		s.path = database
 	}
@@ -57,10 +70,7 @@ func Open(ctx context.Context, database string, key ownline.Secret) (_ *Store, e
 	if s.dialect, s.writerDB, s.readersDB, name, err = open(database); err != nil {
 		return nil, err
 	}
-	if s.box, err = newBox(key); err != nil {
-		return nil, err
-	}
-	if err := migrate(ctx, s.writerDB, s.dialect); err != nil {
+	if err := migrate(ctx, s.writerDB, s.dialect, s.path); err != nil {
 		return nil, err
 	}
 	w, err := newConn(ctx, s.writerDB, &s.dialect)
@@ -81,27 +91,6 @@ func Open(ctx context.Context, database string, key ownline.Secret) (_ *Store, e
 		return nil, err
 	}
 	return s, nil
-}
-
-// checkKey makes sure that the key is the one that the database was made with, and gives a
-// new database its epoch.
-func (s *Store) checkKey(ctx context.Context) error {
-	return s.Write(ctx, func(t *Tx) error {
-		sealed, err := t.Setting(settingKeyCheck)
-		if err != nil {
-			return err
-		}
-		if sealed != "" {
-			if _, err := s.box.openText(sealed, settingKeyCheck); err != nil {
-				return errors.New("the secret key file is not the one that this database was made with")
-			}
-			return nil
-		}
-		if err := t.SetSetting(settingKeyCheck, s.box.sealText([]byte("ownline"), settingKeyCheck)); err != nil {
-			return err
-		}
-		return t.NewEpoch()
-	})
 }
 
 // Close waits for the transactions that run, and closes the database. What comes later is
