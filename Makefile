@@ -16,7 +16,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler database pages demo test check bench soak fmt generate clean
+.PHONY: help build core cross compiler database systemd pages demo test check bench soak fmt generate clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,7 +57,11 @@ database:
 	sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
 	apt-get install -y -q --no-install-recommends postgresql; }
 
-test: build compiler database ## run every test
+# systemd-analyze checks the units.
+systemd:
+	@command -v systemd-analyze >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends systemd; }
+
+test: build compiler database systemd ## run every test
 	$(GO) test -race $(GOTESTFLAGS) ./...
 	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test

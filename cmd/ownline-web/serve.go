@@ -10,6 +10,7 @@ import (
 	"github.com/ownline/ownline/internal/command"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/web"
 )
 
@@ -49,6 +50,9 @@ func serve(cmd *cobra.Command, cfg config.Web, log *slog.Logger) (err error) {
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
 	o := web.ServeOptions{}
+	if o.Manager, err = systemd.FromEnvironment(os.LookupEnv); err != nil {
+		return err
+	}
 	if f, ok := cmd.OutOrStdout().(*os.File); ok && command.IsTerminal(f) {
 		o.Terminal = f
 	}

@@ -82,6 +82,7 @@ func TestEnvironment(t *testing.T) {
 	w, err := LoadWeb(write(t, "listen: 127.0.0.1:1\nsessions: {max: 2h}\n"), []string{
 		"HOME=/root", "OWNLINE_CORE_NONSENSE=1", "OWNLINE_WEB_PORT=tcp://10.0.0.1:80", "OWNLINE_WEB_SERVICE_HOST=10.0.0.1",
 		"OWNLINE_WEB_LISTEN=[::1]:9", "OWNLINE_WEB_SESSIONS_DEFAULT=45m", "OWNLINE_WEB_SESSIONS_PORT_RANGE=5-6",
+		"OWNLINE_WEB_METRICS_LISTEN=127.0.0.1:9100", "OWNLINE_WEB_RETENTION_HISTORY=90d", "OWNLINE_WEB_RETENTION_AUDIT=0s",
 		"OWNLINE_WEB_TRUSTED_PROXIES=127.0.0.1, 10.0.0.0/8", "OWNLINE_WEB_PUBLIC_URL=https://own.example.org/",
 	})
 	if err != nil {
@@ -91,6 +92,7 @@ func TestEnvironment(t *testing.T) {
 	want.Listen = "[::1]:9"
 	want.PublicURL = "https://own.example.org"
 	want.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
+	want.Metrics.Listen, want.Retention = "127.0.0.1:9100", Retention{History: 90 * day, Logins: 90 * day}
 	want.Sessions.Default, want.Sessions.Max = 45*time.Minute, 2*time.Hour
 	want.Sessions.PortRange = PortRange{5, 6}
 	if diff := cmp.Diff(want, w, byText); diff != "" {
@@ -166,6 +168,9 @@ func TestWebMistakes(t *testing.T) {
 		"database":          {"database: mysql://u:hunter2@h/d\n", "FILE:1:11: database: is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir"},
 		"mqtt secret":       {"mqtt: {password_file: /x}\n", "FILE:1:23: mqtt.password_file: is not supported yet; leave it out"},
 		"notify":            {"notify: ['telegram://x']\n", "FILE:1:9: notify: is not supported yet; leave it out"},
+		"retention":         {"retention: {history: 30m}\n", "FILE:1:22: retention.history: 30m0s is less than a day, 24h; 0s would keep all for ever"},
+		"retention, below":  {"retention: {audit: -1d}\n", `FILE:1:20: retention.audit: "-1d" is not a duration like 30m or 90s`},
+		"metrics":           {"metrics: {listen: here}\n", `FILE:1:19: metrics.listen: "here" is not a host and port like 127.0.0.1:8080`},
 		"policy":            {"policy: {countries: [ES]}\n", "FILE:1:21: policy.countries: is not supported yet; leave it out"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -216,7 +216,7 @@ func setText(v reflect.Value, s string) error {
 		v.SetBytes([]byte(s))
 		return nil
 	case durationType:
-		t, err := time.ParseDuration(s)
+		t, err := parseDuration(s)
 		if err != nil {
 			return wrong()
 		}
@@ -265,6 +265,18 @@ func setText(v reflect.Value, s string) error {
 		panic("config: no rule for " + v.Type().String())
 	}
 	return nil
+}
+
+const day = 24 * time.Hour
+
+// parseDuration takes what Go does, and whole days: 90d.
+func parseDuration(s string) (time.Duration, error) {
+	days, ok := strings.CutSuffix(s, "d")
+	if !ok {
+		return time.ParseDuration(s)
+	}
+	n, err := strconv.ParseUint(days, 10, 16) // 65535 days are some 180 years
+	return time.Duration(n) * day, err
 }
 
 // parsePrefix takes a network, or one address for a network of one.

@@ -34,6 +34,13 @@ func (r rules) between(key string, d, low, high time.Duration) {
 	}
 }
 
+// keep checks how long something is kept.
+func (r rules) keep(key string, d time.Duration) {
+	if d != 0 && d < day {
+		r.report(key, fmt.Sprintf("%s is less than a day, 24h; 0s would keep all for ever", d))
+	}
+}
+
 func (r rules) oneOf(key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		r.report(key, fmt.Sprintf("%q is not one of %s", value, strings.Join(allowed, ", ")))

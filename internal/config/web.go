@@ -28,13 +28,26 @@ type Web struct {
 	Policy         Policy         `key:"policy"`
 	MQTT           MQTT           `key:"mqtt"`
 	Notify         []string       `key:"notify,later"`
-	Metrics        Metrics        `key:"metrics"`
+	Metrics        WebMetrics     `key:"metrics"`
+	Retention      Retention      `key:"retention"`
 	Log            Log            `key:"log"`
 }
 
 // WebLink is where cores that dial web arrive.
 type WebLink struct {
 	Listen string `key:"listen"` // "HOST:PORT"; "": nowhere
+}
+
+// WebMetrics is where Prometheus finds the metrics.
+type WebMetrics struct {
+	Listen string `key:"listen"` // "HOST:PORT"; "": nowhere
+}
+
+// Retention is how long what is over is kept; 0: for ever.
+type Retention struct {
+	History time.Duration `key:"history"` // sessions, from their end
+	Audit   time.Duration `key:"audit"`   // lines of the audit log
+	Logins  time.Duration `key:"logins"`  // tries to sign in
 }
 
 // Sessions is what a session may be.
@@ -100,8 +113,9 @@ func DefaultWeb() Web {
 			PortRange:      PortRange{20000, 29999},
 			RoamingOverlap: time.Minute,
 		},
-		MQTT: MQTT{Topic: "ownline/knock"},
-		Log:  defaultLog(),
+		MQTT:      MQTT{Topic: "ownline/knock"},
+		Retention: Retention{History: 365 * day, Audit: 2 * 365 * day, Logins: 90 * day},
+		Log:       defaultLog(),
 	}
 }
 
@@ -118,6 +132,10 @@ func (w *Web) validate(report func(key, detail string)) {
 	r.notEmpty("state_dir", w.StateDir)
 	r.hostPort("listen", w.Listen, false)
 	r.hostPort("link.listen", w.Link.Listen, true)
+	r.hostPort("metrics.listen", w.Metrics.Listen, true)
+	r.keep("retention.history", w.Retention.History)
+	r.keep("retention.audit", w.Retention.Audit)
+	r.keep("retention.logins", w.Retention.Logins)
 	if w.PublicURL != "" {
 		u, err := url.Parse(w.PublicURL)
 		switch {

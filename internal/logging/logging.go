@@ -17,7 +17,8 @@ const (
 	Service = "service"
 	Session = "session"
 	Site    = "site"
-	Source  = "source" // the address that a session admits, or a request came from
+	Source  = "source"  // the address that a session admits, or a request came from
+	Request = "request" // the id of the request that caused the line; see WithRequest
 	Took    = "took"
 	Err     = "err"
 )
@@ -41,9 +42,9 @@ func New(w io.Writer, level, format string) (*slog.Logger, error) {
 	o := &slog.HandlerOptions{Level: l}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
+		return slog.New(Handler(slog.NewTextHandler(w, o))), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
+		return slog.New(Handler(slog.NewJSONHandler(w, o))), nil
 	}
 	return nil, fmt.Errorf("log format %q is not one of text, json", format)
 }

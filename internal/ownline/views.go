@@ -45,6 +45,13 @@ type SessionQuery struct {
 	Until      time.Time      // opened before
 }
 
+// LiveCount is how many sessions of a site are in one state.
+type LiveCount struct {
+	Site   string
+	State  SessionState
+	Number int
+}
+
 // LinkHealth tells how web's link to a site's core is. It is what the running web knows;
 // it is not kept.
 type LinkHealth struct {

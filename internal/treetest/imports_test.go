@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	// What every program shares.
 	"internal/config":  "internal/ownline",
 	"internal/logging": "",
+	"internal/systemd": "",
 	"internal/link":    "internal/knock internal/ownline",
 
 	// The router. Neighbours do not know each other; only core.go knows concrete types.
@@ -42,13 +43,15 @@ var mayImport = map[string]string{
 	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
-	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/version internal/web internal/web/...",
-	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/version internal/web/...",
+	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",
+	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/...",
 	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth",
 	"internal/web/auth":            "internal/logging internal/ownline",
 	"internal/web/geoip":           "internal/logging internal/ownline",
 	"internal/web/geoip/geoiptest": "",
+	"internal/web/front":           "internal/logging",
+	"internal/web/metrics":         "",
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
@@ -105,6 +108,7 @@ var homes = map[string]string{
 	"github.com/oschwald/maxminddb-golang/v2": "internal/web/geoip",
 	"github.com/mattn/go-isatty":              "cmd/... internal/cli internal/command",
 	"github.com/pressly/goose":                "internal/web/store/...",
+	"github.com/prometheus/client_golang":     "internal/web/metrics",
 	"github.com/spf13/cobra":                  "cmd/ownline cmd/ownline-web internal/cli internal/command",
 	"github.com/spf13/pflag":                  "cmd/ownline cmd/ownline-web internal/cli internal/command",
 	"github.com/vishvananda/netlink":          "test/bed",

@@ -17,9 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/front"
 	"github.com/ownline/ownline/internal/web/ui"
 )
 
@@ -40,6 +42,8 @@ type ServeOptions struct {
 	Terminal io.Writer
 	// Listening, if not nil, is told where the server listens once it does.
 	Listening func(net.Addr)
+	// Manager is told that the server is up, that it lives and that it stops.
+	Manager systemd.Manager
 }
 
 // Serve runs the server until ctx ends and has stopped everything when it returns: first
@@ -77,9 +81,17 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		defer doorListener.Close()
 	}
 	w.warnUnencrypted(listener.Addr())
+	alive := &life{ask: w.ask, loops: []loop{{"what ends sessions", w.access.Turned}, {"what commands cores", w.cores.Turned}}, log: w.log}
+	measuring, err := w.measuring(alive)
+	if err != nil {
+		return err
+	}
+	defer measuring.Close()
 
 	server := &http.Server{
-		Handler:           w.routes(rest, pages),
+		Handler: front.New(front.Options{
+			Next: w.routes(rest, pages, alive), Callers: w.auth, Meter: w.metrics, Log: w.log.With(logging.Part, "http"),
+		}),
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(w.log.With(logging.Part, "http").Handler(), slog.LevelWarn),
@@ -97,6 +109,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	if w.door != nil {
 		g.Go(func() error { return w.door.Serve(roomsCtx, doorListener) })
 	}
+	g.Go(func() error { return measuring.Run(roomsCtx) })
 	g.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -109,6 +122,10 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		case <-roomsCtx.Done(): // a room has failed
 		}
 		defer stopRooms()
+		alive.stopping.Store(true)
+		if err := o.Manager.Tell(systemd.Stopping); err != nil {
+			w.log.Warn("the service manager was not told that web stops", logging.Err, err)
+		}
 		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		if err := server.Shutdown(sctx); err != nil {
@@ -116,6 +133,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		}
 		return nil
 	})
+	g.Go(func() error { return alive.tell(roomsCtx, o.Manager) })
 	w.log.Info("web is up", "version", version.String(), "listen", listener.Addr().String())
 	if o.Listening != nil {
 		o.Listening(listener.Addr())
@@ -129,21 +147,11 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 }
 
 // routes puts the API, the pages and the signs of life together.
-func (w *Web) routes(rest, pages http.Handler) http.Handler {
+func (w *Web) routes(rest, pages http.Handler, alive *life) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", rest)
 	mux.Handle("/", pages)
-	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) { say(rw, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
-		defer cancel()
-		if _, err := w.store.CountUsers(ctx); err != nil {
-			w.log.Warn("not ready", logging.Err, err)
-			say(rw, http.StatusServiceUnavailable, "the database does not answer")
-			return
-		}
-		say(rw, http.StatusOK, "ready")
-	})
+	alive.signs(mux)
 	secure := strings.HasPrefix(w.cfg.PublicURL, "https://")
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		h := rw.Header()
@@ -158,13 +166,6 @@ func (w *Web) routes(rest, pages http.Handler) http.Handler {
 		}
 		mux.ServeHTTP(rw, r)
 	})
-}
-
-func say(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") // a client that went away needs no answer
 }
 
 // warnUnencrypted says what will not work: browsers keep our cookie only over TLS, or from

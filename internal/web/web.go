@@ -16,9 +16,11 @@ import (
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
+	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/geoip"
+	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/sites"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -41,6 +43,7 @@ type Web struct {
 	access   *access.Access
 	auth     *auth.Auth
 	geoip    *geoip.Databases // empty until Serve loads it
+	metrics  *metrics.Metrics
 }
 
 // Open opens the database, making it and the key beside it on the first start, and what
@@ -49,7 +52,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
-	w := &Web{cfg: cfg, log: log}
+	w := &Web{cfg: cfg, log: log, metrics: metrics.New(version.String())}
 	w.geoip = geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log.With(logging.Part, "geoip")})
 	if w.store, err = store.OpenKeyFile(ctx, database(cfg), secretKeyFile(cfg)); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
@@ -75,14 +78,16 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	passwords := auth.NewPasswords()
 	s := cfg.Sessions
 	w.access = access.New(access.Options{
-		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Countries: w.countries(),
+		Store: measured{access.Over(w.store), w.metrics}, Enforcer: w.cores, Passwords: passwords, Countries: w.countries(),
 		Limits: policy.Limits{
 			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Log: log.With(logging.Part, "access"),
+		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Meter: w.metrics,
 	})
-	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Log: log.With(logging.Part, "auth")})
+	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Reporter: tries{w.metrics}, Log: log.With(logging.Part, "auth")})
+	w.watch()
 	return w, nil
 }
 

@@ -21,6 +21,8 @@ type Options struct {
 	Overlap    time.Duration // that a session outlives its device's move to a new address
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
 	Reporter   Reporter      // nil: nobody is told the news
+	Retention  Retention
+	Meter      Meter // nil: nobody counts
 	Log        *slog.Logger
 }
 
@@ -49,11 +51,14 @@ type Access struct {
 	overlap    time.Duration
 	ipv6Prefix int
 	reporter   Reporter
+	retention  Retention
+	meter      Meter
 	log        *slog.Logger
 	started    time.Time
 	hub        *hub
 	due        chan struct{} // holds one when a session may end before next
 	next       atomic.Int64  // when Run looks for what is due, in Unix milliseconds
+	turned     atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
 	order sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
 }
@@ -64,9 +69,12 @@ const enforceTimeout = 5 * time.Second
 // New makes the use cases; it starts nothing.
 func New(o Options) *Access {
 	started := time.Now()
+	if o.Meter == nil {
+		o.Meter = noMeter{}
+	}
 	return &Access{
 		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 	}
 }
 

@@ -108,6 +108,8 @@ type house struct {
 	grant          ownline.Grant // ana's to ssh
 	overlap        time.Duration
 	countries      access.Countries
+	retention      access.Retention
+	meter          access.Meter
 }
 
 func newHouse(t testing.TB) *house {
@@ -151,7 +153,7 @@ func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
 		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, Log: slog.New(slog.DiscardHandler),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
-		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper,
+		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Meter: h.meter,
 	})
 }
 

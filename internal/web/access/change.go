@@ -18,6 +18,7 @@ type change struct {
 	events []Event
 	news   []ownline.News
 	sites  map[ownline.SiteID]*siteChange
+	counts counts
 }
 
 // siteChange is what a change does to what one site should hold.
@@ -51,6 +52,7 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 	}
 	a.hub.publish(c.events...)
 	a.report(c.news)
+	c.count(a.meter)
 	return c, nil
 }
 
@@ -125,6 +127,7 @@ func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail strin
 	if err := c.SaveSession(s.Session); err != nil {
 		return s, err
 	}
+	c.counts.ended = append(c.counts.ended, why)
 	if why == ownline.Failed {
 		if err := c.ForgetIdempotent(s.ID); err != nil {
 			return s, err

@@ -102,7 +102,7 @@ func (a *Access) Settle(ctx context.Context, site ownline.SiteID, asked []ownlin
 	for _, r := range results {
 		if r.Problem != nil {
 			problems[r.ID] = r.Problem
-			a.log.Warn("core could not apply a session", logging.Site, site, logging.Session, r.ID, logging.Err, r.Problem.Err())
+			a.log.WarnContext(ctx, "core could not apply a session", logging.Site, site, logging.Session, r.ID, logging.Err, r.Problem.Err())
 			if !slices.Contains(asked, r.ID) {
 				asked = append(asked, r.ID)
 			}
@@ -285,7 +285,7 @@ func (a *Access) Told(ctx context.Context, site ownline.SiteID, st link.Status) 
 			return err
 		}
 		if st.Applied.Epoch == epoch && st.Applied.Revision > s.Revision {
-			a.log.Warn("the database is older than what core has: it was restored, so a new epoch begins", logging.Site, site)
+			a.log.WarnContext(ctx, "the database is older than what core has: it was restored, so a new epoch begins", logging.Site, site)
 			if err := c.NewEpoch(); err != nil {
 				return err
 			}

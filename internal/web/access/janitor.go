@@ -35,7 +35,8 @@ func (a *Access) Run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var swept time.Time
+	var swept, forgot time.Time
+	old := false // there may be something that need not be kept any more
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,19 +44,36 @@ func (a *Access) Run(ctx context.Context) error {
 		case <-a.due:
 		case <-timer.C:
 		}
+		a.turned.Store(time.Now().UnixMilli())
 		a.next.Store(math.MaxInt64) // from before it is read until it is known, everything counts
 		wait, err := a.expire(ctx)
 		if err == nil && now().Sub(swept) >= sweepEvery {
 			swept = now()
 			_, err = a.change(ctx, System(), func(c *change) error { return c.Sweep(c.now, c.now.Add(-keyAge)) })
 		}
+		if err == nil && (old || now().Sub(forgot) >= forgetEvery) {
+			forgot = now()
+			// A little at a time, and what is due first.
+			if old, err = a.forget(ctx); old {
+				wait = min(wait, forgetPause)
+			}
+		}
 		if err != nil && ctx.Err() == nil {
-			a.log.Error("sessions that are over could not be written so; trying again", logging.Err, err)
+			a.log.ErrorContext(ctx, "sessions that are over could not be written so; trying again", logging.Err, err)
 			wait = retryAfter
 		}
 		a.next.Store(now().Add(wait).UnixMilli())
 		timer.Reset(wait)
 	}
+}
+
+// Turned returns when Run last began to look for what is due, which it does every half
+// minute at least; zero before it runs.
+func (a *Access) Turned() time.Time {
+	if ms := a.turned.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
 }
 
 // expire ends what is due and returns how long to wait for the next.

@@ -39,12 +39,15 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 		return a.knock(c, site, k, &d)
 	})
 	if errors.Is(err, errSilent) {
+		a.meter.Knocked("ignored")
 		return nil, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
 	}
 	a.report(c.news)
+	c.count(a.meter)
+	a.meter.Knocked(d.Status.String())
 	for _, l := range slices.Concat(d.Sessions, d.later) {
 		a.wake(l.Expires)
 	}
@@ -186,6 +189,7 @@ func (a *Access) admit(c *change, f policy.Facts, ask policy.Ask, d ownline.Devi
 		return 0, ownline.Session{}, err
 	}
 	e := newSession(f, what, d, site.revision, c.now)
+	c.counts.opened++
 	return knock.Opened, e, c.AddSession(e)
 }
 

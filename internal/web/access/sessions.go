@@ -167,6 +167,7 @@ func (a *Access) open(c *change, ask OpenAsk) (o opening, err error) {
 	if err := c.AddSession(s); err != nil {
 		return o, err
 	}
+	c.counts.opened++
 	if o.SessionInfo, err = c.Session(s.ID); err != nil {
 		return o, err
 	}
@@ -305,7 +306,7 @@ func (a *Access) enforce(ctx context.Context, actor Actor, o opening) (ownline.S
 	})
 	switch {
 	case refused != nil:
-		a.log.Warn("core did not apply a session", logging.Session, s.ID, logging.Site, s.Site, logging.Err, refused)
+		a.log.WarnContext(ctx, "core did not apply a session", logging.Session, s.ID, logging.Site, s.Site, logging.Err, refused)
 		return ownline.SessionInfo{}, refused
 	case err != nil:
 		return ownline.SessionInfo{}, err

@@ -129,7 +129,7 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 	ctx, cancel := forCore(ctx)
 	defer cancel()
 	if err := a.enforcer.Sync(ctx, s.ID, s.Revision); err != nil {
-		a.log.Debug("the new site's core has not got its state yet", logging.Site, s.ID, logging.Err, err)
+		a.log.DebugContext(ctx, "the new site's core has not got its state yet", logging.Site, s.ID, logging.Err, err)
 	}
 	return a.siteInfo(actor, s), nil
 }

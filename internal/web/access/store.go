@@ -52,6 +52,10 @@ type Tx interface {
 	invitationRows
 
 	Audit(ownline.AuditEntry) error
+	// CutAudit lets ForgetAudit delete the lines before, unless it did so less than every
+	// ago; that itself is written into the log. ForgetAudit deletes some, the oldest first.
+	CutAudit(before, now time.Time, every time.Duration) error
+	ForgetAudit(atMost int) (int, error)
 	Setting(key string) (string, error)
 	SetSetting(key, value string) error
 	Epoch() (string, error) // of the revisions
@@ -149,4 +153,11 @@ type sessionRows interface {
 	Idempotent(u ownline.UserID, key string, since time.Time) (s ownline.SessionID, ask string, err error)
 	KeepIdempotent(u ownline.UserID, key, ask string, s ownline.SessionID, now time.Time) error
 	ForgetIdempotent(ownline.SessionID) error
+	// ForgetSessions deletes some sessions that ended before, and what hangs on them; the
+	// oldest first. It returns how many.
+	ForgetSessions(before time.Time, atMost int) (int, error)
+	// ForgetAttempts deletes some tries to sign in that were made before.
+	ForgetAttempts(before time.Time, atMost int) (int, error)
+	// LiveCounts counts the live sessions by site and state.
+	LiveCounts() ([]ownline.LiveCount, error)
 }

@@ -50,7 +50,7 @@ func (s *Server) events() {
 			r, w := humago.Unwrap(hctx)
 			err := s.stream(r, w, id, in.LastEventID)
 			if err != nil && r.Context().Err() == nil && s.closing.Err() == nil {
-				s.log.Debug("event stream ended", logging.User, id.User.Name, logging.Err, err)
+				s.log.DebugContext(ctx, "event stream ended", logging.User, id.User.Name, logging.Err, err)
 			}
 		}}, nil
 	})

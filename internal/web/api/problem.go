@@ -53,7 +53,7 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, 
 	case !known && ctx.Err() != nil:
 		p.Detail = "the request was given up" // nobody is there to read it
 	case !known:
-		s.log.Error("request failed", "operation", op.OperationID, logging.Err, err)
+		s.log.ErrorContext(ctx, "request failed", "operation", op.OperationID, logging.Err, err)
 	}
 	if fe, ok := errors.AsType[*ownline.FieldError](err); ok && known {
 		if p.Status == http.StatusNotFound && hasBody && !strings.Contains(op.Path, "{") {
@@ -66,7 +66,7 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, 
 	}
 	p.Title = http.StatusText(p.Status)
 	if !slices.Contains(op.Errors, p.Status) {
-		s.log.Error(undocumented, "operation", op.OperationID, "status", p.Status, logging.Err, err)
+		s.log.ErrorContext(ctx, undocumented, "operation", op.OperationID, "status", p.Status, logging.Err, err)
 	}
 	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
 		p.Detail = throttled.Error()
@@ -107,9 +107,12 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 }
 
 // hideValues keeps what was sent out of the answers that say what was wrong with it:
-// passwords are among it.
-func hideValues(_ huma.Context, _ string, v any) (any, error) {
+// passwords are among it. What is our own fault gets the name by which the log finds it.
+func hideValues(ctx huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*huma.ErrorModel); ok {
+		if id := logging.RequestOf(ctx.Context()); id != "" && p.Status >= http.StatusInternalServerError {
+			p.Instance = "urn:ownline:request:" + id
+		}
 		for _, d := range p.Errors {
 			d.Value = nil
 		}

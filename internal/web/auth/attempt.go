@@ -18,7 +18,7 @@ func (a *Auth) Attempt(ctx context.Context, what string, client netip.Addr) (rig
 		return nil, err
 	}
 	if a.throttle.suspicious(account, client) {
-		a.log.Warn("somebody guesses secrets", "what", what, logging.Source, client)
+		a.log.WarnContext(ctx, "somebody guesses secrets", "what", what, logging.Source, client)
 		err := a.store.Audit(ctx, ownline.AuditEntry{
 			At: time.Now(), Client: client, By: what, Action: "auth.guessing", Subject: what,
 			Detail: "many wrong secrets; tries are slowed down",

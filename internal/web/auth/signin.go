@@ -52,13 +52,13 @@ func (a *Auth) guessed(ctx context.Context, user ownline.UserID, name string, fr
 	if !user.IsZero() {
 		who = name
 	}
-	a.log.Warn("somebody guesses passwords", logging.User, who, logging.Source, from.Client)
+	a.log.WarnContext(ctx, "somebody guesses passwords", logging.User, who, logging.Source, from.Client)
 	err := a.store.Audit(ctx, ownline.AuditEntry{
 		At: time.Now(), Client: from.Client, By: "login", Action: "auth.guessing", Subject: who,
 		Detail: "many wrong passwords; tries are slowed down",
 	})
 	if err != nil {
-		a.log.Error("the audit log can't be written", logging.Err, err)
+		a.log.ErrorContext(ctx, "the audit log can't be written", logging.Err, err)
 	}
 }
 
@@ -108,7 +108,7 @@ func (a *Auth) tried(ctx context.Context, user ownline.User, method ownline.Logi
 		Method: method, Result: result, Client: from.Client, Place: neighbourhood(from.Client), Agent: from.Agent,
 	}
 	if err := a.store.AddAttempt(ctx, t); err != nil {
-		a.log.Error("a try to sign in can't be written down", logging.Err, err)
+		a.log.ErrorContext(ctx, "a try to sign in can't be written down", logging.Err, err)
 	}
 	if a.reporter != nil {
 		a.reporter.LoginTried(t)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
@@ -59,6 +60,7 @@ type Cores struct {
 	pairHost string
 	log      *slog.Logger
 	poke     chan struct{} // holds one when the list of sites is to be read now
+	turned   atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
 	mu      sync.Mutex // guards what follows
 	running bool
@@ -103,6 +105,7 @@ func (c *Cores) Run(ctx context.Context, desk Desk) error {
 	defer tick.Stop()
 	failing := false
 	for {
+		c.turned.Store(time.Now().UnixMilli())
 		list, err := desk.Commanded(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -124,6 +127,15 @@ func (c *Cores) Run(ctx context.Context, desk Desk) error {
 		case <-c.poke:
 		}
 	}
+}
+
+// Turned returns when Run last began to look at the list of sites, which it does several
+// times a second; zero before it runs.
+func (c *Cores) Turned() time.Time {
+	if ms := c.turned.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
 }
 
 // follow starts, restarts and stops sites so that they are those of the list.

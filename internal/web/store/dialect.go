@@ -24,6 +24,7 @@ type dialect struct {
 	numbered    bool          // placeholders are $1, $2 … instead of ?
 	limit       time.Duration // after which a transaction is given up; 0: never
 	unique      func(error) bool
+	size        string               // asks for the size of the database in bytes
 	lost        func(*sql.Conn) bool // the connection is of no use any more
 	// alone runs f while no other process does the same.
 	alone func(ctx context.Context, db *sql.DB, f func() error) error

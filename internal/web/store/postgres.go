@@ -47,6 +47,7 @@ func postgresDialect() dialect {
 		// before the first snapshot is: what comes after it sees all that was written.
 		write:  []string{"BEGIN", "SELECT pg_advisory_xact_lock(" + postgresLock + ")"},
 		read:   []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
+		size:   "SELECT pg_database_size(current_database())",
 		unique: func(err error) bool { return sqlState(err) == "23505" },
 		lost: func(c *sql.Conn) bool {
 			closed := true

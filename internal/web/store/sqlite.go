@@ -30,6 +30,7 @@ func sqliteDialect() dialect {
 		// failing in the middle because another process wrote in between.
 		write: []string{"BEGIN IMMEDIATE"},
 		read:  []string{"BEGIN"},
+		size:  "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
 		unique: func(err error) bool {
 			e, ok := errors.AsType[*sqlite.Error](err)
 			return ok && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)

@@ -1,0 +1,233 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/systemd"
+	"github.com/ownline/ownline/internal/web/access"
+)
+
+// free returns an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func fetch(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestMetricsListener(t *testing.T) {
+	addr := free(t)
+	w := open(t, func(c *config.Web) { c.Metrics.Listen = addr })
+	if _, err := w.Access().AddUser(t.Context(), access.Command(), access.NewUser{Name: "anastasia", Password: "four words are enough"}); err != nil {
+		t.Fatal(err)
+	}
+	url, stop := serve(t, w, nil)
+	for range 3 {
+		fetch(t, url+"/api/v1/me?secret=hunter2")
+	}
+	fetch(t, url+"/api/v1/hunter2")
+	status, got := fetch(t, "http://"+addr+"/metrics")
+	for _, want := range []string{
+		`ownline_web_http_requests_total{operation="GET /api/v1/me",status="401"} 3`,
+		`ownline_web_http_requests_total{operation="GET /api/",status="404"} 1`,
+		`ownline_web_database_up 1`, `ownline_web_database_transaction_duration_seconds_count{kind="read"}`, `ownline_web_build_info{version="`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%d: no %s in\n%s", status, want, got)
+		}
+	}
+	for _, secret := range []string{"anastasia", "hunter2", "127.0.0.1"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("the metrics tell %s", secret)
+		}
+	}
+	if status, _ := fetch(t, url+"/metrics"); status != 200 { // the pages' own "not found"
+		t.Errorf("/metrics for everybody: %d", status)
+	} else if _, body := fetch(t, url+"/metrics"); strings.Contains(body, "ownline_web_") {
+		t.Error("the metrics are shown to everybody")
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("the listener of the metrics is left over")
+	}
+}
+
+// A request that runs is finished while the server says that it shuts down; nobody else is
+// let in.
+func TestGracefulShutdown(t *testing.T) {
+	addr := free(t)
+	w := open(t, func(c *config.Web) { c.Metrics.Listen = addr })
+	url, stop := serve(t, w, io.Discard)
+	if status, body := fetch(t, "http://"+addr+"/readyz"); status != 200 || body != "ready\n" {
+		t.Errorf("before: %d %s", status, body)
+	}
+	c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	body := `{"name":"ana","password":"four words are enough"}`
+	fmt.Fprintf(c, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body[:10])
+	time.Sleep(100 * time.Millisecond) // the server reads the body now
+	done := make(chan error, 1)
+	go func() { done <- stop() }()
+	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		status, said := fetch(t, "http://"+addr+"/readyz")
+		if status == 503 && said == "shutting down\n" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not say that it shuts down: %d %s", status, said)
+		}
+	}
+	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		n, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			break
+		}
+		n.Close()
+		if time.Now().After(end) {
+			t.Fatal("others are still let in")
+		}
+	}
+	if status, _ := fetch(t, "http://"+addr+"/healthz"); status != 200 {
+		t.Errorf("not alive while it shuts down: %d", status)
+	}
+	if _, err := io.WriteString(c, body[10:]); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("the request that ran got %q, %v", answer, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLife(t *testing.T) {
+	var down error
+	turned := time.Now()
+	l := &life{
+		ask: func(context.Context) error { return down }, log: slog.New(slog.DiscardHandler),
+		loops: []loop{{"the mill", func() time.Time { return turned }}, {"what has not begun", func() time.Time { return time.Time{} }}},
+	}
+	mux := http.NewServeMux()
+	l.signs(mux)
+	check := func(what, alive, ready string) {
+		t.Helper()
+		for path, want := range map[string]string{"/healthz": alive, "/readyz": ready} {
+			w := newRecorder(mux, path)
+			if got := fmt.Sprint(w.Code, " ", strings.TrimSpace(w.Body.String())); got != want {
+				t.Errorf("%s: %s says %s, want %s", what, path, got, want)
+			}
+		}
+	}
+	check("all is well", "200 ok", "200 ready")
+	down = errors.New("hunter2")
+	check("database down", "200 ok", "503 the database does not answer")
+	down = nil
+	turned = time.Now().Add(-turnWithin - time.Second)
+	check("a loop hangs", "503 the mill has not gone on for 2m1s", "503 the mill has not gone on for 2m1s")
+	turned = time.Now()
+	l.stopping.Store(true)
+	check("stopping", "200 ok", "503 shutting down")
+}
+
+// The watchdog hears of a server only while it is well.
+func TestWatchdog(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	m, err := systemd.FromEnvironment(func(k string) (string, bool) {
+		v, ok := map[string]string{"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"}[k]
+		return v, ok
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := func() string {
+		b := make([]byte, 100)
+		if err := socket.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := socket.Read(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return ""
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	run := func(ask func(context.Context) error) (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- (&life{ask: ask, log: slog.New(slog.DiscardHandler)}).tell(ctx, m) }()
+		return func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stop := run(func(context.Context) error { return nil })
+	for i, want := range []string{systemd.Ready, systemd.Alive, systemd.Alive, systemd.Alive} {
+		if got := heard(); got != want {
+			t.Errorf("word %d is %q, want %q", i, got, want)
+		}
+	}
+	stop()
+	for heard() != "" {
+	}
+	stop = run(func(context.Context) error { return errors.New("down") })
+	defer stop()
+	if got := heard(); got != systemd.Ready {
+		t.Errorf("first word %q", got)
+	}
+	if got := heard(); got != "" {
+		t.Errorf("it says %q although the database is down", got)
+	}
+}
+
+func newRecorder(h http.Handler, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
