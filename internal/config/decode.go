@@ -28,6 +28,7 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 	prefixType   = reflect.TypeFor[netip.Prefix]()
 	addrPortType = reflect.TypeFor[netip.AddrPort]()
+	timeType     = reflect.TypeFor[time.Time]()
 )
 
 // fileSuffix turns the key of a secret into that of the file that holds it.
@@ -194,7 +195,7 @@ func near(a, b string) bool {
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
-		d.fail(d.at(n), path, "must be a list of "+plural(v.Type().Elem())+", not "+kindOf(n)+"; write [a, b]")
+		d.fail(d.at(n), path, "must be a list of "+plural(v.Type().Elem())+", not "+kindOf(n)+listHint(v.Type().Elem()))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
@@ -238,7 +239,11 @@ func setText(v reflect.Value, s string) error {
 		return nil
 	}
 	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return u.UnmarshalText([]byte(s))
+		err := u.UnmarshalText([]byte(s))
+		if err != nil && describe(v.Type()) != describe(reflect.TypeFor[string]()) {
+			return wrong()
+		}
+		return err
 	}
 	switch v.Kind() {
 	case reflect.String:
@@ -257,6 +262,12 @@ func setText(v reflect.Value, s string) error {
 		v.SetInt(n)
 	case reflect.Uint16:
 		n, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			return wrong()
+		}
+		v.SetUint(n)
+	case reflect.Uint64:
+		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
 			return wrong()
 		}
@@ -299,9 +310,11 @@ func tagFits(tag string, v reflect.Value) bool {
 	switch {
 	case v.Type() == durationType:
 		return tag == "!!str" // a bare number has no unit
+	case v.Type() == timeType:
+		return tag == "!!timestamp" || tag == "!!str"
 	case v.Kind() == reflect.Bool:
 		return tag == "!!bool"
-	case v.Kind() == reflect.Int, v.Kind() == reflect.Uint16:
+	case v.Kind() == reflect.Int, v.Kind() == reflect.Uint16, v.Kind() == reflect.Uint64:
 		return tag == "!!int"
 	}
 	return tag == "!!str"
@@ -316,16 +329,27 @@ func describe(t reflect.Type) string {
 		return "a network like 192.168.1.0/24 or fd00::/64"
 	case addrPortType:
 		return "an address and port like 127.0.0.1:8080 or [::]:8080"
+	case timeType:
+		return "a time like 2026-03-01T12:00:00Z"
 	}
 	switch t.Kind() {
 	case reflect.Bool:
 		return "true or false"
-	case reflect.Int:
+	case reflect.Int, reflect.Uint64:
 		return "a whole number"
+	case reflect.Array:
+		return "an identifier of 36 characters"
 	case reflect.Uint16:
 		return "a number from 0 to 65535"
 	}
 	return "text"
+}
+
+func listHint(t reflect.Type) string {
+	if isGroup(t) {
+		return "; begin every one with -"
+	}
+	return "; write [a, b]"
 }
 
 func plural(t reflect.Type) string {
@@ -333,8 +357,11 @@ func plural(t reflect.Type) string {
 	case prefixType:
 		return "networks"
 	}
-	if t.Kind() == reflect.Uint16 {
+	switch {
+	case t.Kind() == reflect.Uint16:
 		return "port numbers"
+	case isGroup(t):
+		return "groups of keys"
 	}
 	return "texts"
 }

@@ -43,6 +43,15 @@ func load(s source, v validator) error {
 	return errors.Join(d.errs...)
 }
 
+// Decode fills v, a pointer to a struct with the keys of another document of ours, as
+// strictly as the settings are read. place names where the value of a key stands, as in
+// "FILE:3:5" for "users[0].name", or the nearest key above that is there.
+func Decode(file string, content []byte, v any) (place func(key string) string, err error) {
+	d := &decoder{file: file, places: map[string]string{}}
+	d.document(content, reflect.ValueOf(v).Elem())
+	return d.place, errors.Join(d.errs...)
+}
+
 func (s source) read() (name string, content []byte, err error) {
 	if s.path != "" {
 		content, err = os.ReadFile(s.path)

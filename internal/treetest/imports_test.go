@@ -57,6 +57,7 @@ var mayImport = map[string]string{
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/store/pgtest":    "",
 	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store internal/web/store/pgtest",
+	"internal/web/transfer":        "internal/config internal/ownline internal/web/access",
 	"internal/web/ui":              "",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
@@ -113,7 +114,7 @@ var homes = map[string]string{
 	"github.com/spf13/pflag":                  "cmd/ownline cmd/ownline-web internal/cli internal/command",
 	"github.com/vishvananda/netlink":          "test/bed",
 	"github.com/vishvananda/netns":            "test/bed",
-	"go.yaml.in/yaml/v3":                      "internal/config internal/cli",
+	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",

@@ -73,7 +73,7 @@ func New(o Options) *Access {
 		o.Meter = noMeter{}
 	}
 	return &Access{
-		store: o.Store, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
+		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
 		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 	}
 }

@@ -29,8 +29,12 @@ type siteChange struct {
 }
 
 // change runs f in a transaction and publishes its events and news once it is committed. What
-// cores are to be told is left to the caller, or to enforce.
+// cores are to be told is left to the caller, or to enforce. Under Together it
+// joins the transaction there.
 func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error) (*change, error) {
+	if c := joined(ctx); c != nil {
+		return c, f(c)
+	}
 	c := &change{actor: actor, now: now(), sites: make(map[ownline.SiteID]*siteChange)}
 	locked := false
 	defer func() {
@@ -60,7 +64,7 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 // later: that is no error.
 func (a *Access) changeAndEnforce(ctx context.Context, actor Actor, f func(*change) error) error {
 	c, err := a.change(ctx, actor, f)
-	if err != nil {
+	if err != nil || joined(ctx) != nil {
 		return err
 	}
 	ctx, cancel := forCore(ctx)

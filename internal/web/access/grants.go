@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -11,6 +12,8 @@ import (
 
 // NewGrant is what an admin tells of a new grant; at most one for a user and a service.
 type NewGrant struct {
+	ID            ownline.GrantID // zero: a new one
+	Created       time.Time       // zero: now
 	User          ownline.UserID
 	Service       ownline.ServiceID
 	Automatic     bool
@@ -68,8 +71,8 @@ func (a *Access) Grant(ctx context.Context, actor Actor, id ownline.GrantID) (g 
 // AddGrant lets a user use a service (admin).
 func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline.Grant, error) {
 	g := ownline.Grant{
-		ID: ownline.NewID[ownline.Grant](), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
-		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, Created: now(),
+		ID: cmp.Or(n.ID, ownline.NewID[ownline.Grant]()), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
+		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, Created: cmp.Or(n.Created, now()),
 	}
 	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err

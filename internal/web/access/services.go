@@ -8,12 +8,15 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
 
 // NewService is what an admin tells of a new service.
 type NewService struct {
+	ID        ownline.ServiceID // zero: a new one
+	Created   time.Time         // zero: now
 	Site      ownline.SiteID
 	Name      string
 	Kind      ownline.ServiceKind // "": forward
@@ -107,8 +110,8 @@ func (a *Access) ServicesNamed(ctx context.Context, actor Actor, name string) (o
 // AddService makes a service (admin). Its targets must lie in the site's local networks.
 func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (ownline.Service, error) {
 	s := ownline.Service{
-		ID: ownline.NewID[ownline.Service](), Site: n.Site, Name: n.Name, Kind: n.Kind, Transport: n.Transport,
-		Target4: n.Target4, Target6: n.Target6, Icon: n.Icon, Created: now(),
+		ID: cmp.Or(n.ID, ownline.NewID[ownline.Service]()), Site: n.Site, Name: n.Name, Kind: n.Kind, Transport: n.Transport,
+		Target4: n.Target4, Target6: n.Target6, Icon: n.Icon, Created: cmp.Or(n.Created, now()),
 	}
 	if s.Kind == "" {
 		s.Kind = ownline.Forward
@@ -127,7 +130,7 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 		if err := checkService(s, site); err != nil {
 			return err
 		}
-		if err := c.AddService(s); err != nil {
+		if err := addOrRevive(s, c.AddService, c.ReviveService); err != nil {
 			return err
 		}
 		c.publish(Event{Kind: EventService, Resource: s})

@@ -49,6 +49,7 @@ type Tx interface {
 	grantRows
 	deviceRows
 	sessionRows
+	transferRows
 	invitationRows
 
 	Audit(ownline.AuditEntry) error
@@ -115,6 +116,7 @@ type deviceRows interface {
 	DevicesOf(ownline.UserID) ([]ownline.Device, error)
 	CoreDevices(ownline.SiteID) ([]link.Device, error) // whose knocks count, with their secrets
 	AddDevice(ownline.Device) error
+	SaveDevice(ownline.Device) error // its name and whether it must name its source
 	SetDeviceSecret(ownline.DeviceID, ownline.Secret) error
 	RevokeDevice(ownline.DeviceID) error
 	RemoveDevice(d ownline.DeviceID, now time.Time) error

@@ -1,0 +1,134 @@
+package transfer
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// version is that of the file's form.
+const version = 1
+
+// Document is the file. Things refer to each other by name, a service as SITE/NAME. What a
+// section does not hold is its default; a section that is nil says nothing at all.
+type Document struct {
+	Version  int       `key:"version"`
+	LinkKey  string    `key:"link_key"` // secret
+	Sites    []Site    `key:"sites"`
+	Users    []User    `key:"users"`
+	Services []Service `key:"services"`
+	Grants   []Grant   `key:"grants"`
+	Devices  []Device  `key:"devices"`
+	History  []Session `key:"history"`
+}
+
+// Site is a site. What pairing and core tell is of use only for one that is new here.
+type Site struct {
+	Name          string         `key:"name"`
+	ID            ownline.SiteID `key:"id"`
+	Host          string         `key:"host"`
+	IPv6Prefix    int            `key:"ipv6_prefix"`
+	Link          string         `key:"link"`
+	Pin           string         `key:"pin"`
+	KnockPort     uint16         `key:"knock_port"`
+	LocalNetworks []netip.Prefix `key:"local_networks"`
+	ReservedPorts []uint16       `key:"reserved_ports"`
+	Created       time.Time      `key:"created"`
+}
+
+// User is a user.
+type User struct {
+	Name         string         `key:"name"`
+	ID           ownline.UserID `key:"id"`
+	Role         string         `key:"role"`
+	Disabled     bool           `key:"disabled"`
+	PasswordHash string         `key:"password_hash"` // secret
+	Created      time.Time      `key:"created"`
+}
+
+// Service is a service.
+type Service struct {
+	Name      string            `key:"name"`
+	Site      string            `key:"site"`
+	ID        ownline.ServiceID `key:"id"`
+	Kind      string            `key:"kind"`
+	Transport string            `key:"transport"`
+	Target    netip.AddrPort    `key:"target"`
+	Target6   netip.AddrPort    `key:"target6"`
+	Icon      string            `key:"icon"`
+	Created   time.Time         `key:"created"`
+}
+
+// Grant is a grant.
+type Grant struct {
+	User          string          `key:"user"`
+	Service       string          `key:"service"`
+	ID            ownline.GrantID `key:"id"`
+	Automatic     bool            `key:"automatic"`
+	PublicPort    uint16          `key:"public_port"`
+	AllowReserved bool            `key:"allow_reserved"`
+	MaxDuration   time.Duration   `key:"max_duration"`
+	Created       time.Time       `key:"created"`
+}
+
+// Device is a device.
+type Device struct {
+	Name                 string           `key:"name"`
+	User                 string           `key:"user"`
+	Site                 string           `key:"site"`
+	ID                   ownline.DeviceID `key:"id"`
+	RequireClaimedSource bool             `key:"require_claimed_source"`
+	Revoked              bool             `key:"revoked"`
+	Secret               string           `key:"secret"` // secret; base64
+	Created              time.Time        `key:"created"`
+}
+
+// Session is a session that is over, with the names that things had.
+type Session struct {
+	ID          ownline.SessionID `key:"id"`
+	User        string            `key:"user"`
+	UserID      ownline.UserID    `key:"user_id"`
+	Service     string            `key:"service"`
+	ServiceID   ownline.ServiceID `key:"service_id"`
+	Kind        string            `key:"kind"`
+	Site        string            `key:"site"`
+	SiteID      ownline.SiteID    `key:"site_id"`
+	Host        string            `key:"host"`
+	Device      string            `key:"device"`
+	DeviceID    ownline.DeviceID  `key:"device_id"`
+	Source      netip.Prefix      `key:"source"`
+	PublicPort  uint16            `key:"public_port"`
+	Transport   string            `key:"transport"`
+	Target      netip.AddrPort    `key:"target"`
+	Reason      string            `key:"reason"`
+	Detail      string            `key:"detail"`
+	Opened      time.Time         `key:"opened"`
+	Expires     time.Time         `key:"expires"`
+	Ended       time.Time         `key:"ended"`
+	UpBytes     uint64            `key:"up_bytes"`
+	UpPackets   uint64            `key:"up_packets"`
+	DownBytes   uint64            `key:"down_bytes"`
+	DownPackets uint64            `key:"down_packets"`
+}
+
+// File is a document with the places of what it says.
+type File struct {
+	Document
+	place func(key string) string
+}
+
+// Parse reads a document from YAML, strictly. The error lists every mistake, with line and
+// column.
+func Parse(name string, content []byte) (File, error) {
+	f := File{Document: Document{Version: version}}
+	var err error
+	if f.place, err = config.Decode(name, content, &f.Document); err != nil {
+		return File{}, err
+	}
+	if f.Version != version {
+		return File{}, f.wrong("version", "is not one that this program knows; it knows 1")
+	}
+	return f, nil
+}
