@@ -1,6 +1,6 @@
 -- +goose Up
 -- Retention alone shortens the audit log, and only from its old end: up to a line that
--- nothing but moves on. Every move adds a line to the log by itself.
+-- nothing but moves on, once the log has a line. Every move adds a line to the log by itself.
 CREATE TABLE audit_cut (
     one  BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
     line BIGINT NOT NULL, -- lines of this number and below may be deleted
@@ -25,12 +25,12 @@ CREATE TRIGGER audit_cut_moves_on BEFORE UPDATE ON audit_cut WHEN NEW.line <= OL
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE TRIGGER audit_cut_stays BEFORE DELETE ON audit_cut BEGIN
+CREATE TRIGGER audit_cut_stays BEFORE DELETE ON audit_cut WHEN EXISTS (SELECT 1 FROM audit) BEGIN
     SELECT RAISE(ABORT, 'the audit log is shortened from its end');
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
-CREATE TRIGGER audit_cut_is_one BEFORE INSERT ON audit_cut BEGIN
+CREATE TRIGGER audit_cut_is_one BEFORE INSERT ON audit_cut WHEN EXISTS (SELECT 1 FROM audit_cut) BEGIN
     SELECT RAISE(ABORT, 'the audit log is shortened from its end');
 END;
 -- +goose StatementEnd
