@@ -14,19 +14,22 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// sealedColumn is a column whose values are sealed, each bound to the key of its row. Rotate
-// seals all of them anew, so there is no sealing a column without a line in sealedColumns.
-type sealedColumn struct{ table, key, column string }
+// sealedColumn is a column whose values are sealed, each bound to prefix and the key of its
+// row. Rotate seals all of them anew, so there is no sealing a column without a line in
+// sealedColumns.
+type sealedColumn struct{ table, key, column, prefix string }
 
 // The sealed columns.
 const (
 	deviceSecret = iota
 	invitationUnseals
+	totpSecret
 )
 
 var sealedColumns = [...]sealedColumn{
 	deviceSecret:      {table: "devices", key: "id", column: "secret"},
 	invitationUnseals: {table: "invitations", key: "id", column: "unseals"},
+	totpSecret:        {table: "totp", key: "user_id", column: "secret", prefix: "totp "},
 }
 
 // sealedSettings are the settings that are sealed, each bound to its name.
@@ -112,12 +115,20 @@ func (t *Tx) box() (*box, error) {
 
 // seal seals a value of a column of the row with that key.
 func (t *Tx) seal(column int, row string, secret []byte) ([]byte, error) {
-	_ = sealedColumns[column]
 	b, err := t.box()
 	if err != nil {
 		return nil, err
 	}
-	return b.seal(secret, row), nil
+	return b.seal(secret, sealedColumns[column].prefix+row), nil
+}
+
+// unseal opens what seal sealed.
+func (t *Tx) unseal(column int, row string, sealed []byte) ([]byte, error) {
+	b, err := t.box()
+	if err != nil {
+		return nil, err
+	}
+	return b.open(sealed, sealedColumns[column].prefix+row)
 }
 
 // checkKey makes sure that the key is the one that the database was made with, and gives a
@@ -241,11 +252,11 @@ func (t *Tx) reseal(old, fresh *box) error {
 			if len(r.sealed) == 0 {
 				continue
 			}
-			secret, err := old.open(r.sealed, r.key)
+			secret, err := old.open(r.sealed, c.prefix+r.key)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", c.table, r.key, err)
 			}
-			if err := t.exec("UPDATE "+c.table+" SET "+c.column+" = ? WHERE "+c.key+" = ?", fresh.seal(secret, r.key), r.key); err != nil {
+			if err := t.exec("UPDATE "+c.table+" SET "+c.column+" = ? WHERE "+c.key+" = ?", fresh.seal(secret, c.prefix+r.key), r.key); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,5 +172,25 @@ func TestRotateCutShort(t *testing.T) {
 	secretsOf(t, s, h.fixture)
 	if _, err := os.Stat(h.key + ".new"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the new key was not put in place: %v", err)
+	}
+}
+
+// Nothing in the database is sealed that a rotation does not know of.
+func TestSealedIsListed(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	direct := regexp.MustCompile(`\.(seal|sealText)\(`)
+	for _, name := range files {
+		if name == "keyring.go" || name == "box.go" || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(name)
+		must(t, err)
+		for line := range strings.Lines(string(b)) {
+			m := direct.FindString(line)
+			if m != "" && !strings.Contains(line, "t"+m) && !strings.Contains(line, "settingIdentity") {
+				t.Errorf("%s: %s: seal by Tx.seal, with a line in sealedColumns", name, strings.TrimSpace(line))
+			}
+		}
 	}
 }
