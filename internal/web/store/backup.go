@@ -114,6 +114,11 @@ func (s *Store) export(ctx context.Context, file string) (err error) {
 		return unavailable(err)
 	}
 	defer from.Rollback() // it has changed nothing
+	// What guards the rows of a database that lives would refuse those that are copied.
+	guards, err := dropTriggers(ctx, to)
+	if err != nil {
+		return err
+	}
 	for _, t := range tables {
 		// A migration brings rows of its own, which are among those that are copied.
 		if _, err := to.ExecContext(ctx, "DELETE FROM "+t.name); err != nil {
@@ -125,11 +130,42 @@ func (s *Store) export(ctx context.Context, file string) (err error) {
 			return fmt.Errorf("table %s: %w", t.name, err)
 		}
 	}
+	for _, g := range guards {
+		if _, err := to.ExecContext(ctx, g); err != nil {
+			return err
+		}
+	}
 	if err := to.Commit(); err != nil {
 		return err
 	}
 	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = DELETE") // one file, and nothing beside it
 	return err
+}
+
+// dropTriggers drops the triggers of an SQLite database and returns what makes them again.
+func dropTriggers(ctx context.Context, tx *sql.Tx) (again []string, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		names, again = append(names, name), append(again, text)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, err := tx.ExecContext(ctx, "DROP TRIGGER "+name); err != nil {
+			return nil, err
+		}
+	}
+	return again, nil
 }
 
 // table is a table of ours.
