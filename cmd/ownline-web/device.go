@@ -46,7 +46,11 @@ the device's secret. It is shown only now. On the device: ownline enroll URI`,
 				if err != nil {
 					return err
 				}
-				return a.print(cmd, api.Enrolled(d, p), func(out io.Writer) error {
+				v, err := api.Enrolled(d, p)
+				if err != nil {
+					return err
+				}
+				return a.print(cmd, v, func(out io.Writer) error {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s can knock at %s with this profile. It is shown only now:\n", d.Name, u.Name, s.Name)
 					_, err := fmt.Fprintln(out, p.URI())
 					return err

@@ -92,7 +92,7 @@ func (a *app) userList() *cobra.Command {
 }
 
 func users(ctx context.Context, w *web.Web) ([]ownline.User, error) {
-	return all(func(p ownline.Page) ([]ownline.User, string, error) { return w.Access().Users(ctx, me, p) })
+	return all(func(p ownline.Page) ([]ownline.User, string, error) { return w.Access().Users(ctx, me, ownline.UserQuery{Page: p}) })
 }
 
 func (a *app) userPasswd() *cobra.Command {

@@ -28,6 +28,20 @@ const (
 	MaxLimit     = 200
 )
 
+// TokenInfo is a token with the name of its user.
+type TokenInfo struct {
+	Token
+	UserName string
+}
+
+// UserQuery selects users; zero fields select all.
+type UserQuery struct {
+	Page
+	Role     Role
+	Disabled *bool
+	Named    string // a part of the name
+}
+
 // SessionQuery selects sessions; zero fields select all.
 type SessionQuery struct {
 	Page
@@ -69,6 +83,26 @@ type LinkHealth struct {
 type SiteInfo struct {
 	Site
 	Health LinkHealth
+}
+
+// AuditQuery selects lines of the audit log; zero fields select all.
+type AuditQuery struct {
+	Page
+	Actor   UserID
+	By      string
+	Action  string // whole, as in "session.open", or what comes before a dot: "session"
+	Subject string
+	Site    SiteID
+	From    time.Time // then or later
+	Until   time.Time // before
+}
+
+// AuditLine is a line of the audit log with its number and the names of what it concerns.
+type AuditLine struct {
+	AuditEntry
+	Number    int64
+	ActorName string
+	SiteName  string
 }
 
 // AuditEntry is one line of the audit log, which is only ever added to.

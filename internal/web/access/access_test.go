@@ -177,7 +177,7 @@ func field(err error) string {
 func (h *house) count() string {
 	h.t.Helper()
 	ctx, p := h.t.Context(), ownline.Page{Limit: 200}
-	us, _, err1 := h.Users(ctx, command, p)
+	us, _, err1 := h.Users(ctx, command, ownline.UserQuery{Page: p})
 	ss, _, err2 := h.Services(ctx, command, access.ServiceQuery{Page: p})
 	gs, _, err3 := h.Grants(ctx, command, access.GrantQuery{Page: p})
 	ds, _, err4 := h.Devices(ctx, command, access.DeviceQuery{Page: p})
@@ -252,7 +252,7 @@ func TestRefusals(t *testing.T) {
 			return err
 		}, ownline.ErrNotFound, "site"},
 		"a device without a name": {func() error { _, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID}); return err }, ownline.ErrInvalid, "name"},
-		"users by a user":         {func() error { _, _, err := h.Users(ctx, h.ana, ownline.Page{}); return err }, ownline.ErrForbidden, ""},
+		"users by a user":         {func() error { _, _, err := h.Users(ctx, h.ana, ownline.UserQuery{}); return err }, ownline.ErrForbidden, ""},
 		"another user":            {func() error { _, err := h.User(ctx, h.ana, h.bob.User.ID); return err }, ownline.ErrNotFound, "user"},
 		"a user by a user":        {func() error { _, err := h.AddUser(ctx, h.ana, access.NewUser{Name: "x", Password: "x"}); return err }, ownline.ErrForbidden, ""},
 		"a bad user name": {func() error {
@@ -322,7 +322,10 @@ func TestRefusals(t *testing.T) {
 			_, err := h.ChangeSite(ctx, command, h.site.ID, access.SiteChange{IPv6Prefix: &bits})
 			return err
 		}, ownline.ErrInvalid, "ipv6_prefix"},
-		"a list that's too long": {func() error { _, _, err := h.Users(ctx, command, ownline.Page{Limit: 1000}); return err }, ownline.ErrInvalid, "limit"},
+		"a list that's too long": {func() error {
+			_, _, err := h.Users(ctx, command, ownline.UserQuery{Page: ownline.Page{Limit: 1000}})
+			return err
+		}, ownline.ErrInvalid, "limit"},
 	} {
 		if err := tc.do(); !errors.Is(err, tc.kind) || field(err) != tc.field {
 			t.Errorf("%s: %v; want %v about %q", name, err, tc.kind, tc.field)

@@ -148,6 +148,21 @@ func (c *change) device(action string, d ownline.Device, removed bool) error {
 	return c.audit(action, d.ID.String(), d.Site, d.Name)
 }
 
+// ChangeDevice changes what is not nil of a device: its user, or an admin.
+func (a *Access) ChangeDevice(ctx context.Context, actor Actor, id ownline.DeviceID, name *string, requireClaimedSource *bool) (ownline.Device, error) {
+	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		set(&d.Name, name)
+		set(&d.RequireClaimedSource, requireClaimedSource)
+		if err := checkLabel("name", d.Name, 1); err != nil {
+			return err
+		}
+		if err := c.SaveDevice(*d); err != nil {
+			return err
+		}
+		return c.device("device.change", *d, false)
+	})
+}
+
 // RevokeDevice makes a device's knocks count no more and ends its sessions. It can't be
 // undone.
 func (a *Access) RevokeDevice(ctx context.Context, actor Actor, id ownline.DeviceID) (ownline.Device, error) {

@@ -42,6 +42,32 @@ func (a *Access) Site(ctx context.Context, actor Actor, id ownline.SiteID) (ownl
 	return a.pickSite(ctx, actor, id.String(), func(s ownline.SiteInfo) bool { return s.ID == id })
 }
 
+// Pending tells what a site's core has not applied yet.
+type Pending struct {
+	Known    bool                  // false: since web started, core has not said what it holds
+	Sessions []ownline.SessionInfo // the newest of those that were opened, renewed or ended since
+	Total    int                   // of those sessions
+}
+
+const maxPending = 50
+
+// Pending returns what a site's core has not applied yet (admin).
+func (a *Access) Pending(ctx context.Context, actor Actor, id ownline.SiteID) (p Pending, err error) {
+	if err := actor.MustAdmin(ownline.ScopeRead); err != nil {
+		return p, err
+	}
+	applied := a.enforcer.Health(id).Applied
+	p.Known = applied > 0
+	err = a.store.Read(ctx, func(tx Tx) (err error) {
+		if _, err := tx.Site(id); err != nil || !p.Known {
+			return err
+		}
+		p.Sessions, p.Total, err = tx.Unapplied(id, applied, maxPending)
+		return err
+	})
+	return p, err
+}
+
 // SiteNamed returns one of those that Sites lists, by name.
 func (a *Access) SiteNamed(ctx context.Context, actor Actor, name string) (ownline.SiteInfo, error) {
 	return a.pickSite(ctx, actor, name, func(s ownline.SiteInfo) bool { return s.Name == name })

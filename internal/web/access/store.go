@@ -57,6 +57,7 @@ type Tx interface {
 	// ago; that itself is written into the log. ForgetAudit deletes some, the oldest first.
 	CutAudit(before, now time.Time, every time.Duration) error
 	ForgetAudit(atMost int) (int, error)
+	AuditLines(ownline.AuditQuery) ([]ownline.AuditLine, string, error)
 	Setting(key string) (string, error)
 	SetSetting(key, value string) error
 	Epoch() (string, error) // of the revisions
@@ -68,7 +69,7 @@ type Tx interface {
 type userRows interface {
 	User(ownline.UserID) (ownline.User, error)
 	UserNamed(string) (ownline.User, error)
-	Users(ownline.Page) ([]ownline.User, string, error)
+	Users(ownline.UserQuery) ([]ownline.User, string, error)
 	CountAdmins() (int, error) // who may sign in
 	AddUser(u ownline.User, password string) error
 	SaveUser(ownline.User) error
@@ -151,6 +152,9 @@ type sessionRows interface {
 	SaveSession(ownline.Session) error
 	SaveTraffic(ownline.SessionID, ownline.Traffic) error
 	DueSessions(now time.Time) ([]ownline.SessionInfo, error)
+	// Unapplied lists the sessions of a site that were changed by later revisions than that,
+	// newest first, and counts them all.
+	Unapplied(s ownline.SiteID, after uint64, limit int) ([]ownline.SessionInfo, int, error)
 	NextExpiry() (time.Time, error) // zero: no session lives
 	Idempotent(u ownline.UserID, key string, since time.Time) (s ownline.SessionID, ask string, err error)
 	KeepIdempotent(u ownline.UserID, key, ask string, s ownline.SessionID, now time.Time) error

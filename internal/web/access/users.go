@@ -32,12 +32,12 @@ type UserChange struct {
 }
 
 // Users lists users by name (admin), and the cursor of the next page, "" when there is none.
-func (a *Access) Users(ctx context.Context, actor Actor, p ownline.Page) (us []ownline.User, next string, err error) {
+func (a *Access) Users(ctx context.Context, actor Actor, q ownline.UserQuery) (us []ownline.User, next string, err error) {
 	if err := actor.MustAdmin(ownline.ScopeRead); err != nil {
 		return nil, "", err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
-		us, next, err = tx.Users(p)
+		us, next, err = tx.Users(q)
 		return err
 	})
 	return us, next, err

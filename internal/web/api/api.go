@@ -93,6 +93,7 @@ func New(o Options) (*Server, error) {
 	s.sessions()
 	s.invitations()
 	s.tokens()
+	s.audit()
 	s.events()
 
 	var err error

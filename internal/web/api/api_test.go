@@ -150,12 +150,12 @@ func TestWhose(t *testing.T) {
 func TestWho(t *testing.T) {
 	w := newWorld(t)
 	for forwarded, want := range map[string]whoami{
-		"198.51.100.7":                {"198.51.100.7", 4, "public", "198.51.100.7/32"},
-		"203.0.113.9, 198.51.100.7":   {"198.51.100.7", 4, "public", "198.51.100.7/32"},
-		"2001:db8:1:2:3::4":           {"2001:db8:1:2:3::4", 6, "public", "2001:db8:1:2::/64"},
-		"203.0.113.9, 192.168.7.20":   {"192.168.7.20", 4, "private", ""},
-		"203.0.113.9, 100.64.0.1":     {"100.64.0.1", 4, "carrier_nat", ""},
-		"198.51.100.7, not an adress": {"127.0.0.1", 4, "private", ""},
+		"198.51.100.7":                {"198.51.100.7", 4, "public", false, "198.51.100.7/32"},
+		"203.0.113.9, 198.51.100.7":   {"198.51.100.7", 4, "public", false, "198.51.100.7/32"},
+		"2001:db8:1:2:3::4":           {"2001:db8:1:2:3::4", 6, "public", false, "2001:db8:1:2::/64"},
+		"203.0.113.9, 192.168.7.20":   {"192.168.7.20", 4, "private", false, ""},
+		"203.0.113.9, 100.64.0.1":     {"100.64.0.1", 4, "carrier_nat", false, ""},
+		"198.51.100.7, not an adress": {"127.0.0.1", 4, "private", false, ""},
 	} {
 		got := as[whoami](w.raw("GET", "/whoami", nil, "Authorization", "Bearer "+w.ana, "X-Forwarded-For", forwarded, "X-Real-IP", "203.0.113.9", "Forwarded", "for=203.0.113.9"), 200)
 		if got != want {
@@ -196,7 +196,7 @@ func TestOrigin(t *testing.T) {
 		"nothing that a browser sends": {nil, 403},
 	} {
 		before := w.count(w.ana, "/tokens")
-		got := w.raw("POST", "/tokens", map[string]any{"name": name}, append([]string{"Cookie", cookie}, tc.headers...)...)
+		got := w.raw("POST", "/tokens", map[string]any{"name": name, "scopes": []string{"read"}}, append([]string{"Cookie", cookie}, tc.headers...)...)
 		if got.status != tc.status {
 			t.Errorf("%s: got %d %s", name, got.status, got.body)
 		}
@@ -230,7 +230,7 @@ func TestSecrets(t *testing.T) {
 	if rotated.Profile == made.Profile {
 		t.Error("rotating kept the secret")
 	}
-	tok := as[struct{ ID, Token string }](w.do(w.ana, "POST", "/tokens", map[string]any{"name": "laptop"}), 201)
+	tok := as[struct{ ID, Token string }](w.do(w.ana, "POST", "/tokens", map[string]any{"name": "laptop", "scopes": []string{"full"}}), 201)
 	if !strings.HasPrefix(tok.Token, "own_") {
 		t.Errorf("token %q", tok.Token)
 	}
@@ -280,7 +280,6 @@ func TestBadInput(t *testing.T) {
 	w.addGrant(w.ana, ssh, map[string]any{"max_duration": "1h"})
 	w.addGrant(w.ana, four, nil)
 	nobody := ownline.NewID[ownline.User]().String()
-	type m = map[string]any
 	before := w.snapshot()
 	for _, tc := range []struct {
 		who, method, path string
@@ -324,8 +323,8 @@ func TestBadInput(t *testing.T) {
 		{w.admin, "POST", "/sessions", m{"service": ssh.ID, "source": "2001:db8::1"}, 422, "body.source"},
 		{w.ana, "POST", "/devices", m{"site": w.site.ID, "name": ""}, 422, "body.name"},
 		{w.ana, "POST", "/devices", m{"site": nobody, "name": "x"}, 422, "body.site"},
-		{w.ana, "POST", "/tokens", m{"name": " "}, 422, "body.name"},
-		{w.ana, "POST", "/tokens", m{"name": "x", "expires": "2001-01-01T00:00:00Z"}, 422, "body.expires"},
+		{w.ana, "POST", "/tokens", m{"name": " ", "scopes": []string{"read"}}, 422, "body.name"},
+		{w.ana, "POST", "/tokens", m{"name": "x", "scopes": []string{"read"}, "expires": "2001-01-01T00:00:00Z"}, 422, "body.expires"},
 		{w.ana, "GET", "/sessions?limit=1000", nil, 422, "query.limit"},
 		{w.ana, "GET", "/sessions?state=open", nil, 422, "query.state"},
 		{w.ana, "GET", "/sessions?cursor=xyz", nil, 422, "query.cursor"},

@@ -26,7 +26,17 @@ type Device struct {
 // enrolled is a device with what it needs to knock.
 type enrolled struct {
 	Device
-	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now"`
+	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now" example:"ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home"`
+	QR      string `json:"qr" doc:"The profile as a QR code, an SVG image. Shown only now" example:"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 53 53\">…</svg>"`
+}
+
+func enrolledView(d ownline.Device, p ownline.Profile) (*output[enrolled], error) {
+	uri := p.URI()
+	svg, err := qrSVG(uri)
+	if err != nil {
+		return nil, err
+	}
+	return show(enrolled{deviceView(d), uri, svg}), nil
 }
 
 func deviceView(d ownline.Device) Device {
@@ -82,7 +92,7 @@ func (s *Server) devices() {
 			if err != nil {
 				return nil, err
 			}
-			return show(enrolled{deviceView(d), p.URI()}), nil
+			return enrolledView(d, p)
 		})
 
 	register(s, operation{method: http.MethodGet, path: one, id: "get-device", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Show a device"},
@@ -92,6 +102,20 @@ func (s *Server) devices() {
 				return nil, err
 			}
 			d, err := s.access.Device(ctx, actor(id), did)
+			return show(deviceView(d)), err
+		})
+
+	type deviceChange struct {
+		Name                 *string `json:"name,omitempty" maxLength:"64" example:"Ana's phone"`
+		RequireClaimedSource *bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+	}
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[deviceChange]) (*output[Device], error) {
+			did, err := parseID[ownline.Device]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			d, err := s.access.ChangeDevice(ctx, actor(id), did, in.Body.Name, in.Body.RequireClaimedSource)
 			return show(deviceView(d)), err
 		})
 
@@ -115,7 +139,7 @@ func (s *Server) devices() {
 			if err != nil {
 				return nil, err
 			}
-			return show(enrolled{deviceView(d), p.URI()}), nil
+			return enrolledView(d, p)
 		})
 
 	register(s, operation{method: http.MethodDelete, path: one, id: "remove-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Revoke a device and take it off the lists"},

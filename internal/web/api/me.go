@@ -18,10 +18,11 @@ type me struct {
 }
 
 type whoami struct {
-	Address string `json:"address" doc:"Where this request came from"`
-	Family  int    `json:"family" enum:"4,6"`
-	Kind    string `json:"kind" enum:"public,private,carrier_nat,unusable"`
-	Source  string `json:"source,omitempty" doc:"What a session for this address would admit; absent when it must not be admitted"`
+	Address   string `json:"address" doc:"Where this request came from"`
+	Family    int    `json:"family" enum:"4,6"`
+	Kind      string `json:"kind" enum:"public,private,carrier_nat,unusable"`
+	Forwarded bool   `json:"forwarded" doc:"The request has passed a proxy that is not one of trusted_proxies, so the address may be that proxy's"`
+	Source    string `json:"source,omitempty" doc:"What a session for this address would admit; absent when it must not be admitted"`
 }
 
 func (s *Server) meResource() {
@@ -33,7 +34,7 @@ func (s *Server) meResource() {
 		})
 	register(s, operation{method: http.MethodGet, path: "/whoami", id: "whoami", who: users, scope: anyScope(), tag: tag, summary: "Which address this request came from"},
 		func(_ context.Context, id auth.Identity, _ *noInput) (*output[whoami], error) {
-			w := whoami{Address: id.Client.String(), Family: 4, Kind: string(ownline.KindOf(id.Client))}
+			w := whoami{Address: id.Client.String(), Family: 4, Kind: string(ownline.KindOf(id.Client)), Forwarded: id.Forwarded}
 			if id.Client.Is6() {
 				w.Family = 6
 			}

@@ -76,6 +76,43 @@ func (s *Server) sites() {
 			return s.oneSite(ctx, id, in.ID, s.access.Site)
 		})
 
+	type difference struct {
+		Session session `json:"session"`
+		Wanted  string  `json:"wanted" enum:"open,closed" doc:"What core is to make of it"`
+	}
+	type pending struct {
+		AppliedRevision uint64       `json:"applied_revision" doc:"Every change up to this one is applied by core; 0: it has not said so since web started"`
+		WantedRevision  uint64       `json:"wanted_revision" doc:"The newest change"`
+		Connected       bool         `json:"connected"`
+		Known           bool         `json:"known" doc:"false: what core holds is not known, and the lists are empty"`
+		Total           int          `json:"total" doc:"How many sessions differ"`
+		Sessions        []difference `json:"sessions" nullable:"false" doc:"The newest of them, 50 at most"`
+	}
+	register(s, operation{method: http.MethodGet, path: one + "/pending", id: "site-pending", who: admins, scope: []string{ownline.ScopeRead, ownline.ScopeAdmin}, tag: tag, summary: "Show what the site's core has not applied yet (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[pending], error) {
+			sid, err := parseID[ownline.Site]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			info, err := s.access.Site(ctx, actor(id), sid)
+			if err != nil {
+				return nil, err
+			}
+			p, err := s.access.Pending(ctx, actor(id), sid)
+			out := pending{
+				AppliedRevision: info.Health.Applied, WantedRevision: info.Health.Wanted, Connected: info.Health.Connected,
+				Known: p.Known, Total: p.Total, Sessions: []difference{},
+			}
+			for _, e := range p.Sessions {
+				d := difference{sessionView(e), "open"}
+				if e.State == ownline.Ended {
+					d.Wanted = "closed"
+				}
+				out.Sessions = append(out.Sessions, d)
+			}
+			return show(out), err
+		})
+
 	type siteChange struct {
 		Name       *string `json:"name,omitempty" maxLength:"64"`
 		Host       *string `json:"host,omitempty" maxLength:"253"`

@@ -24,9 +24,20 @@ func userView(u ownline.User) user {
 
 func (s *Server) users() {
 	const tag, one = "users", "/users/{id}"
+	type query struct {
+		ListInput
+		Role     string `query:"role" enum:"admin,user" doc:"Absent: both"`
+		Disabled string `query:"disabled" enum:"true,false" doc:"Absent: both"`
+		Name     string `query:"name" maxLength:"64" example:"an" doc:"Only those whose name has this in it"`
+	}
 	register(s, operation{method: http.MethodGet, path: "/users", id: "list-users", who: admins, scope: []string{ownline.ScopeRead, ownline.ScopeAdmin}, tag: tag, summary: "List users (admin)"},
-		func(ctx context.Context, id auth.Identity, in *ListInput) (*output[list[user]], error) {
-			items, next, err := s.access.Users(ctx, actor(id), in.page())
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[user]], error) {
+			q := ownline.UserQuery{Page: in.page(), Role: ownline.Role(in.Role), Named: in.Name}
+			if in.Disabled != "" {
+				is := in.Disabled == "true"
+				q.Disabled = &is
+			}
+			items, next, err := s.access.Users(ctx, actor(id), q)
 			return listOf(items, next, userView), err
 		})
 

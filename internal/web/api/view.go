@@ -26,4 +26,10 @@ func View(noun any, admin bool) any {
 }
 
 // Enrolled is a device with its profile, as it is shown once.
-func Enrolled(d ownline.Device, p ownline.Profile) any { return enrolled{deviceView(d), p.URI()} }
+func Enrolled(d ownline.Device, p ownline.Profile) (any, error) {
+	v, err := enrolledView(d, p)
+	if err != nil {
+		return nil, err
+	}
+	return v.Body, nil
+}

@@ -26,9 +26,10 @@ import (
 
 // cores stands for every site's core: it applies all, or can't be reached.
 type cores struct {
-	mu   sync.Mutex
-	down bool
-	open map[ownline.SessionID]link.Session
+	mu      sync.Mutex
+	down    bool
+	applied uint64
+	open    map[ownline.SessionID]link.Session
 }
 
 func (c *cores) failing() error {
@@ -40,7 +41,9 @@ func (c *cores) failing() error {
 	return nil
 }
 
-func (c *cores) setDown(down bool) { c.mu.Lock(); c.down = down; c.mu.Unlock() }
+func (c *cores) setApplied(revision uint64) { c.mu.Lock(); c.applied = revision; c.mu.Unlock() }
+func (c *cores) appliedRevision() uint64    { c.mu.Lock(); defer c.mu.Unlock(); return c.applied }
+func (c *cores) setDown(down bool)          { c.mu.Lock(); c.down = down; c.mu.Unlock() }
 
 func (c *cores) Put(_ context.Context, _ ownline.SiteID, _ uint64, s link.Session) error {
 	if err := c.failing(); err != nil {
@@ -65,7 +68,7 @@ func (c *cores) End(_ context.Context, _ ownline.SiteID, _ uint64, ids []ownline
 }
 func (c *cores) Sync(context.Context, ownline.SiteID, uint64) error { return c.failing() }
 func (c *cores) Health(ownline.SiteID) ownline.LinkHealth {
-	return ownline.LinkHealth{Connected: c.failing() == nil, CoreVersion: "1.2.3"}
+	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3"}
 }
 
 func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {

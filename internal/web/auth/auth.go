@@ -46,8 +46,10 @@ type loginRows interface {
 type tokenRows interface {
 	AddToken(ctx context.Context, t ownline.Token, hash []byte) error
 	Token(ctx context.Context, hash []byte, now time.Time) (ownline.Token, ownline.User, error)
-	Tokens(ctx context.Context, user ownline.UserID) ([]ownline.Token, error)
+	// Tokens lists a user's tokens; zero: everybody's.
+	Tokens(ctx context.Context, p ownline.Page, user ownline.UserID) ([]ownline.TokenInfo, string, error)
 	TouchToken(ctx context.Context, id ownline.TokenID, now time.Time) error
+	// DeleteToken forgets a token of the user's; zero: of anybody's.
 	DeleteToken(ctx context.Context, user ownline.UserID, id ownline.TokenID) error
 }
 
@@ -102,8 +104,11 @@ type Identity struct {
 	Scopes []string            // of the token; nil: not limited
 	Client netip.Addr          // where the request came from; see clientAddr
 	Agent  string              // what the client says that it is, cut short
-	hash   []byte              // of the cookie or the token
-	began  time.Time           // when the login did
+	// Forwarded says that the request has passed a proxy that is not trusted: Client may be the proxy.
+	Forwarded bool
+	hash      []byte    // of the cookie or the token
+	until     time.Time // when the token ends; zero: never
+	began     time.Time // when the login did
 }
 
 // Known reports whether the request proved who sent it.
@@ -112,7 +117,7 @@ func (i Identity) Known() bool { return !i.User.ID.IsZero() }
 // Identify finds out who sent a request. Nobody in particular is no error: a cookie or
 // token that is not (or no longer) valid is the same as none.
 func (a *Auth) Identify(r *http.Request) (Identity, error) {
-	id := Identity{Client: clientAddr(r, a.trusted), Agent: agent(r)}
+	id := Identity{Client: clientAddr(r, a.trusted), Forwarded: forwarded(r, a.trusted), Agent: agent(r)}
 	nobody := id
 	var err error
 	if header := r.Header.Get("Authorization"); header != "" {
@@ -138,7 +143,7 @@ func (a *Auth) byToken(ctx context.Context, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	id.User, id.Token, id.Scopes = user, t.ID, t.Scopes
+	id.User, id.Token, id.Scopes, id.until = user, t.ID, t.Scopes, t.Expires
 	if now.Sub(t.LastUsed) > touchEvery {
 		return a.store.TouchToken(ctx, t.ID, now)
 	}

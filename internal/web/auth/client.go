@@ -21,16 +21,28 @@ func agent(r *http.Request) string {
 	}, strings.ToValidUTF8(r.UserAgent(), ""))
 }
 
+// peer is the address at the other end of the socket; zero: there is no IP socket.
+func peer(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// forwarded reports whether the request says that it has passed a proxy, which is not one of
+// trusted: then what clientAddr returns may be the proxy.
+func forwarded(r *http.Request, trusted []netip.Prefix) bool {
+	said := slices.ContainsFunc([]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"}, func(h string) bool { return r.Header.Get(h) != "" })
+	return said && !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer(r)) })
+}
+
 // clientAddr returns the address that a request came from: that of the socket. Only when
 // this is one of trusted does X-Forwarded-For count, and of that the nearest hop that is
 // not trusted itself: everything left of it was written by whom we can't trust. The zero
 // Addr is for a request that came through no IP socket.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr := ap.Addr().Unmap().WithZone("")
+	addr := peer(r)
 	trusts := func(a netip.Addr) bool {
 		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
 	}

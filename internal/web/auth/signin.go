@@ -91,7 +91,7 @@ func (a *Auth) Refuse(ctx context.Context, user ownline.User, method ownline.Log
 // EndLogin signs out what the request was signed in by: the browser, or the token.
 func (a *Auth) EndLogin(ctx context.Context, id Identity) error {
 	if !id.Token.IsZero() {
-		return a.RemoveToken(ctx, id, id.Token)
+		return a.RemoveToken(ctx, id, id.User.ID, id.Token)
 	}
 	if err := a.store.DeleteLogin(ctx, id.User.ID, id.Login); err != nil && !errors.Is(err, ownline.ErrNotFound) {
 		return err

@@ -58,14 +58,28 @@ func (s *Store) Token(ctx context.Context, hash []byte, now time.Time) (k ownlin
 	return k, u, err
 }
 
-// Tokens lists a user's tokens, oldest first.
-func (s *Store) Tokens(ctx context.Context, user ownline.UserID) (ks []ownline.Token, err error) {
+// Tokens lists a user's tokens (zero: everybody's), oldest first.
+func (s *Store) Tokens(ctx context.Context, p ownline.Page, user ownline.UserID) (ks []ownline.TokenInfo, next string, err error) {
+	limit, after, err := page(p)
+	if err != nil {
+		return nil, "", err
+	}
+	q, args := "SELECT "+tokenColumns+", u.name FROM tokens k JOIN users u ON u.id = k.user_id WHERE k.id > ?", []any{after}
+	if !user.IsZero() {
+		q, args = q+" AND k.user_id = ?", append(args, user.String())
+	}
 	err = s.Read(ctx, func(t *Tx) error {
-		ks, err = all(t, func(scan scanner) (k ownline.Token, err error) { err = scan(tokenDest(&k)...); return k, err },
-			"SELECT "+tokenColumns+" FROM tokens k WHERE k.user_id = ? ORDER BY k.id", user.String())
+		ks, err = all(t, func(scan scanner) (k ownline.TokenInfo, err error) {
+			err = scan(append(tokenDest(&k.Token), &k.UserName)...)
+			return k, err
+		}, q+" ORDER BY k.id LIMIT ?", append(args, limit+1)...)
 		return err
 	})
-	return ks, err
+	if err != nil {
+		return nil, "", err
+	}
+	ks, next = turn(ks, limit, func(k ownline.TokenInfo) string { return k.ID.String() })
+	return ks, next, nil
 }
 
 // TouchToken records that a token was used.
@@ -75,10 +89,15 @@ func (s *Store) TouchToken(ctx context.Context, k ownline.TokenID, now time.Time
 	})
 }
 
-// DeleteToken forgets a token of that user's; another's is ErrNotFound.
+// DeleteToken forgets a token of that user's; another's is ErrNotFound. The zero user stands
+// for everybody.
 func (s *Store) DeleteToken(ctx context.Context, user ownline.UserID, k ownline.TokenID) error {
 	return s.Write(ctx, func(t *Tx) error {
-		rows, err := t.c.exec("DELETE FROM tokens WHERE id = ? AND user_id = ?", k.String(), user.String())
+		q, args := "DELETE FROM tokens WHERE id = ?", []any{k.String()}
+		if !user.IsZero() {
+			q, args = q+" AND user_id = ?", append(args, user.String())
+		}
+		rows, err := t.c.exec(q, args...)
 		if err == nil && rows == 0 {
 			err = ownline.NotFound("token", k.String())
 		}

@@ -157,6 +157,17 @@ func (t *Tx) DueSessions(now time.Time) ([]ownline.SessionInfo, error) {
 	return all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+" WHERE e.state <> 'ended' AND e.expires <= ?", ms(now))
 }
 
+// Unapplied lists the sessions of a site that were changed by later revisions than after,
+// newest first and no more than limit, and counts them all.
+func (t *Tx) Unapplied(site ownline.SiteID, after uint64, limit int) (ss []ownline.SessionInfo, n int, err error) {
+	const where = " WHERE e.site_id = ? AND e.revision > ?"
+	if err := t.one("SELECT count(*) FROM sessions e"+where, []any{site.String(), int64(after)}, &n); err != nil || n == 0 {
+		return nil, 0, err
+	}
+	ss, err = all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+where+" ORDER BY e.id DESC LIMIT ?", site.String(), int64(after), limit)
+	return ss, n, err
+}
+
 // NextExpiry returns when the next live session expires; zero when none lives.
 func (t *Tx) NextExpiry() (at time.Time, err error) {
 	err = t.one("SELECT expires FROM sessions WHERE state <> 'ended' ORDER BY expires LIMIT 1", nil, when(&at))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -28,12 +29,22 @@ func (t *Tx) UserNamed(name string) (ownline.User, error) {
 }
 
 // Users lists users by name.
-func (t *Tx) Users(p ownline.Page) ([]ownline.User, string, error) {
-	limit, after, err := page(p)
+func (t *Tx) Users(q ownline.UserQuery) ([]ownline.User, string, error) {
+	limit, after, err := page(q.Page)
 	if err != nil {
 		return nil, "", err
 	}
-	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users u WHERE u.removed = 0 AND u.name > ? ORDER BY u.name LIMIT ?", after, limit+1)
+	where, args := "u.removed = 0 AND u.name > ?", []any{after}
+	if q.Role != "" {
+		where, args = where+" AND u.role = ?", append(args, string(q.Role))
+	}
+	if q.Disabled != nil {
+		where, args = where+" AND u.disabled = ?", append(args, bit(*q.Disabled))
+	}
+	if q.Named != "" {
+		where, args = where+` AND u.name LIKE ? ESCAPE '!'`, append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(q.Named)+"%")
+	}
+	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users u WHERE "+where+" ORDER BY u.name LIMIT ?", append(args, limit+1)...)
 	if err != nil {
 		return nil, "", err
 	}

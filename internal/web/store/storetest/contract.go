@@ -28,6 +28,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "removal": testRemoval,
 		"filters": testFilters, "retention": testRetention, "audit retention": testAuditRetention,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
+		"audit lines": testAuditLines, "resources": testResources,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
@@ -366,7 +367,7 @@ func testLists(t *testing.T, open func(testing.TB) *store.Store) {
 	}
 	equal(t, "sessions, newest first", got, want)
 	for field, p := range map[string]ownline.Page{"limit": {Limit: 201}, "cursor": {Cursor: "?"}} {
-		wantKind(t, "a bad "+field, s.Read(t.Context(), func(tx *store.Tx) error { _, _, err := tx.Users(p); return err }), ownline.ErrInvalid, field)
+		wantKind(t, "a bad "+field, s.Read(t.Context(), func(tx *store.Tx) error { _, _, err := tx.Users(ownline.UserQuery{Page: p}); return err }), ownline.ErrInvalid, field)
 	}
 	services := func(site ownline.SiteID, u ownline.UserID) int {
 		return len(read(t, s, func(tx *store.Tx) ([]ownline.Service, error) {

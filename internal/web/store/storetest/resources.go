@@ -47,3 +47,123 @@ func testFilters(t *testing.T, open func(testing.TB) *store.Store) {
 		t.Errorf("until: %+v", until)
 	}
 }
+
+func testAuditLines(t *testing.T, open func(testing.TB) *store.Store) {
+	s := open(t)
+	f := Fill(t, s)
+	line := func(e ownline.AuditEntry) ownline.AuditEntry {
+		must(t, s.Audit(t.Context(), e))
+		return e
+	}
+	first := line(ownline.AuditEntry{At: T0, By: "system", Action: "sessions", Subject: "x"})
+	open1 := line(ownline.AuditEntry{
+		At: T0.Add(time.Hour), Actor: f.User.ID, By: "login", Client: netip.MustParseAddr("198.51.100.7"), Action: "session.open",
+		Subject: f.Session.ID.String(), Site: f.Site.ID, Detail: "ssh",
+	})
+	line(ownline.AuditEntry{At: T0.Add(2 * time.Hour), By: "system", Action: "session.end", Subject: "y"})
+	lines := func(q ownline.AuditQuery) []ownline.AuditLine {
+		return read(t, s, func(tx *store.Tx) ([]ownline.AuditLine, error) { ls, _, err := tx.AuditLines(q); return ls, err })
+	}
+	for name, tc := range map[string]struct {
+		q    ownline.AuditQuery
+		want []string
+	}{
+		"nothing":        {ownline.AuditQuery{}, []string{"session.end", "session.open", "sessions"}},
+		"actor":          {ownline.AuditQuery{Actor: f.User.ID}, []string{"session.open"}},
+		"by":             {ownline.AuditQuery{By: "login"}, []string{"session.open"}},
+		"action":         {ownline.AuditQuery{Action: "session.open"}, []string{"session.open"}},
+		"kind of action": {ownline.AuditQuery{Action: "session"}, []string{"session.end", "session.open"}},
+		"part of a word": {ownline.AuditQuery{Action: "sess"}, nil},
+		"subject":        {ownline.AuditQuery{Subject: "x"}, []string{"sessions"}},
+		"site":           {ownline.AuditQuery{Site: f.Site.ID}, []string{"session.open"}},
+		"from":           {ownline.AuditQuery{From: open1.At}, []string{"session.end", "session.open"}},
+		"until":          {ownline.AuditQuery{Until: open1.At}, []string{"sessions"}},
+	} {
+		var got []string
+		for _, l := range lines(tc.q) {
+			got = append(got, l.Action)
+		}
+		equal(t, "audit by "+name, got, tc.want)
+	}
+	got := lines(ownline.AuditQuery{Actor: f.User.ID})[0]
+	if got.Number == 0 || got.ActorName != "ana" || got.SiteName != "home" {
+		t.Errorf("line = %+v", got)
+	}
+	equal(t, "line", got.AuditEntry, open1)
+	// A page ends where the next begins, whatever is added meanwhile.
+	var seen []string
+	q := ownline.AuditQuery{Page: ownline.Page{Limit: 1}}
+	for range 3 {
+		must(t, s.Read(t.Context(), func(tx *store.Tx) error {
+			ls, next, err := tx.AuditLines(q)
+			q.Cursor = next
+			for _, l := range ls {
+				seen = append(seen, l.Action)
+			}
+			return err
+		}))
+		line(ownline.AuditEntry{At: T0, By: "system", Action: "late", Subject: "z"})
+	}
+	equal(t, "pages", seen, []string{"session.end", "session.open", first.Action})
+	wantKind(t, "a bad cursor", s.Read(t.Context(), func(tx *store.Tx) error {
+		_, _, err := tx.AuditLines(ownline.AuditQuery{Page: ownline.Page{Cursor: "eA"}})
+		return err
+	}), ownline.ErrInvalid, "cursor")
+}
+
+func testResources(t *testing.T, open func(testing.TB) *store.Store) {
+	s := open(t)
+	f := Fill(t, s)
+	ctx := t.Context()
+	bob := ownline.User{ID: ownline.NewID[ownline.User](), Name: "b_b", Role: ownline.Admin, Disabled: true, Created: T0}
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.AddUser(bob, "hash") }))
+	no, yes := false, true
+	for name, tc := range map[string]struct {
+		q    ownline.UserQuery
+		want []string
+	}{
+		"nothing":  {ownline.UserQuery{}, []string{"ana", "b_b"}},
+		"role":     {ownline.UserQuery{Role: ownline.Admin}, []string{"b_b"}},
+		"enabled":  {ownline.UserQuery{Disabled: &no}, []string{"ana"}},
+		"disabled": {ownline.UserQuery{Disabled: &yes}, []string{"b_b"}},
+		"name":     {ownline.UserQuery{Named: "n"}, []string{"ana"}},
+		"wildcard": {ownline.UserQuery{Named: "_"}, []string{"b_b"}},
+	} {
+		var got []string
+		for _, u := range read(t, s, func(tx *store.Tx) ([]ownline.User, error) { us, _, err := tx.Users(tc.q); return us, err }) {
+			got = append(got, u.Name)
+		}
+		equal(t, "users by "+name, got, tc.want)
+	}
+
+	mine := ownline.Token{ID: ownline.NewID[ownline.Token](), User: f.User.ID, Name: "mine", Scopes: []string{"read", "sessions"}, Created: T0}
+	his := ownline.Token{ID: ownline.NewID[ownline.Token](), User: bob.ID, Name: "his", Scopes: []string{"full"}, Created: T0}
+	must(t, errors.Join(s.AddToken(ctx, mine, []byte("1")), s.AddToken(ctx, his, []byte("2"))))
+	got, next, err := s.Tokens(ctx, ownline.Page{Limit: 1}, ownline.UserID{})
+	must(t, err)
+	equal(t, "everybody's tokens", got, []ownline.TokenInfo{{Token: mine, UserName: "ana"}})
+	got, next, err = s.Tokens(ctx, ownline.Page{Limit: 1, Cursor: next}, ownline.UserID{})
+	must(t, err)
+	equal(t, "the next page", got, []ownline.TokenInfo{{Token: his, UserName: "b_b"}})
+	if got, _, err := s.Tokens(ctx, ownline.Page{}, f.User.ID); err != nil || len(got) != 1 || got[0].ID != mine.ID || next != "" {
+		t.Errorf("a user's tokens = %+v, %v; next %q", got, err, next)
+	}
+	must(t, s.DeleteToken(ctx, ownline.UserID{}, his.ID))
+	wantKind(t, "a token that was removed", s.DeleteToken(ctx, ownline.UserID{}, his.ID), ownline.ErrNotFound, "token")
+
+	renamed := f.Device
+	renamed.Name, renamed.Secret = "old phone", nil
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.SaveDevice(renamed) }))
+	equal(t, "renamed", read(t, s, func(tx *store.Tx) (ownline.Device, error) { return tx.Device(f.Device.ID) }), renamed)
+
+	// What core has not applied: f.Session is of revision 2.
+	for after, want := range map[uint64]int{1: 1, 2: 0} {
+		must(t, s.Read(ctx, func(tx *store.Tx) error {
+			ss, n, err := tx.Unapplied(f.Site.ID, after, 10)
+			if n != want || len(ss) != want {
+				t.Errorf("unapplied after %d: %d, %+v", after, n, ss)
+			}
+			return err
+		}))
+	}
+}
