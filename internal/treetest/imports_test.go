@@ -118,6 +118,7 @@ var homes = map[string]string{
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
+	"rsc.io/qr":                               "internal/web/api",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",
 	"modernc.org/sqlite":                      "internal/web/store/...",
 	"github.com/google/go-cmp":                "",

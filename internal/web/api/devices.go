@@ -27,7 +27,7 @@ type Device struct {
 type enrolled struct {
 	Device
 	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now" example:"ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home"`
-	QR      string `json:"qr" doc:"The profile as a QR code, an SVG image. Shown only now" example:"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 53 53\">…</svg>"`
+	QR      string `json:"qr" doc:"The profile as a QR code, an SVG image. Shown only now" example:"<svg viewBox=\"0 0 53 53\">…</svg>"`
 }
 
 func enrolledView(d ownline.Device, p ownline.Profile) (*output[enrolled], error) {

@@ -4,6 +4,26 @@
  */
 
 export interface paths {
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what happened, the newest first (admin)
+         * @description The audit log is only ever added to. It holds no secret.
+         */
+        get: operations["list-audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -105,7 +125,8 @@ export interface paths {
         delete: operations["remove-device"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Rename a device */
+        patch: operations["change-device"];
         trace?: never;
     };
     "/api/v1/devices/{id}/revoke": {
@@ -431,6 +452,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sites/{id}/pending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show what the site's core has not applied yet (admin) */
+        get: operations["site-pending"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites/{id}/ping": {
         parameters: {
             query?: never;
@@ -455,10 +493,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List one's own bearer tokens */
+        /**
+         * List bearer tokens, the oldest first: one's own, or an admin anybody's
+         * @description Scopes say what a token may do of what its user may: full (everything), read (see, and change nothing), sessions (see one's services; open, renew and close one's own sessions), devices (one's own devices), invitations (one's own invitations), tokens (one's own tokens) and admin (what admins may; for tokens of admins). They add up. Each operation names those of which it takes one, as x-ownline-scope.
+         */
         get: operations["list-tokens"];
         put?: never;
-        /** Make a bearer token, and show it this once */
+        /**
+         * Make a bearer token, and show it this once
+         * @description Scopes say what a token may do of what its user may: full (everything), read (see, and change nothing), sessions (see one's services; open, renew and close one's own sessions), devices (one's own devices), invitations (one's own invitations), tokens (one's own tokens) and admin (what admins may; for tokens of admins). They add up. Each operation names those of which it takes one, as x-ownline-scope. A token can't make one that has more scopes or lasts longer than it does.
+         */
         post: operations["add-token"];
         delete?: never;
         options?: never;
@@ -476,7 +520,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Make a bearer token worthless */
+        /** Make a bearer token worthless: one's own, or an admin anybody's */
         delete: operations["remove-token"];
         options?: never;
         head?: never;
@@ -541,6 +585,48 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AuditLine: {
+            /** @example session.open */
+            action: string;
+            /**
+             * Format: uuid
+             * @description Who did it; absent: the system itself, or nobody known
+             */
+            actor?: string;
+            /** @example ana */
+            actor_name?: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description How they had proved who they are: login, token, knock, command or system
+             * @example login
+             */
+            by: string;
+            /**
+             * @description The address that it came from; absent: this very machine
+             * @example 198.51.100.7
+             */
+            client?: string;
+            /**
+             * @description For people
+             * @example ssh for 198.51.100.7/32, port 20000/tcp to 192.168.7.10:22 until 2026-03-01T12:30:00Z
+             */
+            detail: string;
+            /**
+             * @description Grows with every line
+             * @example 1042
+             */
+            id: string;
+            /** Format: uuid */
+            site?: string;
+            /** @example home */
+            site_name?: string;
+            /**
+             * @description What it was done to: an identifier or a name
+             * @example 01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a
+             */
+            subject: string;
+        };
         Credentials: {
             name: string;
             password: string;
@@ -561,6 +647,18 @@ export interface components {
             /** Format: uuid */
             user: string;
         };
+        DeviceChange: {
+            /** @example Ana's phone */
+            name?: string;
+        };
+        Difference: {
+            session: components["schemas"]["Session"];
+            /**
+             * @description What core is to make of it
+             * @enum {string}
+             */
+            wanted: "open" | "closed";
+        };
         Enrolled: {
             /** Format: date-time */
             created: string;
@@ -570,8 +668,16 @@ export interface components {
             last_knock?: string;
             last_source?: string;
             name: string;
-            /** @description ownline://…: all that the device needs to knock, its secret included. Shown only now */
+            /**
+             * @description ownline://…: all that the device needs to knock, its secret included. Shown only now
+             * @example ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home
+             */
             profile: string;
+            /**
+             * @description The profile as a QR code, an SVG image. Shown only now
+             * @example <svg viewBox="0 0 53 53">…</svg>
+             */
+            qr: string;
             require_claimed_source: boolean;
             revoked: boolean;
             /** Format: uuid */
@@ -734,6 +840,11 @@ export interface components {
         LinkSecret: {
             /** @description What is behind the # of the link */
             secret: string;
+        };
+        ListAuditLine: {
+            items: components["schemas"]["AuditLine"][];
+            /** @description The cursor of the next part; absent after the last one */
+            next?: string;
         };
         ListDevice: {
             items: components["schemas"]["Device"][];
@@ -906,12 +1017,33 @@ export interface components {
             expires?: string;
             /** Format: uuid */
             id: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description To the minute; absent: never
+             */
             last_used?: string;
+            /** @example backup script */
             name: string;
+            /**
+             * @description What it may do of what its user may
+             * @example [
+             *       "read",
+             *       "sessions"
+             *     ]
+             */
             scopes: string[];
-            /** @description What requests send as Authorization: Bearer. Shown only now */
+            /**
+             * @description What requests send as Authorization: Bearer. Shown only now
+             * @example own_…
+             */
             token: string;
+            /**
+             * Format: uuid
+             * @description Whose it is
+             */
+            user: string;
+            /** @example ana */
+            user_name: string;
         };
         NewUser: {
             name: string;
@@ -921,6 +1053,28 @@ export interface components {
              * @enum {string}
              */
             role?: "admin" | "user";
+        };
+        Pending: {
+            /**
+             * Format: int64
+             * @description Every change up to this one is applied by core; 0: it has not said so since web started
+             */
+            applied_revision: number;
+            connected: boolean;
+            /** @description false: what core holds is not known, and the lists are empty */
+            known: boolean;
+            /** @description The newest of them, 50 at most */
+            sessions: components["schemas"]["Difference"][];
+            /**
+             * Format: int64
+             * @description How many sessions differ
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description The newest change
+             */
+            wanted_revision: number;
         };
         Pong: {
             /** Format: double */
@@ -1078,10 +1232,28 @@ export interface components {
             expires?: string;
             /** Format: uuid */
             id: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description To the minute; absent: never
+             */
             last_used?: string;
+            /** @example backup script */
             name: string;
+            /**
+             * @description What it may do of what its user may
+             * @example [
+             *       "read",
+             *       "sessions"
+             *     ]
+             */
             scopes: string[];
+            /**
+             * Format: uuid
+             * @description Whose it is
+             */
+            user: string;
+            /** @example ana */
+            user_name: string;
         };
         TokenExchange: {
             /** @description What the token is for, as lists show it */
@@ -1092,10 +1264,22 @@ export interface components {
         TokenRequest: {
             /**
              * Format: date-time
-             * @description Absent: never
+             * @description Absent: never, or when the token ends that the request came with
              */
             expires?: string;
+            /**
+             * @description What it is for, as lists show it
+             * @example backup script
+             */
             name: string;
+            /**
+             * @description What it may do of what its user may
+             * @example [
+             *       "read",
+             *       "sessions"
+             *     ]
+             */
+            scopes: ("full" | "read" | "sessions" | "devices" | "invitations" | "tokens" | "admin")[];
         };
         Traffic: {
             /** Format: int64 */
@@ -1171,6 +1355,8 @@ export interface components {
              * @enum {integer}
              */
             family: 4 | 6;
+            /** @description The request has passed a proxy that is not one of trusted_proxies, so the address may be that proxy's */
+            forwarded: boolean;
             /** @enum {string} */
             kind: "public" | "private" | "carrier_nat" | "unusable";
             /** @description What a session for this address would admit; absent when it must not be admitted */
@@ -1185,6 +1371,155 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    "list-audit": {
+        parameters: {
+            query?: {
+                /** @description How many at most */
+                limit?: number;
+                /** @description What the page before returned as next */
+                cursor?: string;
+                /** @description What this user did */
+                actor?: string;
+                /** @description login, token, knock, command or system */
+                by?: string;
+                /** @description As in session.open, or session for all that was done to sessions */
+                action?: string;
+                /** @description What was done to this identifier or name */
+                subject?: string;
+                site?: string;
+                /** @description Then or later */
+                from?: string;
+                /** @description Before */
+                until?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "action": "session.open",
+                     *           "actor": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "actor_name": "ana",
+                     *           "at": "2026-03-01T12:00:00Z",
+                     *           "by": "login",
+                     *           "client": "198.51.100.7",
+                     *           "detail": "ssh for 198.51.100.7/32, port 20000/tcp to 192.168.7.10:22 until 2026-03-01T12:30:00Z",
+                     *           "id": "1042",
+                     *           "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "site_name": "home",
+                     *           "subject": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
+                     *         }
+                     *       ],
+                     *       "next": "text"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListAuditLine"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -2107,7 +2442,8 @@ export interface operations {
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
                      *       "name": "text",
-                     *       "profile": "text",
+                     *       "profile": "ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home",
+                     *       "qr": "<svg viewBox=\"0 0 53 53\">…</svg>",
                      *       "require_claimed_source": false,
                      *       "revoked": false,
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -2559,6 +2895,221 @@ export interface operations {
             };
         };
     };
+    "change-device": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Ana's phone"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DeviceChange"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created": "2026-03-01T12:00:00Z",
+                     *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "last_knock": "2026-03-01T12:00:00Z",
+                     *       "last_source": "text",
+                     *       "name": "text",
+                     *       "require_claimed_source": false,
+                     *       "revoked": false,
+                     *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "unexpected end of JSON input",
+                     *       "status": 400,
+                     *       "title": "Bad Request"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Timeout */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body took too long to read",
+                     *       "status": 408,
+                     *       "title": "Request Timeout"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Request Entity Too Large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "request body is too large",
+                     *       "status": 413,
+                     *       "title": "Request Entity Too Large"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unsupported Media Type */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "unknown content type",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "body.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "revoke-device": {
         parameters: {
             query?: never;
@@ -2725,7 +3276,8 @@ export interface operations {
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
                      *       "name": "text",
-                     *       "profile": "text",
+                     *       "profile": "ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home",
+                     *       "qr": "<svg viewBox=\"0 0 53 53\">…</svg>",
                      *       "require_claimed_source": false,
                      *       "revoked": false,
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -8064,6 +8616,180 @@ export interface operations {
             };
         };
     };
+    "site-pending": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "applied_revision": 0,
+                     *       "connected": false,
+                     *       "known": false,
+                     *       "sessions": [
+                     *         {
+                     *           "session": {
+                     *             "address": "text",
+                     *             "detail": "text",
+                     *             "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "device_name": "text",
+                     *             "ended": "2026-03-01T12:00:00Z",
+                     *             "expires": "2026-03-01T12:00:00Z",
+                     *             "guest": false,
+                     *             "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "opened": "2026-03-01T12:00:00Z",
+                     *             "public_port": 0,
+                     *             "reason": "expired",
+                     *             "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "service_name": "text",
+                     *             "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "site_name": "text",
+                     *             "source": "text",
+                     *             "state": "opening",
+                     *             "target": "text",
+                     *             "traffic": {
+                     *               "down_bytes": 0,
+                     *               "down_packets": 0,
+                     *               "up_bytes": 0,
+                     *               "up_packets": 0
+                     *             },
+                     *             "transport": "tcp",
+                     *             "url": "text",
+                     *             "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "user_name": "text"
+                     *           },
+                     *           "wanted": "open"
+                     *         }
+                     *       ],
+                     *       "total": 1,
+                     *       "wanted_revision": 0
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "ping-site": {
         parameters: {
             query?: never;
@@ -8200,7 +8926,16 @@ export interface operations {
     };
     "list-tokens": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many at most */
+                limit?: number;
+                /** @description What the page before returned as next */
+                cursor?: string;
+                /** @description Of this user (admin) */
+                user?: string;
+                /** @description Everybody's (admin); otherwise one's own */
+                all?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -8221,10 +8956,13 @@ export interface operations {
                      *           "expires": "2026-03-01T12:00:00Z",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "last_used": "2026-03-01T12:00:00Z",
-                     *           "name": "text",
+                     *           "name": "backup script",
                      *           "scopes": [
-                     *             "text"
-                     *           ]
+                     *             "read",
+                     *             "sessions"
+                     *           ],
+                     *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "user_name": "ana"
                      *         }
                      *       ],
                      *       "next": "text"
@@ -8338,7 +9076,11 @@ export interface operations {
                 /**
                  * @example {
                  *       "expires": "2026-03-01T12:00:00Z",
-                 *       "name": "text"
+                 *       "name": "backup script",
+                 *       "scopes": [
+                 *         "read",
+                 *         "sessions"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["TokenRequest"];
@@ -8357,11 +9099,14 @@ export interface operations {
                      *       "expires": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_used": "2026-03-01T12:00:00Z",
-                     *       "name": "text",
+                     *       "name": "backup script",
                      *       "scopes": [
-                     *         "text"
+                     *         "read",
+                     *         "sessions"
                      *       ],
-                     *       "token": "text"
+                     *       "token": "own_…",
+                     *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "user_name": "ana"
                      *     }
                      */
                     "application/json": components["schemas"]["NewToken"];
@@ -8658,6 +9403,12 @@ export interface operations {
                 limit?: number;
                 /** @description What the page before returned as next */
                 cursor?: string;
+                /** @description Absent: both */
+                role?: "admin" | "user";
+                /** @description Absent: both */
+                disabled?: "true" | "false";
+                /** @description Only those whose name has this in it */
+                name?: string;
             };
             header?: never;
             path?: never;
@@ -9522,6 +10273,7 @@ export interface operations {
                      * @example {
                      *       "address": "text",
                      *       "family": 4,
+                     *       "forwarded": false,
                      *       "kind": "public",
                      *       "source": "text"
                      *     }
