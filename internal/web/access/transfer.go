@@ -68,7 +68,7 @@ func (a *Access) Export(ctx context.Context, actor Actor, secrets, history bool)
 		if e.Sites, err = tx.Sites(); err != nil {
 			return err
 		}
-		if e.Users, err = pages(tx.Users); err != nil {
+		if e.Users, err = pages(func(p ownline.Page) ([]ownline.User, string, error) { return tx.Users(ownline.UserQuery{Page: p}) }); err != nil {
 			return err
 		}
 		if e.Services, err = pages(func(p ownline.Page) ([]ownline.Service, string, error) {
