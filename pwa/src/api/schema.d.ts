@@ -125,7 +125,7 @@ export interface paths {
         delete: operations["remove-device"];
         options?: never;
         head?: never;
-        /** Rename a device */
+        /** Change a device */
         patch: operations["change-device"];
         trace?: never;
     };
@@ -650,6 +650,8 @@ export interface components {
         DeviceChange: {
             /** @example Ana's phone */
             name?: string;
+            /** @description Knocks must name the address that they come from */
+            require_claimed_source?: boolean;
         };
         Difference: {
             session: components["schemas"]["Session"];
@@ -2908,7 +2910,8 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "name": "Ana's phone"
+                 *       "name": "Ana's phone",
+                 *       "require_claimed_source": false
                  *     }
                  */
                 "application/json": components["schemas"]["DeviceChange"];
