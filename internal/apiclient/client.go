@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,11 +88,34 @@ func CheckURL(s string) (string, error) {
 
 // do sends a request and reads the answer into out, if that is not nil.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, header http.Header, in, out any) error {
+	req, err := c.request(ctx, method, path, query, in)
+	if err != nil {
+		return err
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	resp, err := (&http.Client{Timeout: time.Minute, CheckRedirect: noRedirect}).Do(req)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	content, err := c.answer(resp)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(content, out); err != nil {
+		return fmt.Errorf("%s gave an answer that is not one of Ownline's: %w", c.URL, err)
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, in any) (*http.Request, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(b)
 	}
@@ -101,10 +125,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	req, err := http.NewRequestWithContext(ctx, method, target, body)
 	if err != nil {
-		return err
-	}
-	for k, v := range header {
-		req.Header[k] = v
+		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
 	if in != nil {
@@ -113,56 +134,88 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	client := &http.Client{Timeout: time.Minute, CheckRedirect: noRedirect}
-	resp, err := client.Do(req)
-	if err != nil {
-		var ue *url.Error // says method and address again
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return fmt.Errorf("%s can't be reached: %w: %w", c.URL, ownline.ErrUnavailable, err)
+	return req, nil
+}
+
+func (c *Client) unreachable(err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok { // says method and address again
+		err = ue.Err
 	}
-	defer resp.Body.Close()
+	return fmt.Errorf("%s can't be reached: %w: %w", c.URL, ownline.ErrUnavailable, err)
+}
+
+// answer reads what the server answers; a refusal is a Problem.
+func (c *Client) answer(resp *http.Response) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("answer of %s: %w", c.URL, err)
+		return nil, fmt.Errorf("answer of %s: %w", c.URL, err)
 	}
-	if resp.StatusCode >= 300 {
-		p := &Problem{}
-		if json.Unmarshal(content, p) != nil || p.Status == 0 {
-			return fmt.Errorf("%s answered %s; is this an Ownline server?", c.URL, resp.Status)
+	if resp.StatusCode < 300 {
+		return content, nil
+	}
+	p := &Problem{}
+	if json.Unmarshal(content, p) != nil || p.Status == 0 {
+		return nil, fmt.Errorf("%s answered %s; is this an Ownline server?", c.URL, resp.Status)
+	}
+	return nil, p
+}
+
+// call sends a request with a body, nil for none, and returns the answer.
+func call[T any](ctx context.Context, c *Client, method, path string, in any) (out T, err error) {
+	err = c.do(ctx, method, path, nil, nil, in, &out)
+	return out, err
+}
+
+// query makes parameters of pairs; empty ones are left out.
+func query(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
 		}
-		return p
 	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(content, out); err != nil {
-		return fmt.Errorf("%s gave an answer that is not one of Ownline's: %w", c.URL, err)
-	}
-	return nil
+	return v
 }
 
 // noRedirect keeps the token from being carried elsewhere.
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
+// list is a page of a list.
+type list[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"`
+}
+
+// items fetches a list that comes in one page.
+func items[T any](ctx context.Context, c *Client, path string) ([]T, error) {
+	out, err := call[list[T]](ctx, c, http.MethodGet, path, nil)
+	return out.Items, err
+}
+
 // all fetches every page of a list.
 func all[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
-	var out []T
-	q := url.Values{"limit": {"200"}}
+	return newest(ctx, c, path, query, 0, []T{})
+}
+
+// newest fetches the first so many of a list; 0: all.
+func newest[T any](ctx context.Context, c *Client, path string, query url.Values, limit int, out []T) ([]T, error) {
+	const most = 200 // to a page
+	q := url.Values{}
 	for k, v := range query {
 		q[k] = v
 	}
 	for {
-		var page struct {
-			Items []T    `json:"items"`
-			Next  string `json:"next"`
+		size := most
+		if limit > 0 {
+			size = min(most, limit-len(out))
 		}
+		q.Set("limit", strconv.Itoa(size))
+		var page list[T]
 		if err := c.do(ctx, http.MethodGet, path, q, nil, nil, &page); err != nil {
 			return nil, err
 		}
 		out = append(out, page.Items...)
-		if page.Next == "" {
+		if page.Next == "" || limit > 0 && len(out) >= limit {
 			return out, nil
 		}
 		q.Set("cursor", page.Next)

@@ -36,7 +36,10 @@ func New(others ...*cobra.Command) *cobra.Command {
 limited time. There are two ways to ask:
 
   knock   a device with a profile sends one sealed packet; works when nothing else does
-  open    you are signed in to the server, and ask it`,
+  open    you are signed in to the server, and ask it
+
+The exit code is 0 when it is done, 1 when it failed, and 2 when the command was written
+wrongly. With --json results are what the server's API answers.`,
 		Example: `  ownline enroll 'ownline://home.example.org:54754/?v=1&…'
   ownline knock
   ownline knock ssh -- ssh -p {port} me@{host}
@@ -49,7 +52,8 @@ limited time. There are two ways to ask:
 	root.PersistentFlags().StringVar(&a.dir, "config-dir", "", "where profiles and the login are kept (default: ownline in your configuration folder, or $OWNLINE_CONFIG_DIR)")
 	root.AddCommand(
 		a.knock(), a.enroll(), a.profiles(),
-		a.login(), a.logout(), a.services(), a.open(), a.sessions(), a.close(), a.flush(),
+		a.login(), a.logout(), a.whoami(), a.services(), a.open(), a.sessions(), a.extend(), a.close(), a.flush(),
+		a.devices(), a.tokens(), a.admin(),
 		a.version(),
 	)
 	root.AddCommand(others...)

@@ -52,7 +52,7 @@ file that only you can read. ` + "`ownline logout`" + ` makes the token worthles
 				host = "command line"
 			}
 			c := &apiclient.Client{URL: address}
-			issued, err := c.SignIn(cmd.Context(), name, password, host[:min(len(host), 64)])
+			issued, err := c.SignIn(cmd.Context(), apiclient.Credentials{Name: name, Password: password, Label: host[:min(len(host), 64)]})
 			if err != nil {
 				return err
 			}

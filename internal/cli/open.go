@@ -44,7 +44,9 @@ already. It is done when the address that is printed can be connected to.`,
 			if d > 0 {
 				r.For = d.String()
 			}
+			done := waiting(cmd, "Waiting for the router")
 			session, err := c.Open(cmd.Context(), r, ownline.NewID[ownline.Session]().String())
+			done()
 			if err != nil {
 				return err
 			}

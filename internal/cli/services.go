@@ -86,7 +86,7 @@ func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed,
 	if err != nil {
 		return nil, err
 	}
-	grants, err := c.Grants(ctx, me.ID)
+	grants, err := c.Grants(ctx, apiclient.GrantQuery{User: me.ID})
 	if err != nil {
 		return nil, err
 	}

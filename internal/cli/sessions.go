@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -14,64 +12,159 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
+// sessionFlags select sessions.
+type sessionFlags struct {
+	ended, watch                                bool
+	service, site, device, user, reason, source string
+	since, until                                string
+	limit                                       int
+}
+
 func (a *app) sessions() *cobra.Command {
-	var ended, all bool
+	var f sessionFlags
+	var all bool
 	cmd := &cobra.Command{
-		Use: "sessions", Short: "List what is open",
-		Args: command.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			q := apiclient.SessionQuery{State: "live", All: all}
-			if ended {
-				q.State = "ended"
-			}
-			list, err := c.Sessions(cmd.Context(), q)
-			if err != nil {
-				return err
-			}
-			if list == nil {
-				list = []apiclient.Session{}
-			}
-			return a.print(cmd, list, func(w io.Writer) error {
-				head, empty := []string{"ID", "SERVICE", "AT", "FOR", "USER", "ENDS", "UP", "DOWN"}, "Nothing is open."
-				if ended {
-					head[5], empty = "ENDED", "No session has ended yet."
-				}
-				var rows [][]string
-				for _, s := range list {
-					when := command.When(s.Expires, time.Now())
-					if s.Ended != nil {
-						when = command.When(*s.Ended, time.Now()) + " " + s.Reason
-					}
-					rows = append(rows, []string{
-						shortID(s.ID), s.SiteName + "/" + s.ServiceName, s.Address, s.Source, s.UserName, when,
-						command.Bytes(s.Traffic.UpBytes), command.Bytes(s.Traffic.DownBytes),
-					})
-				}
-				return command.Table(w, head, rows, empty)
-			})
-		},
+		Use: "sessions", Short: "List what is open, or was",
+		Long: `List what is open, or with --ended what was, the newest first. --since and --until take a
+time like 2026-03-01, 2026-03-01T12:00:00Z or 24h (ago), and are about when sessions opened.
+--watch prints what happens as it happens; with --json one session a line.`,
+		Example: "  ownline sessions\n  ownline sessions --ended --service ssh --since 168h\n  ownline sessions --watch",
+		Args:    command.Args(),
+		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
+			return a.listSessions(cmd, c, f, all)
+		}),
 	}
-	cmd.Flags().BoolVar(&ended, "ended", false, "those that are over")
+	f.add(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "everybody's (admin)")
 	return cmd
+}
+
+func (f *sessionFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&f.ended, "ended", false, "those that are over")
+	flags.BoolVar(&f.watch, "watch", false, "follow what happens until Ctrl-C")
+	flags.StringVar(&f.service, "service", "", "only of this service")
+	flags.StringVar(&f.site, "site", "", "only at this site")
+	flags.StringVar(&f.device, "device", "", "only of this device")
+	flags.StringVar(&f.user, "user", "", "only of this user (admin)")
+	flags.StringVar(&f.reason, "reason", "", "only those that ended for it: expired, closed, replaced, revoked, failed or flushed")
+	flags.StringVar(&f.source, "source", "", "only those that let this address in")
+	flags.StringVar(&f.since, "since", "", "only those opened then or later")
+	flags.StringVar(&f.until, "until", "", "only those opened before")
+	flags.IntVar(&f.limit, "limit", 0, "at most so many (default: all that are open, 100 of those that are over)")
+}
+
+// query turns names into identifiers.
+func (f *sessionFlags) query(ctx context.Context, c *apiclient.Client, all bool) (q apiclient.SessionQuery, err error) {
+	q = apiclient.SessionQuery{State: "live", Reason: f.reason, Source: f.source, All: all, Limit: f.limit}
+	if f.ended || f.reason != "" {
+		q.State = "ended"
+		if q.Limit == 0 {
+			q.Limit = 100
+		}
+	}
+	if f.limit < 0 {
+		return q, command.Usagef("--limit: %d is less than nothing", f.limit)
+	}
+	if f.service != "" {
+		s, err := findService(ctx, c, f.service)
+		if err != nil {
+			return q, err
+		}
+		q.Service = s.ID
+	}
+	if f.site != "" {
+		s, err := findSite(ctx, c, f.site)
+		if err != nil {
+			return q, err
+		}
+		q.Site = s.ID
+	}
+	if f.device != "" {
+		d, err := findDevice(ctx, c, f.device)
+		if err != nil {
+			return q, err
+		}
+		q.Device = d.ID
+	}
+	if f.user != "" {
+		u, err := findUser(ctx, c, f.user)
+		if err != nil {
+			return q, err
+		}
+		q.User = u.ID
+	}
+	if q.From, err = parseTime("--since", f.since); err == nil {
+		q.Until, err = parseTime("--until", f.until)
+	}
+	return q, err
+}
+
+// parseTime reads a time, or a duration as that long ago.
+func parseTime(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return time.Now().Add(-d), nil
+	}
+	for _, form := range []string{time.RFC3339, "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(form, s, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, command.Usagef("%s: %q is neither a time like 2026-03-01T12:00:00Z nor a duration like 24h", flag, s)
+}
+
+func (a *app) listSessions(cmd *cobra.Command, c *apiclient.Client, f sessionFlags, all bool) error {
+	q, err := f.query(cmd.Context(), c, all)
+	if err != nil {
+		return err
+	}
+	if f.watch {
+		me, err := c.Me(cmd.Context())
+		if err != nil {
+			return err
+		}
+		return a.watch(cmd, c, func(s apiclient.Session) bool {
+			return (all || q.User != "" || s.User == me.ID) && (q.User == "" || s.User == q.User) && (q.Service == "" || s.Service == q.Service) &&
+				(q.Site == "" || s.Site == q.Site) && (q.Device == "" || s.Device == q.Device)
+		})
+	}
+	list, err := c.Sessions(cmd.Context(), q)
+	if err != nil {
+		return err
+	}
+	head, empty := []string{"ID", "SERVICE", "AT", "FOR", "USER", "ENDS", "UP", "DOWN"}, "Nothing is open."
+	if q.State == "ended" {
+		head[5], empty = "ENDED", "No session has ended yet."
+	}
+	var rows [][]string
+	for _, s := range list {
+		when := command.When(s.Expires, time.Now())
+		if s.Ended != nil {
+			when = command.When(*s.Ended, time.Now()) + " " + s.Reason
+		}
+		rows = append(rows, []string{
+			shortID(s.ID), s.SiteName + "/" + s.ServiceName, s.Address, s.Source, s.UserName, when,
+			command.Bytes(s.Traffic.UpBytes), command.Bytes(s.Traffic.DownBytes),
+		})
+	}
+	return a.table(cmd, list, head, rows, empty)
 }
 
 // shortID is the end of an identifier: identifiers made at one time begin alike.
 func shortID(id string) string { return id[max(len(id)-8, 0):] }
 
 // findSession finds the live session that an ID, or the end of one, means.
-func findSession(ctx context.Context, c *apiclient.Client, id string) (string, error) {
+func findSession(ctx context.Context, c *apiclient.Client, id string, all bool) (string, error) {
 	if _, err := ownline.ParseID[ownline.Session](id); err == nil {
 		return id, nil
 	}
 	if len(id) < 4 {
 		return "", command.Usagef("%q is too short for an ID", id)
 	}
-	list, err := c.Sessions(ctx, apiclient.SessionQuery{State: "live"})
+	list, err := c.Sessions(ctx, apiclient.SessionQuery{State: "live", All: all})
 	if err != nil {
 		return "", err
 	}
@@ -90,52 +183,83 @@ func findSession(ctx context.Context, c *apiclient.Client, id string) (string, e
 	return "", ownline.Invalid("session", "several end like this; give more of the ID")
 }
 
-func (a *app) close() *cobra.Command {
+func (a *app) close() *cobra.Command { return a.closing(false) }
+
+// closing ends a session; all: also another's.
+func (a *app) closing(all bool) *cobra.Command {
 	return &cobra.Command{
 		Use: "close ID", Short: "End a session at once, with the connections that came through it",
 		Long:    "End a session at once, with the connections that came through it. The ID is that of\n`ownline sessions`, whole or its end.",
 		Example: "  ownline close 1f3a9c20",
 		Args:    command.Args("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client()
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			id, err := findSession(cmd.Context(), c, args[0], all)
 			if err != nil {
 				return err
 			}
-			id, err := findSession(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+			done := waiting(cmd, "Waiting for the router")
 			s, err := c.Close(cmd.Context(), id)
+			done()
 			if err != nil {
 				return err
 			}
-			return a.print(cmd, s, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is closed for %s.\n", s.ServiceName, strings.TrimSuffix(s.Source, "/32"))
-				return err
-			})
-		},
+			return a.say(cmd, s, "%s is closed for %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"))
+		}),
 	}
 }
 
+func (a *app) extend() *cobra.Command {
+	var d time.Duration
+	cmd := &cobra.Command{
+		Use: "extend ID [--for 30m]", Short: "Let a session last longer, from now",
+		Long:    "Let a session last longer, from now. The ID is that of `ownline sessions`, whole or its end.",
+		Example: "  ownline extend 1f3a9c20 --for 2h",
+		Args:    command.Args("ID"),
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			in := apiclient.Renewal{}
+			if cmd.Flags().Changed("for") {
+				if d <= 0 {
+					return command.Usagef("--for: %s is not a time to come", d)
+				}
+				in.For = d.String()
+			}
+			id, err := findSession(cmd.Context(), c, args[0], false)
+			if err != nil {
+				return err
+			}
+			done := waiting(cmd, "Waiting for the router")
+			s, err := c.Renew(cmd.Context(), id, in)
+			done()
+			if err != nil {
+				return err
+			}
+			return a.say(cmd, s, "%s is open for %s until %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"), command.When(s.Expires, time.Now()))
+		}),
+	}
+	cmd.Flags().DurationVar(&d, "for", 0, "how long from now (default: what the server says)")
+	return cmd
+}
+
 func (a *app) flush() *cobra.Command {
-	var all bool
+	var all, yes bool
 	cmd := &cobra.Command{
 		Use: "flush", Short: "End all of your sessions at once", Args: command.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
-			if err != nil {
-				return err
+		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
+			if all {
+				if err := confirm(cmd, yes, "End everybody's sessions?"); err != nil {
+					return err
+				}
 			}
+			done := waiting(cmd, "Waiting for the router")
 			n, err := c.Flush(cmd.Context(), all)
+			done()
 			if err != nil {
 				return err
 			}
-			return a.print(cmd, map[string]int{"ended": n}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "Sessions ended: %d\n", n)
-				return err
-			})
-		},
+			return a.say(cmd, n, "Sessions ended: %d", n.Ended)
+		}),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "everybody's (admin)")
+	yesFlag(cmd, &yes)
 	return cmd
 }

@@ -101,6 +101,7 @@ var apart = [][2]string{
 // that ownline-core carries no SQL, no web framework and no PWA onto a small router. Tests may
 // use test libraries anywhere.
 var homes = map[string]string{
+	"rsc.io/qr":                               "internal/cli internal/web/api",
 	"github.com/alexedwards/argon2id":         "internal/web/auth",
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
@@ -118,7 +119,6 @@ var homes = map[string]string{
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
-	"rsc.io/qr":                               "internal/web/api",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",
 	"modernc.org/sqlite":                      "internal/web/store/...",
 	"github.com/google/go-cmp":                "",

@@ -3,6 +3,7 @@
 package commands
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -45,15 +47,18 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("OWNLINE_CONFIG_DIR", filepath.Join(env.WorkDir, "ownline"))
-			s := &stage{t: t}
+			s := &stage{t: t, watches: map[string]*exec.Cmd{}}
 			env.Values[stageKey{}] = s
 			return s.setup(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve":  serve,
-			"exit":   exit,
-			"door":   door,
-			"moment": func(*testscript.TestScript, bool, []string) { time.Sleep(600 * time.Millisecond) },
+			"serve":   serve,
+			"exit":    exit,
+			"door":    door,
+			"idof":    idOf,
+			"watch":   watch,
+			"watched": watched,
+			"moment":  func(*testscript.TestScript, bool, []string) { time.Sleep(600 * time.Millisecond) },
 		},
 	})
 }
@@ -66,6 +71,8 @@ type stage struct {
 	t    testing.TB
 	core *coretest.Server
 	web  string // "HOST:PORT" where ownline-web is to listen
+
+	watches map[string]*exec.Cmd
 }
 
 func (s *stage) setup(env *testscript.Env) error {
@@ -131,6 +138,45 @@ func exit(ts *testscript.TestScript, _ bool, args []string) {
 	if fmt.Sprint(code) != args[0] {
 		ts.Fatalf("exit code %d, not %s", code, args[0])
 	}
+}
+
+// idof VARIABLE keeps the first "id" of the last command's JSON.
+func idOf(ts *testscript.TestScript, _ bool, args []string) {
+	m := regexp.MustCompile(`"id": "([^"]+)"`).FindStringSubmatch(ts.ReadFile("stdout"))
+	if m == nil {
+		ts.Fatalf("there is no id in it")
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// watch NAME COMMAND… runs a command beside the script, until watched; it begins once the
+// command has said something.
+func watch(ts *testscript.TestScript, _ bool, args []string) {
+	s := ts.Value(stageKey{}).(*stage)
+	cmd := exec.Command(filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[1]), args[2:]...)
+	cmd.Env = append(os.Environ(), "OWNLINE_CONFIG_DIR="+ts.Getenv("OWNLINE_CONFIG_DIR"))
+	out, err := os.Create(ts.MkAbs(args[0] + ".out"))
+	ts.Check(err)
+	said, err := cmd.StderrPipe()
+	ts.Check(err)
+	cmd.Stdout = out
+	ts.Check(cmd.Start())
+	s.watches[args[0]] = cmd
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // unless it was watched
+		out.Close()
+	})
+	line, err := bufio.NewReader(said).ReadString('\n')
+	ts.Logf("%s%v", line, err)
+	time.Sleep(600 * time.Millisecond) // the stream begins a moment later
+}
+
+// watched NAME ends what watch began, which must end well, and has its output for stdout.
+func watched(ts *testscript.TestScript, _ bool, args []string) {
+	cmd := ts.Value(stageKey{}).(*stage).watches[args[0]]
+	ts.Check(cmd.Process.Signal(os.Interrupt))
+	ts.Check(cmd.Wait())
+	ts.Check(ts.Exec("cat", ts.MkAbs(args[0]+".out")))
 }
 
 // door takes knocks by UDP, as the model's router would, from the client's address, and

@@ -1,0 +1,64 @@
+package apiclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Device is something that can knock.
+type Device struct {
+	ID                   string     `json:"id"`
+	User                 string     `json:"user"`
+	Site                 string     `json:"site"`
+	Name                 string     `json:"name"`
+	RequireClaimedSource bool       `json:"require_claimed_source"`
+	Revoked              bool       `json:"revoked"`
+	LastKnock            *time.Time `json:"last_knock,omitempty"`
+	LastSource           string     `json:"last_source,omitempty"`
+	Created              time.Time  `json:"created"`
+}
+
+// Enrolled is a device with its profile, which is shown only once.
+type Enrolled struct {
+	Device
+	Profile string `json:"profile"`
+	QR      string `json:"qr"` // the profile, as SVG
+}
+
+// NewDevice is what is told of a new device.
+type NewDevice struct {
+	Site                 string `json:"site"`
+	Name                 string `json:"name"`
+	RequireClaimedSource bool   `json:"require_claimed_source,omitempty"`
+	User                 string `json:"user,omitempty"` // "": one's own
+}
+
+// DeviceQuery selects devices; "" selects all.
+type DeviceQuery struct{ User, Site string }
+
+// Devices lists devices: an admin all, others their own.
+func (c *Client) Devices(ctx context.Context, q DeviceQuery) ([]Device, error) {
+	return all[Device](ctx, c, "/devices", query("user", q.User, "site", q.Site))
+}
+
+// AddDevice makes a device.
+func (c *Client) AddDevice(ctx context.Context, in NewDevice) (Enrolled, error) {
+	return call[Enrolled](ctx, c, http.MethodPost, "/devices", in)
+}
+
+// RotateDevice gives a device a new secret.
+func (c *Client) RotateDevice(ctx context.Context, id string) (Enrolled, error) {
+	return call[Enrolled](ctx, c, http.MethodPost, "/devices/"+url.PathEscape(id)+"/rotate", nil)
+}
+
+// RevokeDevice makes a device's knocks count no more.
+func (c *Client) RevokeDevice(ctx context.Context, id string) (Device, error) {
+	return call[Device](ctx, c, http.MethodPost, "/devices/"+url.PathEscape(id)+"/revoke", nil)
+}
+
+// RemoveDevice revokes a device and takes it off the lists.
+func (c *Client) RemoveDevice(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/devices/"+url.PathEscape(id), nil, nil, nil, nil)
+}

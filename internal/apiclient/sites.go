@@ -1,0 +1,77 @@
+package apiclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Site is a LAN. Only admins get more than the first four.
+type Site struct {
+	ID              string     `json:"id"`
+	Name            string     `json:"name"`
+	Host            string     `json:"host"`
+	Connected       bool       `json:"connected"`
+	Link            string     `json:"link,omitempty"`
+	Pin             string     `json:"pin,omitempty"`
+	KnockPort       uint16     `json:"knock_port,omitempty"`
+	LocalNetworks   []string   `json:"local_networks,omitempty"`
+	ReservedPorts   []uint16   `json:"reserved_ports,omitempty"`
+	IPv6Prefix      int        `json:"ipv6_prefix,omitempty"`
+	Created         *time.Time `json:"created,omitempty"`
+	AppliedRevision *uint64    `json:"applied_revision,omitempty"`
+	WantedRevision  *uint64    `json:"wanted_revision,omitempty"`
+	CoreVersion     string     `json:"core_version,omitempty"`
+	LastContact     *time.Time `json:"last_contact,omitempty"`
+	Firewall        string     `json:"firewall,omitempty"`
+	Clock           string     `json:"clock,omitempty"`
+	Error           string     `json:"error,omitempty"`
+}
+
+// NewSite pairs with a core.
+type NewSite struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+	Host string `json:"host"`
+}
+
+// SiteChange changes what is not nil.
+type SiteChange struct {
+	Name       *string `json:"name,omitempty"`
+	Host       *string `json:"host,omitempty"`
+	IPv6Prefix *int    `json:"ipv6_prefix,omitempty"`
+}
+
+// Pong is how long a core took to answer.
+type Pong struct {
+	RoundTripMS float64 `json:"round_trip_ms"`
+}
+
+// Sites lists the sites that the user can see.
+func (c *Client) Sites(ctx context.Context) ([]Site, error) { return items[Site](ctx, c, "/sites") }
+
+// PairSite pairs with a core (admin).
+func (c *Client) PairSite(ctx context.Context, in NewSite) (Site, error) {
+	return call[Site](ctx, c, http.MethodPost, "/sites", in)
+}
+
+// ChangeSite changes a site (admin).
+func (c *Client) ChangeSite(ctx context.Context, id string, in SiteChange) (Site, error) {
+	return call[Site](ctx, c, http.MethodPatch, "/sites/"+url.PathEscape(id), in)
+}
+
+// PingSite asks a site's core how it is (admin).
+func (c *Client) PingSite(ctx context.Context, id string) (Pong, error) {
+	return call[Pong](ctx, c, http.MethodPost, "/sites/"+url.PathEscape(id)+"/ping", nil)
+}
+
+// ApplySite has the whole state sent to a site's core again (admin).
+func (c *Client) ApplySite(ctx context.Context, id string) (Site, error) {
+	return call[Site](ctx, c, http.MethodPost, "/sites/"+url.PathEscape(id)+"/apply", nil)
+}
+
+// RemoveSite removes a site with all that is at it (admin).
+func (c *Client) RemoveSite(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/sites/"+url.PathEscape(id), nil, nil, nil, nil)
+}
