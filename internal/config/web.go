@@ -28,6 +28,7 @@ type Web struct {
 	Policy         Policy         `key:"policy"`
 	MQTT           MQTT           `key:"mqtt"`
 	Notify         []string       `key:"notify,later"`
+	OIDC           OIDC           `key:"oidc"`
 	Metrics        WebMetrics     `key:"metrics"`
 	Retention      Retention      `key:"retention"`
 	Log            Log            `key:"log"`
@@ -114,6 +115,7 @@ func DefaultWeb() Web {
 			RoamingOverlap: time.Minute,
 		},
 		MQTT:      MQTT{Topic: "ownline/knock"},
+		OIDC:      OIDC{Scopes: []string{"openid", "profile"}, Name: "single sign-on", UsernameClaim: "preferred_username"},
 		Retention: Retention{History: 365 * day, Audit: 2 * 365 * day, Logins: 90 * day},
 		Log:       defaultLog(),
 	}
@@ -132,6 +134,7 @@ func (w *Web) validate(report func(key, detail string)) {
 	r.notEmpty("state_dir", w.StateDir)
 	r.hostPort("listen", w.Listen, false)
 	r.hostPort("link.listen", w.Link.Listen, true)
+	w.OIDC.validate(r, w.PublicURL)
 	r.hostPort("metrics.listen", w.Metrics.Listen, true)
 	r.keep("retention.history", w.Retention.History)
 	r.keep("retention.audit", w.Retention.Audit)

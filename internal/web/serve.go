@@ -57,7 +57,12 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	defer forget()
+	provider, err := w.oidc()
+	if err != nil {
+		return err
+	}
 	rest, err := api.New(api.Options{
+		OIDC:   provider,
 		Access: w.access, Auth: w.auth, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(),
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})

@@ -76,7 +76,12 @@ type userRows interface {
 	SetPassword(u ownline.UserID, password string) error
 	SignOut(ownline.UserID) error                     // forgets logins and tokens
 	ForgetFactors(ownline.UserID) error               // second factor, recovery codes and passkeys
-	RemoveUser(u ownline.UserID, now time.Time) error // and their grants, devices, logins, tokens
+	RemoveUser(u ownline.UserID, now time.Time) error // and their grants, devices, logins, tokens, links
+	// Links are with the subjects of identity providers; Linked returns whose one is.
+	Linked(issuer, subject string) (ownline.User, error)
+	CountLinks(u ownline.UserID, issuer string) (int, error)
+	Link(u ownline.UserID, issuer, subject string, now time.Time) error
+	Unlink(ownline.UserID) error
 }
 
 type siteRows interface {

@@ -33,6 +33,7 @@ type Options struct {
 	PagesURL   string      // where links to our pages begin
 	GuestPage  string      // "": ours; else the address of one that was exported
 	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
+	OIDC       *OIDC       // nil: off
 	Log        *slog.Logger
 }
 
@@ -41,6 +42,7 @@ type Server struct {
 	access     *access.Access
 	auth       *auth.Auth
 	setup      *auth.Setup
+	oidc       *OIDC
 	ipv6Prefix int
 	pagesURL   string
 	guestPage  string
@@ -60,7 +62,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		access: o.Access, auth: o.Auth, setup: o.Setup, oidc: o.OIDC, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
@@ -84,6 +86,7 @@ func New(o Options) (*Server, error) {
 	s.huma.UseMiddleware(s.admit)
 
 	s.authResource()
+	s.oidcResource()
 	s.meResource()
 	s.users()
 	s.sites()

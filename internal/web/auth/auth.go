@@ -33,6 +33,8 @@ type loginRows interface {
 	// Login returns only those that are valid at now, of users who are not disabled.
 	Login(ctx context.Context, hash []byte, now time.Time) (ownline.Login, ownline.User, error)
 	Logins(ctx context.Context, q ownline.LoginQuery, now time.Time) ([]ownline.LoginInfo, string, error)
+	// LoginOf returns the user of a login of theirs, as Login does, by its identifier.
+	LoginOf(ctx context.Context, user ownline.UserID, id ownline.LoginID, now time.Time) (ownline.User, error)
 	TouchLogin(ctx context.Context, id ownline.LoginID, seen, until time.Time) error
 	DeleteLogin(ctx context.Context, user ownline.UserID, id ownline.LoginID) error // zero user: anybody's
 	SignOutOthers(ctx context.Context, user ownline.UserID, keep ownline.LoginID, tokens bool, keepToken ownline.TokenID) (int, error)

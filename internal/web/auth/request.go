@@ -1,9 +1,14 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // ClientOf returns the address that a request came from; headers count only when a trusted
@@ -18,4 +23,14 @@ func (a *Auth) ByProxy(r *http.Request) bool {
 	}
 	peer := ap.Addr().Unmap().WithZone("")
 	return slices.ContainsFunc(a.trusted, func(p netip.Prefix) bool { return p.Contains(peer) })
+}
+
+// LoggedIn returns the user of a login that still counts, by its identifier; another user's
+// is ownline.ErrUnauthorized.
+func (a *Auth) LoggedIn(ctx context.Context, user ownline.UserID, login ownline.LoginID) (ownline.User, error) {
+	u, err := a.store.LoginOf(ctx, user, login, time.Now())
+	if errors.Is(err, ownline.ErrNotFound) {
+		err = ownline.ErrUnauthorized
+	}
+	return u, err
 }

@@ -108,6 +108,9 @@ func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
 	if err := t.exec("DELETE FROM grants WHERE user_id = ?", u.String()); err != nil {
 		return err
 	}
+	if err := t.Unlink(u); err != nil {
+		return err
+	}
 	if err := t.exec("UPDATE devices SET revoked = 1, removed = ? WHERE user_id = ? AND removed = 0", ms(now), u.String()); err != nil {
 		return err
 	}

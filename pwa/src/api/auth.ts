@@ -7,6 +7,18 @@ export function login(name: string, password: string): Promise<Me> {
   return answer(client.POST('/api/v1/auth/login', { body: { name, password } }), true)
 }
 
+export type Methods = components['schemas']['Methods']
+
+/** The ways to sign in that the server offers. */
+export function methods(): Promise<Methods> {
+  return answer(client.GET('/api/v1/auth/methods'), true)
+}
+
+/** Where a browser goes to sign in by the identity provider; it comes back to the path next. */
+export function providerAddress(next: string): string {
+  return `/api/v1/auth/oidc/start?return=${encodeURIComponent(next)}`
+}
+
 /** Makes the first admin, by the token of the link that the server printed at its first start. */
 export function setup(token: string, name: string, password: string): Promise<Me> {
   return answer(client.POST('/api/v1/auth/setup', { body: { token, name, password } }), true)

@@ -22,6 +22,7 @@ export const en = {
     name: 'User name',
     password: 'Password',
     submit: 'Sign in',
+    submitWith: (name: string) => `Sign in with ${name}`,
     wrong: 'Name or password is not right.',
     tooMany: (n: number) => `Too many tries. Wait ${minutes(n)}.`,
     nameMissing: 'Enter your user name.',

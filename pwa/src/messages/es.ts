@@ -22,6 +22,7 @@ export const es: Messages = {
     name: 'Nombre de usuario',
     password: 'Contraseña',
     submit: 'Entrar',
+    submitWith: (name) => `Entrar con ${name}`,
     wrong: 'El nombre o la contraseña no son correctos.',
     tooMany: (n) => `Demasiados intentos. Espera ${minutes(n)}.`,
     nameMissing: 'Escribe tu nombre de usuario.',

@@ -10,6 +10,8 @@ import LoginPage from './LoginPage.vue'
 vi.mock('@/api/auth')
 
 beforeEach(() => {
+  vi.mocked(auth.methods).mockResolvedValue({ password: true })
+  vi.mocked(auth.providerAddress).mockImplementation((next) => `/start?return=${next}`)
   vi.mocked(auth.me).mockRejectedValue(new Problem(401))
 })
 
@@ -61,6 +63,17 @@ describe('the sign-in', () => {
     const { login, submit } = await page('/login')
     await submit('ana', 'wrong')
     expect(login.get('[role=alert]').text()).toBe('Too many tries. Wait 2 minutes.')
+  })
+
+  it('offers the identity provider, if there is one', async () => {
+    const without = await page('/login')
+    await flushPromises()
+    expect(without.login.find('a').exists()).toBe(false)
+    vi.mocked(auth.methods).mockResolvedValue({ password: true, oidc: { name: 'Our login' } })
+    const { login } = await page('/login?next=/sessions')
+    await flushPromises()
+    expect(login.get('a').text()).toBe('Sign in with Our login')
+    expect(login.get('a').attributes('href')).toBe('/start?return=/sessions')
   })
 
   it('asks for what is missing, at the field', async () => {

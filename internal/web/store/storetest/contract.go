@@ -26,7 +26,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 	for name, test := range map[string]func(*testing.T, func(testing.TB) *store.Store){
 		"transfer": testTransfer, "users": testUsers, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "removal": testRemoval,
-		"filters": testFilters, "retention": testRetention, "audit retention": testAuditRetention,
+		"filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
 		"audit lines": testAuditLines, "resources": testResources,
 	} {

@@ -1,0 +1,219 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/oidc"
+)
+
+// OIDC is signing in by an identity provider.
+type OIDC struct {
+	Provider *oidc.Provider
+	Rules    access.ExternalRules
+}
+
+// OIDCCallback is the path that providers send browsers back to.
+const OIDCCallback = base + "/auth/oidc/callback"
+
+// oidcCookie keeps a browser's trip to the provider. It is not SameSite=Strict as the other:
+// the way back begins at another site. It proves nothing without the provider's answer.
+const oidcCookie = "__Host-ownline-oidc"
+
+func tripCookie(value string, age int) http.Cookie {
+	return http.Cookie{Name: oidcCookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode}
+}
+
+var errNoOIDC = &ownline.FieldError{Kind: ownline.ErrNotFound, Detail: "no identity provider is configured here"}
+
+func (s *Server) oidcResource() {
+	const tag = "auth"
+	type provider struct {
+		Name string `json:"name" doc:"For the button: sign in with this"`
+	}
+	type methods struct {
+		Password bool      `json:"password"`
+		OIDC     *provider `json:"oidc,omitempty" doc:"Absent: none is configured"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/auth/methods", id: "auth-methods", who: anybody, tag: tag, summary: "What the sign-in page can offer"},
+		func(context.Context, auth.Identity, *noInput) (*output[methods], error) {
+			m := methods{Password: true}
+			if s.oidc != nil {
+				m.OIDC = &provider{s.oidc.Provider.Name()}
+			}
+			return show(m), nil
+		})
+
+	type startInput struct {
+		Return string `query:"return" maxLength:"512" doc:"The path of our page to go on at, like /sessions"`
+	}
+	type redirect struct {
+		Location  string      `header:"Location"`
+		SetCookie http.Cookie `header:"Set-Cookie"`
+	}
+	fails := []int{http.StatusNotFound, http.StatusServiceUnavailable}
+	register(s, operation{
+		method: http.MethodGet, path: "/auth/oidc/start", id: "oidc-start", who: anybody, tag: tag, status: http.StatusFound, fails: fails,
+		summary: "Send this browser to the identity provider to sign in",
+	}, func(ctx context.Context, _ auth.Identity, in *startInput) (*redirect, error) {
+		if s.oidc == nil {
+			return nil, errNoOIDC
+		}
+		address, kept, err := s.oidc.Provider.Start(ctx, oidc.Wish{Return: in.Return})
+		if err != nil {
+			return nil, err
+		}
+		return &redirect{address, tripCookie(kept, int(oidc.Lifetime.Seconds()))}, nil
+	})
+
+	type where struct {
+		Location string `json:"location" doc:"Where the browser is to go"`
+	}
+	type sent struct {
+		SetCookie http.Cookie `header:"Set-Cookie"`
+		Body      where
+	}
+	register(s, operation{
+		method: http.MethodPost, path: "/auth/oidc/link", id: "oidc-link", who: users, scope: []string{ownline.ScopeAdmin}, tag: tag, fails: append(fails, http.StatusForbidden),
+		summary: "Begin to link one's own user with the identity provider, so as to sign in by it",
+	}, func(ctx context.Context, id auth.Identity, _ *noInput) (*sent, error) {
+		if s.oidc == nil {
+			return nil, errNoOIDC
+		}
+		if id.Login.IsZero() {
+			return nil, ownline.Forbidden("", "only a browser that is signed in can be linked")
+		}
+		address, kept, err := s.oidc.Provider.Start(ctx, oidc.Wish{Return: "/", Link: id.User.ID, Login: id.Login})
+		if err != nil {
+			return nil, err
+		}
+		return &sent{tripCookie(kept, int(oidc.Lifetime.Seconds())), where{address}}, nil
+	})
+	register(s, operation{
+		method: http.MethodDelete, path: "/auth/oidc/link", id: "oidc-unlink", who: users, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent,
+		summary: "Sign in by the identity provider no more",
+	}, func(ctx context.Context, id auth.Identity, _ *noInput) (*struct{}, error) {
+		return nil, s.access.UnlinkExternal(ctx, actor(id))
+	})
+	s.oidcCallback()
+}
+
+func (s *Server) oidcCallback() {
+	op := s.operation(operation{
+		method: http.MethodGet, path: "/auth/oidc/callback", id: "oidc-callback", who: anybody, tag: "auth",
+		fails:   []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable},
+		summary: "Where the identity provider sends browsers back to",
+		description: "Signs the browser in and answers with a page that goes on to our own pages: only what is asked for " +
+			"by our own pages comes with the cookie that is set here. Browsers get errors as a page, too.",
+	}, false)
+	op.SkipValidateParams = true // providers add parameters of their own
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "Signed in", Content: map[string]*huma.MediaType{"text/html": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	type input struct {
+		State string `query:"state" doc:"As it was sent"`
+		Code  string `query:"code" doc:"What stands for the user for a moment"`
+		Error string `query:"error" doc:"Why the provider did not sign anybody in"`
+	}
+	huma.Register(s.huma, op, func(ctx context.Context, _ *input) (*huma.StreamResponse, error) {
+		id, _ := ctx.Value(identityKey{}).(auth.Identity)
+		return &huma.StreamResponse{Body: func(hctx huma.Context) {
+			r, w := humago.Unwrap(hctx)
+			gone := tripCookie("", -1)
+			http.SetCookie(w, &gone)
+			next, err := s.arrive(w, r, id)
+			w.Header().Set("Referrer-Policy", "no-referrer") // our own address holds the code
+			switch {
+			case err == nil:
+				s.page(w, http.StatusOK, page{Next: next})
+			case strings.Contains(r.Header.Get("Accept"), "text/html"):
+				p := &huma.ErrorModel{}
+				errors.As(s.problem(ctx, &op, false, err), &p)
+				s.page(w, p.Status, page{Error: p.Detail})
+			default:
+				s.writeProblem(hctx, err)
+			}
+		}}, nil
+	})
+}
+
+// arrive judges a browser that comes back from the provider, and signs it in. It returns
+// where it goes on.
+func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity) (next string, err error) {
+	if s.oidc == nil {
+		return "", errNoOIDC
+	}
+	ctx := r.Context()
+	right, err := s.auth.Attempt(ctx, "oidc", id.Client)
+	if err != nil {
+		return "", err
+	}
+	kept := ""
+	if c, err := r.Cookie(oidcCookie); err == nil {
+		kept = c.Value
+	}
+	wish, who, err := s.oidc.Provider.Finish(ctx, kept, r.URL.Query())
+	if err != nil {
+		if kept != "" && !errors.Is(err, ownline.ErrUnavailable) {
+			s.auth.Refuse(ctx, ownline.User{}, ownline.ByOIDC, id)
+		}
+		return "", err
+	}
+	right()
+	if !wish.Link.IsZero() {
+		return wish.Return, s.linkTo(ctx, wish, who, id)
+	}
+	user, err := s.access.SignInExternal(ctx, id.Client, who, s.oidc.Rules)
+	if err != nil {
+		s.auth.Refuse(ctx, user, ownline.ByOIDC, id)
+		return "", err
+	}
+	value, err := s.auth.StartLogin(ctx, user, ownline.ByOIDC, id)
+	if err != nil {
+		return "", err
+	}
+	c := cookie(value, cookieAge)
+	http.SetCookie(w, &c)
+	return wish.Return, nil
+}
+
+// linkTo links the user who asked for it, if the login by which they did still counts: the
+// cookie itself does not come along from another site.
+func (s *Server) linkTo(ctx context.Context, wish oidc.Wish, who ownline.External, id auth.Identity) error {
+	user, err := s.auth.LoggedIn(ctx, wish.Link, wish.Login)
+	if err != nil {
+		return err
+	}
+	_, err = s.access.LinkExternal(ctx, access.Actor{User: user, By: access.ByLogin, Client: id.Client}, who)
+	return err
+}
+
+// page is what a browser is shown between the provider and our own pages.
+type page struct {
+	Next  string // where it goes on at once
+	Error string
+}
+
+var pageTemplate = template.Must(template.New("").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Ownline</title>
+{{if .Next}}<meta http-equiv="refresh" content="0; url={{.Next}}">{{end}}</head>
+<body>{{if .Next}}<p>Signed in. <a href="{{.Next}}">Go on</a></p>{{else}}<p role="alert">{{.Error}}</p><p><a href="/login">Back to sign-in</a></p>{{end}}</body></html>
+`))
+
+func (s *Server) page(w http.ResponseWriter, status int, p page) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if err := pageTemplate.Execute(w, p); err != nil {
+		s.log.Debug("a page was not read to its end", logging.Err, err)
+	}
+}
