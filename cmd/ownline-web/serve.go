@@ -29,6 +29,9 @@ written to a file whose path is logged.`,
 				return err
 			}
 			if check {
+				if err := web.Check(cfg); err != nil {
+					return err
+				}
 				return a.say(cmd, map[string]bool{"ok": true}, "The configuration is good.")
 			}
 			log, err := logging.New(cmd.ErrOrStderr(), cfg.Log.Level, cfg.Log.Format)

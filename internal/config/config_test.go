@@ -167,7 +167,11 @@ func TestWebMistakes(t *testing.T) {
 		"listen":            {"listen: '8080'\n", `FILE:1:9: listen: "8080" is not a host and port like 127.0.0.1:8080`},
 		"database":          {"database: mysql://u:hunter2@h/d\n", "FILE:1:11: database: is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir"},
 		"mqtt secret":       {"mqtt: {password_file: /x}\n", "FILE:1:23: mqtt.password_file: is not supported yet; leave it out"},
-		"notify":            {"notify: ['telegram://x']\n", "FILE:1:9: notify: is not supported yet; leave it out"},
+		"notify, one":       {"notify: telegram://1:hunter2@telegram\n", "FILE:1:9: notify: must be a list of groups of keys, not text; begin every one with -"},
+		"notify, empty":     {"notify: [{name: x}]\n", "FILE:1:10: notify[0].url: must not be empty"},
+		"notify, key":       {"notify:\n- ntfy://hunter2\n- {url: ntfy://hunter2, event: [x]}\n", "FILE:3:25: notify[1].event: unknown key; did you mean events?"},
+		"notify, fold":      {"notify: [{url: ntfy://hunter2, fold: 1h30m}]\n", "FILE:1:38: notify[0].fold: 1h30m0s is not from 1s to 1h0m0s"},
+		"notify, number":    {"notify: [5]\n", "FILE:1:10: notify[0].url: must be text in quotes"},
 		"oidc, no tls":      {"public_url: https://a.b\noidc: {issuer: 'http://login.example.org', client_id: x}\n", `FILE:2:16: oidc.issuer: "http://login.example.org" is not an address like https://login.example.org/realms/home`},
 		"oidc, no client":   {"public_url: https://a.b\noidc: {issuer: 'https://login.example.org'}\n", "FILE:2:7: oidc.client_id: must not be empty"},
 		"oidc, no way back": {"oidc: {issuer: 'https://login.example.org', client_id: x}\n", "FILE:1:16: oidc.issuer: needs public_url, where the provider sends browsers back to"},
@@ -189,6 +193,31 @@ func TestWebMistakes(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, tc.want)
 			}
 		})
+	}
+}
+
+// A channel is a group, or just its URL; in the environment, URLs that may have commas within.
+func TestNotify(t *testing.T) {
+	secret := write(t, "telegram://1:hunter2@telegram?chats=1,2\n")
+	w, err := LoadWeb(write(t, "notify:\n- syslog:///dev/log\n- {name: phone, url_file: "+secret+", events: [session, -session.ended], fold: 5m}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := func(s string) ownline.Secret { return ownline.Secret(s) }
+	want := []Channel{
+		{URL: url("syslog:///dev/log")},
+		{URL: url("telegram://1:hunter2@telegram?chats=1,2"), Name: "phone", Events: []string{"session", "-session.ended"}, Fold: 5 * time.Minute},
+	}
+	if diff := cmp.Diff(want, w.Notify); diff != "" {
+		t.Error(diff)
+	}
+	w, err = LoadWeb(write(t, ""), []string{"OWNLINE_WEB_NOTIFY=telegram://1:hunter2@telegram?chats=1,@two, ntfy://ntfy.sh/x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []Channel{{URL: url("telegram://1:hunter2@telegram?chats=1,@two")}, {URL: url("ntfy://ntfy.sh/x")}}
+	if diff := cmp.Diff(want, w.Notify); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -18,9 +18,11 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// options is what the tag of a field says: `key:"name"` or `key:"name,later"`.
+// options is what the tag of a field says: `key:"name"`, or with `,later` or `,alone` behind
+// the name.
 type options struct {
 	later bool // known, but only its default is supported so far
+	alone bool // may stand for its whole group
 }
 
 var (
@@ -41,7 +43,7 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 // tag returns the key and the options of a struct's field.
 func tag(f reflect.StructField) (string, options) {
 	key, rest, _ := strings.Cut(f.Tag.Get("key"), ",")
-	return key, options{later: rest == "later"}
+	return key, options{later: rest == "later", alone: rest == "alone"}
 }
 
 func join(path, key string) string {
@@ -77,6 +79,9 @@ func (d *decoder) node(n *yaml.Node, v reflect.Value, path string, o options) {
 	case n.Kind != yaml.ScalarNode:
 		d.fail(d.at(n), path, "must be "+describe(v.Type())+", not "+kindOf(n))
 		return
+	case v.Type() == secretType && !tagFits(n.ShortTag(), v):
+		d.fail(d.at(n), path, "must be text in quotes")
+		return
 	case !tagFits(n.ShortTag(), v):
 		d.fail(d.at(n), path, fmt.Sprintf("must be %s, not %s", describe(v.Type()), kindOf(n)))
 		return
@@ -99,6 +104,10 @@ func same(a, b reflect.Value) bool {
 }
 
 func (d *decoder) group(n *yaml.Node, v reflect.Value, path string, o options) {
+	if field, key := alone(v); n.Kind == yaml.ScalarNode && key != "" {
+		d.node(n, field, join(path, key), o)
+		return
+	}
 	if n.Kind != yaml.MappingNode {
 		d.fail(d.at(n), path, "must be a group of keys, not "+kindOf(n))
 		return
@@ -164,6 +173,16 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, options, bool) {
 	return reflect.Value{}, options{}, false
 }
 
+// alone returns the field that may stand for the whole group, and its key; "": there is none.
+func alone(v reflect.Value) (reflect.Value, string) {
+	for i := range v.NumField() {
+		if key, o := tag(v.Type().Field(i)); o.alone {
+			return v.Field(i), key
+		}
+	}
+	return reflect.Value{}, ""
+}
+
 // unknown says that there is no such key, and which there are.
 func unknown(key string, t reflect.Type) string {
 	var keys []string
@@ -195,7 +214,11 @@ func near(a, b string) bool {
 
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
-		d.fail(d.at(n), path, "must be a list of "+plural(v.Type().Elem())+", not "+kindOf(n)+listHint(v.Type().Elem()))
+		is := kindOf(n)
+		if isGroup(v.Type().Elem()) && n.Kind == yaml.ScalarNode {
+			is = "text" // which may hold a secret
+		}
+		d.fail(d.at(n), path, "must be a list of "+plural(v.Type().Elem())+", not "+is+listHint(v.Type().Elem()))
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))

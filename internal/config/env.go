@@ -53,9 +53,17 @@ func (d *decoder) variable(name, value string, l leaf) {
 			break
 		}
 		parts := strings.Split(value, ",")
+		group := isGroup(v.Type().Elem())
+		if group {
+			parts = urls(parts)
+		}
 		v.Set(reflect.MakeSlice(v.Type(), len(parts), len(parts)))
 		for i, part := range parts {
-			if err := setText(v.Index(i), strings.TrimSpace(part)); err != nil {
+			item := v.Index(i)
+			if group {
+				item, _ = alone(item)
+			}
+			if err := setText(item, strings.TrimSpace(part)); err != nil {
 				d.fail(place, fmt.Sprintf("%s[%d]", l.path, i), err.Error())
 			}
 		}
@@ -70,6 +78,19 @@ func (d *decoder) variable(name, value string, l leaf) {
 		return
 	}
 	l.value.Set(v)
+}
+
+// urls puts URLs together again that have commas within.
+func urls(parts []string) []string {
+	var out []string
+	for _, part := range parts {
+		if len(out) > 0 && !strings.Contains(part, "://") {
+			out[len(out)-1] += "," + part
+		} else {
+			out = append(out, part)
+		}
+	}
+	return out
 }
 
 // leaf is one key that has a value of its own.

@@ -27,7 +27,7 @@ type Web struct {
 	Sessions       Sessions       `key:"sessions"`
 	Policy         Policy         `key:"policy"`
 	MQTT           MQTT           `key:"mqtt"`
-	Notify         []string       `key:"notify,later"`
+	Notify         []Channel      `key:"notify"`
 	OIDC           OIDC           `key:"oidc"`
 	Metrics        WebMetrics     `key:"metrics"`
 	Retention      Retention      `key:"retention"`
@@ -78,6 +78,14 @@ type MQTT struct {
 	Username string         `key:"username,later"`
 	Password ownline.Secret `key:"password,later"`
 	CAFile   string         `key:"ca_file,later"`
+}
+
+// Channel is a way to tell people what happens. In the file it is a group, or just its URL.
+type Channel struct {
+	URL    ownline.Secret `key:"url,alone"` // what it is and where, with its secrets
+	Name   string         `key:"name"`      // "": after the kind of service
+	Events []string       `key:"events"`    // kinds, or what stands before their dot; "-" leaves out; empty: all
+	Fold   time.Duration  `key:"fold"`      // 0: a minute; how long what is alike is gathered into one message
 }
 
 // PortRange is the public ports that sessions get, both ends included.
@@ -159,6 +167,12 @@ func (w *Web) validate(report func(key, detail string)) {
 	r.between("sessions.roaming_overlap", s.RoamingOverlap, 0, time.Hour)
 	if s.IPv6Prefix < 48 || s.IPv6Prefix > 128 {
 		report("sessions.ipv6_prefix", fmt.Sprintf("%d is not from 48 to 128", s.IPv6Prefix))
+	}
+	for i, c := range w.Notify {
+		r.notEmpty(at("notify", i)+".url", string(c.URL))
+		if c.Fold != 0 {
+			r.between(at("notify", i)+".fold", c.Fold, time.Second, time.Hour)
+		}
 	}
 	r.log(w.Log)
 }

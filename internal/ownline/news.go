@@ -56,3 +56,34 @@ type News struct {
 	Session  SessionID    // of a session
 	Count    int          // of several that are alike; 0 is 1
 }
+
+// Place is where a knock comes from, roughly.
+type Place struct {
+	Kind PlaceKind
+	Name string // "ES", "AS64500", "198.51.0.0/16"
+}
+
+// PlaceKind tells by what a place is known.
+type PlaceKind string
+
+// The kinds of place.
+const (
+	PlaceCountry PlaceKind = "country"
+	PlaceSystem  PlaceKind = "system" // an autonomous system: a provider's network
+	PlacePrefix  PlaceKind = "prefix" // where systems are not known
+)
+
+// ChannelInfo tells how a channel for notifications is. It is what the running web knows;
+// it is not kept. It holds nothing of the channel's address.
+type ChannelInfo struct {
+	Name        string
+	Service     string // the kind of service: "telegram", "smtp"
+	Events      []NewsKind
+	Waiting     int    // news that is not told yet
+	Sent        uint64 // messages
+	Lost        uint64 // news that was given up
+	LastSuccess time.Time
+	LastFailure time.Time
+	Error       string // of the last try; "": it worked, or there was none
+	Failing     bool   // the last message was given up
+}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/logging"
-	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/metrics"
 )
@@ -32,16 +31,6 @@ func (m measured) Write(ctx context.Context, f func(access.Tx) error) error {
 	began := time.Now()
 	defer func() { m.metrics.Transaction("write", time.Since(began)) }()
 	return m.store.Write(ctx, f)
-}
-
-// tries has attempts to sign in counted.
-type tries struct{ metrics *metrics.Metrics }
-
-// LoginTried counts an attempt, or several that were alike.
-func (c tries) LoginTried(a ownline.LoginAttempt) {
-	for range a.Count {
-		c.metrics.LoggedIn(string(a.Method), string(a.Result))
-	}
 }
 
 // watch has the metrics look at how things stand.

@@ -63,7 +63,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	}
 	rest, err := api.New(api.Options{
 		OIDC:   provider,
-		Access: w.access, Auth: w.auth, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(),
+		Access: w.access, Auth: w.auth, Notifications: w.notify, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(),
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})
 	if err != nil {
@@ -109,6 +109,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	g, roomsCtx := errgroup.WithContext(roomsCtx)
 	g.Go(func() error { return w.store.Run(roomsCtx) })
 	g.Go(func() error { return w.geoip.Run(roomsCtx) })
+	g.Go(func() error { return w.notify.Run(roomsCtx, w.access) })
 	g.Go(func() error { return w.access.Run(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
 	if w.door != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
+	"github.com/ownline/ownline/internal/web/notify"
 	"github.com/ownline/ownline/internal/web/sites"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -43,6 +44,7 @@ type Web struct {
 	access   *access.Access
 	auth     *auth.Auth
 	geoip    *geoip.Databases // empty until Serve loads it
+	notify   *notify.Notify
 	metrics  *metrics.Metrics
 }
 
@@ -75,6 +77,9 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	w.cores = sites.New(sites.Options{
 		Identity: w.identity, Door: w.door, PairFile: cfg.PairFile, PairHost: pairHost(cfg.PublicURL), Log: log.With(logging.Part, "sites"),
 	})
+	if w.notify, err = newNotify(cfg, w.geoip, w.store, w.metrics, log); err != nil {
+		return nil, err
+	}
 	passwords := auth.NewPasswords()
 	s := cfg.Sessions
 	w.access = access.New(access.Options{
@@ -83,10 +88,10 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
 		},
-		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Log: log.With(logging.Part, "access"),
+		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
 		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Meter: w.metrics,
 	})
-	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Reporter: tries{w.metrics}, Log: log.With(logging.Part, "auth")})
+	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
 	w.watch()
 	return w, nil
 }

@@ -19,6 +19,7 @@ const (
 	EventGrant      = "grant"
 	EventUser       = "user"
 	EventInvitation = "invitation"
+	EventChannel    = "channel" // of notifications; only admins see it
 )
 
 // Event tells that a resource was made, changed or removed.
@@ -27,7 +28,7 @@ type Event struct {
 	Kind     string         // one of the kinds above
 	Removed  bool           // the resource is gone
 	Owner    ownline.UserID // whose it is; zero: nobody's
-	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant or User
+	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant, User or ChannelInfo
 
 	readers []ownline.UserID // who could see it before it was removed
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -87,4 +88,21 @@ func (c *change) reportDevice(action string, d ownline.Device) error {
 	n.User, n.Site = u.Name, s.Name
 	c.tell(n)
 	return nil
+}
+
+// SitesReached lists all sites with how they are reached.
+func (a *Access) SitesReached(ctx context.Context) ([]ownline.SiteInfo, error) {
+	return a.Sites(ctx, System())
+}
+
+// ChannelChanged takes note that a channel for notifications begins to fail, or works again.
+func (a *Access) ChannelChanged(ctx context.Context, ch ownline.ChannelInfo) error {
+	_, err := a.change(ctx, System(), func(c *change) error {
+		c.publish(Event{Kind: EventChannel, Resource: ch})
+		if ch.Failing {
+			return c.audit("notify.fail", ch.Name, ownline.SiteID{}, ch.Error)
+		}
+		return c.audit("notify.recover", ch.Name, ownline.SiteID{}, "")
+	})
+	return err
 }

@@ -26,27 +26,29 @@ const (
 
 // Options are what a Server is made of.
 type Options struct {
-	Access     *access.Access
-	Auth       *auth.Auth
-	Setup      *auth.Setup // nil: set up already
-	PublicURL  string      // "": unknown; its origin counts as our own
-	PagesURL   string      // where links to our pages begin
-	GuestPage  string      // "": ours; else the address of one that was exported
-	IPv6Prefix int         // bits of an IPv6 source that count where no site says otherwise
-	OIDC       *OIDC       // nil: off
-	Log        *slog.Logger
+	Access        *access.Access
+	Auth          *auth.Auth
+	Setup         *auth.Setup // nil: set up already
+	Notifications Notifications
+	PublicURL     string // "": unknown; its origin counts as our own
+	PagesURL      string // where links to our pages begin
+	GuestPage     string // "": ours; else the address of one that was exported
+	IPv6Prefix    int    // bits of an IPv6 source that count where no site says otherwise
+	OIDC          *OIDC  // nil: off
+	Log           *slog.Logger
 }
 
 // Server serves the API. Safe for concurrent use.
 type Server struct {
-	access     *access.Access
-	auth       *auth.Auth
-	setup      *auth.Setup
-	oidc       *OIDC
-	ipv6Prefix int
-	pagesURL   string
-	guestPage  string
-	log        *slog.Logger
+	access        *access.Access
+	auth          *auth.Auth
+	setup         *auth.Setup
+	notifications Notifications
+	oidc          *OIDC
+	ipv6Prefix    int
+	pagesURL      string
+	guestPage     string
+	log           *slog.Logger
 
 	origin *http.CrossOriginProtection
 	// publicURL is the one origin of browsers, "" when it is not configured.
@@ -62,7 +64,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, oidc: o.OIDC, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
@@ -96,6 +98,7 @@ func New(o Options) (*Server, error) {
 	s.sessions()
 	s.invitations()
 	s.tokens()
+	s.notificationResource()
 	s.audit()
 	s.events()
 

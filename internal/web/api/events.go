@@ -30,7 +30,7 @@ func (s *Server) events() {
 	op := s.operation(operation{
 		method: http.MethodGet, path: "/events", id: "events", who: users, scope: []string{ownline.ScopeRead}, tag: "events",
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
-		description: "Events are named session, service, site, device, grant and user; data is the resource as its list has it, " +
+		description: "Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, " +
 			"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
 			"an event named reset says that everything has to be fetched again.",
 	}, false)

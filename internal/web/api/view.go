@@ -21,6 +21,8 @@ func View(noun any, admin bool) any {
 		return grantView(v)
 	case ownline.User:
 		return userView(v)
+	case ownline.ChannelInfo:
+		return channelView(v)
 	}
 	return struct{}{}
 }

@@ -244,7 +244,7 @@ export interface paths {
         };
         /**
          * Follow what changes: server-sent events named after resources, with the whole resource as data
-         * @description Events are named session, service, site, device, grant and user; data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again.
+         * @description Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again.
          */
         get: operations["events"];
         put?: never;
@@ -373,6 +373,40 @@ export interface paths {
         get: operations["me"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the channels for notifications, and how they are (admin) */
+        get: operations["list-notifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a test message by a channel, and tell whether it was delivered (admin) */
+        post: operations["test-notification"];
         delete?: never;
         options?: never;
         head?: never;
@@ -699,6 +733,48 @@ export interface components {
              */
             subject: string;
         };
+        Channel: {
+            /**
+             * @description Why the last try failed
+             * @example the service answered 401 Unauthorized
+             */
+            error?: string;
+            /**
+             * @description The kinds of event that are told
+             * @example [
+             *       "session.opened",
+             *       "site.down"
+             *     ]
+             */
+            events: string[];
+            /** @description The last message was given up */
+            failing: boolean;
+            /** Format: date-time */
+            last_failure?: string;
+            /** Format: date-time */
+            last_success?: string;
+            /**
+             * Format: int64
+             * @description Events that could not be told, and were given up
+             */
+            lost: number;
+            name: string;
+            /**
+             * Format: int64
+             * @description Messages since the server was started
+             */
+            sent: number;
+            /**
+             * @description The kind of service
+             * @example telegram
+             */
+            service: string;
+            /**
+             * Format: int64
+             * @description Events that are not told yet
+             */
+            waiting: number;
+        };
         Credentials: {
             name: string;
             password: string;
@@ -917,6 +993,11 @@ export interface components {
         };
         ListAuditLine: {
             items: components["schemas"]["AuditLine"][];
+            /** @description The cursor of the next part; absent after the last one */
+            next?: string;
+        };
+        ListChannel: {
+            items: components["schemas"]["Channel"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
@@ -1169,6 +1250,14 @@ export interface components {
              * @example 30m
              */
             for?: string;
+        };
+        Result: {
+            delivered: boolean;
+            /**
+             * @description Why it was not delivered
+             * @example the connection was refused
+             */
+            error?: string;
         };
         Service: {
             /** Format: date-time */
@@ -6212,6 +6301,274 @@ export interface operations {
                      *       "detail": "this is not allowed",
                      *       "status": 403,
                      *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "list-notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "error": "the service answered 401 Unauthorized",
+                     *           "events": [
+                     *             "session.opened",
+                     *             "site.down"
+                     *           ],
+                     *           "failing": false,
+                     *           "last_failure": "2026-03-01T12:00:00Z",
+                     *           "last_success": "2026-03-01T12:00:00Z",
+                     *           "lost": 0,
+                     *           "name": "text",
+                     *           "sent": 0,
+                     *           "service": "telegram",
+                     *           "waiting": 1
+                     *         }
+                     *       ],
+                     *       "next": "text"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListChannel"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "test-notification": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "delivered": false,
+                     *       "error": "the connection was refused"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Result"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["ErrorModel"];
