@@ -16,7 +16,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler database systemd pages demo test check bench soak fmt generate clean
+.PHONY: help build core cross compiler database systemd pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ PAGES := internal/web/ui/dist/index.html
 
 pages: $(PAGES) ## build the app that ownline-web serves
 
-$(PAGES): pwa/node_modules/.package-lock.json $(shell find pwa/src pwa/public pwa/index.html pwa/vite.config.ts -type f 2>/dev/null)
+$(PAGES): pwa/node_modules/.package-lock.json $(shell find pwa/src pwa/guest pwa/public pwa/index.html pwa/vite.config.ts pwa/vite.guest.config.ts -type f 2>/dev/null)
 	cd pwa && $(NPM) run build
 
 pwa/node_modules/.package-lock.json: pwa/package-lock.json
@@ -45,6 +45,12 @@ pwa/node_modules/.package-lock.json: pwa/package-lock.json
 
 demo: build ## play the main job with real packets; ARGS=--exit ends after the story
 	$(BIN)/ownline demo $(ARGS)
+
+# Invitations are redeemed through a real broker, by the real page in a real browser.
+guests:
+	@PATH=$$PATH:/usr/sbin; missing=; command -v mosquitto >/dev/null || missing=mosquitto; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
 # The race detector is linked by a C compiler, which a machine with Go alone may lack.
 compiler:
@@ -61,7 +67,7 @@ database:
 systemd:
 	@command -v systemd-analyze >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends systemd; }
 
-test: build compiler database systemd ## run every test
+test: build compiler guests database systemd ## run every test
 	$(GO) test -race $(GOTESTFLAGS) ./...
 	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
@@ -88,8 +94,8 @@ fmt: ## format the Go code
 	$(GOFUMPT) -w .
 
 generate: ## write generated files anew: vectors, API description, the app's types
-	$(GO) test ./internal/knock ./internal/link ./internal/web/api -update
+	$(GO) test ./internal/knock ./internal/link ./internal/invitation ./internal/web/api -update
 	cd pwa && $(NPM) run generate
 
 clean: ## remove what was built
-	rm -rf $(BIN) internal/web/ui/dist pwa/node_modules bench-results.json
+	rm -rf $(BIN) internal/web/ui/dist internal/web/guestpage/dist pwa/node_modules bench-results.json

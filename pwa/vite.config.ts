@@ -46,7 +46,7 @@ export default defineConfig({
   },
   test: {
     environment: 'happy-dom',
-    include: ['src/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'guest/**/*.test.ts'],
     clearMocks: true,
     restoreMocks: true,
     // The contrast test reads the tokens.

@@ -48,7 +48,7 @@ user that the server runs as.`,
 	}
 	cmd.PersistentFlags().StringVar(&a.config, "config", "", "configuration file (default "+config.WebFile+", if it is there)")
 	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON")
-	cmd.AddCommand(a.serve(), a.user(), a.site(), a.service(), a.grant(), a.device(), a.notify(), a.backup(), a.restore(), a.key(), a.export(), a.importFile(), &cobra.Command{
+	cmd.AddCommand(a.serve(), a.user(), a.site(), a.service(), a.grant(), a.device(), a.guestPage(), a.notify(), a.backup(), a.restore(), a.key(), a.export(), a.importFile(), &cobra.Command{
 		Use: "version", Short: "Print the version", Args: command.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.print(cmd, map[string]string{"version": version.String()}, func(w io.Writer) error {

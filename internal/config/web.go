@@ -27,6 +27,7 @@ type Web struct {
 	Sessions       Sessions       `key:"sessions"`
 	Policy         Policy         `key:"policy"`
 	MQTT           MQTT           `key:"mqtt"`
+	GuestPage      GuestPage      `key:"guest_page"`
 	Notify         []Channel      `key:"notify"`
 	OIDC           OIDC           `key:"oidc"`
 	Metrics        WebMetrics     `key:"metrics"`
@@ -71,13 +72,23 @@ type Policy struct {
 	ASNDatabase   string   `key:"asn_database"`   // "": autonomous systems are unknown
 }
 
-// MQTT is the broker that carries knocks. Nothing but the defaults is supported yet.
+// MQTT is the broker through which guests redeem invitations.
 type MQTT struct {
-	URL      string         `key:"url,later"`
-	Topic    string         `key:"topic,later"`
-	Username string         `key:"username,later"`
-	Password ownline.Secret `key:"password,later"`
-	CAFile   string         `key:"ca_file,later"`
+	URL             string         `key:"url"`              // tcp://, tls://, ws:// or wss://; "": none
+	Topic           string         `key:"topic,later"`      // of knocks
+	InvitationTopic string         `key:"invitation_topic"` // to which guests publish
+	Username        string         `key:"username"`
+	Password        ownline.Secret `key:"password"`
+	CAFile          string         `key:"ca_file"` // PEM; "": the system's authorities
+}
+
+// GuestPage is the page for invited guests that is exported to another web host.
+type GuestPage struct {
+	URL         string   `key:"url"`          // where it is; "": links lead to Ownline itself
+	Broker      string   `key:"broker"`       // ws:// or wss://, as guests' browsers reach it; "": mqtt.url
+	Username    string   `key:"username"`     // at the broker, for everybody to see
+	Password    string   `key:"password"`     // likewise
+	AddressURLs []string `key:"address_urls"` // that answer with the caller's public address
 }
 
 // Channel is a way to tell people what happens. In the file it is a group, or just its URL.
@@ -122,7 +133,7 @@ func DefaultWeb() Web {
 			PortRange:      PortRange{20000, 29999},
 			RoamingOverlap: time.Minute,
 		},
-		MQTT:      MQTT{Topic: "ownline/knock"},
+		MQTT:      MQTT{Topic: "ownline/knock", InvitationTopic: "ownline/redeem"},
 		OIDC:      OIDC{Scopes: []string{"openid", "profile"}, Name: "single sign-on", UsernameClaim: "preferred_username"},
 		Retention: Retention{History: 365 * day, Audit: 2 * 365 * day, Logins: 90 * day},
 		Log:       defaultLog(),
@@ -160,6 +171,7 @@ func (w *Web) validate(report func(key, detail string)) {
 	if d := string(w.Database); d != "" && !strings.HasPrefix(d, "postgres://") && !strings.HasPrefix(d, "postgresql://") {
 		report("database", "is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir")
 	}
+	w.validateMQTT(r)
 	s := w.Sessions
 	r.between("sessions.max", s.Max, time.Minute, 366*24*time.Hour)
 	r.between("sessions.default", s.Default, 10*time.Second, s.Max)

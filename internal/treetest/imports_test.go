@@ -62,6 +62,12 @@ var mayImport = map[string]string{
 	"internal/web/transfer":        "internal/config internal/ownline internal/web/access",
 	"internal/web/ui":              "",
 
+	// Guests who redeem an invitation, and the broker between them and us.
+	"internal/web/broker":            "internal/logging internal/ownline",
+	"internal/web/broker/brokertest": "",
+	"internal/web/guestpage":         "internal/ownline",
+	"internal/web/redeem":            "internal/invitation internal/logging internal/ownline internal/web/access",
+
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
 	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
 	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
@@ -109,6 +115,7 @@ var homes = map[string]string{
 	"golang.org/x/oauth2":                     "internal/web/oidc",
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
+	"github.com/eclipse/paho.golang":          "internal/web/broker",
 	"github.com/google/uuid":                  "internal/ownline",
 	"github.com/maxmind/mmdbwriter":           "internal/web/geoip/geoiptest",
 	"github.com/oschwald/maxminddb-golang/v2": "internal/web/geoip",
@@ -121,6 +128,7 @@ var homes = map[string]string{
 	"github.com/vishvananda/netlink":          "test/bed",
 	"github.com/vishvananda/netns":            "test/bed",
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
+	"rsc.io/qr":                               "internal/cli",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",

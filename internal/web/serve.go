@@ -19,10 +19,10 @@ import (
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/version"
+	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/front"
-	"github.com/ownline/ownline/internal/web/ui"
 )
 
 // How long a client may take, and how long requests get to finish at the end. Streams of
@@ -63,13 +63,13 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	}
 	rest, err := api.New(api.Options{
 		OIDC:   provider,
-		Access: w.access, Auth: w.auth, Notifications: w.notify, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(),
+		Access: w.access, Auth: w.auth, Notifications: w.notify, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(), GuestPage: w.cfg.GuestPage.URL,
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})
 	if err != nil {
 		return err
 	}
-	pages, err := ui.New()
+	pages, err := newPages()
 	if err != nil {
 		return err
 	}
@@ -112,6 +112,10 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	g.Go(func() error { return w.notify.Run(roomsCtx, w.access) })
 	g.Go(func() error { return w.access.Run(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
+	if w.broker != nil {
+		g.Go(func() error { return w.broker.Run(roomsCtx) })
+		g.Go(func() error { return w.redeem.Run(roomsCtx, w.access.Subscribe(access.System(), 0)) })
+	}
 	if w.door != nil {
 		g.Go(func() error { return w.door.Serve(roomsCtx, doorListener) })
 	}

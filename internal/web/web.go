@@ -19,9 +19,11 @@ import (
 	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/broker"
 	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/notify"
+	"github.com/ownline/ownline/internal/web/redeem"
 	"github.com/ownline/ownline/internal/web/sites"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -43,6 +45,8 @@ type Web struct {
 	cores    *sites.Cores
 	access   *access.Access
 	auth     *auth.Auth
+	broker   *broker.Conn     // nil: none is configured
+	redeem   *redeem.Room     // likewise
 	geoip    *geoip.Databases // empty until Serve loads it
 	notify   *notify.Notify
 	metrics  *metrics.Metrics
@@ -93,6 +97,9 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	})
 	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
 	w.watch()
+	if err := w.openBroker(); err != nil {
+		return nil, err
+	}
 	return w, nil
 }
 

@@ -24,7 +24,7 @@ export function sampleSession(change: Partial<Session> = {}): Session {
   return {
     id: 'session-id', site: 'home-id', site_name: 'Home', user: 'ana-id', user_name: 'ana',
     service: 'photos-id', service_name: 'photos', source: '203.0.113.24/32', public_port: 20443,
-    transport: 'tcp', target: '192.168.7.10:443', state: 'active', opened: at(-600_000),
+    transport: 'tcp', target: '192.168.7.10:443', state: 'active', guest: false, opened: at(-600_000),
     expires: at(1_200_000), address: 'home.example.org:20443',
     traffic: { up_bytes: 0, up_packets: 0, down_bytes: 0, down_packets: 0 }, ...change,
   }

@@ -1,0 +1,72 @@
+package apiclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Invitation is a link by which somebody without an account opens sessions to a service.
+type Invitation struct {
+	ID          string     `json:"id"`
+	User        string     `json:"user"`
+	UserName    string     `json:"user_name"`
+	Service     string     `json:"service"`
+	ServiceName string     `json:"service_name"`
+	Site        string     `json:"site"`
+	SiteName    string     `json:"site_name"`
+	Message     string     `json:"message,omitempty"`
+	For         string     `json:"for"`
+	Uses        int        `json:"uses"`
+	Used        int        `json:"used"`
+	Countries   []string   `json:"countries"`
+	State       string     `json:"state"` // valid, used, expired or revoked
+	Created     time.Time  `json:"created"`
+	Expires     time.Time  `json:"expires"`
+	Revoked     *time.Time `json:"revoked,omitempty"`
+	Link        string     `json:"link,omitempty"`        // only of a new one
+	InsideLink  string     `json:"inside_link,omitempty"` // likewise, when Link leads to another host
+}
+
+// InviteRequest asks for an invitation.
+type InviteRequest struct {
+	Service   string   `json:"service"`
+	Message   string   `json:"message,omitempty"`
+	For       string   `json:"for,omitempty"`        // of each session, a duration like 30m; "": the default
+	Uses      int      `json:"uses,omitempty"`       // 0: one
+	ExpiresIn string   `json:"expires_in,omitempty"` // "": a day
+	Countries []string `json:"countries,omitempty"`
+}
+
+// InvitationQuery selects invitations.
+type InvitationQuery struct {
+	State string // valid, used, expired, revoked, or "" for all
+	All   bool   // everybody's (admin)
+}
+
+// Invite makes an invitation. Its link is told only here.
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (Invitation, error) {
+	var out Invitation
+	err := c.do(ctx, http.MethodPost, "/invitations", nil, nil, r, &out)
+	return out, err
+}
+
+// Invitations lists invitations, the newest first.
+func (c *Client) Invitations(ctx context.Context, q InvitationQuery) ([]Invitation, error) {
+	v := url.Values{}
+	if q.State != "" {
+		v.Set("state", q.State)
+	}
+	if q.All {
+		v.Set("all", "true")
+	}
+	return all[Invitation](ctx, c, "/invitations", v)
+}
+
+// RevokeInvitation makes an invitation worthless, and ends the sessions that it opened.
+func (c *Client) RevokeInvitation(ctx context.Context, id string) (Invitation, error) {
+	var out Invitation
+	err := c.do(ctx, http.MethodDelete, "/invitations/"+url.PathEscape(id), nil, nil, nil, &out)
+	return out, err
+}

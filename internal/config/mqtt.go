@@ -1,0 +1,47 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// validateMQTT checks the broker, and the page that is exported for guests. It fills in the
+// guests' way to the broker when that is ours.
+func (w *Web) validateMQTT(r rules) {
+	if w.MQTT.URL != "" {
+		r.address("mqtt.url", w.MQTT.URL, "tls://broker.example.org:8883", "tcp", "tls", "ws", "wss")
+	}
+	if t := w.MQTT.InvitationTopic; t == "" || strings.ContainsAny(t, "+#\x00") {
+		r.report("mqtt.invitation_topic", fmt.Sprintf("%q is not one topic: it must not be empty or hold + or #", t))
+	}
+	if w.MQTT.CAFile != "" && !strings.HasPrefix(w.MQTT.URL, "tls:") && !strings.HasPrefix(w.MQTT.URL, "wss:") {
+		r.report("mqtt.ca_file", "is of no use without a mqtt.url of tls:// or wss://")
+	}
+	g := &w.GuestPage
+	if g.URL != "" {
+		r.address("guest_page.url", g.URL, "https://guests.example.org/", "https", "http")
+	}
+	if g.Broker == "" && (strings.HasPrefix(w.MQTT.URL, "ws:") || strings.HasPrefix(w.MQTT.URL, "wss:")) {
+		g.Broker = w.MQTT.URL
+	}
+	if g.Broker != "" {
+		r.address("guest_page.broker", g.Broker, "wss://broker.example.org/mqtt", "ws", "wss")
+	}
+	for i, a := range g.AddressURLs {
+		r.address(at("guest_page.address_urls", i), a, "https://address.example.org/", "https", "http")
+	}
+}
+
+// address checks a URL that holds no secrets: neither user nor query, nor what is behind a #.
+func (r rules) address(key, value, example string, schemes ...string) {
+	u, err := url.Parse(value)
+	switch {
+	case err != nil || u.Hostname() == "" || !slices.Contains(schemes, u.Scheme):
+		// A URL that can't be read may hold a password, too.
+		r.report(key, fmt.Sprintf("is not an address like %s, beginning with %s://", example, strings.Join(schemes, ":// or ")))
+	case u.User != nil || u.Fragment != "" || u.RawQuery != "":
+		r.report(key, fmt.Sprintf("must have neither user, nor ? nor #; %s would be right", example))
+	}
+}

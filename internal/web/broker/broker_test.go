@@ -1,0 +1,126 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/broker"
+	"github.com/ownline/ownline/internal/web/broker/brokertest"
+)
+
+// connect runs a connection that hands what arrives on topic to the channel.
+func connect(t *testing.T, url, topic string) (*broker.Conn, <-chan string) {
+	t.Helper()
+	c, err := broker.New(broker.Options{URL: url, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string, 100)
+	c.Handle(topic, func(_ context.Context, payload []byte) { got <- string(payload) })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return c, got
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for range 600 {
+		if ok() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("it never comes to pass: " + what)
+}
+
+func (up *up) is() bool { return (*broker.Conn)(up).Status().Connected }
+
+type up broker.Conn
+
+func receive(t *testing.T, got <-chan string) string {
+	t.Helper()
+	select {
+	case s := <-got:
+		return s
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing arrives")
+	}
+	return ""
+}
+
+func TestConn(t *testing.T) {
+	b := brokertest.Start(t)
+	for name, url := range map[string]string{"tcp": b.TCP, "websocket": b.WS} {
+		t.Run(name, func(t *testing.T) {
+			topic := "test/" + name
+			c, got := connect(t, url, topic)
+			until(t, "connected", (*up)(c).is)
+			publish := func(topic, payload string) {
+				t.Helper()
+				if err := c.Publish(t.Context(), topic, []byte(payload)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			publish("test/other", "not ours")
+			publish(topic, strings.Repeat("x", 5000)) // more than anything of ours has
+			publish(topic, "hello")
+			if s := receive(t, got); s != "hello" {
+				t.Errorf("got %.20q", s)
+			}
+		})
+	}
+}
+
+// It comes back when the broker does.
+func TestReconnect(t *testing.T) {
+	b := brokertest.Start(t)
+	c, got := connect(t, b.TCP, "test/again")
+	until(t, "connected", (*up)(c).is)
+	b.Down()
+	until(t, "seen to be down", func() bool { s := c.Status(); return !s.Connected && s.Error != "" })
+	if err := c.Publish(t.Context(), "x", nil); !errors.Is(err, ownline.ErrUnavailable) {
+		t.Errorf("published without a broker: %v", err)
+	}
+	b.Up()
+	until(t, "connected again", (*up)(c).is)
+	if err := c.Publish(t.Context(), "test/again", []byte("back")); err != nil {
+		t.Fatal(err)
+	}
+	if s := receive(t, got); s != "back" {
+		t.Errorf("got %q", s)
+	}
+}
+
+// What the broker retained is stale, and is not handled.
+func TestRetained(t *testing.T) {
+	b := brokertest.Start(t)
+	b.Retain("test/old", "stale")
+	c, got := connect(t, b.TCP, "test/old")
+	until(t, "connected", (*up)(c).is)
+	if err := c.Publish(t.Context(), "test/old", []byte("fresh")); err != nil {
+		t.Fatal(err)
+	}
+	if s := receive(t, got); s != "fresh" {
+		t.Errorf("got %q", s)
+	}
+}
+
+func TestBadAddress(t *testing.T) {
+	for _, url := range []string{"", "broker", "http://h", "tcp://"} {
+		if _, err := broker.New(broker.Options{URL: url}); !errors.Is(err, ownline.ErrInvalid) {
+			t.Errorf("New(%q) = %v", url, err)
+		}
+	}
+}

@@ -1,0 +1,106 @@
+// Package brokertest runs a real broker for tests: Debian's mosquitto, on loopback.
+package brokertest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Broker is a mosquitto of the test's own.
+type Broker struct {
+	TCP string // tcp://127.0.0.1:PORT
+	WS  string // ws://127.0.0.1:PORT
+
+	t      testing.TB
+	config string
+	cmd    *exec.Cmd
+	addr   string
+}
+
+// Start runs a broker until the test ends.
+func Start(t testing.TB) *Broker {
+	t.Helper()
+	dir := t.TempDir()
+	tcp, ws := freePort(t), freePort(t)
+	b := &Broker{
+		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws),
+		t: t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
+	}
+	conf := fmt.Sprintf("allow_anonymous true\npersistence false\nlog_dest stderr\nlistener %d 127.0.0.1\nlistener %d 127.0.0.1\nprotocol websockets\n", tcp, ws)
+	if err := os.WriteFile(b.config, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.Up()
+	t.Cleanup(b.Down)
+	return b
+}
+
+// Up starts the broker again after Down, at the same addresses.
+func (b *Broker) Up() {
+	b.t.Helper()
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path = "/usr/sbin/mosquitto" // which is in no user's path
+	}
+	b.cmd = exec.Command(path, "-c", b.config)
+	if err := b.cmd.Start(); err != nil {
+		b.t.Fatalf("this test needs Debian's mosquitto, which `make test` installs: %v", err)
+	}
+	for range 200 {
+		c, err := net.Dial("tcp", b.addr)
+		if err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.t.Fatal("mosquitto does not listen")
+}
+
+// Down stops the broker.
+func (b *Broker) Down() {
+	if b.cmd == nil {
+		return
+	}
+	_ = b.cmd.Process.Kill() // one that has ended already is as good
+	_ = b.cmd.Wait()         // tells that it was killed
+	b.cmd = nil
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Retain has the broker keep a message for whoever subscribes later.
+func (b *Broker) Retain(topic, payload string) {
+	b.t.Helper()
+	c, err := net.Dial("tcp", b.addr)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer c.Close()
+	// MQTT 3.1.1: CONNECT with a clean session as "r"; PUBLISH with RETAIN, QoS 0; DISCONNECT.
+	packets := []byte{0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 1, 'r'}
+	packets = append(packets, 0x31, byte(2+len(topic)+len(payload)), 0, byte(len(topic)))
+	packets = append(append(packets, topic...), payload...)
+	packets = append(packets, 0xe0, 0)
+	if _, err := c.Write(packets); err != nil {
+		b.t.Fatal(err)
+	}
+	// The broker closes the connection once it has read all.
+	if _, err := io.ReadAll(c); err != nil {
+		b.t.Fatal(err)
+	}
+}

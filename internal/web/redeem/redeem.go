@@ -1,0 +1,261 @@
+// Package redeem answers guests who show or redeem an invitation through a broker: it opens
+// what was sealed to a link, has access decide, and seals the reply. A message that belongs to
+// no link costs one look into a table, and gets no answer.
+package redeem
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/invitation"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+)
+
+// Invitations is what a Room wishes of the use cases.
+type Invitations interface {
+	Unsealing(context.Context) (map[ownline.InvitationID]ownline.Secret, error)
+	Welcome(context.Context, access.Guest) (access.Welcome, error)
+	Redeem(context.Context, access.Guest) (ownline.SessionInfo, error)
+}
+
+// Changes tells of what has changed.
+type Changes interface {
+	Next(context.Context) (access.Event, error)
+}
+
+// Publisher sends a message to a topic.
+type Publisher interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+}
+
+const (
+	lookEvery  = 10 * time.Second // other processes make invitations, too
+	retryAfter = time.Second
+	perMinute  = 30 // asks of one link that are looked at
+)
+
+// Room answers guests. Safe for concurrent use.
+type Room struct {
+	invitations Invitations
+	publisher   Publisher
+	log         *slog.Logger
+
+	mu    sync.Mutex // guards what follows, and every link's seen and minute
+	links map[ownline.InvitationID]*link
+	table map[invitation.Hint]*link // by how the asks of now begin
+}
+
+// link is an invitation whose asks are answered.
+type link struct {
+	id     ownline.InvitationID
+	keys   *invitation.Keys
+	minute int64                     // the one that seen is of
+	seen   map[invitation.Nonce]bool // asks of this minute and, marked false, of the one before
+}
+
+// New makes a Room; it starts nothing.
+func New(i Invitations, p Publisher, log *slog.Logger) *Room {
+	return &Room{invitations: i, publisher: p, log: log}
+}
+
+// Run keeps the table of links until ctx ends.
+func (r *Room) Run(ctx context.Context, changes Changes) error {
+	changed := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { listen(ctx, changes, changed) })
+	defer wg.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-timer.C:
+		}
+		wait := lookEvery
+		if err := r.look(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error("the invitations can't be read; trying again", logging.Err, err)
+			wait = retryAfter
+		}
+		timer.Reset(wait)
+	}
+}
+
+// listen notes that an invitation has changed.
+func listen(ctx context.Context, changes Changes, changed chan<- struct{}) {
+	for {
+		ev, err := changes.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !errors.Is(err, access.ErrMissed):
+			select { // the timer of Run finds what is new meanwhile
+			case <-time.After(lookEvery):
+			case <-ctx.Done():
+				return
+			}
+			continue
+		case err == nil && ev.Kind != access.EventInvitation:
+			continue
+		}
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// look reads which links there are, and makes the table of how their asks begin.
+func (r *Room) look(ctx context.Context) error {
+	unsealing, err := r.invitations.Unsealing(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	had := r.links
+	r.mu.Unlock()
+	links := make(map[ownline.InvitationID]*link, len(unsealing))
+	table := make(map[invitation.Hint]*link, 3*len(unsealing))
+	epoch := invitation.EpochOf(time.Now())
+	for id, secret := range unsealing {
+		l := had[id]
+		if l == nil {
+			keys, err := invitation.ParseKeys(secret)
+			if err != nil {
+				return err
+			}
+			l = &link{id: id, keys: keys, seen: make(map[invitation.Nonce]bool)}
+		}
+		links[id] = l
+		for e := max(epoch, 1) - 1; e <= epoch+1; e++ {
+			table[l.keys.Hint(e)] = l
+		}
+	}
+	r.mu.Lock()
+	r.links, r.table = links, table
+	r.mu.Unlock()
+	return nil
+}
+
+// Handle answers one message.
+func (r *Room) Handle(ctx context.Context, message []byte) {
+	hint, ok := invitation.HintOf(message)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	l := r.table[hint]
+	r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	ask, err := l.keys.OpenAsk(message)
+	if err != nil || !r.admit(l, ask.Nonce, time.Now()) {
+		return
+	}
+	reply, ok := r.reply(ctx, l.id, ask)
+	if !ok {
+		return
+	}
+	var nonce invitation.Nonce
+	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
+	sealed, err := l.keys.SealReply(ask.Nonce, nonce, reply)
+	if err == nil {
+		err = r.publisher.Publish(ctx, l.keys.AnswerTopic(ask.Nonce), sealed)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("a guest got no answer", "invitation", l.id, logging.Err, err)
+	}
+}
+
+// admit reports whether an ask is to be looked at: it was not seen before, and the link is not
+// flooded. Whether a redeem counts is decided by the database; this only saves it the trouble.
+func (r *Room) admit(l *link, n invitation.Nonce, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if minute := now.Unix() / 60; minute != l.minute {
+		kept := make(map[invitation.Nonce]bool)
+		for old, recent := range l.seen {
+			if recent && minute == l.minute+1 {
+				kept[old] = false
+			}
+		}
+		l.minute, l.seen = minute, kept
+	}
+	recent := 0
+	for _, is := range l.seen {
+		if is {
+			recent++
+		}
+	}
+	if _, dup := l.seen[n]; dup || recent >= perMinute {
+		return false
+	}
+	l.seen[n] = true
+	return true
+}
+
+// reply says what became of an ask; not ok: nothing is to be said.
+func (r *Room) reply(ctx context.Context, id ownline.InvitationID, ask invitation.Ask) (out invitation.Reply, ok bool) {
+	now := time.Now()
+	if !invitation.Fresh(ask.Time, now) {
+		return invitation.Reply{Status: invitation.Clock, Time: now.UnixMilli()}, true
+	}
+	g := access.Guest{Sealed: id, Nonce: ask.Nonce[:], Source: ask.Source}
+	var opened ownline.SessionInfo
+	var refused error
+	if ask.Kind == invitation.Redeem {
+		opened, refused = r.invitations.Redeem(ctx, g)
+		if errors.Is(refused, access.ErrRepeated) {
+			return out, false
+		}
+	}
+	w, err := r.invitations.Welcome(ctx, g)
+	if err != nil {
+		r.log.Error("an invitation can't be shown", "invitation", id, logging.Err, err)
+		return invitation.Reply{Status: invitation.Unavailable, Time: now.UnixMilli()}, true
+	}
+	out = invitation.Reply{
+		Status: invitation.Status(w.State), Time: time.Now().UnixMilli(),
+		Host: w.SiteHost, Service: w.ServiceName, From: w.UserName, Message: w.Message,
+		Seconds: int64(w.For / time.Second), Until: w.Expires.UnixMilli(), Left: w.Uses - w.Used, Families: w.Families(),
+	}
+	switch {
+	case refused != nil:
+		r.refuse(&out, id, refused)
+	case !opened.ID.IsZero():
+		show(&out, opened)
+	case !w.Session.ID.IsZero():
+		show(&out, w.Session)
+	}
+	return out, true
+}
+
+// show tells where the open session leads.
+func show(out *invitation.Reply, s ownline.SessionInfo) {
+	out.Status, out.Transport, out.Port = invitation.Opened, string(s.Transport), s.PublicPort
+	out.Expires, out.Source = s.Expires.UnixMilli(), s.Source.String()
+}
+
+// refuse tells why nothing was opened.
+func (r *Room) refuse(out *invitation.Reply, id ownline.InvitationID, err error) {
+	fe, known := errors.AsType[*ownline.FieldError](err)
+	switch {
+	case errors.Is(err, ownline.ErrUnavailable):
+		out.Status = invitation.Unavailable
+	case known && fe.Field == "invitation" && out.Status != invitation.Valid:
+		// Its state says it already.
+	case known:
+		out.Status, out.Detail = invitation.Refused, fe.Detail
+	default:
+		r.log.Error("a guest's redeem failed", "invitation", id, logging.Err, err)
+		out.Status = invitation.Unavailable
+	}
+}

@@ -1,0 +1,213 @@
+import type { MqttClient } from 'mqtt'
+import { addressBytes, answerTopic, type Bytes, deriveKeys, type Kind, openReply, type Reply, sealAsk } from './sealed'
+
+/** How the page was set up by whoever serves it: config.json beside it. */
+export interface Config {
+  /** api: we are served by Ownline itself; mqtt: we are on another web host. */
+  way: 'api' | 'mqtt'
+  broker?: string
+  topic?: string
+  username?: string
+  password?: string
+  /** Services that answer with the caller's address, as text. */
+  addresses?: string[]
+}
+
+/** Why there is no reply. The names are those of the words that say it. */
+export type Trouble = 'unknown' | 'throttled' | 'unavailable' | 'noAnswer' | 'noAddress' | 'failed'
+
+export class Failure extends Error {
+  constructor(readonly trouble: Trouble) {
+    super(trouble)
+  }
+}
+
+/** A way to ask whoever decides. */
+export interface Way {
+  /** The public address of the guest that is asked for. */
+  address(): string | undefined
+  ask(kind: Kind): Promise<Reply>
+}
+
+/** Asks Ownline itself. The secret is in the body, which no server logs. */
+export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
+  let seen: string | undefined
+  const post = async (path: string): Promise<Response> => {
+    try {
+      return await fetcher(`/api/v1/invitations/${path}`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ secret }),
+        referrerPolicy: 'no-referrer',
+      })
+    } catch {
+      throw new Failure('noAnswer')
+    }
+  }
+  const show = async (): Promise<Reply> => {
+    const answer = await post('preview')
+    if (!answer.ok) throw new Failure(troubleOf(answer.status))
+    const v = (await answer.json()) as Preview
+    seen = v.source
+    return {
+      status: v.state,
+      time: Date.parse(v.time),
+      host: v.host,
+      service: v.service,
+      from: v.from,
+      ...(v.message === undefined ? {} : { message: v.message }),
+      seconds: v.seconds,
+      until: Date.parse(v.expires),
+      left: v.left,
+      families: v.families,
+      ...(v.opened ? opened(v.opened) : {}),
+    }
+  }
+  return {
+    address: () => seen,
+    async ask(kind) {
+      if (kind === 'show') return show()
+      const answer = await post('redeem')
+      if (answer.ok) return { ...(await show()), ...opened((await answer.json()) as Opened) }
+      const problem = (await answer.json().catch(() => ({}))) as Problem
+      if (answer.status === 429 || answer.status >= 500) throw new Failure(troubleOf(answer.status))
+      const now = await show()
+      if (now.status !== 'valid') return now
+      return { ...now, status: 'refused', detail: problem.errors?.[0]?.message ?? problem.detail ?? '' }
+    },
+  }
+}
+
+interface Opened {
+  service: string
+  host: string
+  port: number
+  transport: string
+  url?: string
+  source: string
+  expires: string
+  time: string
+}
+
+interface Preview {
+  state: 'valid' | 'used' | 'expired' | 'revoked'
+  host: string
+  service: string
+  from: string
+  message?: string
+  seconds: number
+  left: number
+  expires: string
+  families: number[]
+  source: string
+  time: string
+  opened?: Opened
+}
+
+interface Problem {
+  detail?: string
+  errors?: { message: string }[]
+}
+
+function opened(o: Opened): Omit<Reply, 'seconds'> {
+  return {
+    status: 'opened',
+    time: Date.parse(o.time),
+    host: o.host,
+    service: o.service,
+    port: o.port,
+    transport: o.transport,
+    ...(o.url === undefined ? {} : { url: o.url }),
+    expires: Date.parse(o.expires),
+    source: o.source,
+  }
+}
+
+function troubleOf(status: number): Trouble {
+  if (status === 422 || status === 404) return 'unknown'
+  if (status === 429) return 'throttled'
+  return status === 503 ? 'unavailable' : 'failed'
+}
+
+const wait = 12_000
+const tries = 2
+
+/** Asks through the broker, sealed to the link. */
+export async function byBroker(config: Config, secret: Bytes): Promise<Way> {
+  const keys = await deriveKeys(secret)
+  const addresses = await publicAddresses(config.addresses ?? [])
+  if (addresses.length === 0) throw new Failure('noAddress')
+  let source = addresses[0] as string
+  const once = async (kind: Kind): Promise<Reply | undefined> => {
+    const nonce = crypto.getRandomValues(new Uint8Array(12))
+    const message = await sealAsk(keys, { kind, time: Date.now(), source, nonce })
+    const reply = await exchange(config, await answerTopic(keys, nonce), message)
+    return reply && (await openReply(keys, reply, nonce))
+  }
+  const ask = async (kind: Kind): Promise<Reply> => {
+    for (let n = 0; n < tries; n++) {
+      const reply = await once(kind)
+      if (reply === undefined) continue
+      // A service may be reachable by one family of addresses only.
+      const fits = addresses.find((a) => reply.families?.includes(a.includes(':') ? 6 : 4))
+      const isFit = reply.families?.includes(source.includes(':') ? 6 : 4)
+      if (kind === 'redeem' || fits === undefined || isFit === true) return reply
+      source = fits
+      return ask(kind)
+    }
+    throw new Failure('noAnswer')
+  }
+  return { address: () => source, ask }
+}
+
+/** Asks every service for our address, and keeps those that make sense, in their order. */
+export async function publicAddresses(services: string[], fetcher: typeof fetch = fetch): Promise<string[]> {
+  const found = await Promise.all(
+    services.map(async (service) => {
+      try {
+        const answer = await fetcher(service, { cache: 'no-store', referrerPolicy: 'no-referrer', signal: AbortSignal.timeout(8000) })
+        const text = (await answer.text()).trim()
+        return answer.ok && addressBytes(text) ? text : undefined
+      } catch {
+        return undefined // there may be no way there by one of the families
+      }
+    }),
+  )
+  return [...new Set(found.filter((a) => a !== undefined))]
+}
+
+/** Publishes a message and returns what comes to the topic of its reply. */
+async function exchange(config: Config, topic: string, message: Uint8Array): Promise<Uint8Array | undefined> {
+  const { connectAsync } = (await import('mqtt')).default
+  let client: MqttClient
+  try {
+    client = await connectAsync(config.broker ?? '', {
+      protocolVersion: 5,
+      reconnectPeriod: 0,
+      // The other variant starts a worker from a blob:, which the page's policy does not allow.
+      timerVariant: 'native',
+      connectTimeout: wait,
+      ...(config.username ? { username: config.username } : {}),
+      ...(config.password ? { password: config.password } : {}),
+    })
+  } catch {
+    throw new Failure('noAnswer')
+  }
+  try {
+    const reply = new Promise<Uint8Array | undefined>((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), wait)
+      client.on('message', (to, payload) => {
+        if (to !== topic) return
+        clearTimeout(timer)
+        resolve(payload)
+      })
+    })
+    await client.subscribeAsync(topic, { qos: 1 })
+    await client.publishAsync(config.topic ?? '', message as Buffer, { qos: 1, retain: false })
+    return await reply
+  } catch {
+    throw new Failure('noAnswer')
+  } finally {
+    await client.endAsync(true)
+  }
+}
