@@ -83,6 +83,7 @@ var mayImport = map[string]string{
 	"test/world":        "internal/knock internal/ownline test/bed",
 	"test/bench":        "internal/... test/...",
 	"test/commands":     "internal/... test/...",
+	"test/guest":        "internal/... test/...",
 	"test/demo":         "internal/knock internal/ownline test/bed test/world",
 	"test/e2e":          "internal/... test/...",
 }
@@ -128,7 +129,7 @@ var homes = map[string]string{
 	"github.com/vishvananda/netlink":          "test/bed",
 	"github.com/vishvananda/netns":            "test/bed",
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
-	"rsc.io/qr":                               "internal/cli",
+	"rsc.io/qr":                               "internal/web/api internal/cli",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",

@@ -55,7 +55,6 @@ class Page {
       await f()
     } catch (e) {
       const trouble = e instanceof Failure ? e.trouble : 'failed'
-      if (!(e instanceof Failure)) console.error(e)
       this.show(element('p', { className: 'bad', role: 'alert' }, this.words[trouble]), this.again(again))
     }
   }
@@ -97,14 +96,14 @@ class Page {
     const family = address.includes(':') ? 6 : 4
     const fits = address === '' || reply.families === undefined || reply.families.includes(family)
     const button = element('button', { type: 'button', disabled: !fits }, w.open)
-    button.onclick = () => {
+    button.addEventListener('click', () => {
       button.disabled = true
       button.textContent = w.opening
       void this.trying(
         async () => this.tell(way, await way.ask('redeem')),
         () => this.start(),
       )
-    }
+    })
     this.show(
       element('h1', {}, w.title(reply.from ?? '')),
       ...(reply.message ? [element('blockquote', {}, reply.message)] : []),
@@ -175,8 +174,11 @@ class Page {
   }
 }
 
+function two(n: number): string {
+  return String(n).padStart(2, '0')
+}
+
 export function clock(seconds: number): string {
-  const two = (n: number): string => String(n).padStart(2, '0')
   const h = Math.floor(seconds / 3600)
   return `${h > 0 ? `${h}:` : ''}${h > 0 ? two(Math.floor((seconds % 3600) / 60)) : Math.floor(seconds / 60)}:${two(seconds % 60)}`
 }

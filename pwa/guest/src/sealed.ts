@@ -63,15 +63,21 @@ export async function deriveKeys(secret: Bytes): Promise<Keys> {
   const base = await crypto.subtle.importKey('raw', secret, 'HKDF', false, ['deriveBits'])
   const derive = async (name: string): Promise<ArrayBuffer> =>
     crypto.subtle.deriveBits({ name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(`ownline/invitation/v1/${name}`) }, base, 256)
-  const gcm = async (raw: ArrayBuffer, use: KeyUsage[]): Promise<CryptoKey> => crypto.subtle.importKey('raw', raw, 'AES-GCM', false, use)
-  const hmac = async (raw: ArrayBuffer): Promise<CryptoKey> => crypto.subtle.importKey('raw', raw, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
   const answer = await derive('answer')
   return {
-    seal: await gcm(await derive('seal'), ['encrypt', 'decrypt']),
-    hint: await hmac(await derive('hint')),
-    answer: await gcm(answer, ['decrypt']),
-    tag: await hmac(answer),
+    seal: await gcmKey(await derive('seal'), ['encrypt', 'decrypt']),
+    hint: await hmacKey(await derive('hint')),
+    answer: await gcmKey(answer, ['decrypt']),
+    tag: await hmacKey(answer),
   }
+}
+
+async function gcmKey(raw: ArrayBuffer, use: KeyUsage[]): Promise<CryptoKey> {
+  return crypto.subtle.importKey('raw', raw, 'AES-GCM', false, use)
+}
+
+async function hmacKey(raw: ArrayBuffer): Promise<CryptoKey> {
+  return crypto.subtle.importKey('raw', raw, { name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
 }
 
 export async function sealAsk(keys: Keys, ask: Ask): Promise<Bytes> {
@@ -136,6 +142,10 @@ function joined(...parts: Uint8Array[]): Bytes {
   return out
 }
 
+function groups(half: string | undefined): string[] {
+  return half === undefined || half === '' ? [] : half.split(':')
+}
+
 /** The 16 bytes of an address, IPv4 as ::ffff:a.b.c.d; undefined when it is none. */
 export function addressBytes(text: string): Bytes | undefined {
   const out = new Uint8Array(16)
@@ -148,7 +158,6 @@ export function addressBytes(text: string): Bytes | undefined {
   }
   if (!/^[0-9a-fA-F:]{2,39}$/.test(text)) return undefined
   const halves = text.split('::')
-  const groups = (half: string | undefined): string[] => (half === undefined || half === '' ? [] : half.split(':'))
   const head = groups(halves[0])
   const tail = groups(halves[1])
   const count = head.length + tail.length
