@@ -25,8 +25,13 @@ type Invitation struct {
 	Created     time.Time  `json:"created"`
 	Expires     time.Time  `json:"expires"`
 	Revoked     *time.Time `json:"revoked,omitempty"`
-	Link        string     `json:"link,omitempty"`        // only of a new one
-	InsideLink  string     `json:"inside_link,omitempty"` // likewise, when Link leads to another host
+}
+
+// Invited is a new invitation with its link, which is shown only once.
+type Invited struct {
+	Invitation
+	Link       string `json:"link"`
+	InsideLink string `json:"inside_link,omitempty"` // when Link leads to another host than the server
 }
 
 // InviteRequest asks for an invitation.
@@ -46,8 +51,8 @@ type InvitationQuery struct {
 }
 
 // Invite makes an invitation. Its link is told only here.
-func (c *Client) Invite(ctx context.Context, r InviteRequest) (Invitation, error) {
-	var out Invitation
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (Invited, error) {
+	var out Invited
 	err := c.do(ctx, http.MethodPost, "/invitations", nil, nil, r, &out)
 	return out, err
 }

@@ -75,7 +75,7 @@ sessions are in your lists, and end with your grant or when you revoke the invit
 	return cmd
 }
 
-func writeInvitation(w io.Writer, i apiclient.Invitation, code bool) error {
+func writeInvitation(w io.Writer, i apiclient.Invited, code bool) error {
 	fmt.Fprintf(w, "%s\n\nOpens %s for %s, %s, until %s. Shown only now; revoke it with:\n  ownline invitations revoke %s\n",
 		i.Link, i.ServiceName, i.For, times(i.Uses), command.When(i.Expires, time.Now()), shortID(i.ID))
 	if i.InsideLink != "" {

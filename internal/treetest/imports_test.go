@@ -110,7 +110,7 @@ var apart = [][2]string{
 // that ownline-core carries no SQL, no web framework and no PWA onto a small router. Tests may
 // use test libraries anywhere.
 var homes = map[string]string{
-	"rsc.io/qr":                               "internal/cli internal/web/api",
+	"rsc.io/qr":                               "internal/web/api internal/cli",
 	"github.com/alexedwards/argon2id":         "internal/web/auth",
 	"github.com/coreos/go-oidc/v3":            "internal/web/oidc",
 	"golang.org/x/oauth2":                     "internal/web/oidc",
@@ -129,7 +129,6 @@ var homes = map[string]string{
 	"github.com/vishvananda/netlink":          "test/bed",
 	"github.com/vishvananda/netns":            "test/bed",
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
-	"rsc.io/qr":                               "internal/web/api internal/cli",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",

@@ -15,7 +15,8 @@ import (
 // guestPath is where we serve the guest page ourselves.
 const guestPath = "/i/"
 
-type invitationBody struct {
+// Invitation is how the API shows one. It is exported for made, which embeds it.
+type Invitation struct {
 	ID          string     `json:"id" format:"uuid"`
 	User        string     `json:"user" format:"uuid" doc:"Who invites; the sessions are theirs"`
 	UserName    string     `json:"user_name"`
@@ -34,8 +35,8 @@ type invitationBody struct {
 	Revoked     *time.Time `json:"revoked,omitempty"`
 }
 
-func invitationView(i ownline.InvitationInfo) invitationBody {
-	v := invitationBody{
+func invitationView(i ownline.InvitationInfo) Invitation {
+	v := Invitation{
 		ID: i.ID.String(), User: i.User.String(), UserName: i.UserName, Service: i.Service.String(), ServiceName: i.ServiceName,
 		Site: i.Site.String(), SiteName: i.SiteName, Message: i.Message, For: i.For.String(), Uses: i.Uses, Used: i.Used,
 		Countries: i.Countries, State: string(i.State(time.Now())), Created: i.Created.UTC(), Expires: i.Expires.UTC(), Revoked: optional(i.Revoked),
@@ -58,7 +59,7 @@ func (s *Server) invitations() {
 		All     bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
 	}
 	register(s, operation{method: http.MethodGet, path: "/invitations", id: "list-invitations", who: users, scope: see, tag: tag, summary: "List invitations, the newest first"},
-		func(ctx context.Context, id auth.Identity, in *query) (*output[list[invitationBody]], error) {
+		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Invitation]], error) {
 			ask := access.InvitationsAsk{All: in.All}
 			ask.Page, ask.State = in.page(), ownline.InvitationState(in.State)
 			var err error
@@ -84,7 +85,7 @@ func (s *Server) invitations() {
 		Countries []string `json:"countries,omitempty" maxItems:"250" example:"[\"ES\"]" doc:"Codes of two letters (ISO 3166-1) of where guests may come from; empty: from anywhere"`
 	}
 	type made struct {
-		invitationBody
+		Invitation
 		Link       string `json:"link" doc:"To be sent to the guest. Shown only now: its secret is kept by nobody"`
 		InsideLink string `json:"inside_link,omitempty" doc:"The same for a guest who can reach this server, when link leads to another one"`
 	}
@@ -107,7 +108,7 @@ func (s *Server) invitations() {
 				return nil, err
 			}
 			// Behind the #, where no server logs it.
-			out := made{invitationBody: invitationView(i), Link: s.pagesURL + guestPath + "#" + invitation.FormatSecret(secret)}
+			out := made{Invitation: invitationView(i), Link: s.pagesURL + guestPath + "#" + invitation.FormatSecret(secret)}
 			if s.guestPage != "" {
 				out.InsideLink, out.Link = out.Link, s.guestPage+"#"+invitation.FormatSecret(secret)
 			}
@@ -115,7 +116,7 @@ func (s *Server) invitations() {
 		})
 
 	register(s, operation{method: http.MethodGet, path: one, id: "get-invitation", who: owner, scope: see, tag: tag, summary: "Show an invitation"},
-		func(ctx context.Context, id auth.Identity, in *ByID) (*output[invitationBody], error) {
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Invitation], error) {
 			iid, err := parseID[ownline.Invitation]("id", in.ID)
 			if err != nil {
 				return nil, err
@@ -125,7 +126,7 @@ func (s *Server) invitations() {
 		})
 
 	register(s, operation{method: http.MethodDelete, path: one, id: "revoke-invitation", who: owner, scope: []string{ownline.ScopeInvitations, ownline.ScopeAdmin}, tag: tag, summary: "Revoke an invitation, and end the sessions that it opened"},
-		func(ctx context.Context, id auth.Identity, in *ByID) (*output[invitationBody], error) {
+		func(ctx context.Context, id auth.Identity, in *ByID) (*output[Invitation], error) {
 			iid, err := parseID[ownline.Invitation]("id", in.ID)
 			if err != nil {
 				return nil, err

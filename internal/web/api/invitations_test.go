@@ -7,7 +7,7 @@ import (
 )
 
 type madeInvitation struct {
-	invitationBody
+	Invitation
 	Link string
 }
 
@@ -86,7 +86,7 @@ func TestInvitations(t *testing.T) {
 	if len(ss) != 1 || !ss[0].Guest || ss[0].Invitation != i.ID || ss[0].UserName != "ana" {
 		t.Errorf("sessions: %+v", ss)
 	}
-	if v := as[invitationBody](w.do(w.admin, "DELETE", one, nil), 200); v.State != "revoked" {
+	if v := as[Invitation](w.do(w.admin, "DELETE", one, nil), 200); v.State != "revoked" {
 		t.Errorf("revoked: %+v", v)
 	}
 	if w.openSessions() != 0 {

@@ -937,7 +937,7 @@ export interface components {
             /** @description Of a service of kind proxy */
             url?: string;
         };
-        InvitationBody: {
+        Invitation: {
             /** @description Guests come from one of them; empty: from anywhere */
             countries: string[];
             /** Format: date-time */
@@ -1011,8 +1011,8 @@ export interface components {
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
-        ListInvitationBody: {
-            items: components["schemas"]["InvitationBody"][];
+        ListInvitation: {
+            items: components["schemas"]["Invitation"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
@@ -1042,10 +1042,50 @@ export interface components {
             next?: string;
         };
         Made: {
+            /** @description Guests come from one of them; empty: from anywhere */
+            countries: string[];
+            /** Format: date-time */
+            created: string;
+            /**
+             * Format: date-time
+             * @description From then on it can't be redeemed; sessions go on
+             */
+            expires: string;
+            /**
+             * @description How long each session lasts
+             * @example 30m0s
+             */
+            for: string;
+            /** Format: uuid */
+            id: string;
             /** @description The same for a guest who can reach this server, when link leads to another one */
             inside_link?: string;
             /** @description To be sent to the guest. Shown only now: its secret is kept by nobody */
             link: string;
+            message?: string;
+            /** Format: date-time */
+            revoked?: string;
+            /** Format: uuid */
+            service: string;
+            service_name: string;
+            /** Format: uuid */
+            site: string;
+            site_name: string;
+            /** @enum {string} */
+            state: "valid" | "used" | "expired" | "revoked";
+            /** Format: int64 */
+            used: number;
+            /**
+             * Format: uuid
+             * @description Who invites; the sessions are theirs
+             */
+            user: string;
+            user_name: string;
+            /**
+             * Format: int64
+             * @description How many sessions it opens
+             */
+            uses: number;
         };
         Me: {
             /** Format: date-time */
@@ -5208,7 +5248,7 @@ export interface operations {
                      *       "next": "text"
                      *     }
                      */
-                    "application/json": components["schemas"]["ListInvitationBody"];
+                    "application/json": components["schemas"]["ListInvitation"];
                 };
             };
             /** @description Unauthorized */
@@ -5337,8 +5377,26 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "countries": [
+                     *         "text"
+                     *       ],
+                     *       "created": "2026-03-01T12:00:00Z",
+                     *       "expires": "2026-03-01T12:00:00Z",
+                     *       "for": "30m0s",
+                     *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "inside_link": "text",
-                     *       "link": "text"
+                     *       "link": "text",
+                     *       "message": "text",
+                     *       "revoked": "2026-03-01T12:00:00Z",
+                     *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "service_name": "text",
+                     *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "site_name": "text",
+                     *       "state": "valid",
+                     *       "used": 1,
+                     *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "user_name": "text",
+                     *       "uses": 1
                      *     }
                      */
                     "application/json": components["schemas"]["Made"];
@@ -5979,7 +6037,7 @@ export interface operations {
                      *       "uses": 1
                      *     }
                      */
-                    "application/json": components["schemas"]["InvitationBody"];
+                    "application/json": components["schemas"]["Invitation"];
                 };
             };
             /** @description Unauthorized */
@@ -6130,7 +6188,7 @@ export interface operations {
                      *       "uses": 1
                      *     }
                      */
-                    "application/json": components["schemas"]["InvitationBody"];
+                    "application/json": components["schemas"]["Invitation"];
                 };
             };
             /** @description Unauthorized */
