@@ -82,13 +82,14 @@ check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and l
 	$(GO) mod tidy -diff
 	cd pwa && $(NPM) run check && $(NPM) run lint
 
-bench: core ## measure, and write bench-results.json
+bench: core database ## measure, and write bench-results.json
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline ./test/bench
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: ## fuzz every parser that meets bytes from the network, SOAK each
+soak: build database ## fuzz every parser of bytes from the network, and kill web under load, SOAK each
 	./test/fuzz.sh $(SOAK)
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
 
 fmt: ## format the Go code
 	$(GOFUMPT) -w .

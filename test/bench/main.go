@@ -35,7 +35,7 @@ type bench struct {
 func main() {
 	programs := flag.String("programs", "bin", "folder of the three programs, the stripped core among them")
 	out := flag.String("out", "bench-results.json", "file to write; \"\": none")
-	only := flag.String("only", "", "measure just these: binary, knocks or core; nothing is written then")
+	only := flag.String("only", "", "measure just these: binary, history, knocks or core; nothing is written then")
 	quick := flag.Bool("quick", false, "few repetitions: to see that it works")
 	flag.Parse()
 	if err := bed.Enter(); err != nil {
@@ -51,7 +51,7 @@ func main() {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"binary", b.binary}, {"knocks", b.knocks}, {"core", b.core}} {
+	}{{"binary", b.binary}, {"history", b.history}, {"knocks", b.knocks}, {"core", b.core}} {
 		if *only != "" && *only != part.name {
 			continue
 		}

@@ -44,11 +44,11 @@ func exists(ctx context.Context, database string) (there bool, err error) {
 		_, err := os.Stat(database)
 		return err == nil, nil
 	}
-	_, db, _, name, err := open(database)
+	_, db, readers, name, err := open(database)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, db.Close(), readers.Close()) }()
 	if err := db.QueryRowContext(ctx, "SELECT to_regclass('settings') IS NOT NULL").Scan(&there); err != nil {
 		return false, fmt.Errorf("open database %s: %w", name, unavailable(err))
 	}

@@ -89,8 +89,12 @@ func openPostgres(address string) (d dialect, writer, readers *sql.DB, name stri
 		_, err := c.Exec(ctx, "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
 		return err
 	})
-	db := stdlib.OpenDB(*cfg, durable)
-	return postgresDialect(), db, db, "postgres://" + cfg.Host + "/" + cfg.Database, nil
+	writer = stdlib.OpenDB(*cfg, durable)
+	// Lists are planned for what is asked for: whether a filter finds much or nothing decides
+	// which index is the right one.
+	reading := cfg.Copy()
+	reading.RuntimeParams["plan_cache_mode"] = "force_custom_plan"
+	return postgresDialect(), writer, stdlib.OpenDB(*reading, durable), "postgres://" + cfg.Host + "/" + cfg.Database, nil
 }
 
 // postgresAlone holds the writers' lock: those of other replicas wait, and see either schema

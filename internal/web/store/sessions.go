@@ -48,23 +48,32 @@ func (t *Tx) Sessions(q ownline.SessionQuery) ([]ownline.SessionInfo, string, er
 	if err != nil {
 		return nil, "", err
 	}
-	where, args := filter(q)
-	if before != "" {
-		opened, id, _ := strings.Cut(before, " ")
-		at, err := strconv.ParseInt(opened, 10, 64)
-		if err != nil {
-			return nil, "", ownline.Invalid("cursor", "is not one that a list returned")
-		}
-		where, args = where+" AND (e.opened, e.id) < (?, ?)", append(args, at, id)
+	text, args, err := historyText(q, before)
+	if err != nil {
+		return nil, "", err
 	}
-	// The indexes for what is filtered by go on with these two, so that a page is read off
-	// one of them however long the history is.
-	ss, err := all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+" WHERE "+where+" ORDER BY e.opened DESC, e.id DESC LIMIT ?", append(args, limit+1)...)
+	ss, err := all(t, scanSessionInfo, text, append(args, limit+1)...)
 	if err != nil {
 		return nil, "", err
 	}
 	ss, next := turn(ss, limit, func(s ownline.SessionInfo) string { return fmt.Sprintf("%d %s", ms(s.Opened), s.ID) })
 	return ss, next, nil
+}
+
+// historyText returns the statement that lists a page, whose last argument is how many.
+func historyText(q ownline.SessionQuery, before string) (string, []any, error) {
+	where, args := filter(q)
+	if before != "" {
+		opened, id, _ := strings.Cut(before, " ")
+		at, err := strconv.ParseInt(opened, 10, 64)
+		if err != nil {
+			return "", nil, ownline.Invalid("cursor", "is not one that a list returned")
+		}
+		where, args = where+" AND (e.opened, e.id) < (?, ?)", append(args, at, id)
+	}
+	// The indexes for what is filtered by go on with these two, so that a page is read off
+	// one of them however long the history is.
+	return "SELECT " + sessionInfoFrom + " WHERE " + where + " ORDER BY e.opened DESC, e.id DESC LIMIT ?", args, nil
 }
 
 // LiveSessions lists all live sessions that the query selects; its page is of no account.
