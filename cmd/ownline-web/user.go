@@ -17,16 +17,19 @@ import (
 )
 
 func (a *app) user() *cobra.Command {
-	return group(&cobra.Command{Use: "user", Short: "Make, list and remove users"}, a.userAdd(), a.userList(), a.userPasswd(), a.userDelete())
+	return group(&cobra.Command{Use: "user", Short: "Make, list and remove users"}, a.userAdd(), a.userList(), a.userPasswd(), a.userReset(), a.userDelete())
 }
 
 func (a *app) userAdd() *cobra.Command {
-	var admin bool
+	var admin, permanent bool
 	cmd := &cobra.Command{
 		Use: "add NAME", Short: "Make a user, or reset a lost admin",
 		Long: `Make a user. The password is asked for on the terminal, or read from standard input: at
 least 12 characters. With --admin the user may do everything; one that is there already
-becomes an admin, is enabled, and gets the new password, which signs them out everywhere.`,
+becomes an admin, is enabled, and gets the new password, which signs them out everywhere.
+
+The user has to choose another password at the next sign-in, except the first user of all,
+who is taken to be you. --permanent says that they have chosen this one themselves.`,
 		Example: `  ownline-web user add --admin ana
   ownline-web user add bob <password.txt`,
 		Args: command.Args("NAME"),
@@ -40,7 +43,12 @@ becomes an admin, is enabled, and gets the new password, which signs them out ev
 				if admin {
 					role = ownline.Admin
 				}
-				u, err := w.Access().AddUser(cmd.Context(), me, access.NewUser{Name: args[0], Password: password, Role: role})
+				there, err := users(cmd.Context(), w)
+				if err != nil {
+					return err
+				}
+				mustChange := !permanent && len(there) > 0
+				u, err := w.Access().AddUser(cmd.Context(), me, access.NewUser{Name: args[0], Password: password, Role: role, MustChange: mustChange})
 				if !errors.Is(err, ownline.ErrConflict) {
 					if err != nil {
 						return err
@@ -54,7 +62,7 @@ becomes an admin, is enabled, and gets the new password, which signs them out ev
 					return err
 				}
 				enabled := false
-				u, err = w.Access().ChangeUser(cmd.Context(), me, u.ID, access.UserChange{Password: &password, Role: &role, Disabled: &enabled})
+				u, err = w.Access().ChangeUser(cmd.Context(), me, u.ID, access.UserChange{Password: &password, MustChange: mustChange, Role: &role, Disabled: &enabled})
 				if err != nil {
 					return err
 				}
@@ -63,6 +71,7 @@ becomes an admin, is enabled, and gets the new password, which signs them out ev
 		},
 	}
 	cmd.Flags().BoolVar(&admin, "admin", false, "may do everything")
+	permanentFlag(cmd, &permanent)
 	return cmd
 }
 
@@ -92,13 +101,20 @@ func (a *app) userList() *cobra.Command {
 }
 
 func users(ctx context.Context, w *web.Web) ([]ownline.User, error) {
-	return all(func(p ownline.Page) ([]ownline.User, string, error) { return w.Access().Users(ctx, me, ownline.UserQuery{Page: p}) })
+	return all(func(p ownline.Page) ([]ownline.User, string, error) {
+		return w.Access().Users(ctx, me, ownline.UserQuery{Page: p})
+	})
+}
+
+func permanentFlag(cmd *cobra.Command, permanent *bool) {
+	cmd.Flags().BoolVar(permanent, "permanent", false, "the user has chosen this password and may keep it")
 }
 
 func (a *app) userPasswd() *cobra.Command {
-	return &cobra.Command{
+	var permanent bool
+	cmd := &cobra.Command{
 		Use: "passwd NAME", Short: "Change a user's password, which signs them out everywhere",
-		Long:    "Change a user's password, asked for on the terminal or read from standard input. Their\nlogins and tokens count no more.",
+		Long:    "Change a user's password, asked for on the terminal or read from standard input. Their\nlogins and tokens count no more, and they have to choose another one at the next sign-in,\nunless --permanent is given.",
 		Example: "  ownline-web user passwd bob",
 		Args:    command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -111,13 +127,57 @@ func (a *app) userPasswd() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if u, err = w.Access().ChangeUser(cmd.Context(), me, u.ID, access.UserChange{Password: &password}); err != nil {
+				if u, err = w.Access().ChangeUser(cmd.Context(), me, u.ID, access.UserChange{Password: &password, MustChange: !permanent}); err != nil {
 					return err
 				}
 				return a.say(cmd, api.View(u, true), "%s has a new password, and is signed out everywhere.", u.Name)
 			})
 		},
 	}
+	permanentFlag(cmd, &permanent)
+	return cmd
+}
+
+func (a *app) userReset() *cobra.Command {
+	var admin, permanent bool
+	cmd := &cobra.Command{
+		Use: "reset NAME", Short: "Let a user in who has lost the password, the second factor or the passkeys",
+		Long: `Give a user a new password, asked for on the terminal or read from standard input, take the
+second factor, the recovery codes and the passkeys away, enable the user, and sign them out
+everywhere. With --admin the user becomes an admin, too: so an admin who is locked out gets
+back in. They have to choose another password at the next sign-in, unless --permanent is
+given.`,
+		Example: "  ownline-web user reset ana --admin --permanent",
+		Args:    command.Args("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.with(cmd.Context(), func(w *web.Web) error {
+				u, err := w.Access().UserNamed(cmd.Context(), me, args[0])
+				if err != nil {
+					return err
+				}
+				password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password for "+u.Name, true)
+				if err != nil {
+					return err
+				}
+				enabled := false
+				change := access.UserChange{Password: &password, MustChange: !permanent, Disabled: &enabled}
+				if admin {
+					role := ownline.Admin
+					change.Role = &role
+				}
+				if u, err = w.Access().ChangeUser(cmd.Context(), me, u.ID, change); err != nil {
+					return err
+				}
+				if err := w.Access().ResetFactors(cmd.Context(), me, u.ID); err != nil {
+					return err
+				}
+				return a.say(cmd, api.View(u, true), "%s can sign in with the new password alone.", u.Name)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&admin, "admin", false, "make the user an admin")
+	permanentFlag(cmd, &permanent)
+	return cmd
 }
 
 func (a *app) userDelete() *cobra.Command {

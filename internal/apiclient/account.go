@@ -2,9 +2,12 @@ package apiclient
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Issued is a new bearer token.
@@ -12,6 +15,8 @@ type Issued struct {
 	Token   string     `json:"token"`
 	TokenID string     `json:"token_id"`
 	Expires *time.Time `json:"expires,omitempty"`
+	// MustChange: the token is good for ChangePassword only, before.
+	MustChange bool `json:"must_change_password"`
 }
 
 // Me is who is signed in.
@@ -38,6 +43,29 @@ type Credentials struct {
 	Name     string `json:"name"`
 	Password string `json:"password"`
 	Label    string `json:"label,omitempty"` // of the token, as lists show it
+	TOTP     string `json:"otp,omitempty"`   // of users with a second factor; see SetCode
+	Recovery string `json:"recovery_code,omitempty"`
+}
+
+// SetCode sets the second factor: a code of the user's app, or a recovery code.
+func (c *Credentials) SetCode(code string) {
+	c.TOTP, c.Recovery = code, ""
+	if len(code) > 8 {
+		c.TOTP, c.Recovery = "", code
+	}
+}
+
+// NeedsCode reports whether an error of SignIn means that the password was right and a code
+// is needed, too.
+func NeedsCode(err error) bool {
+	p, ok := errors.AsType[*Problem](err)
+	return ok && p.Type == ownline.ProblemSecondFactor
+}
+
+// ChangePassword changes the user's own password and signs them out everywhere else.
+func (c *Client) ChangePassword(ctx context.Context, current, next string) error {
+	in := map[string]string{"current": current, "password": next}
+	return c.do(ctx, http.MethodPut, "/me/password", nil, nil, in, nil)
 }
 
 // SignIn exchanges credentials for a bearer token, and uses that from now on.

@@ -29,6 +29,7 @@ type Client struct {
 
 // Problem is an error that the server told: RFC 9457.
 type Problem struct {
+	Type   string `json:"type"`
 	Status int    `json:"status"`
 	Title  string `json:"title"`
 	Detail string `json:"detail"`

@@ -19,14 +19,17 @@ import (
 )
 
 func (a *app) login() *cobra.Command {
-	var name string
+	var name, code string
 	var plain bool
 	cmd := &cobra.Command{
 		Use:   "login URL [--name NAME]",
 		Short: "Sign in to a server",
 		Long: `Sign in to an Ownline server. The password is asked for on the terminal, or read from
 standard input. It is not kept: the server gives a token for it, which is written to a
-file that only you can read. ` + "`ownline logout`" + ` makes the token worthless.`,
+file that only you can read. ` + "`ownline logout`" + ` makes the token worthless.
+
+With a second factor, the code of your app or a recovery code is asked for as well. If an
+admin has set your password, you are asked for one of your own.`,
 		Example: `  ownline login https://ownline.example.org:9999
   ownline login https://ownline.example.org:9999 --name ana <password.txt`,
 		Args: command.Args("URL"),
@@ -52,9 +55,23 @@ file that only you can read. ` + "`ownline logout`" + ` makes the token worthles
 				host = "command line"
 			}
 			c := &apiclient.Client{URL: address}
-			issued, err := c.SignIn(cmd.Context(), apiclient.Credentials{Name: name, Password: password, Label: host[:min(len(host), 64)]})
+			in := apiclient.Credentials{Name: name, Password: password, Label: host[:min(len(host), 64)]}
+			in.SetCode(code)
+			issued, err := c.SignIn(cmd.Context(), in)
+			if apiclient.NeedsCode(err) {
+				if code, err = askCode(cmd); err != nil {
+					return err
+				}
+				in.SetCode(code)
+				issued, err = c.SignIn(cmd.Context(), in)
+			}
 			if err != nil {
 				return err
+			}
+			if issued.MustChange {
+				if err := chooseOwn(cmd, c, password); err != nil {
+					return err
+				}
 			}
 			acc := account{URL: address, Name: name, Token: issued.Token, Expires: issued.Expires}
 			if err := writeJSON(a.accountFile(), acc); err != nil {
@@ -67,6 +84,7 @@ file that only you can read. ` + "`ownline logout`" + ` makes the token worthles
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the user's name (asked for when missing)")
+	cmd.Flags().StringVar(&code, "code", "", "the code of your app, or a recovery code, if you have a second factor (asked for on a terminal)")
 	cmd.Flags().BoolVar(&plain, "plain", false, "allow http:// to another machine")
 	return cmd
 }
@@ -91,6 +109,29 @@ func askName(cmd *cobra.Command) (string, error) {
 		return "", fmt.Errorf("read the name: %w", err)
 	}
 	return strings.TrimSpace(line), nil
+}
+
+// askCode asks for the second factor.
+func askCode(cmd *cobra.Command) (string, error) {
+	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
+		return "", ownline.Invalid("code", "is needed: give --code with the six digits of your app, or a recovery code")
+	}
+	return command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Code of your app, or a recovery code", false)
+}
+
+// chooseOwn replaces a password that an admin has set. Where nobody can be asked it only
+// says so: the token is good for nothing else before.
+func chooseOwn(cmd *cobra.Command, c *apiclient.Client, current string) error {
+	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "An admin has set your password: sign in with a browser or at a terminal once and choose your own.")
+		return err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "An admin has set your password. Choose your own now.")
+	next, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password", true)
+	if err != nil {
+		return err
+	}
+	return c.ChangePassword(cmd.Context(), current, next)
 }
 
 func (a *app) logout() *cobra.Command {

@@ -52,3 +52,10 @@ func Forbidden(field, detail string) error {
 func NotFound(what, name string) error {
 	return &FieldError{Kind: ErrNotFound, Field: what, Detail: `"` + name + `" not found`}
 }
+
+// The types of problems that clients have to tell from others of the same status (RFC 9457,
+// section 3.1.1).
+const (
+	ProblemSecondFactor   = "urn:ownline:problem:second-factor"
+	ProblemChangePassword = "urn:ownline:problem:change-password"
+)

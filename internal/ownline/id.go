@@ -23,6 +23,7 @@ type (
 	LoginID      = ID[Login]
 	AttemptID    = ID[LoginAttempt]
 	InvitationID = ID[Invitation]
+	PasskeyID    = ID[Passkey]
 )
 
 // NewID makes an identifier that was never used before. It panics when the system has no

@@ -79,3 +79,23 @@ type AttemptQuery struct {
 	Since  time.Time // tries of this time or later
 	Until  time.Time // tries before this time
 }
+
+// TOTP is a user's second factor: an app that makes codes of the time and a secret.
+type TOTP struct {
+	Secret    Secret
+	Confirmed bool  // a code was given; before, it does not count
+	LastStep  int64 // codes of this step of time or before it count no more
+	Created   time.Time
+}
+
+// Passkey is what is kept of a credential of an authenticator: nothing of it is secret.
+type Passkey struct {
+	ID         PasskeyID
+	User       UserID
+	Name       string
+	Credential []byte // the identifier that the authenticator gave it
+	Data       []byte // public key, counter and flags
+	Cloned     bool   // its counter went backwards: there may be two of it
+	Created    time.Time
+	LastUsed   time.Time // zero: never
+}

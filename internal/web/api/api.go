@@ -100,6 +100,8 @@ func New(o Options) (*Server, error) {
 	s.tokens()
 	s.notificationResource()
 	s.audit()
+	s.logins()
+	s.factors()
 	s.events()
 
 	var err error

@@ -15,6 +15,8 @@ type me struct {
 	Role      string    `json:"role" enum:"admin,user"`
 	Created   time.Time `json:"created"`
 	SiteCount int       `json:"site_count" doc:"How many sites this user can see"`
+	// MustChange: nothing else is allowed before.
+	MustChange bool `json:"must_change_password" doc:"The user has to choose another password first; all else is refused with the problem type urn:ownline:problem:change-password"`
 }
 
 type whoami struct {
@@ -27,7 +29,7 @@ type whoami struct {
 
 func (s *Server) meResource() {
 	const tag = "me"
-	register(s, operation{method: http.MethodGet, path: "/me", id: "me", who: users, scope: anyScope(), tag: tag, summary: "Who is signed in"},
+	register(s, operation{method: http.MethodGet, path: "/me", id: "me", who: users, scope: anyScope(), restricted: true, tag: tag, summary: "Who is signed in"},
 		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[me], error) {
 			m, err := s.me(ctx, id)
 			return show(m), err
@@ -48,5 +50,5 @@ func (s *Server) meResource() {
 func (s *Server) me(ctx context.Context, id auth.Identity) (me, error) {
 	sites, err := s.access.Sites(ctx, actor(id))
 	u := id.User
-	return me{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Created: u.Created.UTC(), SiteCount: len(sites)}, err
+	return me{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Created: u.Created.UTC(), SiteCount: len(sites), MustChange: u.MustChange}, err
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -68,15 +69,30 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, 
 	if !slices.Contains(op.Errors, p.Status) {
 		s.log.ErrorContext(ctx, undocumented, "operation", op.OperationID, "status", p.Status, logging.Err, err)
 	}
+	if errors.Is(err, errMustChange) {
+		p.Type = ownline.ProblemChangePassword
+	}
 	if throttled, ok := errors.AsType[*auth.ThrottledError](err); ok {
 		p.Detail = throttled.Error()
 		seconds := int(math.Ceil(throttled.RetryAfter.Seconds()))
 		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {strconv.Itoa(max(seconds, 1))}})
 	}
 	if p.Status == http.StatusUnauthorized {
-		return huma.ErrorWithHeaders(p, http.Header{"WWW-Authenticate": {"Bearer"}})
+		var answer error = p
+		if second, ok := errors.AsType[*auth.SecondFactorError](err); ok {
+			p.Type, p.Detail = ownline.ProblemSecondFactor, second.Error()
+			answer = &secondFactorProblem{*p, second.Challenge, second.Factors}
+		}
+		return huma.ErrorWithHeaders(answer, http.Header{"WWW-Authenticate": {"Bearer"}})
 	}
 	return p
+}
+
+// secondFactorProblem says that the password was right, and how to go on.
+type secondFactorProblem struct {
+	huma.ErrorModel
+	Challenge string   `json:"challenge,omitempty" doc:"To be sent with the second factor. Absent: the password was wrong"`
+	Factors   []string `json:"factors,omitempty" enum:"totp,recovery_code,passkey" doc:"What will do"`
 }
 
 // location says where in the request a field is.
@@ -102,7 +118,9 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 		}
 	}
 	if errors.As(err, &p) {
-		_ = huma.WriteErr(s.huma, ctx, p.Status, p.Detail) // a client that went away needs no answer
+		ctx.SetHeader("Content-Type", p.ContentType("application/json"))
+		ctx.SetStatus(p.Status)
+		_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // a client that went away needs no answer
 	}
 }
 

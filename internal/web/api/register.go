@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type operation struct {
 	scope        []string // of which a token needs one; the full scope always will do. Not for anybody
 	fails        []int    // statuses that it may answer beside those that follow from the rest
 	description  string   // what the summary does not say
+	refusal      any      // what a 401 looks like; nil: like every problem
+	restricted   bool     // also for users who have to change their password before all else
 }
 
 // who may call an operation. It is checked before the operation runs, and again by access.
@@ -52,8 +55,9 @@ const (
 
 // rule is who may call an operation, as the operation carries it.
 type rule struct {
-	who   who
-	scope []string
+	who        who
+	scope      []string
+	restricted bool
 }
 
 const ruleKey = "rule"
@@ -65,6 +69,9 @@ func (r rule) check(id auth.Identity) error {
 	}
 	if !id.Known() {
 		return ownline.ErrUnauthorized
+	}
+	if id.User.MustChange && !r.restricted {
+		return errMustChange
 	}
 	if r.who == admins {
 		return actor(id).MustAdmin(r.scope...)
@@ -87,6 +94,10 @@ func register[I, O any](s *Server, o operation, handler func(ctx context.Context
 		}
 		return out, nil
 	})
+	if o.refusal != nil {
+		schema := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(o.refusal), true, "")
+		op.Responses[strconv.Itoa(http.StatusUnauthorized)].Content[problemType].Schema = schema
+	}
 }
 
 func (s *Server) operation(o operation, hasBody bool) huma.Operation {
@@ -96,8 +107,9 @@ func (s *Server) operation(o operation, hasBody bool) huma.Operation {
 		Metadata: map[string]any{ruleKey: o.rule()}, Errors: o.failures(hasBody),
 	}
 	op.Extensions = map[string]any{whoKey: o.who}
+	op.Responses = map[string]*huma.Response{}
 	if o.status == http.StatusNoContent {
-		op.Responses = map[string]*huma.Response{"204": {Description: "Done"}}
+		op.Responses["204"] = &huma.Response{Description: "Done"}
 	}
 	if o.who != anybody {
 		op.Security = []map[string][]string{{"cookie": {}}, {"token": {}}}
@@ -118,7 +130,7 @@ func (o operation) rule() rule {
 	case o.who == admins && !slices.Contains(o.scope, ownline.ScopeAdmin), o.who == owner && !strings.Contains(o.path, "{"):
 		panic(o.id + ": who may call it and its scope or path don't go together")
 	}
-	return rule{o.who, o.scope}
+	return rule{o.who, o.scope, o.restricted}
 }
 
 // anyScope is for operations that every token may call.
@@ -154,6 +166,9 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 	}
 	next(huma.WithValue(ctx, identityKey{}, id))
 }
+
+// errMustChange keeps a user whose password an admin knows from doing anything else.
+var errMustChange = &ownline.FieldError{Kind: ownline.ErrForbidden, Detail: "an admin has set your password; choose your own first"}
 
 var errNotOurOrigin = &ownline.FieldError{Kind: ownline.ErrForbidden, Detail: "the request does not come from Ownline's own pages"}
 

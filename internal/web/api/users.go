@@ -16,10 +16,12 @@ type user struct {
 	Role     string    `json:"role" enum:"admin,user"`
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
+	// MustChange: an admin knows the password.
+	MustChange bool `json:"must_change_password" doc:"The user has to choose another password at the next sign-in"`
 }
 
 func userView(u ownline.User) user {
-	return user{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, Created: u.Created.UTC()}
+	return user{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, Created: u.Created.UTC(), MustChange: u.MustChange}
 }
 
 func (s *Server) users() {
@@ -43,7 +45,7 @@ func (s *Server) users() {
 
 	type newUser struct {
 		Name     string `json:"name" maxLength:"64"`
-		Password string `json:"password" maxLength:"1024"`
+		Password string `json:"password" maxLength:"1024" doc:"The user has to choose another at the first sign-in"`
 		Role     string `json:"role,omitempty" enum:"admin,user" doc:"user when absent"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/users", id: "add-user", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a user (admin)"},
@@ -64,7 +66,7 @@ func (s *Server) users() {
 
 	type userChange struct {
 		Name     *string       `json:"name,omitempty" maxLength:"64"`
-		Password *string       `json:"password,omitempty" maxLength:"1024" doc:"Signs the user out everywhere"`
+		Password *string       `json:"password,omitempty" maxLength:"1024" doc:"Signs the user out everywhere; they have to choose another at the next sign-in. Not for oneself: see PUT /me/password"`
 		Role     *ownline.Role `json:"role,omitempty" enum:"admin,user"`
 		Disabled *bool         `json:"disabled,omitempty" doc:"true ends the user's sessions and signs them out"`
 	}
@@ -86,5 +88,14 @@ func (s *Server) users() {
 				return nil, err
 			}
 			return nil, s.access.RemoveUser(ctx, actor(id), uid)
+		})
+
+	register(s, operation{method: http.MethodDelete, path: one + "/factors", id: "reset-factors", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Take a user's second factor, recovery codes and passkeys away, and sign them out (admin)"},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
+			uid, err := parseID[ownline.User]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.access.ResetFactors(ctx, actor(id), uid)
 		})
 }

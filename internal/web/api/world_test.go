@@ -80,7 +80,11 @@ func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {
 	return link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
 }
 
-const adminPassword, userPassword = "the admin's password", "somebody's password"
+const (
+	adminPassword = "the admin's password"
+	userPassword  = "somebody's password"
+	publicURL     = "https://own.example.org:9999"
+)
 
 // world is a server with a site, an admin and two users, in the process of the test. Its
 // clients come from loopback, which is a trusted proxy: X-Forwarded-For says from where.
@@ -115,8 +119,8 @@ func newWorld(t *testing.T) *world {
 		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
-	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Log: log})
-	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: "https://own.example.org:9999", PagesURL: "https://own.example.org:9999", Log: log}); err != nil {
+	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, PublicURL: publicURL, Log: log})
+	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: publicURL, PagesURL: publicURL, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	w.server = httptest.NewServer(w.api)

@@ -19,8 +19,20 @@ import (
 // ownline.ErrNotFound.
 type Store interface {
 	Credentials(ctx context.Context, name string) (ownline.User, string, error)
+	Password(ctx context.Context, user ownline.UserID) (ownline.User, string, error)
+	// ReplacePassword is ownline.ErrConflict when the hash is not was any more.
+	ReplacePassword(ctx context.Context, user ownline.UserID, was, hash string, mustChange bool) error
 	loginRows
 	tokenRows
+	factorRows
+	passkeyRows
+
+	// Seal seals for a purpose what a client carries from one step to the next; Unseal is
+	// an error for what was not sealed for that. Spend is ownline.ErrConflict the second
+	// time.
+	Seal(ctx context.Context, text []byte, purpose string) (string, error)
+	Unseal(ctx context.Context, sealed, purpose string) ([]byte, error)
+	Spend(ctx context.Context, hash []byte, expires time.Time) error
 
 	Audit(ctx context.Context, e ownline.AuditEntry) error
 	Setting(ctx context.Context, key string) (string, error)
@@ -55,6 +67,26 @@ type tokenRows interface {
 	DeleteToken(ctx context.Context, user ownline.UserID, id ownline.TokenID) error
 }
 
+// Second factors: an app's secret, and recovery codes by their hashes.
+type factorRows interface {
+	TOTP(ctx context.Context, user ownline.UserID) (ownline.TOTP, error)
+	OfferTOTP(ctx context.Context, user ownline.UserID, secret ownline.Secret, now time.Time) error
+	ConfirmTOTP(ctx context.Context, user ownline.UserID, created time.Time, step int64, codes [][]byte) error
+	UseStep(ctx context.Context, user ownline.UserID, step int64) (bool, error) // false: used already
+	RemoveTOTP(ctx context.Context, user ownline.UserID) error
+	SetRecoveryCodes(ctx context.Context, user ownline.UserID, codes [][]byte) error
+	UseRecoveryCode(ctx context.Context, user ownline.UserID, hash []byte) (bool, error) // false: there is none
+	CountRecoveryCodes(ctx context.Context, user ownline.UserID) (int, error)
+}
+
+type passkeyRows interface {
+	AddPasskey(ctx context.Context, p ownline.Passkey, limit int) error
+	Passkeys(ctx context.Context, user ownline.UserID) ([]ownline.Passkey, error)
+	RenamePasskey(ctx context.Context, user ownline.UserID, p ownline.PasskeyID, name string) error
+	UsePasskey(ctx context.Context, p ownline.Passkey) error
+	DeletePasskey(ctx context.Context, user ownline.UserID, p ownline.PasskeyID) error
+}
+
 // Reporter is told of every try to sign in when it is over. It must not block.
 type Reporter interface {
 	LoginTried(a ownline.LoginAttempt)
@@ -78,6 +110,7 @@ type Options struct {
 	Store          Store
 	Passwords      *Passwords
 	TrustedProxies []netip.Prefix // whose word counts for where requests come from
+	PublicURL      string         // of the pages, which passkeys are bound to; "": no passkeys
 	Reporter       Reporter       // nil: nobody is told
 	Log            *slog.Logger
 }
@@ -87,6 +120,7 @@ type Auth struct {
 	store     Store
 	passwords *Passwords
 	trusted   []netip.Prefix
+	party     party
 	reporter  Reporter
 	throttle  throttle
 	log       *slog.Logger
@@ -94,7 +128,10 @@ type Auth struct {
 
 // New makes an Auth.
 func New(o Options) *Auth {
-	return &Auth{store: o.Store, passwords: o.Passwords, trusted: o.TrustedProxies, reporter: o.Reporter, log: o.Log}
+	return &Auth{
+		store: o.Store, passwords: o.Passwords, trusted: o.TrustedProxies, party: newParty(o.PublicURL),
+		reporter: o.Reporter, log: o.Log,
+	}
 }
 
 // Identity is who sent a request, and from where. The zero Identity is nobody.

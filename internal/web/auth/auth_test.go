@@ -19,7 +19,7 @@ import (
 func TestCheck(t *testing.T) {
 	a, st, ana := newAuth(t)
 	addUser(t, st, ownline.User{Name: "gone", Disabled: true})
-	u, err := a.Check(t.Context(), "ana", goodPassword, at(home))
+	u, _, err := a.Check(t.Context(), "ana", goodPassword, Code{}, at(home))
 	if err != nil || u.ID != ana.ID {
 		t.Fatalf("got %v, %v", u, err)
 	}
@@ -28,7 +28,7 @@ func TestCheck(t *testing.T) {
 	}
 	var first string
 	for i, try := range [][2]string{{"ana", "wrong"}, {"nobody", goodPassword}, {"nobody", "nobody's password"}, {"gone", goodPassword}, {"", ""}, {"ana", strings.Repeat("x", 5000)}} {
-		_, err := a.Check(t.Context(), try[0], try[1], at(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})))
+		_, _, err := a.Check(t.Context(), try[0], try[1], Code{}, at(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)})))
 		if !errors.Is(err, ownline.ErrUnauthorized) {
 			t.Errorf("%q: got %v", try, err)
 			continue
@@ -75,9 +75,9 @@ func TestGuessingIsReported(t *testing.T) {
 	var log strings.Builder
 	a.log = slog.New(slog.NewTextHandler(&log, nil))
 	for range freeTries {
-		_, _ = a.Check(t.Context(), "my secret password", "x", at(stranger))
+		_, _, _ = a.Check(t.Context(), "my secret password", "x", Code{}, at(stranger))
 	}
-	_, err := a.Check(t.Context(), "my secret password", "x", at(stranger))
+	_, _, err := a.Check(t.Context(), "my secret password", "x", Code{}, at(stranger))
 	if !errors.Is(err, ownline.ErrThrottled) {
 		t.Errorf("got %v", err)
 	}

@@ -39,10 +39,15 @@ func (e *ThrottledError) Unwrap() error { return ownline.ErrThrottled }
 //     comes from an address that is new to it; nobody is refused for that.
 //   - Who comes from where they signed in before is held only to what was tried for that
 //     very account from there.
+//   - Codes are short, so an account whose codes are guessed at waits ever longer, but for
+//     where its user signed in before. No stranger can cause that: whoever gets to a code
+//     has given the password.
+//   - A passkey can't be guessed: the right one is never made to wait.
 type throttle struct {
 	mu        sync.Mutex // guards all below
 	addresses failures[netip.Prefix]
 	accounts  failures[string]
+	codes     failures[string] // of accounts
 	pairs     failures[pair]
 	unseen    map[pair]unseen
 }
@@ -58,6 +63,7 @@ const tellEvery = time.Minute
 type pair struct {
 	account string
 	from    netip.Prefix
+	code    bool // not a password
 }
 
 // neighbourhood is what one stranger holds: an IPv4 address, or the /56 of an IPv6 line.
@@ -79,7 +85,7 @@ func (t *throttle) enter(ctx context.Context, account string, from netip.Addr, k
 	now := time.Now()
 	var wait, slow time.Duration
 	if known {
-		wait = t.pairs.wait(pair{account, where}, now)
+		wait = t.pairs.wait(pair{account, where, false}, now)
 	} else {
 		wait = t.addresses.wait(where, now)
 		slow = min(t.accounts.delay(account, now), maxSlow)
@@ -89,7 +95,7 @@ func (t *throttle) enter(ctx context.Context, account string, from netip.Addr, k
 		return &ThrottledError{RetryAfter: wait}
 	}
 	if known {
-		t.pairs.add(pair{account, where}, now)
+		t.pairs.add(pair{account, where, false}, now)
 	} else {
 		t.addresses.add(where, now)
 		t.accounts.add(account, now)
@@ -113,11 +119,66 @@ func (t *throttle) succeeded(account string, from netip.Addr, known bool) {
 	account, where := strings.ToLower(account), neighbourhood(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.pairs.m, pair{account, where})
+	delete(t.pairs.m, pair{account, where, false})
 	if !known {
 		t.addresses.takeBack(where)
 		t.accounts.takeBack(account)
 	}
+}
+
+// enterCode is enter for a code after the right password.
+func (t *throttle) enterCode(account string, from netip.Addr, known bool) error {
+	p := pair{strings.ToLower(account), neighbourhood(from), true}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	wait := t.pairs.wait(p, now)
+	if !known {
+		wait = max(wait, t.addresses.wait(p.from, now), t.codes.wait(p.account, now))
+	}
+	if wait > 0 {
+		return &ThrottledError{RetryAfter: wait}
+	}
+	t.pairs.add(p, now)
+	if !known {
+		t.addresses.add(p.from, now)
+		t.codes.add(p.account, now)
+	}
+	return nil
+}
+
+// codeSucceeded is succeeded for a code.
+func (t *throttle) codeSucceeded(account string, from netip.Addr, known bool) {
+	p := pair{strings.ToLower(account), neighbourhood(from), true}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.pairs.m, p)
+	if !known {
+		t.addresses.takeBack(p.from)
+		t.codes.takeBack(p.account)
+	}
+}
+
+// failedPasskey counts a wrong passkey against its address, and says whether that has to
+// wait.
+func (t *throttle) failedPasskey(from netip.Addr) error {
+	where := neighbourhood(from)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if wait := t.addresses.wait(where, now); wait > 0 {
+		return &ThrottledError{RetryAfter: wait}
+	}
+	t.addresses.add(where, now)
+	return nil
+}
+
+// suspiciousCode is suspicious for codes.
+func (t *throttle) suspiciousCode(account string, from netip.Addr) bool {
+	p := pair{strings.ToLower(account), neighbourhood(from), true}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return worthTelling(max(t.codes.m[p.account].count, t.pairs.m[p].count))
 }
 
 // suspicious reports whether so much was tried that the operator should read of it: once
@@ -126,15 +187,17 @@ func (t *throttle) suspicious(account string, from netip.Addr) bool {
 	account, where := strings.ToLower(account), neighbourhood(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := max(t.accounts.m[account].count, t.addresses.m[where].count, t.pairs.m[pair{account, where}].count)
-	return n >= freeTries && n&(n-1) == 0 || n == freeTries
+	n := max(t.accounts.m[account].count, t.addresses.m[where].count, t.pairs.m[pair{account, where, false}].count)
+	return worthTelling(n)
 }
+
+func worthTelling(n int) bool { return n == freeTries || n > freeTries && n&(n-1) == 0 }
 
 // refused counts a try that enter refused. Once a minute it returns how many there were
 // since it last did, else 0. account is "" for a name that nobody has, so that a stranger
 // fills no memory with names.
 func (t *throttle) refused(account string, from netip.Addr) int {
-	p := pair{strings.ToLower(account), neighbourhood(from)}
+	p := pair{strings.ToLower(account), neighbourhood(from), false}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()

@@ -19,6 +19,17 @@ export function providerAddress(next: string): string {
   return `/api/v1/auth/oidc/start?return=${encodeURIComponent(next)}`
 }
 
+/** Gives the code that a second factor wants after the password: of the app, or for recovery. */
+export function secondFactor(challenge: string, code: string): Promise<Me> {
+  const body =
+    code.length > 8 ? { challenge, recovery_code: code } : { challenge, otp: code }
+  return answer(client.POST('/api/v1/auth/second-factor', { body }), true)
+}
+
+export async function changePassword(current: string, password: string): Promise<void> {
+  await answer(client.PUT('/api/v1/me/password', { body: { current, password } }), true)
+}
+
 /** Makes the first admin, by the token of the link that the server printed at its first start. */
 export function setup(token: string, name: string, password: string): Promise<Me> {
   return answer(client.POST('/api/v1/auth/setup', { body: { token, name, password } }), true)

@@ -18,14 +18,32 @@ export class Problem extends Error {
   readonly fields: FieldProblem[]
   /** Seconds to wait before trying again, when the server said so. */
   readonly retryAfter: number | undefined
+  /** What the server calls it, when it has a name of its own. */
+  readonly type: string
+  /** The challenge of a sign-in that wants a second factor. */
+  readonly challenge: string
 
-  constructor(status: number, detail = '', fields: FieldProblem[] = [], retryAfter?: number) {
+  constructor(
+    status: number,
+    detail = '',
+    fields: FieldProblem[] = [],
+    retryAfter?: number,
+    type = '',
+    challenge = '',
+  ) {
     super(detail || `status ${status}`)
     this.name = 'Problem'
     this.status = status
     this.detail = detail
     this.fields = fields
     this.retryAfter = retryAfter
+    this.type = type
+    this.challenge = challenge
+  }
+
+  /** The password was right, and a code is wanted, too. */
+  get needsCode(): boolean {
+    return this.type === 'urn:ownline:problem:second-factor'
   }
 
   get unreachable(): boolean {
@@ -33,13 +51,20 @@ export class Problem extends Error {
   }
 
   static from(response: Response, body: unknown): Problem {
-    const model: Partial<ErrorModel> = isErrorModel(body) ? body : {}
+    const model: Partial<ErrorModel> & { challenge?: string } = isErrorModel(body) ? body : {}
     const fields = (model.errors ?? []).map((error) => ({
       field: (error.location ?? '').replace(/^body\./, ''),
       message: error.message ?? '',
     }))
     const wait = Number.parseInt(response.headers.get('Retry-After') ?? '', 10)
-    return new Problem(response.status, model.detail, fields, Number.isNaN(wait) ? undefined : wait)
+    return new Problem(
+      response.status,
+      model.detail,
+      fields,
+      Number.isNaN(wait) ? undefined : wait,
+      model.type,
+      model.challenge,
+    )
   }
 }
 

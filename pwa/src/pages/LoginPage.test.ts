@@ -85,4 +85,38 @@ describe('the sign-in', () => {
     expect(document.activeElement).toBe(name.element)
     expect(auth.login).not.toHaveBeenCalled()
   })
+
+  it('asks for the code when the server wants one', async () => {
+    vi.mocked(auth.login).mockRejectedValue(
+      new Problem(401, '', [], undefined, 'urn:ownline:problem:second-factor', 'a challenge'),
+    )
+    vi.mocked(auth.secondFactor).mockRejectedValueOnce(new Problem(401))
+    vi.mocked(auth.secondFactor).mockResolvedValueOnce(sampleMe())
+    const { login, router, submit } = await page('/login')
+    await submit('ana', 'a good long password')
+    async function give(code: string) {
+      await login.get('input[autocomplete=one-time-code]').setValue(code)
+      await login.get('form').trigger('submit')
+      await flushPromises()
+    }
+    await give('000000')
+    expect(login.get('[role=alert]').text()).toBe('The code is not right, or was used already.')
+    await give('492039')
+    expect(auth.secondFactor).toHaveBeenLastCalledWith('a challenge', '492039')
+    expect(router.currentRoute.value.fullPath).toBe('/')
+  })
+
+  it('has a password changed that an admin has set', async () => {
+    vi.mocked(auth.login).mockResolvedValue({ ...sampleMe(), must_change_password: true })
+    vi.mocked(auth.changePassword).mockResolvedValue()
+    const { login, router, submit } = await page('/login')
+    await submit('ana', 'set by the admin')
+    expect(router.currentRoute.value.fullPath).toBe('/login')
+    vi.mocked(auth.me).mockResolvedValue(sampleMe())
+    await login.get('input[autocomplete=new-password]').setValue('chosen by ana')
+    await login.get('form').trigger('submit')
+    await flushPromises()
+    expect(auth.changePassword).toHaveBeenCalledWith('set by the admin', 'chosen by ana')
+    expect(router.currentRoute.value.fullPath).toBe('/')
+  })
 })

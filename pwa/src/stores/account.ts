@@ -36,6 +36,15 @@ export const useAccount = defineStore('account', () => {
     enter(await auth.login(name, password))
   }
 
+  async function secondFactor(challenge: string, code: string): Promise<void> {
+    enter(await auth.secondFactor(challenge, code))
+  }
+
+  async function changePassword(current: string, password: string): Promise<void> {
+    await auth.changePassword(current, password)
+    enter(await auth.me())
+  }
+
   async function setup(token: string, name: string, password: string): Promise<void> {
     enter(await auth.setup(token, name, password))
   }
@@ -50,5 +59,5 @@ export const useAccount = defineStore('account', () => {
     leave()
   }
 
-  return { me, state, isAdmin, load, login, setup, logout, leave }
+  return { me, state, isAdmin, load, login, secondFactor, changePassword, setup, logout, leave }
 })

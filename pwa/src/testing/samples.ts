@@ -8,7 +8,8 @@ export const noon = Date.parse('2030-05-03T12:00:00Z')
 
 export function sampleMe(change: Partial<Me> = {}): Me {
   return {
-    id: 'ana-id', name: 'ana', role: 'user', site_count: 1, created: at(-86_400_000), ...change,
+    id: 'ana-id', name: 'ana', role: 'user', site_count: 1, must_change_password: false,
+    created: at(-86_400_000), ...change,
   }
 }
 

@@ -27,6 +27,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 		"transfer": testTransfer, "users": testUsers, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
 		"filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
+		"factors": testFactors, "passkeys": testPasskeys,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
 		"audit lines": testAuditLines, "resources": testResources,
 	} {

@@ -1,0 +1,36 @@
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Logins lists those that live, the newest first.
+func (a *Auth) Logins(ctx context.Context, q ownline.LoginQuery) ([]ownline.LoginInfo, string, error) {
+	return a.store.Logins(ctx, q, time.Now())
+}
+
+// Attempts lists tries to sign in, the newest first.
+func (a *Auth) Attempts(ctx context.Context, q ownline.AttemptQuery) ([]ownline.LoginAttempt, string, error) {
+	return a.store.Attempts(ctx, q)
+}
+
+// SignOut ends a login of a user's, or of anybody's when user is zero, for whoever asks.
+func (a *Auth) SignOut(ctx context.Context, id Identity, user ownline.UserID, l ownline.LoginID) error {
+	if err := a.store.DeleteLogin(ctx, user, l); err != nil {
+		return err
+	}
+	return a.audit(ctx, id, "login.end", l.String())
+}
+
+// SignOutEverywhere ends a user's logins but the one that the request came with, and their
+// tokens if told so, for whoever asks. It returns how many that were.
+func (a *Auth) SignOutEverywhere(ctx context.Context, id Identity, user ownline.UserID, tokens bool) (int, error) {
+	n, err := a.store.SignOutOthers(ctx, user, id.Login, tokens, id.Token)
+	if err != nil {
+		return 0, err
+	}
+	return n, a.audit(ctx, id, "login.end_all", user.String())
+}
