@@ -56,7 +56,11 @@ func TestMetricsListener(t *testing.T) {
 		fetch(t, url+"/api/v1/me?secret=hunter2")
 	}
 	fetch(t, url+"/api/v1/hunter2")
-	status, got := fetch(t, "http://"+addr+"/metrics")
+	// A request is counted after its answer.
+	status, got := 0, ""
+	for end := time.Now().Add(3 * time.Second); !strings.Contains(got, `operation="GET /api/",status="404"} 1`) && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		status, got = fetch(t, "http://"+addr+"/metrics")
+	}
 	for _, want := range []string{
 		`ownline_web_http_requests_total{operation="GET /api/v1/me",status="401"} 3`,
 		`ownline_web_http_requests_total{operation="GET /api/",status="404"} 1`,
