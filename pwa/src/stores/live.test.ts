@@ -32,7 +32,7 @@ beforeEach(() => {
   vi.mocked(listSites).mockResolvedValue([])
   vi.mocked(listLive).mockResolvedValue([])
   vi.mocked(me).mockResolvedValue(sampleMe())
-  vi.mocked(whoami).mockResolvedValue({ address: '203.0.113.24', family: 4, kind: 'public' })
+  vi.mocked(whoami).mockResolvedValue({ address: '203.0.113.24', family: 4, forwarded: false, kind: 'public' })
   useAccount().me = sampleMe()
 })
 afterEach(() => {

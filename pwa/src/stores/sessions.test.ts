@@ -30,7 +30,7 @@ beforeEach(() => {
   setActivePinia(createPinia())
   useAccount().me = sampleMe()
   useAddress().here = {
-    address: '203.0.113.24', family: 4, kind: 'public', source: '203.0.113.24/32',
+    address: '203.0.113.24', family: 4, forwarded: false, kind: 'public', source: '203.0.113.24/32',
   }
   vi.mocked(api.listLive).mockResolvedValue([session])
 })

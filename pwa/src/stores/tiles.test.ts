@@ -10,7 +10,7 @@ import { useSites } from './sites'
 import { useTiles } from './tiles'
 
 const outside: Whoami = {
-  address: '203.0.113.24', family: 4, kind: 'public', source: '203.0.113.24/32',
+  address: '203.0.113.24', family: 4, forwarded: false, kind: 'public', source: '203.0.113.24/32',
 }
 
 beforeEach(() => {
@@ -45,9 +45,9 @@ describe('a tile', () => {
   })
 
   it('needs no session in the LAN, and can have none where no source is', () => {
-    useAddress().here = { address: '192.168.7.50', family: 4, kind: 'private' }
+    useAddress().here = { address: '192.168.7.50', family: 4, forwarded: false, kind: 'private' }
     expect(first()?.state).toBe('inside')
-    useAddress().here = { address: '127.0.0.1', family: 4, kind: 'unusable' }
+    useAddress().here = { address: '127.0.0.1', family: 4, forwarded: false, kind: 'unusable' }
     expect(first()?.state).toBe('unusable')
   })
 
