@@ -16,7 +16,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler database systemd pages demo test check bench soak fmt generate clean guests
+.PHONY: help build core cross compiler database systemd schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,8 +67,21 @@ database:
 systemd:
 	@command -v systemd-analyze >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends systemd; }
 
-test: build compiler guests database systemd ## run every test
-	$(GO) test -race $(GOTESTFLAGS) ./...
+# A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
+TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
+EXAMPLES ?= 20
+SECONDS  ?= 300
+
+$(TOOL):
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends python3 python3-venv; }
+	python3 -m venv $(BIN)/schemathesis
+	$(BIN)/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
+
+schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
+	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
+
+test: build compiler guests database systemd $(TOOL) ## run every test
+	SCHEMATHESIS=$(TOOL) $(GO) test -race $(GOTESTFLAGS) ./...
 	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
 
@@ -87,9 +100,10 @@ bench: core database ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database ## fuzz every parser of bytes from the network, and kill web under load, SOAK each
+soak: build database ## fuzz every parser of bytes from the network, kill web under load, SOAK each, and the API at length
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
+	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
 
 fmt: ## format the Go code
 	$(GOFUMPT) -w .

@@ -85,6 +85,7 @@ var mayImport = map[string]string{
 	"test/commands":     "internal/... test/...",
 	"test/guest":        "internal/... test/...",
 	"test/demo":         "internal/knock internal/ownline test/bed test/world",
+	"test/schemathesis": "internal/...",
 	"test/e2e":          "internal/... test/...",
 }
 
