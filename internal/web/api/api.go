@@ -110,6 +110,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.openAPI = append(s.openAPI, '\n')
+	if err := s.serveDocs(); err != nil {
+		return nil, err
+	}
 	s.mux.HandleFunc("GET "+base+"/openapi.json", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		w.Header().Set("Cache-Control", "no-cache")
