@@ -45,8 +45,9 @@ var mayImport = map[string]string{
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",
 	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/...",
-	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth internal/web/oidc",
+	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy internal/web/icon",
+	"internal/web/icon":            "internal/ownline",
 	"internal/web/auth":            "internal/logging internal/ownline",
 	"internal/web/geoip":           "internal/logging internal/ownline",
 	"internal/web/geoip/geoiptest": "",
@@ -133,6 +134,7 @@ var homes = map[string]string{
 	"github.com/vishvananda/netns":            "test/bed",
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
 	"golang.org/x/crypto":                     "internal/web/auth",
+	"golang.org/x/image":                      "internal/web/icon",
 	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",

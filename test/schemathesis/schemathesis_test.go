@@ -43,7 +43,7 @@ func TestAPI(t *testing.T) {
 				"--exclude-operation-id", "events", // has no end
 				"--exclude-operation-id", "logout", // ends the token
 				"--max-examples", cmp.Or(os.Getenv("EXAMPLES"), "3"), "--max-time", cmp.Or(os.Getenv("SECONDS"), "45"),
-				"--phases", "examples,coverage,fuzzing", "--workers", "2", "--no-color", "--continue-on-failure",
+				"--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color", "--continue-on-failure",
 				"--suppress-health-check", "all", "--warnings", "off", "--generation-database", "none")
 			cmd.Dir = t.TempDir()
 			out, err := cmd.CombinedOutput()

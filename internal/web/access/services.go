@@ -127,7 +127,7 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 		if err != nil {
 			return err
 		}
-		if err := checkService(s, site); err != nil {
+		if err := checkService(s, ownline.Service{}, site); err != nil {
 			return err
 		}
 		if err := addOrRevive(s, c.AddService, c.ReviveService); err != nil {
@@ -154,14 +154,14 @@ func targetText(t netip.AddrPort) string {
 }
 
 // checkService refuses what no core should ever open.
-func checkService(s ownline.Service, site ownline.Site) error {
+func checkService(s, was ownline.Service, site ownline.Site) error {
 	if s.Kind != ownline.Forward {
 		return ownline.Invalid("kind", fmt.Sprintf("must be %q; other kinds come later", ownline.Forward))
 	}
 	if s.Transport != ownline.TCP && s.Transport != ownline.UDP {
 		return ownline.Invalid("transport", fmt.Sprintf("must be %q or %q", ownline.TCP, ownline.UDP))
 	}
-	if err := cmp.Or(checkServiceName(s.Name), checkLabel("icon", s.Icon, 0)); err != nil {
+	if err := cmp.Or(checkServiceName(s.Name), checkIcon(s.Icon, was.Icon)); err != nil {
 		return err
 	}
 	if !s.Target4.IsValid() && !s.Target6.IsValid() {
@@ -220,7 +220,7 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		if err != nil {
 			return err
 		}
-		if err := checkService(s, site); err != nil {
+		if err := checkService(s, was, site); err != nil {
 			return err
 		}
 		if err := c.SaveService(s); err != nil {

@@ -102,6 +102,8 @@ type serviceRows interface {
 	Services(p ownline.Page, site ownline.SiteID, grantedTo ownline.UserID) ([]ownline.Service, string, error)
 	ServicesNamed(string) ([]ownline.Service, error)
 	AddService(ownline.Service) error
+	Icon(ownline.ServiceID) (content []byte, kind string, err error) // the uploaded one
+	SaveIcon(s ownline.ServiceID, content []byte, kind string) error
 	SaveService(ownline.Service) error
 	RemoveService(s ownline.ServiceID, now time.Time) error // and its grants
 }

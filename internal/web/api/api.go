@@ -93,6 +93,7 @@ func New(o Options) (*Server, error) {
 	s.users()
 	s.sites()
 	s.services()
+	s.icons()
 	s.grants()
 	s.devices()
 	s.sessions()

@@ -27,6 +27,7 @@ type operation struct {
 	who          who      // may call it
 	scope        []string // of which a token needs one; the full scope always will do. Not for anybody
 	fails        []int    // statuses that it may answer beside those that follow from the rest
+	maxBody      int64    // bytes; 0: maxBody
 	description  string   // what the summary does not say
 	refusal      any      // what a 401 looks like; nil: like every problem
 	restricted   bool     // also for users who have to change their password before all else
@@ -108,6 +109,9 @@ func (s *Server) operation(o operation, hasBody bool) huma.Operation {
 	}
 	op.Extensions = map[string]any{whoKey: o.who}
 	op.Responses = map[string]*huma.Response{}
+	if o.maxBody > 0 {
+		op.MaxBodyBytes = o.maxBody
+	}
 	if o.status == http.StatusNoContent {
 		op.Responses["204"] = &huma.Response{Description: "Done"}
 	}

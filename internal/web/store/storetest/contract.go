@@ -29,7 +29,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 		"filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
 		"factors": testFactors, "passkeys": testPasskeys,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
-		"audit lines": testAuditLines, "resources": testResources,
+		"audit lines": testAuditLines, "icons": testIcons, "resources": testResources,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

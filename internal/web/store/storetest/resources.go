@@ -167,3 +167,20 @@ func testResources(t *testing.T, open func(testing.TB) *store.Store) {
 		}))
 	}
 }
+
+func testIcons(t *testing.T, open func(testing.TB) *store.Store) {
+	s := open(t)
+	f := Fill(t, s)
+	get := func() (content []byte, kind string, err error) {
+		err = s.Read(t.Context(), func(tx *store.Tx) (err error) { content, kind, err = tx.Icon(f.Service.ID); return err })
+		return content, kind, err
+	}
+	_, _, err := get()
+	wantKind(t, "no icon", err, ownline.ErrNotFound, "icon")
+	for _, want := range []string{"\x89PNG\x00", "<svg/>"} {
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.SaveIcon(f.Service.ID, []byte(want), "image/x") }))
+		if got, kind, err := get(); string(got) != want || kind != "image/x" || err != nil {
+			t.Errorf("Icon = %q, %q, %v", got, kind, err)
+		}
+	}
+}

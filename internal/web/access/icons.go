@@ -1,0 +1,76 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/icon"
+)
+
+// uploaded begins the icon of a service that has a picture of its own; the picture's hash
+// follows, so that whoever keeps it sees that it has changed.
+const uploaded = "uploaded:"
+
+// checkIcon takes one of the built-in icons, or what the service has already.
+func checkIcon(is, was string) error {
+	if is == was || is == "" {
+		return nil
+	}
+	if strings.HasPrefix(is, uploaded) {
+		return ownline.Invalid("icon", "is a picture that is not this service's: upload it")
+	}
+	return checkLabel("icon", is, 0)
+}
+
+// Icon returns the picture that was uploaded for a service that the actor may know of, and
+// its media type.
+func (a *Access) Icon(ctx context.Context, actor Actor, id ownline.ServiceID) (content []byte, kind string, err error) {
+	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
+		return nil, "", err
+	}
+	err = a.store.Read(ctx, func(tx Tx) error {
+		s, err := serviceFor(tx, actor, id)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(s.Icon, uploaded) {
+			return ownline.NotFound("icon", s.Name)
+		}
+		content, kind, err = tx.Icon(id)
+		return err
+	})
+	return content, kind, err
+}
+
+// SetIcon gives a service a picture of its own (admin), made harmless first.
+func (a *Access) SetIcon(ctx context.Context, actor Actor, id ownline.ServiceID, picture []byte) (s ownline.Service, err error) {
+	if err := actor.MustAdmin(); err != nil {
+		return ownline.Service{}, err
+	}
+	clean, kind, err := icon.Clean(picture)
+	if err != nil {
+		return ownline.Service{}, err
+	}
+	sum := sha256.Sum256(clean)
+	_, err = a.change(ctx, actor, func(c *change) (err error) {
+		if s, err = c.Service(id); err != nil {
+			return err
+		}
+		s.Icon = uploaded + hex.EncodeToString(sum[:16])
+		if err := c.SaveIcon(id, clean, kind); err != nil {
+			return err
+		}
+		if err := c.SaveService(s); err != nil {
+			return err
+		}
+		c.publish(Event{Kind: EventService, Resource: s})
+		return c.audit("service.icon", id.String(), s.Site, s.Name)
+	})
+	if err != nil {
+		return ownline.Service{}, err
+	}
+	return s, nil
+}

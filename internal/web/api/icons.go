@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/auth"
+)
+
+// iconPolicy is for the picture opened by itself: it may draw, and nothing else.
+const iconPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
+
+const sampleSVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M4 4h16v16H4z"></path></svg>`
+
+type iconInput struct {
+	ByID
+	IfNoneMatch string `header:"If-None-Match" maxLength:"256" doc:"The ETag of the picture that one has"`
+}
+
+type iconOutput struct {
+	Status      int
+	ContentType string `header:"Content-Type"`
+	ETag        string `header:"ETag" doc:"Changes with the picture"`
+	Cache       string `header:"Cache-Control"`
+	Policy      string `header:"Content-Security-Policy"`
+	NoSniff     string `header:"X-Content-Type-Options"`
+	Body        []byte
+}
+
+type iconUpload struct {
+	ByID
+	RawBody []byte `contentType:"image/svg+xml"`
+}
+
+func (s *Server) icons() {
+	const tag, one = "services", "/services/{id}/icon"
+	register(s, operation{method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
+		description: "A PNG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service."},
+		func(ctx context.Context, id auth.Identity, in *iconUpload) (*output[service], error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			v, err := s.access.SetIcon(ctx, actor(id), sid, in.RawBody)
+			return show(serviceView(v)), err
+		})
+	register(s, operation{method: http.MethodGet, path: one, id: "get-service-icon", who: owner, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "The picture that was uploaded for a service"},
+		func(ctx context.Context, id auth.Identity, in *iconInput) (*iconOutput, error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			v, err := s.access.Service(ctx, actor(id), sid)
+			if err != nil {
+				return nil, err
+			}
+			content, kind, err := s.access.Icon(ctx, actor(id), sid)
+			if err != nil {
+				return nil, err
+			}
+			out := &iconOutput{ContentType: kind, ETag: `"` + v.Icon + `"`, Cache: "private, no-cache", Policy: iconPolicy, NoSniff: "nosniff", Body: content, Status: http.StatusOK}
+			if in.IfNoneMatch == out.ETag {
+				out.Status, out.Body = http.StatusNotModified, nil
+			}
+			return out, nil
+		})
+	paths := s.huma.OpenAPI().Paths[base+one]
+	upload := paths.Put.RequestBody
+	picture := func(example any) *huma.MediaType {
+		return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: example}
+	}
+	for _, kind := range []string{"image/png", "image/webp", "image/svg+xml"} {
+		upload.Content[kind] = picture(sampleSVG)
+	}
+	answer := paths.Get.Responses["200"]
+	answer.Content = map[string]*huma.MediaType{"image/svg+xml": picture(sampleSVG), "image/png": picture("…")}
+	paths.Get.Responses["304"] = &huma.Response{Description: "The picture is the one that If-None-Match names"}
+}
