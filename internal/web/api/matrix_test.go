@@ -28,6 +28,7 @@ func (w *world) things() (things map[string]string, secret string) {
 	w.t.Helper()
 	ssh := w.addService(fmt.Sprintf("s%d", time.Now().UnixNano()), "192.168.7.10:22")
 	grant := w.addGrant(w.ana, ssh, nil)
+	w.do(w.admin, "PUT", "/services/"+ssh.ID+"/icon", sampleSVG, "Content-Type", "image/svg+xml").want(200)
 	dev := as[Device](w.do(w.ana, "POST", "/devices", m{"site": w.site.ID, "name": "phone"}), 201)
 	ses := as[session](w.do(w.ana, "POST", "/sessions", m{"service": ssh.ID}), 201)
 	tok := as[Token](w.addToken(w.ana, m{"name": "t", "scopes": []string{"read"}}), 201)
@@ -61,7 +62,11 @@ func (w *world) calls(things map[string]string) (out []call) {
 			c.path = strings.Replace(c.path, "{id}", thing, 1)
 		}
 		if op.RequestBody != nil && op.RequestBody.Required {
-			c.body = needed(doc, op.RequestBody.Content["application/json"])
+			if media := op.RequestBody.Content["application/json"]; media != nil {
+				c.body = needed(doc, media)
+			} else {
+				c.body = sampleSVG
+			}
 		}
 		if c.who == admins != strings.Contains(op.Summary, "(admin)") {
 			w.t.Errorf("%s: the summary %q and the rule %q don't say the same", c.id, op.Summary, c.who)
@@ -106,7 +111,7 @@ func TestMatrixRefused(t *testing.T) {
 		guest := w.do(secret, c.method, c.path, c.body)
 		switch {
 		case c.who == anybody: // what they may is decided by what they send
-			if !slices.Contains(c.documented, nobody.status) {
+			if !safe(c.method) && !slices.Contains(c.documented, nobody.status) {
 				t.Errorf("%s: nobody gets %d: %s", c.id, nobody.status, nobody.body)
 			}
 			continue
@@ -135,7 +140,7 @@ func TestMatrixAllowed(t *testing.T) {
 	w := newWorld(t)
 	things, _ := w.things()
 	for i, c := range w.calls(things) {
-		if c.who == anybody {
+		if c.who == anybody || c.id == "oidc-link" { // there is no identity provider here
 			continue
 		}
 		w := w
@@ -154,6 +159,9 @@ func TestMatrixAllowed(t *testing.T) {
 				scope = ownline.ScopeAdmin
 			}
 			for _, s := range []string{ownline.ScopeFull, scope} {
+				if s == ownline.ScopeAdmin && role == "owner" {
+					continue // such tokens are for admins
+				}
 				if s == scope && c.id == "remove-site" {
 					continue // it is gone
 				}
