@@ -84,7 +84,7 @@ func (c *change) newcomer(e ownline.External, rules ExternalRules) (ownline.User
 
 // LinkExternal links the actor with somebody at an identity provider.
 func (a *Access) LinkExternal(ctx context.Context, actor Actor, e ownline.External) (u ownline.User, err error) {
-	if err := actor.May(); err != nil {
+	if err := actor.May(ownline.ScopeAdmin); err != nil {
 		return u, err
 	}
 	_, err = a.change(ctx, actor, func(c *change) error {
@@ -106,7 +106,7 @@ func (a *Access) LinkExternal(ctx context.Context, actor Actor, e ownline.Extern
 
 // UnlinkExternal ends every link of the actor's with identity providers.
 func (a *Access) UnlinkExternal(ctx context.Context, actor Actor) error {
-	if err := actor.May(); err != nil {
+	if err := actor.May(ownline.ScopeAdmin); err != nil {
 		return err
 	}
 	_, err := a.change(ctx, actor, func(c *change) error {
