@@ -5,6 +5,7 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/broker"
 	"github.com/ownline/ownline/internal/web/guestpage"
 	"github.com/ownline/ownline/internal/web/redeem"
@@ -26,6 +27,14 @@ func (w *Web) openBroker() (err error) {
 	w.redeem = redeem.New(w.access, w.broker, w.log.With(logging.Part, "redeem"))
 	w.broker.Handle(m.InvitationTopic, w.redeem.Handle)
 	return nil
+}
+
+// brokerStatus tells admins how the broker is reached; nil: none is configured.
+func (w *Web) brokerStatus() func() api.BrokerStatus {
+	if w.broker == nil {
+		return nil
+	}
+	return func() api.BrokerStatus { return api.BrokerStatus(w.broker.Status()) }
 }
 
 // GuestPage is what the exported page for guests has to know.

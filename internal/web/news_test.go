@@ -87,7 +87,7 @@ func TestNewsOfASession(t *testing.T) {
 	log := &bytes.Buffer{}
 	var mu sync.Mutex
 	cfg := config.DefaultWeb()
-	cfg.StateDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
+	cfg.StateDir, cfg.Listen, cfg.Metrics.Listen = t.TempDir(), "127.0.0.1:0", free(t)
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Notify = []config.Channel{{URL: b.url("1"), Events: []string{"session", "device"}}, {Name: "hangs", URL: b.url("2")}, {Name: "wrong", URL: b.url("3"), Events: []string{"session"}}}
 	w, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(locked{&mu, log}, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -197,6 +197,11 @@ func TestNewsOfASession(t *testing.T) {
 	eventually("the device's enrolment", func() bool { return len(b.texts()) > 1 })
 	texts := b.texts()
 	first, _, _ := strings.Cut(texts[0], "\n")
+	eventually("the count of it", func() bool {
+		_, counted := fetch(t, "http://"+cfg.Metrics.Listen+"/metrics")
+		return strings.Contains(counted, "\n"+`ownline_web_notifications_total{channel="telegram",result="sent"} 2`) &&
+			strings.Contains(counted, "\n"+`ownline_web_notifications_total{channel="wrong",result="failed"} 1`)
+	})
 	if len(texts) != 2 || !strings.HasPrefix(first, "root opened ssh at home from 198.51.100.7, until ") || !strings.HasPrefix(texts[1], "root's device phone at home was enrolled") {
 		t.Errorf("got %q", texts)
 	}

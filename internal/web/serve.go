@@ -62,7 +62,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	rest, err := api.New(api.Options{
-		OIDC:   provider,
+		OIDC: provider, Broker: w.brokerStatus(),
 		Access: w.access, Auth: w.auth, Notifications: w.notify, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(), GuestPage: w.cfg.GuestPage.URL,
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})

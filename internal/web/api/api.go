@@ -30,11 +30,12 @@ type Options struct {
 	Auth          *auth.Auth
 	Setup         *auth.Setup // nil: set up already
 	Notifications Notifications
-	PublicURL     string // "": unknown; its origin counts as our own
-	PagesURL      string // where links to our pages begin
-	GuestPage     string // "": ours; else the address of one that was exported
-	IPv6Prefix    int    // bits of an IPv6 source that count where no site says otherwise
-	OIDC          *OIDC  // nil: off
+	PublicURL     string              // "": unknown; its origin counts as our own
+	PagesURL      string              // where links to our pages begin
+	GuestPage     string              // "": ours; else the address of one that was exported
+	IPv6Prefix    int                 // bits of an IPv6 source that count where no site says otherwise
+	OIDC          *OIDC               // nil: off
+	Broker        func() BrokerStatus // nil: none is configured
 	Log           *slog.Logger
 }
 
@@ -45,6 +46,7 @@ type Server struct {
 	setup         *auth.Setup
 	notifications Notifications
 	oidc          *OIDC
+	broker        func() BrokerStatus
 	ipv6Prefix    int
 	pagesURL      string
 	guestPage     string
@@ -64,7 +66,7 @@ type Server struct {
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, broker: o.Broker, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
@@ -100,6 +102,7 @@ func New(o Options) (*Server, error) {
 	s.invitations()
 	s.tokens()
 	s.notificationResource()
+	s.brokerResource()
 	s.audit()
 	s.logins()
 	s.factors()

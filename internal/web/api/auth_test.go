@@ -55,7 +55,10 @@ func TestSecondFactor(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser("firefox")
 	b.login("ana", userPassword).want(200)
-	offer := as[struct{ Secret, URI string }](b.do("POST", "/me/totp", map[string]any{}), 200)
+	offer := as[struct{ Secret, URI, QR string }](b.do("POST", "/me/totp", map[string]any{}), 200)
+	if got := readQR(t, offer.QR); got != offer.URI {
+		t.Errorf("the picture says %q", got)
+	}
 	code := func(aside time.Duration) string {
 		c, err := totp.GenerateCode(offer.Secret, time.Now().Add(aside))
 		if err != nil {

@@ -76,11 +76,16 @@ func (s *Server) factors() {
 	type offered struct {
 		Secret string `json:"secret" doc:"For typing into an app that makes codes. Shown only now"`
 		URI    string `json:"uri" doc:"The same as an address that apps read"`
+		QR     string `json:"qr" doc:"The address as a QR code, an SVG image. Shown only now" example:"<svg viewBox=\"0 0 53 53\">…</svg>"`
 	}
 	register(s, op(http.MethodPost, "/totp", "offer-totp", 0, "Begin to turn the second factor on. It counts once a code was confirmed"),
 		func(ctx context.Context, id auth.Identity, in *body[Proof]) (*output[offered], error) {
 			secret, uri, err := s.auth.OfferTOTP(ctx, id, in.Body.Password)
-			return show(offered{secret, uri}), err
+			if err != nil {
+				return nil, err
+			}
+			svg, err := qrSVG(uri)
+			return show(offered{secret, uri, svg}), err
 		})
 	type confirmation struct {
 		TOTP string `json:"otp" maxLength:"16" doc:"The six digits that the app shows now"`

@@ -102,6 +102,7 @@ type State struct {
 	Links         []Link
 	DatabaseBytes int64
 	DatabaseTook  time.Duration // to answer a small question
+	Broker        *bool         // whether the MQTT broker is reached; nil: none is configured
 }
 
 // Sessions are how many there are in one state at one site.
@@ -117,7 +118,7 @@ type Link struct {
 	Wanted, Applied uint64 // revisions
 }
 
-// Watch has look called at every scrape. Call it once, before Handler.
+// Watch has look called at every scrape; after an error only Broker is told of what it returns. Call it once, before Handler.
 func (m *Metrics) Watch(look func(context.Context) (State, error), log *slog.Logger) {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
@@ -131,14 +132,15 @@ func (m *Metrics) Watch(look func(context.Context) (State, error), log *slog.Log
 		up:       desc("database_up", "1 while the database answers, else 0."),
 		took:     desc("database_response_seconds", "How long the database took to answer a small question."),
 		size:     desc("database_size_bytes", "How large the database is."),
+		broker:   desc("broker_up", "1 while the MQTT broker is connected, else 0; absent without one."),
 	})
 }
 
 // state asks at every scrape.
 type state struct {
-	look                                            func(context.Context) (State, error)
-	log                                             *slog.Logger
-	sessions, link, wanted, applied, up, took, size *prometheus.Desc
+	look                                                    func(context.Context) (State, error)
+	log                                                     *slog.Logger
+	sessions, link, wanted, applied, up, took, size, broker *prometheus.Desc
 }
 
 // lookWithin bounds how long a scrape waits.
@@ -146,7 +148,7 @@ const lookWithin = 5 * time.Second
 
 // Describe names what Collect tells.
 func (s *state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size} {
+	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size, s.broker} {
 		out <- d
 	}
 }
@@ -158,7 +160,11 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	truth := map[bool]float64{true: 1}
 	st, err := s.look(ctx)
+	if st.Broker != nil {
+		gauge(s.broker, truth[*st.Broker])
+	}
 	if err != nil {
 		s.log.WarnContext(ctx, "the database can't be asked for metrics", "err", err)
 		gauge(s.up, 0)
@@ -171,11 +177,7 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 		gauge(s.sessions, float64(n.Number), n.Site, n.State)
 	}
 	for _, l := range st.Links {
-		up := 0.0
-		if l.Up {
-			up = 1
-		}
-		gauge(s.link, up, l.Site)
+		gauge(s.link, truth[l.Up], l.Site)
 		gauge(s.wanted, float64(l.Wanted), l.Site)
 		gauge(s.applied, float64(l.Applied), l.Site)
 	}

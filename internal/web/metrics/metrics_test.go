@@ -38,6 +38,7 @@ func full() *Metrics {
 	m.Transaction("write", time.Millisecond)
 	m.Watch(func(context.Context) (State, error) {
 		return State{
+			Broker:   new(true),
 			Sessions: []Sessions{{"home", "active", 3}}, Links: []Link{{Site: "home", Up: true, Wanted: 9, Applied: 8}, {Site: "office"}},
 			DatabaseBytes: 4096, DatabaseTook: time.Millisecond,
 		}, nil
@@ -63,6 +64,7 @@ func TestMetrics(t *testing.T) {
 		`ownline_web_link_up{site="home"} 1`, `ownline_web_link_up{site="office"} 0`,
 		`ownline_web_revision_wanted{site="home"} 9`, `ownline_web_revision_applied{site="home"} 8`,
 		`ownline_web_database_up 1`, `ownline_web_database_size_bytes 4096`, `ownline_web_database_response_seconds 0.001`,
+		`ownline_web_broker_up 1`,
 		`ownline_web_build_info{version="1.2.3"} 1`, `go_goroutines `, `process_open_fds `,
 	} {
 		if !strings.Contains(got, "\n"+want) {
@@ -77,9 +79,9 @@ func TestMetrics(t *testing.T) {
 // A database that does not answer is told, and does not keep the rest from being told.
 func TestDatabaseDown(t *testing.T) {
 	m := New("")
-	m.Watch(func(context.Context) (State, error) { return State{}, errors.New("down") }, slog.New(slog.DiscardHandler))
+	m.Watch(func(context.Context) (State, error) { return State{Broker: new(false)}, errors.New("down") }, slog.New(slog.DiscardHandler))
 	got := scrape(t, m)
-	if !strings.Contains(got, "\nownline_web_database_up 0") || !strings.Contains(got, "\ngo_goroutines ") || strings.Contains(got, "response_seconds") {
+	if !strings.Contains(got, "\nownline_web_database_up 0") || !strings.Contains(got, "\ngo_goroutines ") || strings.Contains(got, "response_seconds") || !strings.Contains(got, "\nownline_web_broker_up 0") {
 		t.Errorf("got\n%s", got)
 	}
 }
