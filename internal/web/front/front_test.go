@@ -42,7 +42,8 @@ type lines struct {
 }
 
 func (l *lines) Write(b []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(b) }
-func (l *lines) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
+
+func (l *lines) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
 
 func serve(t *testing.T) (*httptest.Server, *counted, *lines) {
 	t.Helper()
@@ -111,8 +112,13 @@ func TestIDs(t *testing.T) {
 		trusted bool
 		kept    bool
 	}{
-		{"", true, false}, {"from-a.stranger_1", false, false}, {"from-a.proxy_12", true, true},
-		{"short", true, false}, {strings.Repeat("x", 65), true, false}, {"with blanks in it", true, false}, {`quote"quote`, true, false},
+		{"", true, false},
+		{"from-a.stranger_1", false, false},
+		{"from-a.proxy_12", true, true},
+		{"short", true, false},
+		{strings.Repeat("x", 65), true, false},
+		{"with blanks in it", true, false},
+		{`quote"quote`, true, false},
 	} {
 		headers := []string{Header, tc.sent}
 		if tc.trusted {

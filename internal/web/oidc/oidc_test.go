@@ -20,7 +20,8 @@ import (
 type open struct{}
 
 func (open) Seal(_ context.Context, text []byte, _ string) (string, error) { return string(text), nil }
-func (open) Unseal(_ context.Context, sealed, _ string) ([]byte, error)    { return []byte(sealed), nil }
+
+func (open) Unseal(_ context.Context, sealed, _ string) ([]byte, error) { return []byte(sealed), nil }
 
 func TestLocalPath(t *testing.T) {
 	for path, good := range map[string]bool{

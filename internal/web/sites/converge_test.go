@@ -163,7 +163,7 @@ func TestTwoProcesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	us, _, err := w.Users(ctx, access.Command(), ownline.UserQuery{})
+	us, _, err := w.Users(ctx, access.Command(), ownline.UserQuery{Page: ownline.Page{Limit: ownline.MaxLimit}})
 	if err != nil || len(us) != 61 {
 		t.Errorf("%d users, %v; want 61", len(us), err)
 	}
