@@ -57,7 +57,7 @@ func (a *app) notifyTest() *cobra.Command {
 service took it. It uses web.yaml as it is now; a server that runs uses it as it was when the
 server was started. Exits with 1 when a message was not delivered.`,
 		Example: "  ownline-web notify test\n  ownline-web notify test telegram --json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    command.Args("[NAME]"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 			if len(args) == 0 {
 				_ = a.with(cmd.Context(), func(w *web.Web) error { // without names, nothing is proposed

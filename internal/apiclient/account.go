@@ -48,11 +48,14 @@ type Credentials struct {
 }
 
 // SetCode sets the second factor: a code of the user's app, or a recovery code.
-func (c *Credentials) SetCode(code string) {
-	c.TOTP, c.Recovery = code, ""
+func (c *Credentials) SetCode(code string) { c.TOTP, c.Recovery = whichCode(code) }
+
+// whichCode tells a recovery code from one of an app, which is six digits.
+func whichCode(code string) (totp, recovery string) {
 	if len(code) > 8 {
-		c.TOTP, c.Recovery = "", code
+		return "", code
 	}
+	return code, ""
 }
 
 // NeedsCode reports whether an error of SignIn means that the password was right and a code
@@ -60,12 +63,6 @@ func (c *Credentials) SetCode(code string) {
 func NeedsCode(err error) bool {
 	p, ok := errors.AsType[*Problem](err)
 	return ok && p.Type == ownline.ProblemSecondFactor
-}
-
-// ChangePassword changes the user's own password and signs them out everywhere else.
-func (c *Client) ChangePassword(ctx context.Context, current, next string) error {
-	in := map[string]string{"current": current, "password": next}
-	return c.do(ctx, http.MethodPut, "/me/password", nil, nil, in, nil)
 }
 
 // SignIn exchanges credentials for a bearer token, and uses that from now on.

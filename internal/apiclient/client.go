@@ -113,12 +113,16 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 
 func (c *Client) request(ctx context.Context, method, path string, query url.Values, in any) (*http.Request, error) {
 	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
+	switch b := in.(type) {
+	case nil:
+	case []byte:
+		body = bytes.NewReader(b) // its header says what it is
+	default:
+		j, err := json.Marshal(in)
 		if err != nil {
 			return nil, err
 		}
-		body = bytes.NewReader(b)
+		body = bytes.NewReader(j)
 	}
 	target := c.URL + "/api/v1" + path
 	if len(query) > 0 {

@@ -14,6 +14,8 @@ type User struct {
 	Role     string    `json:"role"`
 	Disabled bool      `json:"disabled"`
 	Created  time.Time `json:"created"`
+	// MustChange: an admin has set the password, and the user has to choose another.
+	MustChange bool `json:"must_change_password"`
 }
 
 // NewUser is what is told of a new user.
@@ -96,6 +98,17 @@ func (c *Client) AddService(ctx context.Context, in NewService) (Service, error)
 // ChangeService changes a service (admin).
 func (c *Client) ChangeService(ctx context.Context, id string, in ServiceChange) (Service, error) {
 	return call[Service](ctx, c, http.MethodPatch, "/services/"+url.PathEscape(id), in)
+}
+
+// SetIcon gives a service a picture of its own: a PNG, WebP or SVG (admin).
+func (c *Client) SetIcon(ctx context.Context, id string, picture []byte) (Service, error) {
+	kind := http.DetectContentType(picture)
+	if kind != "image/png" && kind != "image/webp" {
+		kind = "image/svg+xml"
+	}
+	var out Service
+	err := c.do(ctx, http.MethodPut, "/services/"+url.PathEscape(id)+"/icon", nil, http.Header{"Content-Type": {kind}}, picture, &out)
+	return out, err
 }
 
 // RemoveService removes a service (admin).

@@ -22,6 +22,7 @@ SITE/NAME. What can't be undone asks first on a terminal, unless --yes is given.
   ownline admin sites list`,
 		},
 		a.adminUsers(), a.adminServices(), a.adminGrants(), a.adminSites(), a.adminSessions(), a.closing(true), a.adminFlush(), a.adminAudit(),
+		a.loginsOf(true), a.adminNotifications(), a.adminBroker(),
 	)
 }
 

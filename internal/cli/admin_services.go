@@ -9,7 +9,7 @@ import (
 
 func (a *app) adminServices() *cobra.Command {
 	return group(&cobra.Command{Use: "services", Short: "List, make, change and remove services"},
-		a.adminServicesList(), a.servicesAdd(), a.servicesSet(), a.servicesRemove())
+		a.adminServicesList(), a.servicesAdd(), a.servicesSet(), a.servicesIcon(), a.servicesRemove())
 }
 
 func (a *app) adminServicesList() *cobra.Command {

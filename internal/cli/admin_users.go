@@ -11,7 +11,7 @@ import (
 
 func (a *app) adminUsers() *cobra.Command {
 	return group(&cobra.Command{Use: "users", Short: "List, make, change and remove users"},
-		a.usersList(), a.usersAdd(), a.usersSet(), a.usersPasswd(), a.usersRemove())
+		a.usersList(), a.usersAdd(), a.usersSet(), a.usersPasswd(), a.usersReset(), a.usersRemove())
 }
 
 func (a *app) usersList() *cobra.Command {
@@ -25,8 +25,11 @@ func (a *app) usersList() *cobra.Command {
 			var rows [][]string
 			for _, u := range list {
 				state := ""
-				if u.Disabled {
+				switch {
+				case u.Disabled:
 					state = "disabled"
+				case u.MustChange:
+					state = "must change password"
 				}
 				rows = append(rows, []string{u.Name, u.Role, state, command.When(u.Created, time.Now())})
 			}
@@ -119,6 +122,32 @@ func (a *app) usersPasswd() *cobra.Command {
 			return a.say(cmd, u, "%s has a new password and is signed out everywhere.", u.Name)
 		}),
 	}
+}
+
+func (a *app) usersReset() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "reset USER", Short: "Take a user's second factor, recovery codes and passkeys away, and sign them out",
+		Long:              "Take a user's second factor, recovery codes and passkeys away, and sign them out: for somebody who\nhas lost their phone. Their password stays; `ownline admin users passwd` gives them another.",
+		Example:           "  ownline admin users reset bob",
+		Args:              command.Args("USER"),
+		ValidArgsFunction: a.completing(userNames),
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			u, err := findUser(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			if err := confirm(cmd, yes, "Take %s's second factor and passkeys away, and sign them out?", u.Name); err != nil {
+				return err
+			}
+			if err := c.ResetFactors(cmd.Context(), u.ID); err != nil {
+				return err
+			}
+			return a.say(cmd, gone{u.ID}, "%s signs in by the password alone now.", u.Name)
+		}),
+	}
+	yesFlag(cmd, &yes)
+	return cmd
 }
 
 func (a *app) usersRemove() *cobra.Command {

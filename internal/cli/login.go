@@ -100,7 +100,7 @@ func private(address string) bool {
 }
 
 func askName(cmd *cobra.Command) (string, error) {
-	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
+	if !atTerminal(cmd) {
 		return "", command.Usagef("--name is missing")
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), "Name: ")
@@ -113,7 +113,7 @@ func askName(cmd *cobra.Command) (string, error) {
 
 // askCode asks for the second factor.
 func askCode(cmd *cobra.Command) (string, error) {
-	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
+	if !atTerminal(cmd) {
 		return "", ownline.Invalid("code", "is needed: give --code with the six digits of your app, or a recovery code")
 	}
 	return command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Code of your app, or a recovery code", false)
@@ -122,7 +122,7 @@ func askCode(cmd *cobra.Command) (string, error) {
 // chooseOwn replaces a password that an admin has set. Where nobody can be asked it only
 // says so: the token is good for nothing else before.
 func chooseOwn(cmd *cobra.Command, c *apiclient.Client, current string) error {
-	if f, ok := cmd.InOrStdin().(*os.File); !ok || !command.IsTerminal(f) {
+	if !atTerminal(cmd) {
 		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "An admin has set your password: sign in with a browser or at a terminal once and choose your own.")
 		return err
 	}
@@ -131,7 +131,7 @@ func chooseOwn(cmd *cobra.Command, c *apiclient.Client, current string) error {
 	if err != nil {
 		return err
 	}
-	return c.ChangePassword(cmd.Context(), current, next)
+	return c.ChangePassword(cmd.Context(), current, next, false)
 }
 
 func (a *app) logout() *cobra.Command {

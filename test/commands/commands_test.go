@@ -58,7 +58,15 @@ func TestScripts(t *testing.T) {
 			"idof":    idOf,
 			"watch":   watch,
 			"watched": watched,
-			"moment":  func(*testscript.TestScript, bool, []string) { time.Sleep(600 * time.Millisecond) },
+
+			"lines":     lines,
+			"append":    appendLines,
+			"keep":      keep,
+			"code":      code,
+			"browser":   browser,
+			"passkey":   passkey,
+			"messenger": messenger,
+			"moment":    func(*testscript.TestScript, bool, []string) { time.Sleep(600 * time.Millisecond) },
 		},
 	})
 }
