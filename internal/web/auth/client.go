@@ -30,11 +30,22 @@ func peer(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
+// ByProxy reports whether the peer of the connection is a proxy that is trusted.
+func (a *Auth) ByProxy(r *http.Request) bool { return trusts(a.trusted, peer(r)) }
+
+// ClientOf returns the address that a request came from; headers count only when a trusted
+// proxy sent them.
+func (a *Auth) ClientOf(r *http.Request) netip.Addr { return clientAddr(r, a.trusted) }
+
+func trusts(trusted []netip.Prefix, addr netip.Addr) bool {
+	return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
 // forwarded reports whether the request says that it has passed a proxy, which is not one of
 // trusted: then what clientAddr returns may be the proxy.
 func forwarded(r *http.Request, trusted []netip.Prefix) bool {
 	said := slices.ContainsFunc([]string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"}, func(h string) bool { return r.Header.Get(h) != "" })
-	return said && !slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(peer(r)) })
+	return said && !trusts(trusted, peer(r))
 }
 
 // clientAddr returns the address that a request came from: that of the socket. Only when
@@ -43,11 +54,8 @@ func forwarded(r *http.Request, trusted []netip.Prefix) bool {
 // Addr is for a request that came through no IP socket.
 func clientAddr(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr := peer(r)
-	trusts := func(a netip.Addr) bool {
-		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && trusts(addr); i-- {
+	for i := len(hops) - 1; i >= 0 && trusts(trusted, addr); i-- {
 		hop, ok := parseHop(strings.TrimSpace(hops[i]))
 		if !ok {
 			break // nobody is named here: the hop that we know stays

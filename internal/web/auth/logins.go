@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -10,6 +11,16 @@ import (
 // Logins lists those that live, the newest first.
 func (a *Auth) Logins(ctx context.Context, q ownline.LoginQuery) ([]ownline.LoginInfo, string, error) {
 	return a.store.Logins(ctx, q, time.Now())
+}
+
+// LoggedIn returns the user of a login that still counts, by its identifier; another user's
+// is ownline.ErrUnauthorized.
+func (a *Auth) LoggedIn(ctx context.Context, user ownline.UserID, login ownline.LoginID) (ownline.User, error) {
+	u, err := a.store.LoginOf(ctx, user, login, time.Now())
+	if errors.Is(err, ownline.ErrNotFound) {
+		err = ownline.ErrUnauthorized
+	}
+	return u, err
 }
 
 // Attempts lists tries to sign in, the newest first.
