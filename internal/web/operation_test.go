@@ -142,15 +142,15 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 }
 
-func TestLife(t *testing.T) {
+func TestHealth(t *testing.T) {
 	var down error
 	turned := time.Now()
-	l := &life{
+	h := &health{
 		ask: func(context.Context) error { return down }, log: slog.New(slog.DiscardHandler),
 		loops: []loop{{"the mill", func() time.Time { return turned }}, {"what has not begun", func() time.Time { return time.Time{} }}},
 	}
 	mux := http.NewServeMux()
-	l.signs(mux)
+	h.signs(mux)
 	check := func(what, alive, ready string) {
 		t.Helper()
 		for path, want := range map[string]string{"/healthz": alive, "/readyz": ready} {
@@ -167,7 +167,7 @@ func TestLife(t *testing.T) {
 	turned = time.Now().Add(-turnWithin - time.Second)
 	check("a loop hangs", "503 the mill has not gone on for 2m1s", "503 the mill has not gone on for 2m1s")
 	turned = time.Now()
-	l.stopping.Store(true)
+	h.stopping.Store(true)
 	check("stopping", "200 ok", "503 shutting down")
 }
 
@@ -203,7 +203,7 @@ func TestWatchdog(t *testing.T) {
 	run := func(ask func(context.Context) error) (stop func()) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- (&life{ask: ask, log: slog.New(slog.DiscardHandler)}).tell(ctx, m) }()
+		go func() { done <- (&health{ask: ask, log: slog.New(slog.DiscardHandler)}).tell(ctx, m) }()
 		return func() {
 			cancel()
 			if err := <-done; err != nil {

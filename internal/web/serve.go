@@ -86,21 +86,15 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		defer doorListener.Close()
 	}
 	w.warnUnencrypted(listener.Addr())
-	alive := &life{ask: w.ask, loops: []loop{{"what ends sessions", w.access.Turned}, {"what commands cores", w.cores.Turned}}, log: w.log}
-	measuring, err := w.measuring(alive)
+	health := &health{ask: w.ask, loops: []loop{{"what ends sessions", w.access.Turned}, {"what commands cores", w.cores.Turned}}, log: w.log}
+	measuring, err := w.measuring(health)
 	if err != nil {
 		return err
 	}
 	defer measuring.Close()
 
-	server := &http.Server{
-		Handler: front.New(front.Options{
-			Next: w.routes(rest, pages, alive), Callers: w.auth, Meter: w.metrics, Log: w.log.With(logging.Part, "http"),
-		}),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader,
-		ErrorLog:       slog.NewLogLogger(w.log.With(logging.Part, "http").Handler(), slog.LevelWarn),
-	}
+	log := w.log.With(logging.Part, "http")
+	server := newServer(front.New(front.Options{Next: w.routes(rest, pages, health), Callers: w.auth, Meter: w.metrics, Log: log}), log)
 	server.RegisterOnShutdown(rest.EndStreams)
 
 	// The rooms outlive the requests: they get a context of their own.
@@ -132,7 +126,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		case <-roomsCtx.Done(): // a room has failed
 		}
 		defer stopRooms()
-		alive.stopping.Store(true)
+		health.stopping.Store(true)
 		if err := o.Manager.Tell(systemd.Stopping); err != nil {
 			w.log.Warn("the service manager was not told that web stops", logging.Err, err)
 		}
@@ -143,7 +137,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 		}
 		return nil
 	})
-	g.Go(func() error { return alive.tell(roomsCtx, o.Manager) })
+	g.Go(func() error { return health.tell(roomsCtx, o.Manager) })
 	w.log.Info("web is up", "version", version.String(), "listen", listener.Addr().String())
 	if o.Listening != nil {
 		o.Listening(listener.Addr())
@@ -156,26 +150,12 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	return err
 }
 
-// routes puts the API, the pages and the signs of life together.
-func (w *Web) routes(rest, pages http.Handler, alive *life) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/api/", rest)
-	mux.Handle("/", pages)
-	alive.signs(mux)
-	secure := strings.HasPrefix(w.cfg.PublicURL, "https://")
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		h := rw.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(self), geolocation=(), microphone=()") // the camera reads QR codes
-		if secure {
-			h.Set("Strict-Transport-Security", "max-age=31536000")
-		}
-		mux.ServeHTTP(rw, r)
-	})
+// newServer makes a server that no slow client can wear out.
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 }
 
 // warnUnencrypted says what will not work: browsers keep our cookie only over TLS, or from
@@ -185,14 +165,6 @@ func (w *Web) warnUnencrypted(addr net.Addr) {
 	if err == nil && !ap.Addr().IsLoopback() && !strings.HasPrefix(w.cfg.PublicURL, "https://") {
 		w.log.Warn("listening for other machines without encryption: browsers there can't sign in; put a proxy with TLS in front and set public_url", "listen", addr.String())
 	}
-}
-
-// pagesURL is where links to our pages begin.
-func (w *Web) pagesURL() string {
-	if w.cfg.PublicURL != "" {
-		return w.cfg.PublicURL
-	}
-	return "http://" + w.cfg.Listen
 }
 
 // firstStart makes the one-time setup URL while there are no users. forget removes what

@@ -103,6 +103,16 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	return w, nil
 }
 
+// Check finds what is wrong with a configuration and else only shows when it is used:
+// channels and databases of addresses. It sends nothing.
+func Check(cfg config.Web) error {
+	log := slog.New(slog.DiscardHandler)
+	if _, err := newNotify(cfg, nil, nil, nil, log); err != nil {
+		return err
+	}
+	return geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log}).Load()
+}
+
 // countries knows where addresses are, if the configuration names a database.
 func (w *Web) countries() access.Countries {
 	if w.cfg.Policy.GeoIPDatabase == "" {

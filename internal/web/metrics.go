@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -66,7 +65,7 @@ type measuring struct {
 	server   *http.Server
 }
 
-func (w *Web) measuring(alive *life) (*measuring, error) {
+func (w *Web) measuring(h *health) (*measuring, error) {
 	addr := w.cfg.Metrics.Listen
 	if addr == "" {
 		return &measuring{}, nil
@@ -77,11 +76,8 @@ func (w *Web) measuring(alive *life) (*measuring, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", w.metrics.Handler())
-	alive.signs(mux)
-	return &measuring{l, &http.Server{
-		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(w.log.With(logging.Part, "metrics").Handler(), slog.LevelWarn),
-	}}, nil
+	h.signs(mux)
+	return &measuring{l, newServer(mux, w.log.With(logging.Part, "metrics"))}, nil
 }
 
 // Run shows metrics until ctx ends.
@@ -106,10 +102,4 @@ func (m *measuring) Close() {
 	if m.listener != nil {
 		_ = m.listener.Close() // closed already when it was served
 	}
-}
-
-// ask asks the database a small question.
-func (w *Web) ask(ctx context.Context) error {
-	_, err := w.store.CountUsers(ctx)
-	return err
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/notify"
 )
@@ -24,16 +23,6 @@ func newNotify(cfg config.Web, geo notify.Geo, places notify.Places, meter notif
 
 // Notify returns the channels that tell people the news.
 func (w *Web) Notify() *notify.Notify { return w.notify }
-
-// Check finds what is wrong with a configuration and else only shows when it is used:
-// channels and databases of addresses. It sends nothing.
-func Check(cfg config.Web) error {
-	log := slog.New(slog.DiscardHandler)
-	if _, err := newNotify(cfg, nil, nil, nil, log); err != nil {
-		return err
-	}
-	return geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log}).Load()
-}
 
 // tries has attempts to sign in counted and told.
 type tries struct {

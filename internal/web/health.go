@@ -19,8 +19,8 @@ const (
 	turnWithin   = 2 * time.Minute // a loop, which turns far more often
 )
 
-// life knows whether the server is alive and ready, and tells whoever keeps it running.
-type life struct {
+// health knows whether the server is alive and ready, and tells whoever keeps it running.
+type health struct {
 	ask      func(context.Context) error // a small question to the database
 	loops    []loop
 	stopping atomic.Bool
@@ -34,8 +34,8 @@ type loop struct {
 }
 
 // alive says which loop has stopped turning.
-func (l *life) alive() error {
-	for _, lp := range l.loops {
+func (h *health) alive() error {
+	for _, lp := range h.loops {
 		if at := lp.turned(); !at.IsZero() && time.Since(at) > turnWithin {
 			return fmt.Errorf("%s has not gone on for %s", lp.name, time.Since(at).Round(time.Second))
 		}
@@ -46,26 +46,26 @@ func (l *life) alive() error {
 var errStopping = errors.New("shutting down")
 
 // ready says why requests should go elsewhere.
-func (l *life) ready(ctx context.Context) error {
-	if l.stopping.Load() {
+func (h *health) ready(ctx context.Context) error {
+	if h.stopping.Load() {
 		return errStopping
 	}
-	if err := l.alive(); err != nil {
+	if err := h.alive(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	if err := l.ask(ctx); err != nil {
-		l.log.WarnContext(ctx, "not ready", logging.Err, err)
+	if err := h.ask(ctx); err != nil {
+		h.log.WarnContext(ctx, "not ready", logging.Err, err)
 		return errors.New("the database does not answer")
 	}
 	return nil
 }
 
 // signs answers those who ask for signs of life.
-func (l *life) signs(mux *http.ServeMux) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { sign(w, l.alive(), "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { sign(w, l.ready(r.Context()), "ready") })
+func (h *health) signs(mux *http.ServeMux) {
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { sign(w, h.alive(), "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { sign(w, h.ready(r.Context()), "ready") })
 }
 
 func sign(w http.ResponseWriter, err error, good string) {
@@ -80,7 +80,7 @@ func sign(w http.ResponseWriter, err error, good string) {
 
 // tell keeps the service manager informed until ctx ends: at once that the server is ready,
 // and then that it lives, as long as it can say so with a good conscience.
-func (l *life) tell(ctx context.Context, m systemd.Manager) error {
+func (h *health) tell(ctx context.Context, m systemd.Manager) error {
 	if err := m.Tell(systemd.Ready); err != nil {
 		return err
 	}
@@ -90,12 +90,12 @@ func (l *life) tell(ctx context.Context, m systemd.Manager) error {
 	tick := time.NewTicker(m.AliveEvery())
 	defer tick.Stop()
 	for {
-		if err := l.ready(ctx); err == nil || errors.Is(err, errStopping) {
+		if err := h.ready(ctx); err == nil || errors.Is(err, errStopping) {
 			if err := m.Tell(systemd.Alive); err != nil {
-				l.log.Warn("the service manager was not told that web lives", logging.Err, err)
+				h.log.Warn("the service manager was not told that web lives", logging.Err, err)
 			}
 		} else if ctx.Err() == nil {
-			l.log.Error("web is not well; the service manager is not told that it lives", logging.Err, err)
+			h.log.Error("web is not well; the service manager is not told that it lives", logging.Err, err)
 		}
 		select {
 		case <-ctx.Done():
@@ -103,4 +103,10 @@ func (l *life) tell(ctx context.Context, m systemd.Manager) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// ask asks the database a small question.
+func (w *Web) ask(ctx context.Context) error {
+	_, err := w.store.CountUsers(ctx)
+	return err
 }
