@@ -112,7 +112,7 @@ func TestOIDCAnswers(t *testing.T) {
 	check("the answer to somebody else", b, other, 401)
 	b, back = begin()
 	check("another provider", b, back+"&iss=https://evil.example", 401)
-	b, _ = begin()
+	b = s.browser()
 	state := func() string { u, _ := url.Parse(s.start(b, "/")); return u.Query().Get("state") }()
 	check("refused there", b, s.own+"/api/v1/auth/oidc/callback?error=access_denied&state="+state, 401)
 	b, back = begin()

@@ -105,6 +105,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
 	g.Go(func() error { return w.geoip.Run(roomsCtx) })
 	g.Go(func() error { return w.notify.Run(roomsCtx, w.access) })
 	g.Go(func() error { return w.access.Run(roomsCtx) })
+	g.Go(func() error { return w.access.Follow(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
 	if w.broker != nil {
 		g.Go(func() error { return w.broker.Run(roomsCtx) })

@@ -60,7 +60,8 @@ type Access struct {
 	next       atomic.Int64  // when Run looks for what is due, in Unix milliseconds
 	turned     atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
-	order sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
+	order   sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
+	changes int64      // of all processes, as far as readers of events know of them; -1: not known yet; guarded by order
 }
 
 // enforceTimeout bounds how long a use case waits for core.
@@ -75,6 +76,7 @@ func New(o Options) *Access {
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
 		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		changes: -1,
 	}
 }
 

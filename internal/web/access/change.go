@@ -19,6 +19,7 @@ type change struct {
 	news   []ownline.News
 	sites  map[ownline.SiteID]*siteChange
 	counts counts
+	local  bool // the events are no news to other processes: their cores tell them the same
 }
 
 // siteChange is what a change does to what one site should hold.
@@ -42,10 +43,16 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 			a.order.Unlock()
 		}
 	}()
-	err := a.store.Write(ctx, func(tx Tx) error {
+	var number int64 // of this change among those of all processes; 0: not counted
+	err := a.store.Write(ctx, func(tx Tx) (err error) {
 		c.Tx = tx
 		if err := f(c); err != nil {
 			return err
+		}
+		if len(c.events) > 0 && !c.local {
+			if number, err = c.CountChange(); err != nil {
+				return err
+			}
 		}
 		a.order.Lock()
 		locked = true
@@ -53,6 +60,10 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 	})
 	if err != nil {
 		return nil, err
+	}
+	if number > 0 {
+		a.learned(number - 1)
+		a.changes = number
 	}
 	a.hub.publish(c.events...)
 	a.report(c.news)

@@ -246,6 +246,7 @@ func more(was, is ownline.Traffic) bool {
 func (a *Access) Traffic(ctx context.Context, site ownline.SiteID, ts []link.Traffic) error {
 	for part := range slices.Chunk(ts, 100) {
 		_, err := a.change(ctx, System(), func(c *change) error {
+			c.local = true
 			for _, t := range part {
 				s, err := c.Session(t.ID)
 				switch {

@@ -75,6 +75,16 @@ func (h *hub) publish(evs ...Event) {
 	h.change = make(chan struct{})
 }
 
+// forget has every reader miss something: they must fetch everything again.
+func (h *hub) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.next++
+	h.first = h.next
+	close(h.change)
+	h.change = make(chan struct{})
+}
+
 // after returns the event that follows the one with that number, or a channel that is
 // closed once there is one. missed: it is not remembered any more, or never was.
 func (h *hub) after(seq uint64) (ev Event, wait <-chan struct{}, missed bool) {

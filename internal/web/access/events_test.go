@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 )
@@ -100,5 +101,54 @@ func TestSlowReader(t *testing.T) {
 	}
 	if ev := next(t, stream); ev == nil || ev.Kind != access.EventSite {
 		t.Errorf("reading on gives %+v", ev)
+	}
+}
+
+// What a command or another replica changes sends the readers here to look again; what a
+// process changes itself, and counters, do not.
+func TestChangesElsewhere(t *testing.T) {
+	h := newHouse(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.Follow(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	reader := h.Subscribe(h.root, 0)
+	s := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID})
+	for range 2 { // opening, active
+		if ev := next(t, reader); ev == nil || ev.Kind != access.EventSession {
+			t.Fatalf("%+v", ev)
+		}
+	}
+	other := h.with(h.cores)
+	if err := other.Traffic(ctx, h.site.ID, []link.Traffic{{ID: s.ID, Traffic: ownline.Traffic{UpBytes: 7}}}); err != nil {
+		t.Fatal(err)
+	}
+	wait, stop := context.WithTimeout(ctx, 600*time.Millisecond)
+	defer stop()
+	if ev, err := reader.Next(wait); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("after counters by another process: %+v, %v", ev, err)
+	}
+	if _, err := other.AddUser(ctx, access.Command(), access.NewUser{Name: "eva", Password: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	wait, stop = context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	if ev, err := reader.Next(wait); !errors.Is(err, access.ErrMissed) {
+		t.Fatalf("after a change by another process: %+v, %v; want ErrMissed", ev, err)
+	}
+	// A change of our own right behind one elsewhere hides nothing.
+	if _, err := other.AddUser(ctx, access.Command(), access.NewUser{Name: "fay", Password: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Close(ctx, h.ana, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if ev, err := reader.Next(wait); !errors.Is(err, access.ErrMissed) {
+		t.Fatalf("after a change by both: %+v, %v; want ErrMissed", ev, err)
 	}
 }

@@ -62,6 +62,10 @@ type Tx interface {
 	SetSetting(key, value string) error
 	Epoch() (string, error) // of the revisions
 	NewEpoch() error
+	// CountChange counts a change that every process's readers of events are to learn of, and
+	// returns the count with it; Changes returns the count.
+	CountChange() (int64, error)
+	Changes() (int64, error)
 	// Sweep forgets what is over at now, and idempotency keys older than since.
 	Sweep(now, since time.Time) error
 }

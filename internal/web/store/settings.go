@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -30,6 +31,24 @@ func (t *Tx) Epoch() (string, error) { return t.Setting(settingEpoch) }
 
 // NewEpoch starts another: no revision of the one before counts any more.
 func (t *Tx) NewEpoch() error { return t.SetSetting(settingEpoch, newEpoch()) }
+
+// CountChange counts a change that readers of events are to learn of, in whatever process
+// they are, and returns the count with it.
+func (t *Tx) CountChange() (n int64, err error) {
+	err = t.one(`INSERT INTO settings (key, value) VALUES (?, '1')
+		ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT) RETURNING CAST(value AS BIGINT)`,
+		[]any{settingChanges}, &n)
+	return n, err
+}
+
+// Changes returns the count of CountChange, 0 before the first.
+func (t *Tx) Changes() (int64, error) {
+	v, err := t.Setting(settingChanges)
+	if err != nil || v == "" {
+		return 0, err
+	}
+	return strconv.ParseInt(v, 10, 64)
+}
 
 // Audit adds a line to the audit log.
 func (t *Tx) Audit(e ownline.AuditEntry) error {

@@ -35,6 +35,7 @@ const readerCount = 4
 const (
 	settingKeyCheck = "store.key_check"
 	settingEpoch    = "link.epoch"
+	settingChanges  = "events.changes"
 	settingIdentity = "link.identity"
 )
 

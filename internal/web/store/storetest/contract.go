@@ -421,6 +421,14 @@ func testSettings(t *testing.T, open func(testing.TB) *store.Store) {
 			t.Errorf("Setting = %q, %v; want %q", v, err, want)
 		}
 	}
+	for want := range int64(3) {
+		equal(t, "Changes", read(t, s, (*store.Tx).Changes), want)
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+			n, err := tx.CountChange()
+			equal(t, "CountChange", n, want+1)
+			return err
+		}))
+	}
 	made := 0
 	generate := func() ([]byte, error) { made++; return []byte("PEM"), nil }
 	for range 2 {

@@ -44,8 +44,10 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 		}))
 		return ok
 	}
-	if !use(i.ID, T0) || !use(i.ID, T0) || use(i.ID, T0) {
-		t.Error("Use does not count exactly")
+	for n, want := range []bool{true, true, false} {
+		if got := use(i.ID, T0); got != want {
+			t.Errorf("use %d of 2: %v", n+1, got)
+		}
 	}
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.Unuse(i.ID) }))
 	if get().Used != 1 || use(late.ID, late.Expires) {
