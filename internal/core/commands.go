@@ -15,9 +15,48 @@ import (
 // commands is what web can have done: link.Commands.
 type commands struct{ *Core }
 
+// Trusted also goes over to the next key of web when that appears. On the disk first: a core
+// that forgot this in a crash would go on obeying the old key.
 func (c commands) Trusted(p link.Pin) bool {
-	web := c.state.get().Web
-	return web != "" && web.Equal(p)
+	s := c.state.get()
+	switch {
+	case s.Web != "" && s.Web.Equal(p):
+		return true
+	case s.NextWeb == "" || !s.NextWeb.Equal(p):
+		return false
+	}
+	taken := false
+	err := c.state.change(func(s *saved) {
+		if taken = s.NextWeb == p; taken { // still, or somebody else was quicker
+			s.Web, s.NextWeb = p, ""
+		}
+	})
+	if err != nil {
+		c.log.Error("can't go over to the next key of web", logging.Err, err)
+		return false
+	}
+	if taken {
+		c.hub.cut() // the old key learns nothing more
+		c.log.Info("web has a new key; the old one is forgotten", "pin", p)
+	}
+	return taken || c.state.get().Web.Equal(p)
+}
+
+func (c commands) NextKey(peer, next link.Pin) error {
+	obeyed := false
+	err := c.state.change(func(s *saved) {
+		if obeyed = s.Web.Equal(peer); !obeyed {
+			return
+		}
+		if next == s.Web {
+			next = ""
+		}
+		s.NextWeb = next
+	})
+	if err == nil && !obeyed {
+		return fmt.Errorf("web has gone over to another key: %w", link.ErrUnpaired)
+	}
+	return err
 }
 
 func (c commands) Pair(ctx context.Context, web link.Pin, token string) (link.Status, error) {

@@ -24,7 +24,8 @@ type stateDir struct {
 
 // saved is core.json.
 type saved struct {
-	Web        link.Pin       `json:"web"` // "": not paired
+	Web        link.Pin       `json:"web"`                // "": not paired
+	NextWeb    link.Pin       `json:"next_web,omitempty"` // announced by that web, and obeyed as well; "": none
 	Site       ownline.SiteID `json:"site"`
 	SiteName   string         `json:"site_name"`
 	IPv6Prefix int            `json:"ipv6_prefix"`
@@ -114,6 +115,11 @@ func writeFile(path string, b []byte) error {
 	}
 	if err != nil {
 		os.Remove(f.Name())
+		return err
 	}
-	return err
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close()) // only now the name is on the disk
 }

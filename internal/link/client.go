@@ -21,6 +21,9 @@ import (
 // ErrWrongKey says that what answered is not the core that was paired.
 var ErrWrongKey = errors.New("the key is not the one in the code")
 
+// ErrUnknownRequest says that core is older than what it was asked for.
+var ErrUnknownRequest = errors.New("this core is too old for that: update ownline-core on its router")
+
 // Client is web's end of one core's link. Safe for concurrent use; Close it.
 type Client struct {
 	transport *http.Transport
@@ -63,6 +66,8 @@ func newClient(dial func(context.Context) (net.Conn, error)) *Client {
 		DialTLSContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 		Protocols:      protocols,
 		HTTP2:          &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 3 * time.Second},
+		// One that outlived Close, for a command that was on its way, ends as well.
+		IdleConnTimeout: 10 * time.Second,
 	}}
 }
 
@@ -73,6 +78,12 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func (c *Client) Pair(ctx context.Context, token string) (Status, error) {
 	var s Status
 	return s, c.call(ctx, "POST", "/v1/pair", PairRequest{token}, &s)
+}
+
+// AnnounceKey has core obey that key of web as well. Its error is ErrUnknownRequest when core
+// is too old for that.
+func (c *Client) AnnounceKey(ctx context.Context, next Pin) error {
+	return c.call(ctx, "PUT", "/v1/web-key", NextKey{next}, nil)
 }
 
 // Status asks how core is.
@@ -180,6 +191,9 @@ func (c *Client) do(ctx context.Context, method, path string, body io.Reader) (*
 	defer resp.Body.Close()
 	var p Problem
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil {
+		if resp.StatusCode == http.StatusNotFound {
+			return nil, ErrUnknownRequest
+		}
 		return nil, fmt.Errorf("core answered %s", resp.Status)
 	}
 	return nil, p.Err()

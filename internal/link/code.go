@@ -55,7 +55,7 @@ func ParseCode(s string) (Code, error) {
 		return bad("the code is not complete")
 	}
 	c := Code{Addr: u.Host, Pin: Pin(q.Get("pin")), Token: q.Get("token")}
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(string(c.Pin)); err != nil || len(b) != 32 || len(c.Pin) != pinLen {
+	if !c.Pin.Valid() {
 		return bad("the code's pin is damaged")
 	}
 	if c.Token == "" {

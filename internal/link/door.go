@@ -16,36 +16,61 @@ import (
 // Door is where cores that dial web arrive. A client made by Door.NewClient waits for its
 // core to come in.
 type Door struct {
-	identity *Identity
-	log      *slog.Logger
+	log *slog.Logger
 
-	mu      sync.Mutex // guards waiting
-	waiting map[Pin]chan net.Conn
+	mu       sync.Mutex // guards the following
+	identity *Identity
+	waiting  map[Pin]chan arrival
+}
+
+// arrival is a core that has come in, and whom it met.
+type arrival struct {
+	net.Conn
+	met *Identity
 }
 
 // NewDoor makes web's door; nothing arrives before Serve.
 func NewDoor(id *Identity, log *slog.Logger) *Door {
-	return &Door{identity: id, log: log, waiting: make(map[Pin]chan net.Conn)}
+	return &Door{identity: id, log: log, waiting: make(map[Pin]chan arrival)}
+}
+
+// Use has cores meet another identity from now on. Those that have come in already, and that
+// no client has taken, are turned away.
+func (d *Door) Use(id *Identity) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.identity = id
+}
+
+func (d *Door) present() *Identity {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.identity
 }
 
 // NewClient commands the core with that pin over the connections that it opens.
 func (d *Door) NewClient(core Pin) *Client {
 	return newClient(func(ctx context.Context) (net.Conn, error) {
-		select {
-		case c := <-d.queue(core):
-			return c, nil
-		case <-ctx.Done():
-			return nil, fmt.Errorf("core has not dialled: %w", ctx.Err())
+		for {
+			select {
+			case c := <-d.queue(core):
+				if c.met == d.present() {
+					return c.Conn, nil
+				}
+				c.Close() // it dials again
+			case <-ctx.Done():
+				return nil, fmt.Errorf("core has not dialled: %w", ctx.Err())
+			}
 		}
 	})
 }
 
-func (d *Door) queue(core Pin) chan net.Conn {
+func (d *Door) queue(core Pin) chan arrival {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	q, ok := d.waiting[core]
 	if !ok {
-		q = make(chan net.Conn)
+		q = make(chan arrival)
 		d.waiting[core] = q
 	}
 	return q
@@ -97,7 +122,8 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 const handshakeWithin = 3 * time.Second
 
 func (d *Door) admit(ctx context.Context, conn net.Conn) error {
-	c := tls.Server(conn, d.identity.tlsConfig(d.expected))
+	id := d.present()
+	c := tls.Server(conn, id.tlsConfig(d.expected))
 	prove, cancel := context.WithTimeout(ctx, handshakeWithin)
 	defer cancel()
 	if err := c.HandshakeContext(prove); err != nil {
@@ -108,7 +134,7 @@ func (d *Door) admit(ctx context.Context, conn net.Conn) error {
 	state := c.ConnectionState()
 	pin, _ := peerPin(&state)
 	select {
-	case d.queue(pin) <- c:
+	case d.queue(pin) <- arrival{c, id}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("nobody wants this core now: %w", ownline.ErrUnavailable)

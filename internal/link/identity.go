@@ -26,6 +26,12 @@ func (p Pin) Equal(o Pin) bool {
 	return subtle.ConstantTimeCompare([]byte(p), []byte(o)) == 1
 }
 
+// Valid reports whether it is the only encoding of a hash.
+func (p Pin) Valid() bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(string(p))
+	return err == nil && len(b) == sha256.Size && len(p) == pinLen
+}
+
 func pinOf(cert *x509.Certificate) Pin {
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
 	return Pin(base64.RawURLEncoding.EncodeToString(sum[:]))
@@ -74,6 +80,15 @@ func ParseIdentity(pemBytes []byte) (*Identity, error) {
 		return nil, errors.New("read the link key: no certificate")
 	}
 	return &Identity{cert: cert, pin: pinOf(cert.Leaf)}, nil
+}
+
+// Keys are what web keeps of its own keys while one may take the other's place.
+type Keys struct {
+	Present []byte // what GenerateIdentity made
+	Next    []byte // likewise; nil: none is to come
+	// Known holds, for each core that was told of the next key, what hindered it to know
+	// that; "": nothing, it knows.
+	Known map[Pin]string
 }
 
 // alpn is HTTP/2, which is all that is spoken on the link.

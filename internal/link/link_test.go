@@ -18,6 +18,7 @@ import (
 type fakeCore struct {
 	mu    sync.Mutex
 	web   Pin
+	next  Pin
 	state State
 	put   Put
 	ended ownline.SessionID
@@ -29,7 +30,17 @@ type fakeCore struct {
 func (f *fakeCore) Trusted(p Pin) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.next != "" && f.next.Equal(p) {
+		f.web, f.next = p, ""
+	}
 	return f.web != "" && f.web.Equal(p)
+}
+
+func (f *fakeCore) NextKey(_, next Pin) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = next
+	return nil
 }
 
 func (f *fakeCore) Pair(_ context.Context, p Pin, token string) (Status, error) {

@@ -45,7 +45,7 @@ type codeVector struct {
 
 // messageTypes are the messages by their names in spec/link-v1.md.
 var messageTypes = map[string]any{
-	"PairRequest": PairRequest{}, "Status": Status{}, "State": State{}, "Put": Put{}, "Result": Result{},
+	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "Result": Result{},
 	"Results": Results{}, "Verdict": Verdict{}, "Event": Event{}, "Problem": Problem{},
 }
 
@@ -104,6 +104,8 @@ func goodMessages() []struct {
 		v    any
 	}{
 		{"pair", PairRequest{Token: "AAECAwQFBgcICQoLDA0ODw"}},
+		{"next key", NextKey{vecPin}},
+		{"no next key", NextKey{}},
 		{"status", vecStatus},
 		{"status before pairing", unpaired},
 		{"whole state", State{
@@ -138,6 +140,7 @@ func goodMessages() []struct {
 // badMessages must be refused by whoever decodes a command.
 var badMessages = []messageVector{
 	{Name: "unknown key", Message: "PairRequest", JSON: json.RawMessage(`{"token":"t","force":true}`)},
+	{Name: "unknown key beside the next key", Message: "NextKey", JSON: json.RawMessage(`{"next":"","now":true}`)},
 	{Name: "unknown key in a session", Message: "Put", JSON: json.RawMessage(`{"epoch":"e","revision":1,"now":"2026-09-21T14:13:20Z","forever":true}`)},
 	{Name: "identifier without hyphens", Message: "Result", JSON: json.RawMessage(`{"id":"0192f0c0de0070008000000000000002"}`)},
 	{Name: "source without a length", Message: "Put", JSON: json.RawMessage(`{"source":"198.51.100.7"}`)},

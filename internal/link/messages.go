@@ -84,6 +84,11 @@ type PairRequest struct {
 	Token string `json:"token"`
 }
 
+// NextKey announces the key by which web will prove itself next; "": no other is to come.
+type NextKey struct {
+	Next Pin `json:"next"`
+}
+
 // Status is how a core is.
 type Status struct {
 	Version       string         `json:"version"`

@@ -20,10 +20,14 @@ import (
 // Commands is what web can have done by a core. Only Pair is called for a web that is not
 // Trusted.
 type Commands interface {
-	// Trusted reports whether the key is that of the web this core is paired with.
+	// Trusted reports whether the key is that of the web this core is paired with. The first
+	// time that it is asked about the key announced last, that is the only one from then on.
 	Trusted(Pin) bool
 	// Pair makes the web with that key the one to obey, when the token is right.
 	Pair(ctx context.Context, peer Pin, token string) (Status, error)
+	// NextKey has the core obey that key as well, also after a restart, if it obeys the peer
+	// still; "": no other.
+	NextKey(peer, next Pin) error
 	Status(context.Context) Status
 	// PutState makes the sessions and devices those of the state; the results name the
 	// sessions that could not be applied.
@@ -196,6 +200,18 @@ func (s *Server) handler() http.Handler {
 		status, err := s.commands.Pair(r.Context(), pin, req.Token)
 		reply(w, status, err)
 	})
+	mux.Handle("PUT /v1/web-key", s.trusted(func(w http.ResponseWriter, r *http.Request) {
+		var req NextKey
+		if !decode(w, r, &req, maxPair) {
+			return
+		}
+		if req.Next != "" && !req.Next.Valid() {
+			reply(w, nil, ownline.Invalid("next", "not the pin of a key: 43 characters of base64url"))
+			return
+		}
+		peer, _ := peerPin(r.TLS) // it is trusted, so there is one
+		reply(w, struct{}{}, s.commands.NextKey(peer, req.Next))
+	}))
 	mux.Handle("GET /v1/status", s.trusted(func(w http.ResponseWriter, r *http.Request) {
 		reply(w, s.commands.Status(r.Context()), nil)
 	}))
@@ -266,7 +282,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
-	for ev := range s.commands.Subscribe(ctx) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events := s.commands.Subscribe(ctx)
+	// Whoever lost the core's trust since the request began was not cut off with the others.
+	if pin, ok := peerPin(r.TLS); !ok || !s.commands.Trusted(pin) {
+		return
+	}
+	for ev := range events {
 		if enc.Encode(ev) != nil || rc.Flush() != nil {
 			return
 		}

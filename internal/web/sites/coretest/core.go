@@ -23,6 +23,7 @@ type Core struct {
 	before    func(op string) error
 	after     func(op string) error
 	trusted   link.Pin
+	next      link.Pin // of web, announced
 	token     string
 	epoch     string
 	applied   uint64 // newest revision of any command
@@ -59,7 +60,7 @@ func New(token string) *Core {
 }
 
 // SetHooks sets functions that run before a command is carried out and after it was, with
-// its name: "pair", "state", "put", "end", "flush" or "verdict". An error is the reply.
+// its name: "pair", "key", "state", "put", "end", "flush" or "verdict". An error is the reply.
 func (c *Core) SetHooks(before, after func(op string) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +93,18 @@ func (c *Core) do(op string, f func() error) error {
 func (c *Core) Trusted(p link.Pin) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.next != "" && c.next.Equal(p) {
+		c.trusted, c.next = p, ""
+	}
 	return c.trusted != "" && c.trusted.Equal(p)
+}
+
+// NextKey implements link.Commands.
+func (c *Core) NextKey(_, next link.Pin) error {
+	return c.do("key", func() error {
+		c.next = next
+		return nil
+	})
 }
 
 // Pair implements link.Commands.
@@ -101,7 +113,7 @@ func (c *Core) Pair(ctx context.Context, p link.Pin, token string) (link.Status,
 		if c.token == "" || token != c.token {
 			return ownline.Invalid("code", "was used already, or is too old; run `ownline-core pair` again")
 		}
-		c.trusted, c.token = p, ""
+		c.trusted, c.next, c.token = p, "", ""
 		return nil
 	})
 	return c.Status(ctx), err
@@ -306,6 +318,13 @@ func (c *Core) Forget() {
 	clear(c.devices)
 	clear(c.pending)
 	c.epoch, c.applied, c.state = "", 0, 0
+}
+
+// Web returns the key that the core obeys.
+func (c *Core) Web() link.Pin {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trusted
 }
 
 // Sessions returns what the core holds open.
