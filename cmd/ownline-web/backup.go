@@ -54,29 +54,3 @@ with the ending .before-restore.`,
 	cmd.Flags().BoolVar(&force, "force", false, "also over a database that is not empty")
 	return cmd
 }
-
-func (a *app) key() *cobra.Command {
-	return group(&cobra.Command{Use: "key", Short: "Replace keys"}, a.keyRotate())
-}
-
-func (a *app) keyRotate() *cobra.Command {
-	return &cobra.Command{
-		Use: "rotate", Short: "Replace the secret key",
-		Long: `Replace the key that seals secrets in the database: all of them are sealed anew, and the new
-key takes the old one's place in its file. The server may run; it takes the new key up by
-itself. Servers on other machines that share the database have to be brought the new file.
-
-Backups that were made before need the old key. If it may have been stolen with a copy of
-the database, the devices' secrets were stolen as well: rotate those, too.`,
-		Example: "  ownline-web key rotate",
-		Args:    command.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.with(cmd.Context(), func(w *web.Web) error {
-				if err := w.RotateKey(cmd.Context()); err != nil {
-					return err
-				}
-				return a.say(cmd, map[string]bool{"rotated": true}, "The secret key is new. Copy its file to where you keep it; backups of before need the old one.")
-			})
-		},
-	}
-}

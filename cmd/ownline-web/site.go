@@ -18,7 +18,7 @@ import (
 )
 
 func (a *app) site() *cobra.Command {
-	return group(&cobra.Command{Use: "site", Short: "Pair with cores, list and remove their sites"}, a.siteAdd(), a.siteList(), a.siteSet(), a.sitePing(), a.siteRemove())
+	return group(&cobra.Command{Use: "site", Short: "Pair with cores, list and remove their sites"}, a.siteAdd(), a.sitePair(), a.siteList(), a.siteSet(), a.sitePing(), a.siteRemove())
 }
 
 func (a *app) siteAdd() *cobra.Command {
@@ -34,26 +34,7 @@ connect to. Give - to read the code from standard input.`,
 			if name == "" || host == "" {
 				return command.Usagef("--name and --host are needed")
 			}
-			code := args[0]
-			if code == "-" {
-				var err error
-				if code, err = command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Code", false); err != nil {
-					return err
-				}
-			}
-			code = strings.TrimSpace(code)
-			parsed, err := link.ParseCode(code)
-			if err != nil {
-				return err
-			}
-			return a.with(cmd.Context(), func(w *web.Web) error {
-				if parsed.Addr == "" {
-					closeDoor, err := w.OpenDoor(cmd.Context())
-					if err != nil {
-						return err
-					}
-					defer closeDoor()
-				}
+			return a.pairing(cmd, args[0], func(w *web.Web, code string) error {
 				s, err := w.Access().PairSite(cmd.Context(), me, code, name, host)
 				if err != nil {
 					return err
@@ -65,6 +46,56 @@ connect to. Give - to read the code from standard input.`,
 	cmd.Flags().StringVar(&name, "name", "", "what to call the site")
 	cmd.Flags().StringVar(&host, "host", "", "public name or address of its router")
 	return cmd
+}
+
+// pairing calls f with a pairing code, "-" being the one on standard input, and with the door
+// open when its core dials web.
+func (a *app) pairing(cmd *cobra.Command, code string, f func(w *web.Web, code string) error) error {
+	if code == "-" {
+		var err error
+		if code, err = command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Code", false); err != nil {
+			return err
+		}
+	}
+	code = strings.TrimSpace(code)
+	parsed, err := link.ParseCode(code)
+	if err != nil {
+		return err
+	}
+	return a.with(cmd.Context(), func(w *web.Web) error {
+		if parsed.Addr == "" {
+			closeDoor, err := w.OpenDoor(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer closeDoor()
+		}
+		return f(w, code)
+	})
+}
+
+func (a *app) sitePair() *cobra.Command {
+	return &cobra.Command{
+		Use: "pair NAME CODE", Short: "Pair again with a site's core",
+		Long: `Pair again with the core of a site that there is already: one that has a new key or does not
+obey this web any more, or another router in its place. The site's services, grants and devices
+stay as they are. CODE is the line that ` + "`ownline-core pair`" + ` prints on the router. Give - to read
+it from standard input.`,
+		Example: "  ownline-web site pair home 'ownline-core://192.168.1.1:57329?pin=…&token=…'",
+		Args:    command.Args("NAME", "CODE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.pairing(cmd, args[1], func(w *web.Web, code string) error {
+				s, err := w.Access().SiteNamed(cmd.Context(), me, args[0])
+				if err != nil {
+					return err
+				}
+				if s, err = w.Access().PairAgain(cmd.Context(), me, s.ID, code); err != nil {
+					return err
+				}
+				return a.say(cmd, api.View(s, true), "Paired again with %s.", s.Name)
+			})
+		},
+	}
 }
 
 func networks(s ownline.SiteInfo) string {

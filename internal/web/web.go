@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 		w.door = link.NewDoor(w.identity, log.With(logging.Part, "door"))
 	}
 	w.cores = sites.New(sites.Options{
-		Identity: w.identity, Door: w.door, PairFile: cfg.PairFile, PairHost: pairHost(cfg.PublicURL), Log: log.With(logging.Part, "sites"),
+		Identity: w.identity, Keys: w.store, Door: w.door, PairFile: cfg.PairFile, PairHost: pairHost(cfg.PublicURL), Log: log.With(logging.Part, "sites"),
 	})
 	if w.notify, err = newNotify(cfg, w.geoip, w.store, w.metrics, log); err != nil {
 		return nil, err

@@ -66,6 +66,8 @@ func (f *fakeCores) Ping(context.Context, ownline.SiteID) (time.Duration, error)
 	return time.Millisecond, nil
 }
 
+func (f *fakeCores) Moved(context.Context, ownline.Site) error { return f.err() }
+
 func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {
 	return link.Status{
 		KnockPort: 54754, ReservedPorts: []uint16{22},

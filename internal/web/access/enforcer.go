@@ -25,4 +25,6 @@ type Enforcer interface {
 	Ping(ctx context.Context, site ownline.SiteID) (time.Duration, error)
 	// Pair makes this web the one that the core of a pairing code obeys.
 	Pair(ctx context.Context, code string) (link.Status, error)
+	// Moved waits until a site's core is met where the site says, by the key that it says.
+	Moved(context.Context, ownline.Site) error
 }

@@ -123,7 +123,7 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 		for _, s := range sites {
 			switch {
 			case link.Pin(s.Pin).Equal(parsed.Pin):
-				return ownline.Conflict("code", "is of a core that is the site "+s.Name+" already")
+				return ownline.Conflict("code", "is of a core that is the site "+s.Name+" already; to pair with it again: `ownline-web site pair "+s.Name+"`")
 			case s.Name == name:
 				return ownline.Conflict("name", "is another site's already")
 			}
@@ -158,6 +158,64 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 		a.log.DebugContext(ctx, "the new site's core has not got its state yet", logging.Site, s.ID, logging.Err, err)
 	}
 	return a.siteInfo(actor, s), nil
+}
+
+// PairAgain pairs with the core of a site once more (admin), or with another one in its
+// place; the site stays as it is.
+func (a *Access) PairAgain(ctx context.Context, actor Actor, id ownline.SiteID, code string) (ownline.SiteInfo, error) {
+	if err := actor.MustAdmin(); err != nil {
+		return ownline.SiteInfo{}, err
+	}
+	parsed, err := link.ParseCode(code)
+	if err != nil {
+		return ownline.SiteInfo{}, err
+	}
+	// Before the code is spent: what can be known to fail.
+	err = a.store.Read(ctx, func(tx Tx) error {
+		if _, err := tx.Site(id); err != nil {
+			return err
+		}
+		sites, err := tx.Sites()
+		for _, s := range sites {
+			if s.ID != id && link.Pin(s.Pin).Equal(parsed.Pin) {
+				return ownline.Conflict("code", "is of the core of another site, "+s.Name)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return ownline.SiteInfo{}, err
+	}
+	status, err := a.enforcer.Pair(ctx, code)
+	if err != nil {
+		return ownline.SiteInfo{}, err
+	}
+	var s ownline.Site
+	_, err = a.change(ctx, actor, func(c *change) (err error) {
+		if s, err = c.Site(id); err != nil {
+			return err
+		}
+		s.Link, s.Pin = parsed.Addr, string(parsed.Pin)
+		told(&s, status)
+		if err := cmp.Or(c.PairSite(s), c.SaveSite(s), c.whole(id)); err != nil {
+			return err
+		}
+		s.Revision = c.sites[id].revision
+		c.publish(Event{Kind: EventSite, Resource: a.siteInfo(System(), s)})
+		return c.audit("site.pair", id.String(), id, s.Name)
+	})
+	if err != nil {
+		return ownline.SiteInfo{}, err
+	}
+	ctx2, cancel := forCore(ctx)
+	defer cancel()
+	if err = a.enforcer.Moved(ctx2, s); err == nil {
+		err = a.enforcer.Sync(ctx2, id, s.Revision)
+	}
+	if err != nil {
+		a.log.DebugContext(ctx, "the core that was paired again has not got its state yet", logging.Site, id, logging.Err, err)
+	}
+	return a.Site(ctx, actor, id)
 }
 
 // told takes over what core says of itself, and reports whether any of it is new.

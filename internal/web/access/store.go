@@ -96,6 +96,7 @@ type siteRows interface {
 	SitesToCommand(removedSince time.Time) ([]ownline.Site, error)
 	AddSite(ownline.Site) error
 	SaveSite(ownline.Site) error
+	PairSite(ownline.Site) error // saves where its core is, and its key
 	Bump(ownline.SiteID) (revision uint64, err error)
 	RemoveSite(s ownline.SiteID, now time.Time) error // and its services, their grants, its devices
 	ClearSite(ownline.SiteID) error                   // removed, and its core knows

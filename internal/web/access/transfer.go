@@ -128,7 +128,7 @@ func pages[T any](read func(ownline.Page) ([]T, string, error)) (out []T, err er
 }
 
 // RestoreLinkKey makes web the one that the cores of another database obey (command). It
-// must not have sites yet; a server that runs takes it up when it is started again.
+// must not have sites yet.
 func (a *Access) RestoreLinkKey(ctx context.Context, actor Actor, pem ownline.Secret) error {
 	if err := actor.mustCommand(); err != nil {
 		return err

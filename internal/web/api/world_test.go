@@ -75,6 +75,8 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 1500 * time.Microsecond, c.failing()
 }
 
+func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
+
 func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {
 	_, err := link.ParseCode(code)
 	return link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err

@@ -23,6 +23,7 @@ type book struct {
 	epoch   string              // of that state
 	refused map[ownline.SessionID]*link.Problem
 	resend  bool      // the whole state is to be sent whatever is known
+	next    announced // what core is to be told of web's keys
 	since   time.Time // when a revision was first seen uncovered; zero: all are covered
 	health  ownline.LinkHealth
 }

@@ -47,6 +47,7 @@ func (s *site) connection(ctx context.Context) error {
 				started = true
 				wg.Go(func() { fail(s.keep(ctx, told)) })
 				wg.Go(func() { fail(s.report(ctx, events)) })
+				wg.Go(func() { fail(s.tellKey(ctx)) })
 			}
 		case !started:
 			return errors.New("core did not begin with hello")

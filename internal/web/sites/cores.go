@@ -46,6 +46,7 @@ type Desk interface {
 // Options are what Cores is made of.
 type Options struct {
 	Identity *link.Identity // by which web proves itself to cores
+	Keys     Keys           // where another identity may take its place; nil: none ever does
 	Door     *link.Door     // where cores arrive that dial web; nil: none can
 	PairFile string         // a file in which a core leaves its pairing code; "": none
 	PairHost string         // the public name of a site that is paired by the file
@@ -54,7 +55,7 @@ type Options struct {
 
 // Cores commands the cores of all sites. Safe for concurrent use.
 type Cores struct {
-	identity *link.Identity
+	keys     Keys
 	door     *link.Door
 	pairFile string
 	pairHost string
@@ -62,10 +63,12 @@ type Cores struct {
 	poke     chan struct{} // holds one when the list of sites is to be read now
 	turned   atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
-	mu      sync.Mutex // guards what follows
-	running bool
-	sites   map[ownline.SiteID]*site
-	changed chan struct{} // closed when sites or running change
+	mu       sync.Mutex // guards what follows
+	identity *link.Identity
+	pem      []byte // of the identity; nil: that of the options
+	running  bool
+	sites    map[ownline.SiteID]*site
+	changed  chan struct{} // closed when sites or running change
 }
 
 const (
@@ -78,7 +81,7 @@ const (
 // New makes the commander of cores. Before Run, and without it, only Pair does anything.
 func New(o Options) *Cores {
 	return &Cores{
-		identity: o.Identity, door: o.Door, pairFile: o.PairFile, pairHost: o.PairHost, log: o.Log,
+		keys: o.Keys, identity: o.Identity, door: o.Door, pairFile: o.PairFile, pairHost: o.PairHost, log: o.Log,
 		poke: make(chan struct{}, 1), sites: make(map[ownline.SiteID]*site), changed: make(chan struct{}),
 	}
 }
@@ -106,7 +109,7 @@ func (c *Cores) Run(ctx context.Context, desk Desk) error {
 	failing := false
 	for {
 		c.turned.Store(time.Now().UnixMilli())
-		list, err := desk.Commanded(ctx)
+		list, keys, err := c.look(ctx, desk)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -118,7 +121,7 @@ func (c *Cores) Run(ctx context.Context, desk Desk) error {
 		}
 		failing = err != nil
 		if err == nil {
-			c.follow(ctx, desk, list, stops)
+			c.follow(ctx, desk, list, keys, stops)
 		}
 		select {
 		case <-ctx.Done():
@@ -139,26 +142,28 @@ func (c *Cores) Turned() time.Time {
 }
 
 // follow starts, restarts and stops sites so that they are those of the list.
-func (c *Cores) follow(ctx context.Context, desk Desk, list []ownline.Site, stops map[ownline.SiteID]func()) {
+func (c *Cores) follow(ctx context.Context, desk Desk, list []ownline.Site, keys rotation, stops map[ownline.SiteID]func()) {
 	listed := make(map[ownline.SiteID]bool, len(list))
 	for _, row := range list {
 		listed[row.ID] = true
 		c.mu.Lock()
-		s := c.sites[row.ID]
+		s, id := c.sites[row.ID], c.identity
 		c.mu.Unlock()
-		if s != nil && s.link == row.Link && string(s.pin) == row.Pin {
+		if s != nil && s.link == row.Link && string(s.pin) == row.Pin && s.as == id {
 			s.want(row.Revision, row.Removed)
+			s.announce(keys.forCore(s.pin))
 			continue
 		}
 		if s != nil {
 			stops[row.ID]()
+			delete(stops, row.ID)
 		}
-		client, err := c.client(row.Link, link.Pin(row.Pin))
+		client, err := c.client(id, row.Link, link.Pin(row.Pin))
 		if err != nil {
 			c.log.Debug("site can't be commanded", logging.Site, row.ID, logging.Err, err)
 			continue
 		}
-		s = newSite(row, client, desk, c.log.With(logging.Site, row.Name))
+		s = newSite(row, id, client, desk, c.keys, c.log.With(logging.Site, row.Name))
 		siteCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {
@@ -168,6 +173,7 @@ func (c *Cores) follow(ctx context.Context, desk Desk, list []ownline.Site, stop
 		stops[row.ID] = func() {
 			stop()
 			<-done
+			s.drain()
 			client.Close()
 			c.put(row.ID, nil)
 		}
@@ -202,10 +208,10 @@ func (c *Cores) setRunning(r bool) {
 }
 
 // client makes the way to a core: by its address, or through the door when it dials web.
-func (c *Cores) client(addr string, pin link.Pin) (*link.Client, error) {
+func (c *Cores) client(id *link.Identity, addr string, pin link.Pin) (*link.Client, error) {
 	switch {
 	case addr != "":
-		return c.identity.NewClient(addr, pin), nil
+		return id.NewClient(addr, pin), nil
 	case c.door != nil:
 		return c.door.NewClient(pin), nil
 	}

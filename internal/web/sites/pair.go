@@ -21,13 +21,17 @@ func (c *Cores) Pair(ctx context.Context, code string) (link.Status, error) {
 	if err != nil {
 		return link.Status{}, err
 	}
-	client, err := c.client(parsed.Addr, parsed.Pin)
+	ctx, cancel := context.WithTimeout(ctx, pairTimeout)
+	defer cancel()
+	id, err := c.forPairing(ctx, parsed.Pin)
+	if err != nil {
+		return link.Status{}, err
+	}
+	client, err := c.client(id, parsed.Addr, parsed.Pin)
 	if err != nil {
 		return link.Status{}, err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, pairTimeout)
-	defer cancel()
 	status, err := client.Pair(ctx, parsed.Token)
 	switch {
 	case errors.Is(err, link.ErrWrongKey):
@@ -40,6 +44,28 @@ func (c *Cores) Pair(ctx context.Context, code string) (link.Status, error) {
 		return status, &ownline.FieldError{Kind: ownline.ErrUnavailable, Field: "code", Detail: fmt.Sprintf("its core was not met at %s: %v", where, err)}
 	}
 	return status, err
+}
+
+// Moved waits until a site's core is met where the site says, by the key that it says, and
+// the one before is not commanded any more. Without Run nobody commands either.
+func (c *Cores) Moved(ctx context.Context, to ownline.Site) error {
+	for {
+		c.mu.Lock()
+		s, running, changed := c.sites[to.ID], c.running, c.changed
+		c.mu.Unlock()
+		if !running || s != nil && s.link == to.Link && string(s.pin) == to.Pin {
+			return nil
+		}
+		select {
+		case c.poke <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("the site's core is not met at its new place yet: %w", ownline.ErrUnavailable)
+		}
+	}
 }
 
 const lookAtPairFile = time.Second

@@ -19,9 +19,11 @@ type site struct {
 	id      ownline.SiteID
 	link    string
 	pin     link.Pin
-	removed bool // guarded by book.mu
+	removed bool           // guarded by book.mu
+	as      *link.Identity // whom core meets
 	client  *link.Client
 	desk    Desk
+	keys    Keys
 	log     *slog.Logger
 
 	*book
@@ -32,9 +34,9 @@ type site struct {
 
 const gateWidth = 1 << 20
 
-func newSite(row ownline.Site, client *link.Client, desk Desk, log *slog.Logger) *site {
+func newSite(row ownline.Site, as *link.Identity, client *link.Client, desk Desk, keys Keys, log *slog.Logger) *site {
 	s := &site{
-		id: row.ID, link: row.Link, pin: link.Pin(row.Pin), client: client, desk: desk, log: log,
+		id: row.ID, link: row.Link, pin: link.Pin(row.Pin), as: as, client: client, desk: desk, keys: keys, log: log,
 		book: newBook(), gate: semaphore.NewWeighted(gateWidth),
 	}
 	s.want(row.Revision, row.Removed)
@@ -79,9 +81,9 @@ func explain(err error) string {
 	case err == nil:
 		return "the connection was closed"
 	case errors.Is(err, link.ErrWrongKey):
-		return "what answers there has not the key of this site's core: the core's key has changed, or it is another machine; remove the site and pair again"
+		return "what answers there has not the key of this site's core: the core's key has changed, or it is another machine; run `ownline-core pair` there and `ownline-web site pair` here"
 	case errors.Is(err, link.ErrUnpaired):
-		return "the core does not obey this web any more: pair again"
+		return "the core does not obey this web any more: run `ownline-core pair` there and `ownline-web site pair` here"
 	}
 	return err.Error()
 }

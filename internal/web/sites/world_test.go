@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -43,6 +44,7 @@ type world struct {
 	dir  string
 	id   *link.Identity
 	core *coretest.Server
+	dial net.Listener // where cores dial the process that serves; nil: none can
 	*web
 
 	site    ownline.SiteInfo
@@ -61,7 +63,7 @@ var (
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), id: coretest.Identity(t), core: coretest.Serve(t, coretest.New("token")), overlap: time.Minute}
+	w := &world{t: t, dir: t.TempDir(), core: coretest.Serve(t, coretest.New("token")), overlap: time.Minute}
 	w.start()
 	t.Cleanup(w.halt)
 	ctx := t.Context()
@@ -115,7 +117,18 @@ func (w *world) process(serve bool) *web {
 	if os.Getenv("OWNLINE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	cores := sites.New(sites.Options{Identity: w.id, Log: log})
+	pem, err := st.LinkIdentity(context.Background(), link.GenerateIdentity)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if w.id, err = link.ParseIdentity(pem); err != nil {
+		w.t.Fatal(err)
+	}
+	o := sites.Options{Identity: w.id, Keys: st, Log: log}
+	if serve && w.dial != nil {
+		o.Door = link.NewDoor(w.id, log)
+	}
+	cores := sites.New(o)
 	p := &web{store: st, cores: cores, Access: access.New(access.Options{
 		Store: access.Over(st), Enforcer: cores, Passwords: plain{}, Limits: limit, Overlap: w.overlap, IPv6Prefix: 64, Log: log,
 	})}
@@ -125,6 +138,9 @@ func (w *world) process(serve bool) *web {
 		wg.Go(func() { p.run("sites", w.t, cores.Run(ctx, p.Access)) })
 		wg.Go(func() { p.run("access", w.t, p.Access.Run(ctx)) })
 		wg.Go(func() { p.run("store", w.t, st.Run(ctx)) })
+		if o.Door != nil {
+			wg.Go(func() { p.run("door", w.t, o.Door.Serve(ctx, w.dial)) })
+		}
 	}
 	p.stop = func() {
 		cancel()

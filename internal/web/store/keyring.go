@@ -33,7 +33,7 @@ var sealedColumns = [...]sealedColumn{
 }
 
 // sealedSettings are the settings that are sealed, each bound to its name.
-var sealedSettings = []string{settingKeyCheck, settingIdentity}
+var sealedSettings = []string{settingKeyCheck, settingIdentity, settingNextIdentity}
 
 // keyCheck is what the setting of that name holds: whoever can open it has the right key.
 const keyCheck = "ownline"

@@ -127,6 +127,9 @@ func prepare(ctx context.Context, file string, key ownline.Secret, o RestoreOpti
 		if err := t.exec("DELETE FROM logins"); err != nil {
 			return err
 		}
+		if err := t.SetSetting(settingNextKnown, ""); err != nil { // cores may have been paired anew since: they are told again
+			return err
+		}
 		if err := t.exec("UPDATE devices SET floor = ? WHERE floor < ?", ms(o.Now), ms(o.Now)); err != nil {
 			return err
 		}

@@ -74,27 +74,3 @@ func (s *Store) SetSetting(ctx context.Context, key, value string) error {
 func (s *Store) Audit(ctx context.Context, e ownline.AuditEntry) error {
 	return s.Write(ctx, func(t *Tx) error { return t.Audit(e) })
 }
-
-// LinkIdentity returns web's link key as PEM, which is kept sealed; the first time it is
-// made by generate.
-func (s *Store) LinkIdentity(ctx context.Context, generate func() ([]byte, error)) (pem []byte, err error) {
-	err = s.Write(ctx, func(t *Tx) error {
-		sealed, err := t.Setting(settingIdentity)
-		if err != nil {
-			return err
-		}
-		b, err := t.box()
-		if err != nil {
-			return err
-		}
-		if sealed != "" {
-			pem, err = b.openText(sealed, settingIdentity)
-			return err
-		}
-		if pem, err = generate(); err != nil {
-			return err
-		}
-		return t.SetSetting(settingIdentity, b.sealText(pem, settingIdentity))
-	})
-	return pem, err
-}

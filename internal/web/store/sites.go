@@ -76,6 +76,13 @@ func (t *Tx) SaveSite(s ownline.Site) error {
 	return t.taken(err, "name", "is another site's already")
 }
 
+// PairSite writes where a site's core is and by which key it is known, after it was paired
+// with again.
+func (t *Tx) PairSite(s ownline.Site) error {
+	err := t.exec("UPDATE sites SET link = ?, pin = ? WHERE id = ?", s.Link, s.Pin, s.ID.String())
+	return t.taken(err, "code", "is of a core that is another site's already")
+}
+
 // Bump makes the next revision of what the site should hold, and returns it.
 func (t *Tx) Bump(s ownline.SiteID) (rev uint64, err error) {
 	err = t.one("UPDATE sites SET revision = revision + 1 WHERE id = ? RETURNING revision", []any{s.String()}, &rev)

@@ -37,6 +37,9 @@ const (
 	settingEpoch    = "link.epoch"
 	settingChanges  = "events.changes"
 	settingIdentity = "link.identity"
+
+	settingNextIdentity = "link.identity.next"  // the link key that is to take its place; there is one while that is under way
+	settingNextKnown    = "link.identity.known" // what the cores know of it: see link.Keys
 )
 
 // Open opens a database and brings its schema up to date: the SQLite file at a path, which

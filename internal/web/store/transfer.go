@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -8,24 +9,13 @@ import (
 
 // LinkKey returns web's link key as PEM.
 func (t *Tx) LinkKey() (ownline.Secret, error) {
-	sealed, err := t.Setting(settingIdentity)
-	if err != nil || sealed == "" {
-		return nil, err
-	}
-	b, err := t.box()
-	if err != nil {
-		return nil, err
-	}
-	return b.openText(sealed, settingIdentity)
+	pem, err := t.linkKey(settingIdentity)
+	return pem, err
 }
 
-// SetLinkKey replaces web's link key.
+// SetLinkKey replaces web's link key at once; no other is to come then.
 func (t *Tx) SetLinkKey(pem ownline.Secret) error {
-	b, err := t.box()
-	if err != nil {
-		return err
-	}
-	return t.SetSetting(settingIdentity, b.sealText(pem, settingIdentity))
+	return errors.Join(t.setLinkKey(settingIdentity, pem), t.SetSetting(settingNextIdentity, ""), t.SetSetting(settingNextKnown, ""))
 }
 
 // PasswordHashes returns the hash of every user's password.
@@ -147,7 +137,7 @@ func (t *Tx) ReviveSite(s ownline.Site) (bool, error) {
 	if err = t.taken(err, "name", "is another site's already"); err != nil || !ok {
 		return false, err
 	}
-	if err := t.taken(t.exec("UPDATE sites SET link = ?, pin = ? WHERE id = ?", s.Link, s.Pin, s.ID.String()), "code", "is of a core that is another site's already"); err != nil {
+	if err := t.PairSite(s); err != nil {
 		return false, err
 	}
 	return true, t.SaveSite(s)

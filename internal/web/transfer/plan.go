@@ -212,7 +212,7 @@ func (p *planner) planSites() {
 		f.add("host", is.Host, w.Host)
 		f.add("ipv6_prefix", is.IPv6Prefix, cmp.Or(w.IPv6Prefix, is.IPv6Prefix))
 		if w.Pin != "" && w.Pin != is.Pin {
-			p.fail(path+".pin", "is of another core; remove the site and pair again")
+			p.fail(path+".pin", "is of another core; pair the site with that: `ownline-web site pair NAME CODE`")
 			continue
 		}
 		change := access.SiteChange{Name: &w.Name, Host: &w.Host}

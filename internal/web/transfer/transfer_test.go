@@ -48,6 +48,8 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 0, nil
 }
 
+func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
+
 func (c *cores) Pair(context.Context, string) (link.Status, error) {
 	return link.Status{}, ownline.ErrUnavailable
 }
