@@ -103,6 +103,9 @@ func tempDir() (string, error) {
 
 func (w *World) path(name string) string { return filepath.Join(w.dir, name) }
 
+// Path names a file in the world's folder; core's state is in "core", web's in "web".
+func (w *World) Path(name string) string { return w.path(name) }
+
 func (w *World) lanRouter() netip.Addr { return w.Bed.Router.IPv4s[1] }
 
 func (w *World) configure(o Options) error {
