@@ -18,6 +18,8 @@ func (w *Web) validateMQTT(r rules) {
 	}
 	if w.MQTT.CAFile != "" && !strings.HasPrefix(w.MQTT.URL, "tls:") && !strings.HasPrefix(w.MQTT.URL, "wss:") {
 		r.report("mqtt.ca_file", "is of no use without a mqtt.url of tls:// or wss://")
+	} else {
+		r.authorities("mqtt.ca_file", w.MQTT.CAFile)
 	}
 	g := &w.GuestPage
 	if g.URL != "" {

@@ -21,7 +21,7 @@ type OIDC struct {
 	UserValues    []string       `key:"user_values"` // empty: everybody else
 	CreateUsers   bool           `key:"create_users"`
 	LinkByName    bool           `key:"link_by_name"`
-	CAFile        string         `key:"ca_file"`
+	CAFile        string         `key:"ca_file"` // see Authorities
 }
 
 func (o OIDC) validate(r rules, publicURL string) {
@@ -41,6 +41,7 @@ func (o OIDC) validate(r rules, publicURL string) {
 	r.notEmpty("oidc.client_id", o.ClientID)
 	r.notEmpty("oidc.name", o.Name)
 	r.notEmpty("oidc.username_claim", o.UsernameClaim)
+	r.authorities("oidc.ca_file", o.CAFile)
 	if publicURL == "" {
 		r.report("oidc.issuer", "needs public_url, where the provider sends browsers back to")
 	}

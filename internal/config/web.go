@@ -79,7 +79,7 @@ type MQTT struct {
 	InvitationTopic string         `key:"invitation_topic"` // to which guests publish
 	Username        string         `key:"username"`
 	Password        ownline.Secret `key:"password"`
-	CAFile          string         `key:"ca_file"` // PEM; "": the system's authorities
+	CAFile          string         `key:"ca_file"` // see Authorities
 }
 
 // GuestPage is the page for invited guests that is exported to another web host.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/broker"
@@ -13,8 +14,12 @@ func (w *Web) openBroker() (err error) {
 	if m.URL == "" {
 		return nil
 	}
+	authorities, err := config.Authorities(m.CAFile)
+	if err != nil {
+		return err
+	}
 	w.broker, err = broker.New(broker.Options{
-		URL: m.URL, Username: m.Username, Password: m.Password, CAFile: m.CAFile, Log: w.log.With(logging.Part, "broker"),
+		URL: m.URL, Username: m.Username, Password: m.Password, Authorities: authorities, Log: w.log.With(logging.Part, "broker"),
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
@@ -14,13 +15,14 @@ func (w *Web) oidc() (*api.OIDC, error) {
 	if c.Issuer == "" {
 		return nil, nil
 	}
-	p, err := oidc.New(oidc.Options{
-		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, Name: c.Name,
-		UsernameClaim: c.UsernameClaim, RoleClaim: c.RoleClaim, AdminValues: c.AdminValues, UserValues: c.UserValues,
-		CAFile: c.CAFile, RedirectURL: w.cfg.PublicURL + api.OIDCCallback, Sealer: w.store, Log: w.log.With(logging.Part, "oidc"),
-	})
+	authorities, err := config.Authorities(c.CAFile)
 	if err != nil {
 		return nil, err
 	}
+	p := oidc.New(oidc.Options{
+		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, Scopes: c.Scopes, Name: c.Name,
+		UsernameClaim: c.UsernameClaim, RoleClaim: c.RoleClaim, AdminValues: c.AdminValues, UserValues: c.UserValues,
+		Authorities: authorities, RedirectURL: w.cfg.PublicURL + api.OIDCCallback, Sealer: w.store, Log: w.log.With(logging.Part, "oidc"),
+	})
 	return &api.OIDC{Provider: p, Rules: access.ExternalRules{Create: c.CreateUsers, LinkByName: c.LinkByName}}, nil
 }

@@ -8,12 +8,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -39,11 +37,11 @@ const (
 
 // Options are what a Conn is made of.
 type Options struct {
-	URL      string // tcp://, tls://, ws:// or wss://, HOST[:PORT]
-	Username string
-	Password ownline.Secret
-	CAFile   string // PEM, beside the system's authorities; "": those alone
-	Log      *slog.Logger
+	URL         string // tcp://, tls://, ws:// or wss://, HOST[:PORT]
+	Username    string
+	Password    ownline.Secret
+	Authorities *x509.CertPool // nil: the system's
+	Log         *slog.Logger
 }
 
 // Handler takes a message. It may take its time: others of the same topic are handled beside it.
@@ -119,14 +117,10 @@ func (c *Conn) Publish(ctx context.Context, topic string, payload []byte) error 
 
 // Run keeps the connection up, and comes back with growing pauses, until ctx ends.
 func (c *Conn) Run(ctx context.Context) error {
-	authorities, err := c.authorities()
-	if err != nil {
-		return err
-	}
 	up := make(chan struct{}, 1)
 	cfg := autopaho.ClientConfig{
 		ServerUrls: []*url.URL{c.url}, KeepAlive: keepAlive, CleanStartOnInitialConnection: true,
-		TlsCfg:           &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: authorities, ServerName: c.url.Hostname()},
+		TlsCfg:           &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.o.Authorities, ServerName: c.url.Hostname()},
 		ReconnectBackoff: autopaho.NewExponentialBackoff(firstPause, longestPause, 2*firstPause, 2),
 		ConnectTimeout:   connectTimeout, ConnectUsername: c.o.Username, ConnectPassword: c.o.Password,
 		ConnectPacketBuilder: func(p *paho.Connect, _ *url.URL) (*paho.Connect, error) {
@@ -193,24 +187,6 @@ func clientID() string {
 	b := make([]byte, 8)
 	rand.Read(b) // never fails: crypto/rand crashes the program instead
 	return "ownline-" + hex.EncodeToString(b)
-}
-
-func (c *Conn) authorities() (*x509.CertPool, error) {
-	if c.o.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(c.o.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("mqtt.ca_file: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("mqtt.ca_file: holds no certificate in PEM")
-	}
-	return pool, nil
 }
 
 // subscribe asks for every topic that has a handler.

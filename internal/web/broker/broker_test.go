@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strings"
@@ -14,9 +15,9 @@ import (
 )
 
 // connect runs a connection that hands what arrives on topic to the channel.
-func connect(t *testing.T, url, topic string) (*broker.Conn, <-chan string) {
+func connect(t *testing.T, url, topic string, authorities *x509.CertPool) (*broker.Conn, <-chan string) {
 	t.Helper()
-	c, err := broker.New(broker.Options{URL: url, Log: slog.New(slog.DiscardHandler)})
+	c, err := broker.New(broker.Options{URL: url, Authorities: authorities, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,9 +46,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Fatal("it never comes to pass: " + what)
 }
 
-func (up *up) is() bool { return (*broker.Conn)(up).Status().Connected }
-
-type up broker.Conn
+func up(c *broker.Conn) func() bool { return func() bool { return c.Status().Connected } }
 
 func receive(t *testing.T, got <-chan string) string {
 	t.Helper()
@@ -62,11 +61,11 @@ func receive(t *testing.T, got <-chan string) string {
 
 func TestConn(t *testing.T) {
 	b := brokertest.Start(t)
-	for name, url := range map[string]string{"tcp": b.TCP, "websocket": b.WS} {
+	for name, url := range map[string]string{"tcp": b.TCP, "websocket": b.WS, "encrypted": b.TLS} {
 		t.Run(name, func(t *testing.T) {
 			topic := "test/" + name
-			c, got := connect(t, url, topic)
-			until(t, "connected", (*up)(c).is)
+			c, got := connect(t, url, topic, b.Authority)
+			until(t, "connected", up(c))
 			publish := func(topic, payload string) {
 				t.Helper()
 				if err := c.Publish(t.Context(), topic, []byte(payload)); err != nil {
@@ -83,18 +82,28 @@ func TestConn(t *testing.T) {
 	}
 }
 
+// A broker whose certificate nobody vouches for gets neither a word nor a password.
+func TestUnknownAuthority(t *testing.T) {
+	b := brokertest.Start(t)
+	c, _ := connect(t, b.TLS, "test/unknown", nil)
+	until(t, "refused", func() bool { return strings.Contains(c.Status().Error, "certificate") })
+	if c.Status().Connected {
+		t.Error("connected")
+	}
+}
+
 // It comes back when the broker does.
 func TestReconnect(t *testing.T) {
 	b := brokertest.Start(t)
-	c, got := connect(t, b.TCP, "test/again")
-	until(t, "connected", (*up)(c).is)
+	c, got := connect(t, b.TCP, "test/again", nil)
+	until(t, "connected", up(c))
 	b.Down()
 	until(t, "seen to be down", func() bool { s := c.Status(); return !s.Connected && s.Error != "" })
 	if err := c.Publish(t.Context(), "x", nil); !errors.Is(err, ownline.ErrUnavailable) {
 		t.Errorf("published without a broker: %v", err)
 	}
 	b.Up()
-	until(t, "connected again", (*up)(c).is)
+	until(t, "connected again", up(c))
 	if err := c.Publish(t.Context(), "test/again", []byte("back")); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +116,8 @@ func TestReconnect(t *testing.T) {
 func TestRetained(t *testing.T) {
 	b := brokertest.Start(t)
 	b.Retain("test/old", "stale")
-	c, got := connect(t, b.TCP, "test/old")
-	until(t, "connected", (*up)(c).is)
+	c, got := connect(t, b.TCP, "test/old", nil)
+	until(t, "connected", up(c))
 	if err := c.Publish(t.Context(), "test/old", []byte("fresh")); err != nil {
 		t.Fatal(err)
 	}

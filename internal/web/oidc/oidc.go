@@ -7,10 +7,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -38,9 +36,9 @@ type Options struct {
 	UsernameClaim string
 	RoleClaim     string // a path with dots; "": the provider has no say in roles
 	AdminValues   []string
-	UserValues    []string // empty: who is no admin is a user
-	CAFile        string   // "": the system's certificates alone
-	RedirectURL   string   // of our callback
+	UserValues    []string       // empty: who is no admin is a user
+	Authorities   *x509.CertPool // nil: the system's
+	RedirectURL   string         // of our callback
 	Sealer        Sealer
 	Log           *slog.Logger
 }
@@ -70,23 +68,10 @@ const (
 )
 
 // New makes a Provider; it asks the provider nothing yet.
-func New(o Options) (*Provider, error) {
+func New(o Options) *Provider {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if o.CAFile != "" {
-		pem, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("oidc.ca_file: %w", err)
-		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("oidc.ca_file: %s holds no certificate in PEM", o.CAFile)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	}
-	return &Provider{o: o, client: &http.Client{Transport: limited{transport}, Timeout: answerWithin}, log: o.Log}, nil
+	transport.TLSClientConfig = &tls.Config{RootCAs: o.Authorities, MinVersion: tls.VersionTLS12}
+	return &Provider{o: o, client: &http.Client{Transport: limited{transport}, Timeout: answerWithin}, log: o.Log}
 }
 
 // limited cuts answers that are too long to be honest.

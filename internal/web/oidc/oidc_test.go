@@ -88,10 +88,7 @@ func TestDiscovery(t *testing.T) {
 		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%q,"token_endpoint":%q,"jwks_uri":%q}`, s.URL, s.URL+"/auth", s.URL+"/token", s.URL+"/keys")
 	}))
 	defer s.Close()
-	p, err := New(Options{Issuer: s.URL, ClientID: "c", Sealer: open{}, Log: slog.New(slog.DiscardHandler), RedirectURL: "https://own/cb"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := New(Options{Issuer: s.URL, ClientID: "c", Sealer: open{}, Log: slog.New(slog.DiscardHandler), RedirectURL: "https://own/cb"})
 	for range 5 {
 		if _, _, err := p.Start(t.Context(), Wish{}); !errors.Is(err, ownline.ErrUnavailable) {
 			t.Errorf("while it is down: %v", err)

@@ -2,8 +2,14 @@
 package brokertest
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +22,9 @@ import (
 type Broker struct {
 	TCP string // tcp://127.0.0.1:PORT
 	WS  string // ws://127.0.0.1:PORT
+	TLS string // tls://127.0.0.1:PORT
+	// Authority has signed the certificate of TLS.
+	Authority *x509.CertPool
 
 	t      testing.TB
 	config string
@@ -27,12 +36,15 @@ type Broker struct {
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	dir := t.TempDir()
-	tcp, ws := freePort(t), freePort(t)
+	tcp, ws, tls := freePort(t), freePort(t), freePort(t)
 	b := &Broker{
-		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws),
+		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws), TLS: fmt.Sprintf("tls://127.0.0.1:%d", tls),
 		t: t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
 	}
-	conf := fmt.Sprintf("allow_anonymous true\npersistence false\nlog_dest stderr\nlistener %d 127.0.0.1\nlistener %d 127.0.0.1\nprotocol websockets\n", tcp, ws)
+	cert, key := b.certificate(dir)
+	// Started by root it would become a user who may not read the key.
+	conf := fmt.Sprintf("user root\nallow_anonymous true\npersistence false\nlog_dest stderr\nlistener %d 127.0.0.1\n"+
+		"listener %d 127.0.0.1\nprotocol websockets\nlistener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n", tcp, ws, tls, cert, key)
 	if err := os.WriteFile(b.config, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +83,39 @@ func (b *Broker) Down() {
 	_ = b.cmd.Process.Kill() // one that has ended already is as good
 	_ = b.cmd.Wait()         // tells that it was killed
 	b.cmd = nil
+}
+
+// certificate writes one for loopback, and the key to it, into a folder.
+func (b *Broker) certificate(dir string) (cert, key string) {
+	b.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.Authority = x509.NewCertPool()
+	write := func(name, kind string, content []byte) string {
+		name = filepath.Join(dir, name)
+		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content})
+		b.Authority.AppendCertsFromPEM(text) // but for a key
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		return name
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
 }
 
 func freePort(t testing.TB) int {
