@@ -5,14 +5,15 @@ import (
 	"path/filepath"
 )
 
-// writeFile writes a file that only we may read, whole or not at all, in place of one that
-// is there. It is on the disk when writeFile returns.
-func writeFile(path string, content []byte) (err error) {
+// writeFile writes a file that only we may read, whole or not at all: place, which is
+// os.Rename or os.Link, gives it its name when it is whole, and so says what becomes of one
+// that is there. It is on the disk when writeFile returns.
+func writeFile(path string, content []byte, place func(from, to string) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // in vain once it has its name
+	defer os.Remove(f.Name()) // in vain once it was renamed
 	if _, err = f.Write(content); err == nil {
 		err = f.Sync()
 	}
@@ -22,7 +23,7 @@ func writeFile(path string, content []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := place(f.Name(), path); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

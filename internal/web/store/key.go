@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -32,7 +31,9 @@ func KeyFile(ctx context.Context, path, database string) (ownline.Secret, error)
 		}
 		return nil, fmt.Errorf("secret key file %s is missing: bring back the one that the database was made with", path)
 	}
-	if err := makeKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	_, content := newKey()
+	// Never over one that another process has just made: a key must not change.
+	if err := writeFile(path, content, os.Link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make secret key file: %w", err)
 	}
 	return readKey(path)
@@ -74,27 +75,9 @@ func readKey(path string) (ownline.Secret, error) {
 	return key, nil
 }
 
-// makeKey writes the file under another name first, so that it is whole whenever it is
-// there, and takes its place only when nobody else has: a key must never change.
-func makeKey(path string) error {
-	key := make([]byte, keySize)
-	rand.Read(key)                                               // never fails: crypto/rand crashes the program instead
-	f, err := os.CreateTemp(filepath.Dir(path), ".secret-key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	if _, err = fmt.Fprintln(f, base64.StdEncoding.EncodeToString(key)); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+// newKey makes a key, and the content of its file.
+func newKey() (key ownline.Secret, content []byte) {
+	key = make(ownline.Secret, keySize)
+	rand.Read(key) // never fails: crypto/rand crashes the program instead
+	return key, []byte(base64.StdEncoding.EncodeToString(key) + "\n")
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -193,13 +191,21 @@ func (s *Store) Rotate(ctx context.Context, e ownline.AuditEntry) error {
 		return errors.New("this database was opened without a key file")
 	}
 	err := s.Write(ctx, func(t *Tx) error {
-		old, err := t.box() // another rotation may have been quicker
+		check, err := t.Setting(settingKeyCheck)
 		if err != nil {
 			return err
 		}
-		key := make(ownline.Secret, keySize)
-		rand.Read(key) // never fails: crypto/rand crashes the program instead
-		if err := writeFile(pendingKey(path), []byte(base64.StdEncoding.EncodeToString(key)+"\n")); err != nil {
+		// Another rotation may have been quicker: its key must not be written over while it
+		// is the only one that opens anything.
+		if err := t.settleKey(check); err != nil {
+			return err
+		}
+		old, err := s.keys.box(check)
+		if err != nil {
+			return err
+		}
+		key, content := newKey()
+		if err := writeFile(pendingKey(path), content, os.Rename); err != nil {
 			return fmt.Errorf("write the new secret key: %w", err)
 		}
 		fresh, err := newBox(key)

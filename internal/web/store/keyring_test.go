@@ -86,6 +86,34 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// A rotation that comes before the one ahead of it has put its key in place, and then fails,
+// does not take away the only key.
+func TestRotateAtTheHeels(t *testing.T) {
+	for kind, place := range databases {
+		t.Run(kind, func(t *testing.T) {
+			h := newHouse(t, place(t))
+			secretsOf(t, h.store, h.fixture)
+			old, err := os.ReadFile(h.key)
+			must(t, err)
+			ahead := h.open(t)
+			must(t, ahead.Rotate(t.Context(), rotation()))
+			must(t, ahead.Close())
+			must(t, os.Rename(h.key, h.key+".new")) // as it was a moment before
+			must(t, os.WriteFile(h.key, old, 0o600))
+			must(t, h.store.Exec(t.Context(), "UPDATE settings SET value = 'damaged' WHERE key = 'link.identity'"))
+			if err := h.store.Rotate(t.Context(), rotation()); err == nil {
+				t.Error("a secret that can't be opened was sealed anew")
+			}
+			must(t, h.store.Close())
+			s, err := store.OpenKeyFile(t.Context(), h.database, h.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			must(t, s.Close())
+		})
+	}
+}
+
 // TestMain rotates keys until it is killed, when it is told to.
 func TestMain(m *testing.M) {
 	if database := os.Getenv("OWNLINE_TEST_ROTATE"); database != "" {
