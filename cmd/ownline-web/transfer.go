@@ -38,7 +38,7 @@ database and its key together: whoever reads it can knock.`,
 					return err
 				}
 				if secrets {
-					fmt.Fprintln(cmd.ErrOrStderr(), "This file holds the secrets of every device and of the link to the routers. Keep it as you keep a key, and delete it when it has done its work.")
+					fmt.Fprintln(cmd.ErrOrStderr(), "This file holds the secrets of every device, of second factors and of the link to the routers. Keep it as you keep a key, and delete it when it has done its work.")
 				}
 				switch {
 				case len(args) > 0:
@@ -58,7 +58,7 @@ database and its key together: whoever reads it can knock.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&secrets, "secrets", false, "with the hashes of passwords, the secrets of devices and the key of the link")
+	cmd.Flags().BoolVar(&secrets, "secrets", false, "with all that lets in: hashes of passwords and tokens, second factors, passkeys, invitations, the secrets of devices and the key of the link")
 	cmd.Flags().BoolVar(&history, "history", false, "with the sessions that are over")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -23,6 +24,13 @@ type Everything struct {
 	Grants    []ownline.Grant
 	Devices   []ownline.Device      // with their secrets
 	History   []ownline.SessionInfo // what is over, the oldest first
+
+	Icons       map[ownline.ServiceID][]byte // pictures that were uploaded
+	Links       []ownline.KeptLink
+	TOTPs       []ownline.KeptTOTP
+	Passkeys    []ownline.Passkey
+	Tokens      []ownline.KeptToken
+	Invitations []ownline.KeptInvitation
 }
 
 // transferRows are what only a transfer reads and writes.
@@ -34,6 +42,17 @@ type transferRows interface {
 	// AddHistory adds a session that is over. What it concerned and is not there gets a row
 	// as things have that were removed. It reports whether the session is new.
 	AddHistory(ownline.SessionInfo) (bool, error)
+
+	// What lets people in: all of it that is of use, and a way to add one.
+	KeptLinks() ([]ownline.KeptLink, error) // added by Link
+	KeptTOTPs() ([]ownline.KeptTOTP, error)
+	KeepTOTP(ownline.KeptTOTP) error
+	KeptPasskeys() ([]ownline.Passkey, error)
+	KeepPasskey(ownline.Passkey) error
+	KeptTokens() ([]ownline.KeptToken, error)
+	KeepToken(ownline.KeptToken) error
+	KeptInvitations() ([]ownline.KeptInvitation, error)
+	KeepInvitation(ownline.KeptInvitation) error
 
 	// They take back that something was removed, and report whether it was.
 	ReviveUser(ownline.User) (bool, error)
@@ -86,8 +105,11 @@ func (a *Access) Export(ctx context.Context, actor Actor, secrets, history bool)
 		}); err != nil {
 			return err
 		}
+		if err := e.icons(tx); err != nil {
+			return err
+		}
 		if secrets {
-			if err := e.secrets(tx); err != nil {
+			if err := errors.Join(e.secrets(tx), e.keys(tx)); err != nil {
 				return err
 			}
 		}
@@ -211,8 +233,9 @@ func (a *Access) RestoreUser(ctx context.Context, actor Actor, u ownline.User, h
 	return err
 }
 
-// RestorePassword replaces the hash of a user's password (command) and signs them out.
-func (a *Access) RestorePassword(ctx context.Context, actor Actor, id ownline.UserID, hash string) error {
+// RestorePassword replaces the hash of a user's password (command), and whether they must
+// choose another one, and signs them out.
+func (a *Access) RestorePassword(ctx context.Context, actor Actor, id ownline.UserID, hash string, mustChange bool) error {
 	if err := actor.mustCommand(); err != nil {
 		return err
 	}
@@ -221,7 +244,8 @@ func (a *Access) RestorePassword(ctx context.Context, actor Actor, id ownline.Us
 		if err != nil {
 			return err
 		}
-		if err := cmp.Or(c.SetPassword(id, hash), c.SignOut(id)); err != nil {
+		u.MustChange = mustChange
+		if err := cmp.Or(c.SetPassword(id, hash), c.SaveUser(u), c.SignOut(id)); err != nil {
 			return err
 		}
 		return c.audit("user.change", id.String(), ownline.SiteID{}, describeUser(u, u, true))

@@ -50,7 +50,7 @@ func (t *Tx) DeviceSecrets() (map[ownline.DeviceID]ownline.Secret, error) {
 
 // AddHistory adds a session that is over, and reports whether it is new. A site, user,
 // service or device that it concerned and that is not there gets a row as those have that
-// were removed, so that history names it.
+// were removed, so that history names it; an invitation that is not there is left out.
 func (t *Tx) AddHistory(s ownline.SessionInfo) (bool, error) {
 	var n int
 	if err := t.one("SELECT count(*) FROM sessions WHERE id = ?", []any{s.ID.String()}, &n); err != nil || n > 0 {
@@ -90,6 +90,15 @@ func (t *Tx) AddHistory(s ownline.SessionInfo) (bool, error) {
 			s.Device.String(), s.User.String(), s.Site.String(), s.DeviceName, sealed, opened, gone)
 		if err != nil {
 			return false, err
+		}
+	}
+	if !s.Invitation.IsZero() {
+		var known int
+		if err := t.one("SELECT count(*) FROM invitations WHERE id = ?", []any{s.Invitation.String()}, &known); err != nil {
+			return false, err
+		}
+		if known == 0 {
+			s.Invitation = ownline.InvitationID{}
 		}
 	}
 	if err := t.AddSession(s.Session); err != nil {

@@ -21,7 +21,15 @@ type Document struct {
 	Services []Service `key:"services"`
 	Grants   []Grant   `key:"grants"`
 	Devices  []Device  `key:"devices"`
-	History  []Session `key:"history"`
+
+	// What lets people in: only with secrets.
+	Links         []Link         `key:"links"`
+	SecondFactors []SecondFactor `key:"second_factors"`
+	Passkeys      []Passkey      `key:"passkeys"`
+	Tokens        []Token        `key:"tokens"`
+	Invitations   []Invitation   `key:"invitations"`
+
+	History []Session `key:"history"`
 }
 
 // Site is a site. What pairing and core tell is of use only for one that is new here.
@@ -45,6 +53,7 @@ type User struct {
 	Role         string         `key:"role"`
 	Disabled     bool           `key:"disabled"`
 	PasswordHash string         `key:"password_hash"` // secret
+	MustChange   bool           `key:"must_change"`   // counts with password_hash only
 	Created      time.Time      `key:"created"`
 }
 
@@ -58,6 +67,7 @@ type Service struct {
 	Target    netip.AddrPort    `key:"target"`
 	Target6   netip.AddrPort    `key:"target6"`
 	Icon      string            `key:"icon"`
+	Picture   string            `key:"picture"` // base64, in place of icon
 	Created   time.Time         `key:"created"`
 }
 
@@ -87,30 +97,91 @@ type Device struct {
 
 // Session is a session that is over, with the names that things had.
 type Session struct {
-	ID          ownline.SessionID `key:"id"`
-	User        string            `key:"user"`
-	UserID      ownline.UserID    `key:"user_id"`
-	Service     string            `key:"service"`
-	ServiceID   ownline.ServiceID `key:"service_id"`
-	Kind        string            `key:"kind"`
-	Site        string            `key:"site"`
-	SiteID      ownline.SiteID    `key:"site_id"`
-	Host        string            `key:"host"`
-	Device      string            `key:"device"`
-	DeviceID    ownline.DeviceID  `key:"device_id"`
-	Source      netip.Prefix      `key:"source"`
-	PublicPort  uint16            `key:"public_port"`
-	Transport   string            `key:"transport"`
-	Target      netip.AddrPort    `key:"target"`
-	Reason      string            `key:"reason"`
-	Detail      string            `key:"detail"`
-	Opened      time.Time         `key:"opened"`
-	Expires     time.Time         `key:"expires"`
-	Ended       time.Time         `key:"ended"`
-	UpBytes     uint64            `key:"up_bytes"`
-	UpPackets   uint64            `key:"up_packets"`
-	DownBytes   uint64            `key:"down_bytes"`
-	DownPackets uint64            `key:"down_packets"`
+	ID        ownline.SessionID `key:"id"`
+	User      string            `key:"user"`
+	UserID    ownline.UserID    `key:"user_id"`
+	Service   string            `key:"service"`
+	ServiceID ownline.ServiceID `key:"service_id"`
+	Kind      string            `key:"kind"`
+	Site      string            `key:"site"`
+	SiteID    ownline.SiteID    `key:"site_id"`
+	Host      string            `key:"host"`
+	Device    string            `key:"device"`
+	DeviceID  ownline.DeviceID  `key:"device_id"`
+
+	Invitation ownline.InvitationID `key:"invitation"` // left out where it is not known
+
+	Source      netip.Prefix   `key:"source"`
+	PublicPort  uint16         `key:"public_port"`
+	Transport   string         `key:"transport"`
+	Target      netip.AddrPort `key:"target"`
+	Reason      string         `key:"reason"`
+	Detail      string         `key:"detail"`
+	Opened      time.Time      `key:"opened"`
+	Expires     time.Time      `key:"expires"`
+	Ended       time.Time      `key:"ended"`
+	UpBytes     uint64         `key:"up_bytes"`
+	UpPackets   uint64         `key:"up_packets"`
+	DownBytes   uint64         `key:"down_bytes"`
+	DownPackets uint64         `key:"down_packets"`
+}
+
+// Link is who at an identity provider is which user.
+type Link struct {
+	User    string    `key:"user"`
+	Issuer  string    `key:"issuer"`
+	Subject string    `key:"subject"`
+	Created time.Time `key:"created"`
+}
+
+// SecondFactor is what makes a user's codes, with the hashes of their recovery codes.
+type SecondFactor struct {
+	User          string    `key:"user"`
+	Secret        string    `key:"secret"`    // secret; base64
+	LastStep      uint64    `key:"last_step"` // codes of this step of time or before it count no more
+	RecoveryCodes []string  `key:"recovery_codes"`
+	Created       time.Time `key:"created"`
+}
+
+// Passkey is a passkey.
+type Passkey struct {
+	Name       string            `key:"name"`
+	User       string            `key:"user"`
+	ID         ownline.PasskeyID `key:"id"`
+	Credential string            `key:"credential"` // base64
+	Data       string            `key:"data"`       // base64
+	Cloned     bool              `key:"cloned"`
+	Created    time.Time         `key:"created"`
+	LastUsed   time.Time         `key:"last_used"`
+}
+
+// Token is a token; the hash in it does not tell its value.
+type Token struct {
+	Name     string          `key:"name"`
+	User     string          `key:"user"`
+	ID       ownline.TokenID `key:"id"`
+	Scopes   []string        `key:"scopes"`
+	Hash     string          `key:"hash"` // base64
+	Created  time.Time       `key:"created"`
+	Expires  time.Time       `key:"expires"`
+	LastUsed time.Time       `key:"last_used"`
+}
+
+// Invitation is an invitation.
+type Invitation struct {
+	User      string               `key:"user"`
+	Service   string               `key:"service"`
+	ID        ownline.InvitationID `key:"id"`
+	Message   string               `key:"message"`
+	Duration  time.Duration        `key:"duration"`
+	Uses      int                  `key:"uses"`
+	Used      int                  `key:"used"`
+	Countries []string             `key:"countries"`
+	Hash      string               `key:"hash"`    // base64
+	Unseals   string               `key:"unseals"` // secret; base64
+	Created   time.Time            `key:"created"`
+	Expires   time.Time            `key:"expires"`
+	Revoked   time.Time            `key:"revoked"`
 }
 
 // File is a document with the places of what it says.

@@ -3,7 +3,6 @@ package transfer
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"slices"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -17,7 +16,7 @@ func Export(ctx context.Context, a *access.Access, actor access.Actor, secrets, 
 	if err != nil {
 		return Document{}, err
 	}
-	return document(e, history), nil
+	return document(e, secrets, history), nil
 }
 
 // names are what things are called in a document.
@@ -42,7 +41,7 @@ func namesOf(e access.Everything) names {
 }
 
 // document writes down what a database holds, in an order that depends on nothing else.
-func document(e access.Everything, history bool) Document {
+func document(e access.Everything, secrets, history bool) Document {
 	n := namesOf(e)
 	d := Document{
 		Version: version, LinkKey: string(e.LinkKey),
@@ -56,14 +55,19 @@ func document(e access.Everything, history bool) Document {
 	}
 	for _, u := range e.Users {
 		d.Users = append(d.Users, User{
-			Name: u.Name, ID: u.ID, Role: string(u.Role), Disabled: u.Disabled, PasswordHash: e.Passwords[u.ID], Created: u.Created,
+			Name: u.Name, ID: u.ID, Role: string(u.Role), Disabled: u.Disabled, PasswordHash: e.Passwords[u.ID],
+			MustChange: u.MustChange, Created: u.Created,
 		})
 	}
 	for _, s := range e.Services {
-		d.Services = append(d.Services, Service{
+		w := Service{
 			Name: s.Name, Site: n.site[s.Site], ID: s.ID, Kind: string(s.Kind), Transport: string(s.Transport),
 			Target: s.Target4, Target6: s.Target6, Icon: s.Icon, Created: s.Created,
-		})
+		}
+		if picture := e.Icons[s.ID]; picture != nil {
+			w.Icon, w.Picture = "", text64(picture)
+		}
+		d.Services = append(d.Services, w)
 	}
 	for _, g := range e.Grants {
 		d.Grants = append(d.Grants, Grant{
@@ -74,7 +78,7 @@ func document(e access.Everything, history bool) Document {
 	for _, v := range e.Devices {
 		d.Devices = append(d.Devices, Device{
 			Name: v.Name, User: n.user[v.User], Site: n.site[v.Site], ID: v.ID, RequireClaimedSource: v.RequireClaimedSource,
-			Revoked: v.Revoked, Secret: base64.StdEncoding.EncodeToString(v.Secret), Created: v.Created,
+			Revoked: v.Revoked, Secret: text64(v.Secret), Created: v.Created,
 		})
 	}
 	slices.SortFunc(d.Sites, func(a, b Site) int { return cmp.Compare(a.Name, b.Name) })
@@ -84,6 +88,9 @@ func document(e access.Everything, history bool) Document {
 	slices.SortFunc(d.Devices, func(a, b Device) int {
 		return cmp.Or(cmp.Compare(a.User, b.User), cmp.Compare(a.Name, b.Name), slices.Compare(a.ID[:], b.ID[:]))
 	})
+	if secrets {
+		d.keys(e, n)
+	}
 	if !history {
 		return d
 	}
@@ -99,7 +106,8 @@ func sessionOf(s ownline.SessionInfo) Session {
 	return Session{
 		ID: s.ID, User: s.UserName, UserID: s.User, Service: s.ServiceName, ServiceID: s.Service, Kind: string(s.ServiceKind),
 		Site: s.SiteName, SiteID: s.Site, Host: s.SiteHost, Device: s.DeviceName, DeviceID: s.Device,
-		Source: s.Source, PublicPort: s.PublicPort, Transport: string(s.Transport), Target: s.Target,
+		Invitation: s.Invitation,
+		Source:     s.Source, PublicPort: s.PublicPort, Transport: string(s.Transport), Target: s.Target,
 		Reason: string(s.Reason), Detail: s.Detail, Opened: s.Opened, Expires: s.Expires, Ended: s.EndedAt,
 		UpBytes: s.Traffic.UpBytes, UpPackets: s.Traffic.UpPackets, DownBytes: s.Traffic.DownBytes, DownPackets: s.Traffic.DownPackets,
 	}
@@ -109,7 +117,7 @@ func sessionOf(s ownline.SessionInfo) Session {
 func (s Session) info() ownline.SessionInfo {
 	return ownline.SessionInfo{
 		Session: ownline.Session{
-			ID: s.ID, Site: s.SiteID, User: s.UserID, Service: s.ServiceID, Device: s.DeviceID, Source: s.Source,
+			ID: s.ID, Site: s.SiteID, User: s.UserID, Service: s.ServiceID, Device: s.DeviceID, Invitation: s.Invitation, Source: s.Source,
 			PublicPort: s.PublicPort, Transport: ownline.Transport(s.Transport), Target: s.Target, State: ownline.Ended,
 			Reason: ownline.EndReason(s.Reason), Detail: s.Detail, Opened: s.Opened, Expires: s.Expires, EndedAt: s.Ended,
 			Traffic: ownline.Traffic{UpBytes: s.UpBytes, UpPackets: s.UpPackets, DownBytes: s.DownBytes, DownPackets: s.DownPackets},

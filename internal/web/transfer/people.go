@@ -53,11 +53,12 @@ func (p *planner) planUsers() {
 }
 
 func (p *planner) addUser(path string, w User) {
-	u := ownline.User{ID: cmp.Or(w.ID, ownline.NewID[ownline.User]()), Name: w.Name, Role: ownline.Role(w.Role), Disabled: w.Disabled, Created: w.Created}
+	u := ownline.User{ID: cmp.Or(w.ID, ownline.NewID[ownline.User]()), Name: w.Name, Role: ownline.Role(w.Role), Disabled: w.Disabled, MustChange: w.MustChange, Created: w.Created}
 	p.users[w.Name] = u.ID
 	var f fields
 	f.add("role", "", u.Role)
 	f.add("disabled", false, u.Disabled)
+	f.add("must_change", false, u.MustChange)
 	if w.PasswordHash != "" {
 		f.secret("password_hash")
 	} else {
@@ -85,6 +86,11 @@ func (p *planner) changeUser(path string, w User, is ownline.User) {
 	if password {
 		f.secret("password_hash")
 	}
+	if w.PasswordHash != "" && (password || w.PasswordHash == has) && w.MustChange != is.MustChange {
+		f.add("must_change", is.MustChange, w.MustChange)
+		password = true
+	}
+	p.signedOut[is.ID] = password
 	role := ownline.Role(w.Role)
 	p.changed("user", w.Name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		if account {
@@ -93,7 +99,7 @@ func (p *planner) changeUser(path string, w User, is ownline.User) {
 			}
 		}
 		if password {
-			return a.RestorePassword(ctx, actor, is.ID, w.PasswordHash)
+			return a.RestorePassword(ctx, actor, is.ID, w.PasswordHash, w.MustChange)
 		}
 		return nil
 	})

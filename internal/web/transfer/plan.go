@@ -22,7 +22,7 @@ const (
 // Change is one difference between a database and a file.
 type Change struct {
 	Op     string  `json:"op"`   // one of the above
-	Kind   string  `json:"kind"` // "site", "user", "service", "grant", "device" or "link_key"
+	Kind   string  `json:"kind"` // "site", "user", "service", "grant", "device", "link_key", "link", "second_factor", "passkey", "token" or "invitation"
 	Name   string  `json:"name"` // as the file calls it
 	Fields []Field `json:"fields,omitempty"`
 
@@ -50,6 +50,11 @@ func (f *fields) add(name string, from, to any) {
 
 func (f *fields) secret(name string) { *f = append(*f, Field{name, hidden, hidden}) }
 
+func hiddenFields(name string) (f fields) {
+	f.secret(name)
+	return f
+}
+
 // text shows a value, and what is zero as nothing.
 func text(v any) string {
 	if v == nil {
@@ -75,6 +80,8 @@ type planner struct {
 	changes  []Change
 	leavers  []Change // users to remove, once the others are there
 
+	signedOut map[ownline.UserID]bool // by another password, which their tokens don't survive
+
 	// What things are called once the file is imported.
 	sites    map[string]ownline.SiteID
 	users    map[string]ownline.UserID
@@ -86,7 +93,7 @@ type planner struct {
 func plan(have access.Everything, file File, prune bool) ([]Change, []string, error) {
 	p := &planner{
 		file: file, have: have, prune: prune,
-		sites: map[string]ownline.SiteID{}, users: map[string]ownline.UserID{}, services: map[string]ownline.ServiceID{},
+		sites: map[string]ownline.SiteID{}, users: map[string]ownline.UserID{}, services: map[string]ownline.ServiceID{}, signedOut: map[ownline.UserID]bool{},
 	}
 	p.linkKey()
 	p.planSites()
@@ -94,6 +101,7 @@ func plan(have access.Everything, file File, prune bool) ([]Change, []string, er
 	p.planServices()
 	p.planGrants()
 	p.planDevices()
+	p.planKeys()
 	p.checkHistory()
 	return slices.Concat(p.removals, p.changes, p.leavers), p.notes, errors.Join(p.errs...)
 }

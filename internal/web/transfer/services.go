@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -51,13 +53,22 @@ func (p *planner) planServices() {
 			ID: w.ID, Site: site, Name: w.Name, Kind: ownline.ServiceKind(cmp.Or(w.Kind, string(ownline.Forward))),
 			Transport: ownline.Transport(cmp.Or(w.Transport, string(ownline.TCP))), Target4: w.Target, Target6: w.Target6, Icon: w.Icon, Created: w.Created,
 		}
+		picture, err := base64.StdEncoding.DecodeString(w.Picture)
+		switch {
+		case err != nil:
+			p.fail(path+".picture", "is not base64")
+			continue
+		case w.Picture != "" && w.Icon != "":
+			p.fail(path+".picture", "stands in place of icon; leave one out")
+			continue
+		}
 		is, ok := m.find(path, w.ID, key(site, w.Name))
 		switch {
 		case !ok:
 		case is == nil:
-			p.addService(path, s)
+			p.addService(path, s, picture)
 		default:
-			p.changeService(path, s, *is)
+			p.changeService(path, s, *is, picture)
 		}
 	}
 	for _, s := range m.rest(p.have.Services) {
@@ -77,7 +88,7 @@ func (p *planner) planServices() {
 	}
 }
 
-func (p *planner) addService(path string, s ownline.Service) {
+func (p *planner) addService(path string, s ownline.Service, picture []byte) {
 	s.ID = cmp.Or(s.ID, ownline.NewID[ownline.Service]())
 	name := p.siteName(s.Site) + "/" + s.Name
 	p.services[name] = s.ID
@@ -87,16 +98,25 @@ func (p *planner) addService(path string, s ownline.Service) {
 	f.add("target", netip.AddrPort{}, s.Target4)
 	f.add("target6", netip.AddrPort{}, s.Target6)
 	f.add("icon", "", s.Icon)
+	if len(picture) > 0 {
+		f.add("picture", "", size(picture))
+	}
 	p.added("service", name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		_, err := a.AddService(ctx, actor, access.NewService{
 			ID: s.ID, Created: s.Created, Site: s.Site, Name: s.Name, Kind: s.Kind, Transport: s.Transport,
 			Target4: s.Target4, Target6: s.Target6, Icon: s.Icon,
 		})
+		if err == nil && len(picture) > 0 {
+			_, err = a.SetIcon(ctx, actor, s.ID, picture)
+		}
 		return err
 	})
 }
 
-func (p *planner) changeService(path string, s, is ownline.Service) {
+// size says of a picture what people can make something of.
+func size(picture []byte) string { return fmt.Sprintf("%d bytes", len(picture)) }
+
+func (p *planner) changeService(path string, s, is ownline.Service, picture []byte) {
 	name := p.siteName(s.Site) + "/" + s.Name
 	p.services[name] = is.ID
 	if s.Site != is.Site {
@@ -112,11 +132,24 @@ func (p *planner) changeService(path string, s, is ownline.Service) {
 	f.add("transport", is.Transport, s.Transport)
 	f.add("target", is.Target4, s.Target4)
 	f.add("target6", is.Target6, s.Target6)
-	f.add("icon", is.Icon, s.Icon)
+	has := p.have.Icons[is.ID]
+	draw := len(picture) > 0 && !bytes.Equal(picture, has)
+	switch {
+	case draw:
+		f = append(f, Field{"picture", size(has), size(picture)})
+		s.Icon = is.Icon // until it is drawn
+	case len(picture) > 0:
+		s.Icon = is.Icon
+	default:
+		f.add("icon", is.Icon, s.Icon)
+	}
 	p.changed("service", name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		_, err := a.ChangeService(ctx, actor, is.ID, access.ServiceChange{
 			Name: &s.Name, Transport: &s.Transport, Target4: &s.Target4, Target6: &s.Target6, Icon: &s.Icon,
 		})
+		if err == nil && draw {
+			_, err = a.SetIcon(ctx, actor, is.ID, picture)
+		}
 		return err
 	})
 }
