@@ -107,7 +107,7 @@ func TestOIDCAnswers(t *testing.T) {
 
 	b, back = begin()
 	check("another state", b, strings.Replace(back, "state=", "state=x", 1), 401)
-	b, back = begin()
+	b, _ = begin()
 	_, other := begin()
 	check("the answer to somebody else", b, other, 401)
 	b, back = begin()
