@@ -119,6 +119,15 @@ func TestOIDCAnswers(t *testing.T) {
 	b.cookies["__Host-ownline-oidc"].Value = "AAAA" + b.cookies["__Host-ownline-oidc"].Value[4:]
 	check("a forged cookie", b, back, 401)
 
+	// What a page elsewhere has a browser ask for, without the cookie, makes its owner wait for
+	// nothing.
+	b, back = begin()
+	lured := &browser{t: t, own: s.own, from: b.from, cookies: map[string]*http.Cookie{}}
+	for range 10 {
+		check("lured", lured, back, 401)
+	}
+	check("after that", b, back, 200)
+
 	// The code alone is of no use to a thief: the provider wants the verifier.
 	_, back = begin()
 	u, err := url.Parse(back)

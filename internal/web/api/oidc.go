@@ -36,6 +36,8 @@ func tripCookie(value string, age int) http.Cookie {
 
 var errNoOIDC = &ownline.FieldError{Kind: ownline.ErrNotFound, Detail: "no identity provider is configured here"}
 
+var errNotBegun = &ownline.FieldError{Kind: ownline.ErrUnauthorized, Detail: "this browser did not begin to sign in here: begin again"}
+
 func (s *Server) oidcResource() {
 	const tag = "auth"
 	type provider struct {
@@ -153,18 +155,20 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity
 	if s.oidc == nil {
 		return "", errNoOIDC
 	}
+	kept, err := r.Cookie(oidcCookie)
+	if err != nil || kept.Value == "" {
+		// Any page can have a browser ask for this address, but not with the cookie. Nothing
+		// is guessed like that, and whose browser it is must not wait for it afterwards.
+		return "", errNotBegun
+	}
 	ctx := r.Context()
 	right, err := s.auth.Attempt(ctx, "oidc", id.Client)
 	if err != nil {
 		return "", err
 	}
-	kept := ""
-	if c, err := r.Cookie(oidcCookie); err == nil {
-		kept = c.Value
-	}
-	wish, who, err := s.oidc.Provider.Finish(ctx, kept, r.URL.Query())
+	wish, who, err := s.oidc.Provider.Finish(ctx, kept.Value, r.URL.Query())
 	if err != nil {
-		if kept != "" && !errors.Is(err, ownline.ErrUnavailable) {
+		if !errors.Is(err, ownline.ErrUnavailable) {
 			s.auth.Refuse(ctx, ownline.User{}, ownline.ByOIDC, id)
 		}
 		return "", err
