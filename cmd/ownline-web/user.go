@@ -110,6 +110,16 @@ func permanentFlag(cmd *cobra.Command, permanent *bool) {
 	cmd.Flags().BoolVar(permanent, "permanent", false, "the user has chosen this password and may keep it")
 }
 
+// newPassword finds a user and asks for the password that they are to have.
+func newPassword(cmd *cobra.Command, w *web.Web, name string) (ownline.User, string, error) {
+	u, err := w.Access().UserNamed(cmd.Context(), me, name)
+	if err != nil {
+		return u, "", err
+	}
+	password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password for "+u.Name, true)
+	return u, password, err
+}
+
 func (a *app) userPasswd() *cobra.Command {
 	var permanent bool
 	cmd := &cobra.Command{
@@ -119,11 +129,7 @@ func (a *app) userPasswd() *cobra.Command {
 		Args:    command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(w *web.Web) error {
-				u, err := w.Access().UserNamed(cmd.Context(), me, args[0])
-				if err != nil {
-					return err
-				}
-				password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password for "+u.Name, true)
+				u, password, err := newPassword(cmd, w, args[0])
 				if err != nil {
 					return err
 				}
@@ -151,11 +157,7 @@ given.`,
 		Args:    command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.with(cmd.Context(), func(w *web.Web) error {
-				u, err := w.Access().UserNamed(cmd.Context(), me, args[0])
-				if err != nil {
-					return err
-				}
-				password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password for "+u.Name, true)
+				u, password, err := newPassword(cmd, w, args[0])
 				if err != nil {
 					return err
 				}
