@@ -192,10 +192,17 @@ func (c *converter) user(r *record) {
 		return
 	}
 	c.userNames[name] = true
-	c.users[given], c.users[name] = name, name
-	if id := r.get("public_id"); id != "" {
-		c.users[id] = name
+	// A list of users names one by any of these, so none may mean two.
+	for column, word := range map[string]string{"public_id": r.get("public_id"), "username": given} {
+		if other, ok := c.users[word]; ok && word != "" && other != name {
+			r.fail(column, fmt.Sprintf("%q stands for the user %s already", word, other))
+			return
+		}
+		if word != "" {
+			c.users[word] = name
+		}
 	}
+	c.users[name] = name
 	if r.get("avatar") != "" {
 		r.note("avatar", "is left out")
 	}
