@@ -28,6 +28,11 @@ func (w *Web) validateMQTT(r rules) {
 	if g.Broker == "" && (strings.HasPrefix(w.MQTT.URL, "ws:") || strings.HasPrefix(w.MQTT.URL, "wss:")) {
 		g.Broker = w.MQTT.URL
 	}
+	if g.URL != "" && w.MQTT.URL == "" {
+		r.report("guest_page.url", "needs mqtt.url, the broker from which Ownline takes what guests send; set it, or leave guest_page.url out")
+	} else if g.URL != "" && g.Broker == "" {
+		r.report("guest_page.url", "needs guest_page.broker, a ws:// or wss:// address at which guests' browsers reach the broker of mqtt.url")
+	}
 	if g.Broker != "" {
 		r.address("guest_page.broker", g.Broker, "wss://broker.example.org/mqtt", "ws", "wss")
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -41,6 +42,11 @@ func (o OIDC) validate(r rules, publicURL string) {
 	r.notEmpty("oidc.client_id", o.ClientID)
 	r.notEmpty("oidc.name", o.Name)
 	r.notEmpty("oidc.username_claim", o.UsernameClaim)
+	for i, scope := range o.Scopes {
+		if r.notEmpty(at("oidc.scopes", i), scope); strings.ContainsAny(scope, " \t\r\n\"\\") {
+			r.report(at("oidc.scopes", i), fmt.Sprintf("%q is not one scope; write [a, b]", scope))
+		}
+	}
 	r.authorities("oidc.ca_file", o.CAFile)
 	if publicURL == "" {
 		r.report("oidc.issuer", "needs public_url, where the provider sends browsers back to")
