@@ -213,3 +213,28 @@ func TestRestoreRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A backup from before a rotation comes back with the key of its time, which is not that of
+// the database that it replaces.
+func TestRestoreBeforeRotation(t *testing.T) {
+	for kind, place := range databases {
+		t.Run(kind, func(t *testing.T) {
+			h := newHouse(t, place(t))
+			secretsOf(t, h.store, h.fixture)
+			must(t, h.store.Backup(t.Context(), h.backup))
+			old, err := os.ReadFile(h.key)
+			must(t, err)
+			must(t, h.store.Rotate(t.Context(), rotation()))
+			must(t, h.store.Close())
+			if err := h.restore(t, h.database, true); err == nil || !strings.Contains(err.Error(), "of the time of the backup") {
+				t.Errorf("with the key of the database that is replaced: %v", err)
+			}
+			must(t, os.WriteFile(h.key, old, 0o600))
+			if err := h.restore(t, h.database, false); !errors.Is(err, store.ErrNotEmpty) {
+				t.Errorf("without force: %v, want ErrNotEmpty", err)
+			}
+			must(t, h.restore(t, h.database, true))
+			secretsOf(t, h.open(t), h.fixture)
+		})
+	}
+}

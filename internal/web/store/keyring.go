@@ -36,7 +36,8 @@ var sealedSettings = []string{settingKeyCheck, settingIdentity, settingNextIdent
 // keyCheck is what the setting of that name holds: whoever can open it has the right key.
 const keyCheck = "ownline"
 
-var errWrongKey = errors.New("the secret key file is not the one that this database was made with")
+var errWrongKey = errors.New("the secret key file is not the one that this database was made with: " +
+	"put that in its place, or, to go back to a backup that this one belongs to, run `ownline-web restore --force FILE`")
 
 // keyring finds the key that a database is sealed with. The database says which one it is by
 // its key check, so that a server takes up a new key in the transaction that needs it.

@@ -81,6 +81,8 @@ func TestRotate(t *testing.T) {
 			if s, err := store.OpenKeyFile(t.Context(), h.database, h.key); err == nil {
 				s.Close()
 				t.Error("the old key opens the database")
+			} else if !strings.Contains(err.Error(), "restore --force") {
+				t.Errorf("no word of what to do: %v", err)
 			}
 		})
 	}

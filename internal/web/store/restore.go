@@ -243,11 +243,15 @@ func sqliteCode(err error) int {
 
 // restorePostgres replaces all rows by those of the file, in one transaction.
 func restorePostgres(ctx context.Context, file string, o RestoreOptions) (err error) {
-	s, err := OpenKeyFile(ctx, o.Database, o.KeyFile) // brings the schema up to date
+	// Not as Open does it: the key is the backup's, and what is replaced may have another.
+	d, db, idle, name, err := open(o.Database)
 	if err != nil {
-		return err
+		return fmt.Errorf("open database: %w", err)
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = errors.Join(err, db.Close(), idle.Close()) }()
+	if err := migrate(ctx, db, d, ""); err != nil {
+		return fmt.Errorf("open database %s: %w", name, err)
+	}
 	from, readers, err := openSQLite(file)
 	if err != nil {
 		return err
@@ -263,7 +267,7 @@ func restorePostgres(ctx context.Context, file string, o RestoreOptions) (err er
 		return err
 	}
 	defer rows.Rollback() // it has changed nothing
-	c, err := s.writerDB.Conn(ctx)
+	c, err := db.Conn(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
