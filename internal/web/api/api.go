@@ -28,8 +28,8 @@ const (
 type Options struct {
 	Access        *access.Access
 	Auth          *auth.Auth
-	Setup         *auth.Setup // nil: set up already
-	Notifications Notifications
+	Setup         *auth.Setup         // nil: set up already
+	Notifications Notifications       // nil: none
 	PublicURL     string              // "": unknown; its origin counts as our own
 	PagesURL      string              // where links to our pages begin
 	GuestPage     string              // "": ours; else the address of one that was exported
@@ -68,6 +68,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, broker: o.Broker, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+	}
+	if s.notifications == nil {
+		s.notifications = noChannels{}
 	}
 	s.closing, s.end = context.WithCancel(context.Background())
 	if o.PublicURL != "" {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -345,8 +346,15 @@ func TestBadInput(t *testing.T) {
 // snapshot is all that lists show.
 func (w *world) snapshot() string {
 	var b strings.Builder
-	for _, path := range []string{"/users", "/services", "/grants", "/devices", "/sessions?all=true"} {
+	for _, path := range []string{
+		"/users?limit=200", "/services?limit=200", "/grants?limit=200", "/devices?limit=200", "/sessions?all=true&limit=200", "/invitations?all=true&limit=200", "/notifications",
+	} {
 		b.Write(w.do(w.admin, "GET", path, nil).want(http.StatusOK).body)
+	}
+	for _, path := range []string{"/tokens?all=true&limit=200", "/logins?all=true&limit=200", "/sites", "/audit"} { // which also tell when they were used
+		for _, item := range as[list[struct{ ID, Host, Action string }]](w.do(w.admin, "GET", path, nil), 200).Items {
+			fmt.Fprintf(&b, "%s %s %s\n", item.ID, item.Host, item.Action)
+		}
 	}
 	return b.String()
 }

@@ -52,8 +52,10 @@ func (s *Server) audit() {
 		From    time.Time `query:"from" doc:"Then or later"`
 		Until   time.Time `query:"until" doc:"Before"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/audit", id: "list-audit", who: admins, scope: []string{ownline.ScopeRead, ownline.ScopeAdmin}, tag: "audit", summary: "List what happened, the newest first (admin)",
-		description: "The audit log is only ever added to. It holds no secret."},
+	register(s, operation{
+		method: http.MethodGet, path: "/audit", id: "list-audit", who: admins, scope: []string{ownline.ScopeRead, ownline.ScopeAdmin}, tag: "audit", summary: "List what happened, the newest first (admin)",
+		description: "The audit log is only ever added to. It holds no secret.",
+	},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[auditLine]], error) {
 			q := ownline.AuditQuery{Page: in.page(), By: in.By, Action: in.Action, Subject: in.Subject, From: in.From, Until: in.Until}
 			var err error

@@ -125,13 +125,8 @@ func TestPasskeySignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rp := virtualwebauthn.RelyingParty{ID: "own.example.org", Origin: publicURL}
 	auth := virtualwebauthn.NewAuthenticatorWithOptions(virtualwebauthn.AuthenticatorOptions{UserHandle: id[:]})
-	key := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
-	type asked struct {
-		Challenge string
-		Options   json.RawMessage
-	}
+	key := newKey()
 	raw := func(s string) map[string]any {
 		var v map[string]any
 		if err := json.Unmarshal([]byte(s), &v); err != nil {
@@ -144,7 +139,7 @@ func TestPasskeySignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err, string(offer.Options))
 	}
-	made := raw(virtualwebauthn.CreateAttestationResponse(rp, auth, key, *options))
+	made := raw(virtualwebauthn.CreateAttestationResponse(party, auth, key, *options))
 	b.do("POST", "/me/passkeys", map[string]any{"name": "key", "challenge": offer.Challenge, "credential": map[string]any{"id": "x"}}).problem(422, "body.credential")
 	p := as[passkey](b.do("POST", "/me/passkeys", map[string]any{"name": "key", "challenge": offer.Challenge, "credential": made}), 201)
 	w.do(w.bob, "PATCH", "/me/passkeys/"+p.ID, map[string]any{"name": "mine"}).problem(404, "path.id")
@@ -158,7 +153,7 @@ func TestPasskeySignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := raw(virtualwebauthn.CreateAssertionResponse(rp, auth, key, *get))
+	signed := raw(virtualwebauthn.CreateAssertionResponse(party, auth, key, *get))
 	if got := as[me](other.do("POST", "/auth/passkey", map[string]any{"challenge": ask.Challenge, "credential": signed}), 200); got.Name != "ana" {
 		t.Errorf("got %+v", got)
 	}

@@ -58,7 +58,7 @@ func (s *Server) devices() {
 		User string `query:"user" format:"uuid"`
 		Site string `query:"site" format:"uuid"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/devices", id: "list-devices", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "List devices: an admin all, others their own"},
+	register(s, operation{method: http.MethodGet, path: "/devices", id: "list-devices", fails: []int{http.StatusNotFound}, who: users, scope: []string{ownline.ScopeRead, ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "List devices: an admin all, others their own"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Device]], error) {
 			uid, err := parseID[ownline.User]("user", in.User)
 			if err != nil {

@@ -39,7 +39,7 @@ func (s *Server) grants() {
 		User    string `query:"user" format:"uuid"`
 		Service string `query:"service" format:"uuid"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List grants: an admin all, others their own"},
+	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", fails: []int{http.StatusNotFound}, who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List grants: an admin all, others their own"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[grant]], error) {
 			uid, err := parseID[ownline.User]("user", in.User)
 			if err != nil {

@@ -37,8 +37,10 @@ type iconUpload struct {
 
 func (s *Server) icons() {
 	const tag, one = "services", "/services/{id}/icon"
-	register(s, operation{method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
-		description: "A PNG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service."},
+	register(s, operation{
+		method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
+		description: "A PNG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service.",
+	},
 		func(ctx context.Context, id auth.Identity, in *iconUpload) (*output[service], error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {

@@ -58,7 +58,7 @@ func (s *Server) invitations() {
 		User    string `query:"user" format:"uuid" doc:"Of this user (admin)"`
 		All     bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/invitations", id: "list-invitations", who: users, scope: see, tag: tag, summary: "List invitations, the newest first"},
+	register(s, operation{method: http.MethodGet, path: "/invitations", id: "list-invitations", fails: []int{http.StatusNotFound}, who: users, scope: see, tag: tag, summary: "List invitations, the newest first"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Invitation]], error) {
 			ask := access.InvitationsAsk{All: in.All}
 			ask.Page, ask.State = in.page(), ownline.InvitationState(in.State)

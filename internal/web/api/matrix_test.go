@@ -2,189 +2,223 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// call is one operation of the document with something of ana's in its path.
+// call is one operation of the document.
 type call struct {
-	id, method, path string
-	body             any
-	who              who
-	scope            []string
-	documented       []int
+	id, method, path string // below base, with its parameter
+	rule
+	success int
 }
 
-// things is one of each thing that paths name: ana's where it can be a user's.
-func (w *world) things() (things map[string]string, secret string) {
+// calls returns every operation. One that has no rule, or needs a fixture that there is not,
+// fails the test.
+func (w *world) calls() (out []call) {
 	w.t.Helper()
-	ssh := w.addService(fmt.Sprintf("s%d", time.Now().UnixNano()), "192.168.7.10:22")
-	grant := w.addGrant(w.ana, ssh, nil)
-	w.do(w.admin, "PUT", "/services/"+ssh.ID+"/icon", sampleSVG, "Content-Type", "image/svg+xml").want(200)
-	dev := as[Device](w.do(w.ana, "POST", "/devices", m{"site": w.site.ID, "name": "phone"}), 201)
-	ses := as[session](w.do(w.ana, "POST", "/sessions", m{"service": ssh.ID}), 201)
-	tok := as[Token](w.addToken(w.ana, m{"name": "t", "scopes": []string{"read"}}), 201)
-	inv, secret := w.invite(w.ana, ssh, nil)
-	return map[string]string{
-		"services": ssh.ID, "grants": grant.ID, "devices": dev.ID, "sessions": ses.ID, "tokens": tok.ID, "invitations": inv.ID,
-		"users": w.id(w.ana), "sites": w.site.ID, "me/passkeys": sample, "logins": sample,
-	}, secret
-}
-
-// calls makes one call of every operation. An operation that names a thing that things does
-// not have, or that has no rule, fails the test.
-func (w *world) calls(things map[string]string) (out []call) {
-	w.t.Helper()
-	doc := w.api.huma.OpenAPI()
-	eachOperation(doc, func(path string, op *huma.Operation) {
-		if path == base+"/events" || strings.HasPrefix(path, base+"/notifications") {
-			return // a stream: see events_test.go; and what this world has not, see notifications_test.go
-		}
+	known := map[string]bool{}
+	eachOperation(w.api.huma.OpenAPI(), func(path string, op *huma.Operation) {
 		r, ok := op.Metadata[ruleKey].(rule)
 		if !ok {
 			w.t.Errorf("%s has no rule", op.OperationID)
 			return
 		}
-		c := call{id: op.OperationID, method: op.Method, path: strings.TrimPrefix(path, base), who: r.who, scope: r.scope, documented: op.Errors}
-		if kind, _, ok := strings.Cut(strings.TrimPrefix(c.path, "/"), "/{"); ok {
-			thing := things[kind]
-			if thing == "" {
-				w.t.Errorf("%s: make one of %s in things", c.id, kind)
-			}
-			c.path = strings.Replace(c.path, "{id}", thing, 1)
+		known[op.OperationID] = true
+		c := call{id: op.OperationID, method: op.Method, path: strings.TrimPrefix(path, base), rule: r, success: op.DefaultStatus}
+		if c.success == 0 {
+			c.success = http.StatusOK
 		}
-		if op.RequestBody != nil && op.RequestBody.Required {
-			if media := op.RequestBody.Content["application/json"]; media != nil {
-				c.body = needed(doc, media)
-			} else {
-				c.body = sampleSVG
-			}
+		if (op.RequestBody != nil && op.RequestBody.Required || strings.Contains(path, "{")) && fixtures[c.id] == nil {
+			w.t.Errorf("%s: say in fixtures how it is called", c.id)
+			return
 		}
 		if c.who == admins != strings.Contains(op.Summary, "(admin)") {
 			w.t.Errorf("%s: the summary %q and the rule %q don't say the same", c.id, op.Summary, c.who)
 		}
 		out = append(out, c)
 	})
+	for id := range fixtures {
+		if !known[id] {
+			w.t.Errorf("there is no operation %s any more", id)
+		}
+	}
 	return out
 }
 
-// tried is false for what needs a second proof of who asks, which their own tests bring.
-func (c call) tried() bool {
-	return !strings.Contains(c.path, "passkeys") && !strings.Contains(c.path, "totp") && !strings.Contains(c.path, "recovery") && !strings.Contains(c.path, "password") && !strings.Contains(c.path, "logins")
+// prepare makes what the call needs, of the person.
+func (c call) prepare(w *world, of *person) request {
+	w.t.Helper()
+	var r request
+	if make := fixtures[c.id]; make != nil {
+		r = make(scene{w, of})
+	}
+	if r.want == 0 {
+		r.want = c.success
+	}
+	return r
 }
 
-// needed is the example of a body without what may be left out.
-func needed(doc *huma.OpenAPI, media *huma.MediaType) any {
-	schema := media.Schema
-	if schema.Ref != "" {
-		schema = doc.Components.Schemas.SchemaFromRef(schema.Ref)
+// send makes the call with the headers that say who calls.
+func (c call) send(w *world, r request, who ...string) answer {
+	w.t.Helper()
+	path := c.path
+	if before, rest, ok := strings.Cut(path, "{"); ok {
+		_, after, _ := strings.Cut(rest, "}")
+		path = before + r.id + after
 	}
-	all, ok := media.Example.(map[string]any)
-	if !ok {
-		return media.Example
+	headers := slices.Concat([]string{"X-Forwarded-For", "198.51.100.7"}, who, r.headers)
+	if c.id == "events" { // has no end
+		if f := w.follow("", headers...); f.status == http.StatusOK {
+			return answer{t: w.t, what: c.id, status: f.status}
+		}
 	}
-	out := map[string]any{}
-	for _, name := range schema.Required {
-		out[name] = all[name]
+	return w.raw(c.method, path, r.body, headers...)
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+func cookied(cookie string) []string {
+	return []string{"Cookie", cookie, "Sec-Fetch-Site", "same-origin", "Origin", publicURL}
+}
+
+// roles are those who get nowhere, or only so far.
+type roles struct {
+	guest             string            // the secret of an invitation
+	small             map[string]string // tokens of an admin, by their one scope
+	mustUser, mustAdm []string          // tokens and cookies of who has to change the password
+}
+
+func (w *world) roles() roles {
+	w.t.Helper()
+	r := roles{small: map[string]string{}}
+	ssh := w.addService(w.unique("s"), "192.168.7.10:22")
+	w.addGrant(w.ana, ssh, nil)
+	_, r.guest = w.invite(w.ana, ssh, nil)
+	for _, s := range ownline.Scopes()[1:] {
+		r.small[s] = as[struct{ Token string }](w.addToken(w.admin, m{"name": s, "scopes": []string{s}}), 201).Token
 	}
-	return out
+	for role, tokens := range map[string]*[]string{"user": &r.mustUser, "admin": &r.mustAdm} {
+		name := w.unique("must")
+		w.do(w.admin, "POST", "/users", m{"name": name, "password": userPassword, "role": role}).want(201)
+		*tokens = bearer(w.token(name, userPassword))
+	}
+	return r
 }
 
 // Invariant 7, for every operation of the document: who is refused, and that it changes
-// nothing. A route without a rule, or with a thing that isn't known here, fails.
+// nothing.
 func TestMatrixRefused(t *testing.T) {
 	w := newWorld(t)
-	things, secret := w.things()
-	token := func(of, scope string) string {
-		return as[struct{ Token string }](w.addToken(of, m{"name": scope, "scopes": []string{scope}}), 201).Token
-	}
-	small := map[string]string{}
-	for _, s := range ownline.Scopes()[1:] {
-		small[s] = token(w.admin, s)
-	}
-	before := w.snapshot()
-	for _, c := range w.calls(things) {
-		nobody := w.do("", c.method, c.path, c.body)
-		guest := w.do(secret, c.method, c.path, c.body)
-		switch {
-		case c.who == anybody: // what they may is decided by what they send
-			if nobody.status != 200 && !slices.Contains(c.documented, nobody.status) {
-				t.Errorf("%s: nobody gets %d: %s", c.id, nobody.status, nobody.body)
-			}
+	roles := w.roles()
+	other := w.person(ownline.Person)
+	for _, c := range w.calls() {
+		if c.who == anybody { // what they may is decided by what they send: see below, and the tests of each
 			continue
-		case c.who == admins:
-			w.do(w.bob, c.method, c.path, c.body).problem(403, "")
-			w.do(w.ana, c.method, c.path, c.body).problem(403, "")
-		case c.who == owner:
-			w.do(w.bob, c.method, c.path, c.body).problem(404, "path.id")
 		}
-		nobody.problem(401, "")
-		guest.problem(401, "")
-		w.raw(c.method, c.path, c.body, "Cookie", "__Host-ownline="+secret, "Sec-Fetch-Site", "same-origin").problem(401, "")
-		for scope, k := range small {
+		of := w.person(ownline.Person)
+		r := c.prepare(w, of)
+		before := w.snapshot()
+		c.send(w, r).problem(401, "")
+		c.send(w, r, bearer(roles.guest)...).problem(401, "")
+		c.send(w, r, cookied("__Host-ownline="+roles.guest)...).problem(401, "")
+		switch {
+		case c.who == admins:
+			for _, p := range []*person{of, other} {
+				c.send(w, r, bearer(p.token)...).problem(403, "")
+				c.send(w, r, cookied(p.browser.cookie)...).problem(403, "")
+			}
+		case strings.Contains(c.path, "{"): // one thing, which is of's
+			c.send(w, r, bearer(other.token)...).problem(404, "path.id")
+			c.send(w, r, cookied(other.browser.cookie)...).problem(404, "path.id")
+		}
+		for scope, k := range roles.small {
 			if !slices.Contains(c.scope, scope) {
-				w.do(k, c.method, c.path, c.body).problem(403, "")
+				c.send(w, r, bearer(k)...).problem(403, "")
 			}
 		}
-	}
-	if after := w.snapshot(); after != before {
-		t.Errorf("something changed:\n%s\n%s", before, after)
+		for _, who := range [][]string{roles.mustUser, roles.mustAdm} {
+			if c.restricted {
+				continue
+			}
+			got := c.send(w, r, who...)
+			if got.problem(403, ""); !strings.Contains(string(got.body), ownline.ProblemChangePassword) {
+				t.Errorf("%s: whoever has to change the password gets %s", c.id, got.body)
+			}
+		}
+		if after := w.snapshot(); after != before {
+			t.Errorf("%s changed something:\n%s\n%s", c.id, before, after)
+		}
+		w.do(w.admin, "DELETE", "/sessions?all=true", nil).want(200)
 	}
 }
 
-// The other half: whoever may is let through, with every token whose scope is enough.
+// The other half: whoever may is let through, by a login and by every token whose scope is
+// enough, each with people and things of its own.
 func TestMatrixAllowed(t *testing.T) {
 	w := newWorld(t)
-	things, _ := w.things()
-	for i, c := range w.calls(things) {
-		own := strings.HasPrefix(c.path, "/users/") || strings.HasPrefix(c.path, "/auth/") || strings.HasPrefix(c.path, "/me/") || strings.HasPrefix(c.path, "/logins")
-		if c.who == anybody || own { // what signs out or needs a second proof has tests of its own
-			continue
-		}
-		w := w
-		if slices.Contains([]string{"remove-user", "change-user", "remove-site"}, c.id) {
-			w = newWorld(t) // the others need what it takes away
-		}
-		for _, role := range []string{"owner", "admin"} {
-			whose := w.ana
-			if role == "admin" {
-				whose = w.admin
-			} else if c.who == admins {
-				continue
+	roles := w.roles()
+	for _, c := range w.calls() {
+		try := func(role string, of *person, who []string) {
+			t.Helper()
+			r := c.prepare(w, of)
+			if r.browser && !slices.Contains(who, "Cookie") {
+				return
 			}
-			scope := c.scope[0]
-			if role == "admin" && slices.Contains(c.scope, ownline.ScopeAdmin) {
-				scope = ownline.ScopeAdmin
-			}
-			for _, s := range []string{ownline.ScopeFull, scope} {
-				if s == ownline.ScopeAdmin && role == "owner" {
-					continue // such tokens are for admins
-				}
-				if s == scope && c.id == "remove-site" {
-					continue // it is gone
-				}
-				things, _ := w.things()
-				c := w.calls(things)[i]
-				k := as[struct{ Token string }](w.addToken(whose, m{"name": "x", "scopes": []string{s}}), 201).Token
-				if c.id == "add-token" {
-					c.body.(map[string]any)["scopes"] = []string{s} // no more than it has
-				}
-				if got := w.do(k, c.method, c.path, c.body); slices.Contains([]int{403, 404}, got.status) && !strings.Contains(c.path, sample) && c.tried() || got.status >= 500 {
-					t.Errorf("%s as %s, scope %s: %d %s", c.id, role, s, got.status, got.body)
-				}
-				if c.id == "remove-user" {
-					break // ana is gone, and her things
-				}
+			if got := c.send(w, r, who...); got.status != r.want {
+				t.Errorf("%s as %s: %d, want %d: %s", c.id, role, got.status, r.want, got.body)
 			}
 		}
+		token := func(p *person, scope string) []string {
+			return bearer(as[struct{ Token string }](w.addToken(p.token, m{"name": "x", "scopes": []string{scope}}), 201).Token)
+		}
+		scopes := append([]string{ownline.ScopeFull}, c.scope...)
+		switch c.who {
+		case anybody:
+			p := w.person(ownline.Person)
+			for role, who := range map[string][]string{
+				"nobody": nil, "a guest": bearer(roles.guest), "a user": bearer(w.ana), "an admin": bearer(w.admin), "who must change": roles.mustUser, "a browser": cookied(p.browser.cookie),
+			} {
+				try(role, w.person(ownline.Person), who)
+			}
+		case users:
+			for _, role := range []ownline.Role{ownline.Person, ownline.Admin} {
+				for _, scope := range scopes {
+					if scope == ownline.ScopeAdmin && role == ownline.Person {
+						continue // such tokens are for admins
+					}
+					p := w.person(role)
+					try(string(role)+", "+scope, p, token(p, scope))
+				}
+				p := w.person(role)
+				try(string(role), p, cookied(p.browser.cookie))
+			}
+		case owner:
+			for _, scope := range scopes {
+				p, adm := w.person(ownline.Person), w.person(ownline.Admin)
+				if scope != ownline.ScopeAdmin {
+					try("owner, "+scope, p, token(p, scope))
+				}
+				if slices.Contains([]string{ownline.ScopeFull, ownline.ScopeAdmin, ownline.ScopeRead}, scope) { // others don't make an admin of one
+					try("admin, "+scope, w.person(ownline.Person), token(adm, scope))
+				}
+			}
+			p := w.person(ownline.Person)
+			try("owner", p, cookied(p.browser.cookie))
+			try("admin", w.person(ownline.Person), cookied(w.person(ownline.Admin).browser.cookie))
+		case admins:
+			for _, scope := range scopes {
+				try("admin, "+scope, w.person(ownline.Person), token(w.person(ownline.Admin), scope))
+			}
+			try("admin", w.person(ownline.Person), cookied(w.person(ownline.Admin).browser.cookie))
+		}
+		w.do(w.admin, "DELETE", "/sessions?all=true", nil).want(200)
 	}
 }
 
@@ -192,19 +226,16 @@ func TestMatrixAllowed(t *testing.T) {
 // and whatever proves who they are.
 func TestMatrixOrigins(t *testing.T) {
 	w := newWorld(t)
-	things, _ := w.things()
-	in := w.do("", "POST", "/auth/login", m{"name": "ana", "password": userPassword}, "Sec-Fetch-Site", "same-origin").want(200)
-	cookie, _, _ := strings.Cut(in.header.Get("Set-Cookie"), ";")
-	admin := w.do("", "POST", "/auth/login", m{"name": "root", "password": adminPassword}, "Sec-Fetch-Site", "same-origin").want(200)
-	root, _, _ := strings.Cut(admin.header.Get("Set-Cookie"), ";")
-	before := w.snapshot()
 	n := 0
-	for _, c := range w.calls(things) {
+	for _, c := range w.calls() {
 		if safe(c.method) {
 			continue
 		}
 		n++
-		for _, k := range []string{cookie, root} {
+		of, adm := w.person(ownline.Person), w.person(ownline.Admin)
+		r := c.prepare(w, of)
+		before := w.snapshot()
+		for _, p := range []*person{of, adm} {
 			for _, headers := range [][]string{
 				{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
 				{"Sec-Fetch-Site", "same-site", "Origin", "https://evil.own.example.org:9999"},
@@ -213,16 +244,16 @@ func TestMatrixOrigins(t *testing.T) {
 				{"Sec-Fetch-Site", "same-origin", "Origin", w.server.URL},
 				{}, // no browser sends nothing
 			} {
-				w.raw(c.method, c.path, c.body, append([]string{"Cookie", k}, headers...)...).problem(403, "")
+				c.send(w, r, append([]string{"Cookie", p.browser.cookie}, headers...)...).problem(403, "")
 			}
 		}
-		w.do(w.admin, c.method, c.path, c.body, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example").problem(403, "")
+		c.send(w, r, append(bearer(w.admin), "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example")...).problem(403, "")
+		if after := w.snapshot(); after != before {
+			t.Errorf("%s changed something:\n%s\n%s", c.id, before, after)
+		}
 	}
 	if n < 20 {
 		t.Errorf("only %d operations change something", n)
-	}
-	if after := w.snapshot(); after != before {
-		t.Errorf("something changed:\n%s\n%s", before, after)
 	}
 }
 

@@ -17,6 +17,15 @@ type Notifications interface {
 	Test(ctx context.Context, name string) error
 }
 
+// noChannels is a server without any.
+type noChannels struct{}
+
+func (noChannels) Channels() []ownline.ChannelInfo { return nil }
+
+func (noChannels) Test(_ context.Context, name string) error {
+	return ownline.NotFound("channel", name)
+}
+
 // channel shows nothing of where the channel leads to but the kind of service.
 type channel struct {
 	Name        string     `json:"name"`

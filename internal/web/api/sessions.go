@@ -124,7 +124,7 @@ func parseSources(s string) ([]netip.Prefix, error) {
 
 func (s *Server) sessions() {
 	const tag, one = "sessions", "/sessions/{id}"
-	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List sessions, the newest first"},
+	register(s, operation{method: http.MethodGet, path: "/sessions", id: "list-sessions", fails: []int{http.StatusNotFound}, who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List sessions, the newest first"},
 		func(ctx context.Context, id auth.Identity, in *sessionQuery) (*output[list[session]], error) {
 			ask, err := in.ask()
 			if err != nil {

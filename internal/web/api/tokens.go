@@ -65,8 +65,10 @@ func (s *Server) tokens() {
 		Scopes  []string   `json:"scopes" nullable:"false" minItems:"1" maxItems:"16" enum:"full,read,sessions,devices,invitations,tokens,admin" doc:"What it may do of what its user may" example:"[\"read\",\"sessions\"]"`
 		Expires *time.Time `json:"expires,omitempty" doc:"Absent: never, or when the token ends that the request came with"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/tokens", id: "add-token", who: users, scope: []string{ownline.ScopeTokens}, tag: tag, status: http.StatusCreated, summary: "Make a bearer token, and show it this once",
-		description: aboutScopes + " A token can't make one that has more scopes or lasts longer than it does."},
+	register(s, operation{
+		method: http.MethodPost, path: "/tokens", id: "add-token", who: users, scope: []string{ownline.ScopeTokens}, tag: tag, status: http.StatusCreated, summary: "Make a bearer token, and show it this once",
+		description: aboutScopes + " A token can't make one that has more scopes or lasts longer than it does.",
+	},
 		func(ctx context.Context, id auth.Identity, in *body[tokenRequest]) (*output[newToken], error) {
 			var expires time.Time
 			if in.Body.Expires != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +100,7 @@ type world struct {
 	cores  *cores
 	log    *bytes.Buffer
 
+	made            int    // how many names were made
 	admin, ana, bob string // bearer tokens
 	site            site
 }
@@ -122,7 +124,7 @@ func newWorld(t *testing.T) *world {
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
 	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, PublicURL: publicURL, Log: log})
-	if w.api, err = New(Options{Access: w.access, Auth: a, IPv6Prefix: 64, PublicURL: publicURL, PagesURL: publicURL, Log: log}); err != nil {
+	if w.api, err = New(Options{Access: w.access, Auth: a, Notifications: &channels{}, OIDC: w.newOIDC(log), IPv6Prefix: 64, PublicURL: publicURL, PagesURL: publicURL, Log: log}); err != nil {
 		t.Fatal(err)
 	}
 	w.server = httptest.NewServer(w.api)
@@ -151,6 +153,21 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// channels is one channel, ops, that counts what was sent by it.
+type channels struct{ sent atomic.Uint64 }
+
+func (c *channels) Channels() []ownline.ChannelInfo {
+	return []ownline.ChannelInfo{{Name: "ops", Service: "generic", Sent: c.sent.Load()}}
+}
+
+func (c *channels) Test(_ context.Context, name string) error {
+	if name != "ops" {
+		return ownline.NotFound("name", name)
+	}
+	c.sent.Add(1)
+	return nil
+}
+
 type lockedWriter struct {
 	mu *sync.Mutex
 	w  io.Writer
@@ -161,6 +178,14 @@ func (l lockedWriter) Write(b []byte) (int, error) {
 	defer l.mu.Unlock()
 	return l.w.Write(b)
 }
+
+// client does not go on to other servers by itself.
+var client = http.Client{CheckRedirect: func(r *http.Request, via []*http.Request) error {
+	if r.URL.Host != via[0].URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}}
 
 // answer is what came back.
 type answer struct {
@@ -205,7 +230,7 @@ func (w *world) raw(method, path string, body any, headers ...string) answer {
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
