@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/oidc"
 )
 
@@ -32,8 +34,16 @@ func (w *world) person(role ownline.Role) *person {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &person{name: name, id: u.ID.String(), token: w.token(name, userPassword), browser: w.browser("Go-http-client/1.1")}
-	p.browser.login(name, userPassword).want(200)
+	p := &person{name: name, id: u.ID.String(), browser: w.browser("Go-http-client/1.1")}
+	at := auth.Identity{Client: netip.MustParseAddr("198.51.100.7"), Agent: p.browser.name}
+	if _, p.token, err = w.api.auth.StartToken(w.t.Context(), u, ownline.ByPassword, at, "test", []string{ownline.ScopeFull}, time.Now().Add(time.Hour)); err != nil {
+		w.t.Fatal(err)
+	}
+	value, err := w.api.auth.StartLogin(w.t.Context(), u, ownline.ByPassword, at)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p.browser.cookie = auth.CookieName + "=" + value
 	return p
 }
 
