@@ -55,7 +55,7 @@ func (a *app) servicesAdd() *cobra.Command {
 	flags.StringVar(&in.Target, "target", "", "IPv4 address and port in the LAN")
 	flags.StringVar(&in.Target6, "target6", "", "IPv6 address and port in the LAN")
 	flags.StringVar(&in.Transport, "transport", "", "tcp or udp (default: tcp)")
-	flags.StringVar(&in.Icon, "icon", "", "by which the pages show it")
+	flags.StringVar(&in.Icon, "icon", "", "by which the pages show it: a built-in one like terminal")
 	return cmd
 }
 
@@ -96,7 +96,7 @@ func (a *app) servicesSet() *cobra.Command {
 	flags.StringVar(&transport, "transport", "", "tcp or udp")
 	flags.StringVar(&target, "target", "", "IPv4 address and port in the LAN")
 	flags.StringVar(&target6, "target6", "", "IPv6 address and port in the LAN")
-	flags.StringVar(&icon, "icon", "", "by which the pages show it")
+	flags.StringVar(&icon, "icon", "", "by which the pages show it: a built-in one like terminal")
 	yesFlag(cmd, &yes)
 	return cmd
 }

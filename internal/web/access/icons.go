@@ -14,7 +14,8 @@ import (
 // follows, so that whoever keeps it sees that it has changed.
 const uploaded = "uploaded:"
 
-// checkIcon takes one of the built-in icons, or what the service has already.
+// checkIcon takes one of the built-in icons, or what the service has already: labels of
+// before there was a set stay.
 func checkIcon(is, was string) error {
 	if is == was || is == "" {
 		return nil
@@ -22,7 +23,10 @@ func checkIcon(is, was string) error {
 	if strings.HasPrefix(is, uploaded) {
 		return ownline.Invalid("icon", "is a picture that is not this service's: upload it")
 	}
-	return checkLabel("icon", is, 0)
+	if !icon.IsBuiltin(is) {
+		return ownline.Invalid("icon", "is none of the built-in icons, like "+strings.Join(icon.Builtin()[:3], ", ")+"; GET /api/v1/icons lists them")
+	}
+	return nil
 }
 
 // Icon returns the picture that was uploaded for a service that the actor may know of, and

@@ -122,12 +122,16 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 	if err := actor.MustAdmin(); err != nil {
 		return ownline.Service{}, err
 	}
+	var was ownline.Service
+	if !n.ID.IsZero() && !strings.HasPrefix(n.Icon, uploaded) && checkLabel("icon", n.Icon, 0) == nil {
+		was.Icon = n.Icon // an export from before there was a set has labels
+	}
 	_, err := a.change(ctx, actor, func(c *change) error {
 		site, err := c.Site(s.Site)
 		if err != nil {
 			return err
 		}
-		if err := checkService(s, ownline.Service{}, site); err != nil {
+		if err := checkService(s, was, site); err != nil {
 			return err
 		}
 		if err := addOrRevive(s, c.AddService, c.ReviveService); err != nil {

@@ -125,12 +125,26 @@ func New(o Options) (*Server, error) {
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(s.openAPI) // a client that went away needs no answer
 	})
-	s.mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusNotFound)
-		_ = json.NewEncoder(w).Encode(huma.Error404NotFound("there is no such resource"))
-	})
+	s.mux.HandleFunc("/api/", s.nowhere)
 	return s, nil
+}
+
+// nowhere answers what no operation does: the path is unknown, or the method is for it.
+func (s *Server) nowhere(w http.ResponseWriter, r *http.Request) {
+	problem := huma.Error404NotFound("there is no such resource")
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "" && pattern != "/api/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem = huma.NewError(http.StatusMethodNotAllowed, "this resource takes "+strings.Join(allowed, ", "))
+	}
+	w.Header().Set("Content-Type", problemType)
+	w.WriteHeader(problem.GetStatus())
+	_ = json.NewEncoder(w).Encode(problem) // a client that went away needs no answer
 }
 
 // EndStreams ends every stream of events, so that a server can shut down.

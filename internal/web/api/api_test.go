@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -410,4 +411,32 @@ func TestThrottled(t *testing.T) {
 	}
 	// The owner, from where they signed in before, is not slowed by the stranger.
 	w.do("", "POST", "/auth/login", map[string]any{"name": "ana", "password": userPassword}).want(200)
+}
+
+// One key, sent many times at once, opens one session.
+func TestOneKeyAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	w.addGrant(w.ana, ssh, nil)
+	for round := range 3 {
+		const tries = 6
+		var wg sync.WaitGroup
+		answers := make([]answer, tries)
+		for i := range answers {
+			wg.Go(func() {
+				answers[i] = w.do(w.ana, "POST", "/sessions", m{"service": ssh.ID}, "Idempotency-Key", fmt.Sprintf("k%d", round))
+			})
+		}
+		wg.Wait()
+		first := as[session](answers[0], 201)
+		for _, got := range answers[1:] {
+			if s := as[session](got, 201); s.ID != first.ID || s.PublicPort != first.PublicPort {
+				t.Errorf("round %d: another session: %+v, %+v", round, s, first)
+			}
+		}
+		if n := w.count(w.ana, "/sessions?state=live"); n != 1 || w.openSessions() != 1 {
+			t.Errorf("round %d: %d live sessions, core has %d", round, n, w.openSessions())
+		}
+		w.do(w.ana, "DELETE", "/sessions/"+first.ID, nil).want(200)
+	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/icon"
 )
 
 // iconPolicy is for the picture opened by itself: it may draw, and nothing else.
@@ -37,6 +38,13 @@ type iconUpload struct {
 
 func (s *Server) icons() {
 	const tag, one = "services", "/services/{id}/icon"
+	type builtin struct {
+		Names []string `json:"names" nullable:"false" example:"[\"terminal\"]"`
+	}
+	register(s, operation{method: http.MethodGet, path: "/icons", id: "list-icons", who: users, scope: anyScope(), tag: tag, summary: "List the names of the built-in icons of services"},
+		func(context.Context, auth.Identity, *noInput) (*output[builtin], error) {
+			return show(builtin{icon.Builtin()}), nil
+		})
 	register(s, operation{
 		method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
 		description: "A PNG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service.",

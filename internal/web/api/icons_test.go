@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,4 +43,14 @@ func TestIcons(t *testing.T) {
 	w.do(w.admin, "PATCH", "/services/"+ssh.ID, m{"icon": "uploaded:1234"}).problem(422, "body.icon")
 	w.do(w.admin, "PATCH", "/services/"+ssh.ID, m{"icon": "terminal"}).want(200)
 	w.do(w.ana, "GET", path, nil).problem(404, "path.id")
+
+	names := as[struct{ Names []string }](w.do(w.ana, "GET", "/icons", nil), 200).Names
+	if len(names) < 50 || !slices.Contains(names, "terminal") || !slices.IsSorted(names) {
+		t.Errorf("built-in icons %q", names)
+	}
+	w.do(w.admin, "PATCH", "/services/"+ssh.ID, m{"icon": "no-such-icon"}).problem(422, "body.icon")
+	w.do(w.admin, "POST", "/services", m{"site": w.site.ID, "name": "x", "target": "192.168.7.10:22", "icon": "no-such-icon"}).problem(422, "body.icon")
+	if got := as[service](w.do(w.admin, "GET", "/services/"+ssh.ID, nil), 200).Icon; got != "terminal" {
+		t.Errorf("the icon became %q", got)
+	}
 }

@@ -78,7 +78,7 @@ func (s *Server) services() {
 		Transport string `json:"transport,omitempty" enum:"tcp,udp" doc:"tcp when absent"`
 		Target    string `json:"target,omitempty" maxLength:"64" doc:"IPv4 address and port in the LAN; this or target6 or both"`
 		Target6   string `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
-		Icon      string `json:"icon,omitempty" maxLength:"64"`
+		Icon      string `json:"icon,omitempty" maxLength:"64" doc:"One of GET /icons; empty: none" example:"terminal"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newService]) (*output[service], error) {
@@ -113,7 +113,7 @@ func (s *Server) services() {
 		Transport *ownline.Transport `json:"transport,omitempty" enum:"tcp,udp" doc:"Ends the service's sessions"`
 		Target    *string            `json:"target,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
 		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
-		Icon      *string            `json:"icon,omitempty" maxLength:"64"`
+		Icon      *string            `json:"icon,omitempty" maxLength:"64" doc:"One of GET /icons; empty: none" example:"terminal"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[serviceChange]) (*output[service], error) {

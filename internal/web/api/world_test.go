@@ -100,6 +100,7 @@ type world struct {
 	cores  *cores
 	log    *bytes.Buffer
 
+	options         auth.Options
 	made            int    // how many names were made
 	admin, ana, bob string // bearer tokens
 	site            site
@@ -123,7 +124,9 @@ func newWorld(t *testing.T) *world {
 		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
-	a := auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, PublicURL: publicURL, Log: log})
+	options := auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, PublicURL: publicURL, Log: log}
+	w.options = options
+	a := auth.New(options)
 	if w.api, err = New(Options{Access: w.access, Auth: a, Notifications: &channels{}, OIDC: w.newOIDC(log), IPv6Prefix: 64, PublicURL: publicURL, PagesURL: publicURL, Log: log}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,6 +170,9 @@ func (c *channels) Test(_ context.Context, name string) error {
 	c.sent.Add(1)
 	return nil
 }
+
+// trustNobody makes the server as it is without trusted proxies, for what is asked from then on.
+func (w *world) trustNobody() { w.options.TrustedProxies = nil; w.api.auth = auth.New(w.options) }
 
 type lockedWriter struct {
 	mu *sync.Mutex

@@ -360,6 +360,23 @@ export interface paths {
         patch: operations["change-grant"];
         trace?: never;
     };
+    "/api/v1/icons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the names of the built-in icons of services */
+        get: operations["list-icons"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/invitations": {
         parameters: {
             query?: never;
@@ -1065,6 +1082,14 @@ export interface components {
              */
             since?: string;
         };
+        Builtin: {
+            /**
+             * @example [
+             *       "terminal"
+             *     ]
+             */
+            names: string[];
+        };
         Ceremony: {
             /** @description To be sent back with what the authenticator answers, within 5 minutes and once */
             challenge: string;
@@ -1611,6 +1636,10 @@ export interface components {
             name: string;
         };
         NewService: {
+            /**
+             * @description One of GET /icons; empty: none
+             * @example terminal
+             */
             icon?: string;
             /**
              * @description forward when absent
@@ -1866,6 +1895,10 @@ export interface components {
             url?: string;
         };
         ServiceChange: {
+            /**
+             * @description One of GET /icons; empty: none
+             * @example terminal
+             */
             icon?: string;
             name?: string;
             /** @description Empty: none. Ends the service's sessions */
@@ -6547,6 +6580,124 @@ export interface operations {
             };
         };
     };
+    "list-icons": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "names": [
+                     *         "terminal"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Builtin"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the site's core can't be reached",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-invitations": {
         parameters: {
             query?: {
@@ -11034,7 +11185,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "icon": "text",
+                 *       "icon": "terminal",
                  *       "kind": "forward",
                  *       "name": "text",
                  *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -11526,7 +11677,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "icon": "text",
+                 *       "icon": "terminal",
                  *       "name": "text",
                  *       "target": "text",
                  *       "target6": "text",
