@@ -309,9 +309,6 @@ func (w *world) newOIDC(log *slog.Logger) *OIDC {
 	}))
 	w.t.Cleanup(idp.Close)
 	url = idp.URL
-	p, err := oidc.New(oidc.Options{Issuer: url, ClientID: "ownline", Name: "test", RedirectURL: publicURL + OIDCCallback, Sealer: w.store, Log: log})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	p := oidc.New(oidc.Options{Issuer: url, ClientID: "ownline", Name: "test", RedirectURL: publicURL + OIDCCallback, Sealer: w.store, Log: log})
 	return &OIDC{Provider: p}
 }
