@@ -78,3 +78,6 @@ func (a *Access) SetIcon(ctx context.Context, actor Actor, id ownline.ServiceID,
 	}
 	return s, nil
 }
+
+// BuiltinIcons lists the names that a service's icon may have, in the order of the alphabet.
+func BuiltinIcons() []string { return icon.Builtin() }

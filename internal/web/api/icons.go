@@ -7,8 +7,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
-	"github.com/ownline/ownline/internal/web/icon"
 )
 
 // iconPolicy is for the picture opened by itself: it may draw, and nothing else.
@@ -43,7 +43,7 @@ func (s *Server) icons() {
 	}
 	register(s, operation{method: http.MethodGet, path: "/icons", id: "list-icons", who: users, scope: anyScope(), tag: tag, summary: "List the names of the built-in icons of services"},
 		func(context.Context, auth.Identity, *noInput) (*output[builtin], error) {
-			return show(builtin{icon.Builtin()}), nil
+			return show(builtin{access.BuiltinIcons()}), nil
 		})
 	register(s, operation{
 		method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
