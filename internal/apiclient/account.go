@@ -79,6 +79,11 @@ func (c *Client) SignOut(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/auth/logout", nil, nil, nil, nil)
 }
 
+// UnlinkProvider ends that the user signs in by the identity provider.
+func (c *Client) UnlinkProvider(ctx context.Context) error {
+	return c.do(ctx, http.MethodDelete, "/auth/oidc/link", nil, nil, nil, nil)
+}
+
 // Me tells who is signed in.
 func (c *Client) Me(ctx context.Context) (Me, error) {
 	return call[Me](ctx, c, http.MethodGet, "/me", nil)

@@ -149,7 +149,8 @@ func (d description) check(t *testing.T, r *http.Request) schema {
 		if !slices.ContainsFunc(op.Parameters, func(p struct {
 			Name string `json:"name"`
 			In   string `json:"in"`
-		}) bool {
+		},
+		) bool {
 			return p.In == "query" && p.Name == name
 		}) {
 			t.Errorf("%s %s has no parameter %s", r.Method, path, name)

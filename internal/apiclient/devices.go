@@ -48,6 +48,17 @@ func (c *Client) AddDevice(ctx context.Context, in NewDevice) (Enrolled, error) 
 	return call[Enrolled](ctx, c, http.MethodPost, "/devices", in)
 }
 
+// DeviceChange changes what is not nil.
+type DeviceChange struct {
+	Name                 *string `json:"name,omitempty"`
+	RequireClaimedSource *bool   `json:"require_claimed_source,omitempty"`
+}
+
+// ChangeDevice changes a device.
+func (c *Client) ChangeDevice(ctx context.Context, id string, in DeviceChange) (Device, error) {
+	return call[Device](ctx, c, http.MethodPatch, "/devices/"+url.PathEscape(id), in)
+}
+
 // RotateDevice gives a device a new secret.
 func (c *Client) RotateDevice(ctx context.Context, id string) (Enrolled, error) {
 	return call[Enrolled](ctx, c, http.MethodPost, "/devices/"+url.PathEscape(id)+"/rotate", nil)

@@ -44,10 +44,13 @@ type InviteRequest struct {
 	Countries []string `json:"countries,omitempty"`
 }
 
-// InvitationQuery selects invitations.
+// InvitationQuery selects invitations; what is zero selects all.
 type InvitationQuery struct {
-	State string // valid, used, expired, revoked, or "" for all
-	All   bool   // everybody's (admin)
+	State   string // valid, used, expired or revoked
+	Service string
+	Site    string
+	User    string // who invites (admin)
+	All     bool   // everybody's (admin)
 }
 
 // Invite makes an invitation. Its link is told only here.
@@ -59,10 +62,7 @@ func (c *Client) Invite(ctx context.Context, r InviteRequest) (Invited, error) {
 
 // Invitations lists invitations, the newest first.
 func (c *Client) Invitations(ctx context.Context, q InvitationQuery) ([]Invitation, error) {
-	v := url.Values{}
-	if q.State != "" {
-		v.Set("state", q.State)
-	}
+	v := query("state", q.State, "service", q.Service, "site", q.Site, "user", q.User)
 	if q.All {
 		v.Set("all", "true")
 	}

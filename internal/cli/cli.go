@@ -53,7 +53,7 @@ wrongly. With --json results are what the server's API answers.`,
 	root.AddCommand(
 		a.knock(), a.enroll(), a.profiles(),
 		a.login(), a.logout(), a.whoami(), a.services(), a.open(), a.sessions(), a.extend(), a.close(), a.flush(),
-		a.invite(), a.invitations(), a.devices(), a.tokens(), a.logins(), a.password(), a.totp(), a.passkeys(), a.admin(),
+		a.invite(), a.invitations(), a.devices(), a.tokens(), a.logins(), a.password(), a.totp(), a.passkeys(), a.provider(), a.admin(),
 		a.version(),
 	)
 	root.AddCommand(others...)

@@ -15,8 +15,8 @@ import (
 
 func (a *app) devices() *cobra.Command {
 	return group(&cobra.Command{
-		Use: "devices", Short: "List, make and revoke the devices that knock for you",
-	}, a.devicesList(), a.devicesAdd(), a.devicesRotate(), a.devicesRevoke(), a.devicesRemove())
+		Use: "devices", Short: "List, make, change and revoke the devices that knock for you",
+	}, a.devicesList(), a.devicesAdd(), a.devicesChange(), a.devicesRotate(), a.devicesRevoke(), a.devicesRemove())
 }
 
 // deviceList lists the devices of a user, "" for all that one may see, and how they are
@@ -129,6 +129,37 @@ app on a phone, and as one line for ` + "`ownline enroll`" + `. The profile hold
 	flags.StringVar(&user, "user", "", "whose it is (admin; default: your own)")
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	flags.BoolVar(&noQR, "no-qr", false, "print only the line")
+	return cmd
+}
+
+func (a *app) devicesChange() *cobra.Command {
+	var name string
+	var claimed bool
+	cmd := &cobra.Command{
+		Use: "change NAME", Short: "Rename a device, or say what its knocks must name",
+		Long:              "Rename a device, or say whether its knocks must name the address that they come from. Its profile\nstays good. An admin names those of others as USER/DEVICE.",
+		Example:           "  ownline devices change phone --name 'old phone'\n  ownline devices change laptop --require-claimed-source=false",
+		Args:              command.Args("NAME"),
+		ValidArgsFunction: a.completing(deviceNames),
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			if err := anyFlag(cmd, "name", "require-claimed-source"); err != nil {
+				return err
+			}
+			d, err := findDevice(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			d, err = c.ChangeDevice(cmd.Context(), d.ID, apiclient.DeviceChange{
+				Name: changed(cmd, "name", name), RequireClaimedSource: changed(cmd, "require-claimed-source", claimed),
+			})
+			if err != nil {
+				return err
+			}
+			return a.say(cmd, d, "%s was changed.", d.Name)
+		}),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the new name")
+	cmd.Flags().BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	return cmd
 }
 

@@ -76,7 +76,7 @@ sessions are in your lists, and end with your grant or when you revoke the invit
 }
 
 func writeInvitation(w io.Writer, i apiclient.Invited, code bool) error {
-	fmt.Fprintf(w, "%s\n\nOpens %s for %s, %s, until %s. Shown only now; revoke it with:\n  ownline invitations revoke %s\n",
+	fmt.Fprintf(w, "%s\n\nOpens %s for %s, %s. The link expires %s. It is shown only now; revoke it with:\n  ownline invitations revoke %s\n",
 		i.Link, i.ServiceName, i.For, times(i.Uses), command.When(i.Expires, time.Now()), shortID(i.ID))
 	if i.InsideLink != "" {
 		fmt.Fprintf(w, "For a guest who can reach the server:\n  %s\n", i.InsideLink)
@@ -125,19 +125,41 @@ func blocks(q *qr.Code) string {
 
 var invitationStates = []string{"valid", "used", "expired", "revoked"}
 
-func (a *app) invitations() *cobra.Command {
-	var q apiclient.InvitationQuery
+func (a *app) invitations() *cobra.Command { return a.invitationsOf(false) }
+
+// invitationsOf are the commands about invitations: one's own, or for an admin those of
+// everybody.
+func (a *app) invitationsOf(everybody bool) *cobra.Command {
+	q := apiclient.InvitationQuery{All: everybody}
+	var service, site, user string
 	cmd := &cobra.Command{
 		Use: "invitations", Short: "List your invitations, and revoke them",
 		Example: "  ownline invitations --state valid\n  ownline invitations revoke 1f3a9c20",
 		Args:    command.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
 			if q.State != "" && !slices.Contains(invitationStates, q.State) {
 				return command.Usagef("--state: %q is not one of %s", q.State, strings.Join(invitationStates, ", "))
 			}
-			c, err := a.client()
-			if err != nil {
-				return err
+			if service != "" {
+				s, err := findService(cmd.Context(), c, service)
+				if err != nil {
+					return err
+				}
+				q.Service = s.ID
+			}
+			if site != "" {
+				s, err := findSite(cmd.Context(), c, site)
+				if err != nil {
+					return err
+				}
+				q.Site = s.ID
+			}
+			if user != "" {
+				u, err := findUser(cmd.Context(), c, user)
+				if err != nil {
+					return err
+				}
+				q.User, q.All = u.ID, false
 			}
 			list, err := c.Invitations(cmd.Context(), q)
 			if err != nil {
@@ -146,26 +168,32 @@ func (a *app) invitations() *cobra.Command {
 			if list == nil {
 				list = []apiclient.Invitation{}
 			}
-			return a.print(cmd, list, func(w io.Writer) error {
-				var rows [][]string
-				for _, i := range list {
-					rows = append(rows, []string{
-						shortID(i.ID), i.SiteName + "/" + i.ServiceName, i.State, fmt.Sprintf("%d of %d", i.Used, i.Uses), i.For,
-						command.When(i.Expires, time.Now()), i.UserName, strings.Join(i.Countries, " "),
-					})
-				}
-				return command.Table(w, []string{"ID", "SERVICE", "STATE", "USED", "FOR", "EXPIRES", "BY", "FROM"}, rows, "There are no invitations.")
-			})
-		},
+			var rows [][]string
+			for _, i := range list {
+				rows = append(rows, []string{
+					shortID(i.ID), i.SiteName + "/" + i.ServiceName, i.State, fmt.Sprintf("%d of %d", i.Used, i.Uses), i.For,
+					command.When(i.Expires, time.Now()), i.UserName, strings.Join(i.Countries, " "),
+				})
+			}
+			return a.table(cmd, list, []string{"ID", "SERVICE", "STATE", "USED", "FOR", "EXPIRES", "BY", "FROM"}, rows, "There are no invitations.")
+		}),
 	}
-	cmd.Flags().StringVar(&q.State, "state", "", "only those that are valid, used, expired or revoked")
-	cmd.Flags().BoolVar(&q.All, "all", false, "everybody's (admin)")
+	flags := cmd.Flags()
+	flags.StringVar(&q.State, "state", "", "only those that are valid, used, expired or revoked")
+	flags.StringVar(&service, "service", "", "only to this service")
+	flags.StringVar(&site, "site", "", "only at this site")
+	if everybody {
+		cmd.Short, cmd.Example = "List everybody's invitations, and revoke them", "  ownline admin invitations --user ana --state valid\n  ownline admin invitations revoke 1f3a9c20"
+		a.userFlag(cmd, everybody, &user)
+	} else {
+		flags.BoolVar(&q.All, "all", false, "everybody's (admin)")
+	}
 	_ = cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions(invitationStates, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
-	cmd.AddCommand(a.revokeInvitation())
+	cmd.AddCommand(a.revokeInvitation(everybody))
 	return cmd
 }
 
-func (a *app) revokeInvitation() *cobra.Command {
+func (a *app) revokeInvitation(everybody bool) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Make an invitation worthless, and end the sessions that it opened",
 		Long:    "Make an invitation worthless, and end the sessions that it opened. The ID is that of\n`ownline invitations`, whole or its end.",
@@ -176,7 +204,7 @@ func (a *app) revokeInvitation() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id, err := findInvitation(cmd.Context(), c, args[0])
+			id, err := findInvitation(cmd.Context(), c, args[0], everybody)
 			if err != nil {
 				return err
 			}
@@ -192,15 +220,16 @@ func (a *app) revokeInvitation() *cobra.Command {
 	}
 }
 
-// findInvitation finds the invitation that an ID, or the end of one, means.
-func findInvitation(ctx context.Context, c *apiclient.Client, id string) (string, error) {
+// findInvitation finds the invitation that an ID, or the end of one, means: one's own, or
+// also another's.
+func findInvitation(ctx context.Context, c *apiclient.Client, id string, everybody bool) (string, error) {
 	if _, err := ownline.ParseID[ownline.Invitation](id); err == nil {
 		return id, nil
 	}
 	if len(id) < 4 {
 		return "", command.Usagef("%q is too short for an ID", id)
 	}
-	list, err := c.Invitations(ctx, apiclient.InvitationQuery{})
+	list, err := c.Invitations(ctx, apiclient.InvitationQuery{All: everybody})
 	if err != nil {
 		return "", err
 	}

@@ -166,6 +166,33 @@ func (a *app) loginsEndAll(everybody bool) *cobra.Command {
 	return cmd
 }
 
+func (a *app) provider() *cobra.Command {
+	return group(&cobra.Command{
+		Use: "oidc", Short: "Part from the identity provider by which you sign in",
+		Long: "Part from the identity provider by which you sign in. Linking with one takes a browser: it begins on\nthe account page.",
+	}, a.providerUnlink())
+}
+
+func (a *app) providerUnlink() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "unlink", Short: "Sign in by the identity provider no more", Args: command.Args(),
+		Long:    "Sign in by the identity provider no more. Your password stays, if you have one; else an admin has\nto give you one.",
+		Example: "  ownline oidc unlink",
+		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
+			if err := confirm(cmd, yes, "Sign in by the identity provider no more?"); err != nil {
+				return err
+			}
+			if err := c.UnlinkProvider(cmd.Context()); err != nil {
+				return err
+			}
+			return a.say(cmd, map[string]bool{"unlinked": true}, "You are not linked with an identity provider now.")
+		}),
+	}
+	yesFlag(cmd, &yes)
+	return cmd
+}
+
 func (a *app) password() *cobra.Command {
 	var tokens bool
 	cmd := &cobra.Command{

@@ -16,12 +16,15 @@ import (
 func (a *app) open() *cobra.Command {
 	var d time.Duration
 	var port uint16
+	var source string
 	cmd := &cobra.Command{
-		Use: "open SERVICE [--for 30m] [--port N]", Short: "Open a service for the address that you are at",
+		Use: "open SERVICE [--for 30m] [--port N] [--source ADDRESS]", Short: "Open a service for the address that you are at",
 		Long: `Open a service for the address that the server sees you at, or renew it when it is open
-already. It is done when the address that is printed can be connected to.`,
+already. It is done when the address that is printed can be connected to. An admin may open it
+for somebody at another address with --source.`,
 		Example: `  ownline open ssh
-  ownline open home/ssh --for 2h --port 20022`,
+  ownline open home/ssh --for 2h --port 20022
+  ownline open ssh --source 203.0.113.9`,
 		Args:              command.Args("SERVICE"),
 		ValidArgsFunction: a.completeService,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +43,7 @@ already. It is done when the address that is printed can be connected to.`,
 			if err != nil {
 				return err
 			}
-			r := apiclient.OpenRequest{Service: s.ID, PublicPort: port}
+			r := apiclient.OpenRequest{Service: s.ID, PublicPort: port, Source: source}
 			if d > 0 {
 				r.For = d.String()
 			}
@@ -59,5 +62,6 @@ already. It is done when the address that is printed can be connected to.`,
 	}
 	cmd.Flags().DurationVar(&d, "for", 0, "how long (default: what the server says)")
 	cmd.Flags().Uint16Var(&port, "port", 0, "the public port (default: any)")
+	cmd.Flags().StringVar(&source, "source", "", "the address to let in (admin; default: yours)")
 	return cmd
 }

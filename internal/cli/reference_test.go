@@ -46,31 +46,34 @@ func TestReference(t *testing.T) {
 
 func describe(w *strings.Builder, cmd *cobra.Command, n *int) {
 	for _, sub := range cmd.Commands() {
-		if sub.HasSubCommands() {
-			describe(w, sub, n)
-			continue
+		if sub.Runnable() {
+			*n++
+			describeOne(w, cmd.CommandPath(), sub)
 		}
-		*n++
-		use, _, _ := strings.Cut(sub.Use, " [--")
-		use, _, _ = strings.Cut(use, " --")
-		fmt.Fprintf(w, "\n## `%s %s`\n\n%s.\n", cmd.CommandPath(), use, sub.Short)
-		var rows []string
-		sub.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
-			if f.Name == "help" {
-				return
-			}
-			name := "--" + f.Name
-			if f.Shorthand != "" {
-				name = "-" + f.Shorthand + ", " + name
-			}
-			if kind, _ := pflag.UnquoteUsage(f); kind != "" {
-				name += " " + kind
-			}
-			rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", name, strings.ReplaceAll(f.Usage, "|", `\|`)))
-		})
-		if len(rows) > 0 {
-			fmt.Fprintf(w, "\n| option | meaning |\n| --- | --- |\n%s", strings.Join(rows, ""))
+		describe(w, sub, n)
+	}
+}
+
+func describeOne(w *strings.Builder, parent string, sub *cobra.Command) {
+	use, _, _ := strings.Cut(sub.Use, " [--")
+	use, _, _ = strings.Cut(use, " --")
+	fmt.Fprintf(w, "\n## `%s %s`\n\n%s.\n", parent, use, sub.Short)
+	var rows []string
+	sub.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Name == "help" {
+			return
 		}
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		if kind, _ := pflag.UnquoteUsage(f); kind != "" {
+			name += " " + kind
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", name, strings.ReplaceAll(f.Usage, "|", `\|`)))
+	})
+	if len(rows) > 0 {
+		fmt.Fprintf(w, "\n| option | meaning |\n| --- | --- |\n%s", strings.Join(rows, ""))
 	}
 }
 

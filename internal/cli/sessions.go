@@ -233,7 +233,7 @@ func (a *app) extend() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.say(cmd, s, "%s is open for %s until %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"), command.When(s.Expires, time.Now()))
+			return a.say(cmd, s, "%s is open for %s, and ends %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"), command.When(s.Expires, time.Now()))
 		}),
 	}
 	cmd.Flags().DurationVar(&d, "for", 0, "how long from now (default: what the server says)")
