@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -128,6 +129,9 @@ func (s *Server) authResource() {
 				label = "command line"
 			}
 			t, value, err := s.auth.StartToken(ctx, user, method, id, label, []string{ownline.ScopeFull}, time.Now().Add(tokenLifetime))
+			if fe, ok := errors.AsType[*ownline.FieldError](err); ok && fe.Field == "name" {
+				err = ownline.Invalid("label", fe.Detail) // the name is the user's here
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -78,7 +78,7 @@ func TestInvitations(t *testing.T) {
 	if got.Host != "home.example.org" || got.Port == 0 || got.Transport != "tcp" || got.Source != "198.51.100.40/32" {
 		t.Errorf("redeemed: %+v", got)
 	}
-	w.guest("redeem", secret, "198.51.100.41").problem(409, "body.invitation")
+	w.guest("redeem", secret, "198.51.100.41").problem(409, "body")
 	if v := as[welcome](w.guest("preview", secret, "198.51.100.40"), 200); v.State != "used" || v.Opened == nil || v.Opened.Port != got.Port {
 		t.Errorf("back again: %+v", v)
 	}
@@ -92,7 +92,7 @@ func TestInvitations(t *testing.T) {
 	if w.openSessions() != 0 {
 		t.Error("the guest is in after the invitation was revoked")
 	}
-	w.guest("redeem", secret, "198.51.100.40").problem(409, "body.invitation")
+	w.guest("redeem", secret, "198.51.100.40").problem(409, "body")
 	if strings.Contains(w.log.String(), secret) {
 		t.Error("the secret is in the log")
 	}
@@ -106,7 +106,7 @@ func TestRedeem(t *testing.T) {
 	w.cores.setDown(true)
 	w.guest("redeem", secret, "198.51.100.40").problem(503, "")
 	w.cores.setDown(false)
-	w.guest("redeem", secret, "10.0.0.1").problem(422, "body.source")
+	w.guest("redeem", secret, "10.0.0.1").problem(422, "body")
 	var wg sync.WaitGroup
 	statuses := make([]int, 2)
 	for n, from := range []string{"198.51.100.40", "198.51.100.41"} {

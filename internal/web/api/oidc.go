@@ -140,7 +140,7 @@ func (s *Server) oidcCallback() {
 				s.page(w, http.StatusOK, page{Next: next})
 			case strings.Contains(r.Header.Get("Accept"), "text/html"):
 				p := &huma.ErrorModel{}
-				errors.As(s.problem(ctx, &op, false, err), &p)
+				errors.As(s.problem(ctx, &op, err), &p)
 				s.page(w, p.Status, page{Error: p.Detail})
 			default:
 				s.writeProblem(hctx, err)

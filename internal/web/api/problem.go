@@ -41,7 +41,7 @@ const undocumented = "a status that the OpenAPI document does not have"
 
 // problem turns an error into what the client is told. Of an error that is of no kind it
 // is told nothing; that goes to the log.
-func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, err error) error {
+func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) error {
 	p := &huma.ErrorModel{Status: http.StatusInternalServerError, Detail: internalWords}
 	known := false
 	for _, k := range kinds {
@@ -57,12 +57,12 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, hasBody bool, 
 		s.log.ErrorContext(ctx, "request failed", "operation", op.OperationID, logging.Err, err)
 	}
 	if fe, ok := errors.AsType[*ownline.FieldError](err); ok && known {
-		if p.Status == http.StatusNotFound && hasBody && !strings.Contains(op.Path, "{") {
+		if p.Status == http.StatusNotFound && op.RequestBody != nil && !strings.Contains(op.Path, "{") {
 			p.Status = http.StatusUnprocessableEntity // the body names something that is not there
 		}
 		p.Detail = fe.Error()
 		if fe.Field != "" {
-			p.Errors = []*huma.ErrorDetail{{Location: location(op, hasBody, p.Status, fe.Field), Message: fe.Detail}}
+			p.Errors = []*huma.ErrorDetail{{Location: s.location(op, p.Status, fe.Field), Message: fe.Detail}}
 		}
 	}
 	p.Title = http.StatusText(p.Status)
@@ -95,23 +95,49 @@ type secondFactorProblem struct {
 	Factors   []string `json:"factors,omitempty" enum:"totp,recovery_code,passkey" doc:"What will do"`
 }
 
-// location says where in the request a field is.
-func location(op *huma.Operation, hasBody bool, status int, field string) string {
-	switch {
-	case status == http.StatusNotFound && strings.Contains(op.Path, "{id}"):
+// location says where in the request a field is. What is no part of the request is about
+// what its path names.
+func (s *Server) location(op *huma.Operation, status int, field string) string {
+	if status == http.StatusNotFound && strings.Contains(op.Path, "{id}") {
 		return "path.id"
-	case hasBody:
+	}
+	for _, p := range op.Parameters {
+		if p.Name == field {
+			return p.In + "." + field
+		}
+	}
+	switch {
+	case s.takes(op, field):
 		return "body." + field
-	case op.Method == http.MethodGet:
-		return "query." + field
+	case strings.Contains(op.Path, "{id}"):
+		return "path.id"
+	case op.RequestBody != nil:
+		return "body"
 	}
 	return field
+}
+
+// takes reports whether the operation's body has such a field. A body that is no JSON is
+// what any field is about.
+func (s *Server) takes(op *huma.Operation, field string) bool {
+	if op.RequestBody == nil {
+		return false
+	}
+	if op.RequestBody.Content["application/json"] == nil {
+		return true
+	}
+	schema := op.RequestBody.Content["application/json"].Schema
+	if schema.Ref != "" {
+		schema = s.huma.OpenAPI().Components.Schemas.SchemaFromRef(schema.Ref)
+	}
+	first, _, _ := strings.Cut(field, ".")
+	return schema.Properties[first] != nil
 }
 
 // writeProblem answers in the place of an operation.
 func (s *Server) writeProblem(ctx huma.Context, err error) {
 	p := &huma.ErrorModel{}
-	err = s.problem(ctx.Context(), ctx.Operation(), false, err)
+	err = s.problem(ctx.Context(), ctx.Operation(), err)
 	if withHeaders, ok := errors.AsType[huma.HeadersError](err); ok {
 		for name, values := range withHeaders.GetHeaders() {
 			ctx.SetHeader(name, values[0])

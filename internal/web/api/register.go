@@ -89,9 +89,13 @@ func register[I, O any](s *Server, o operation, handler func(ctx context.Context
 	op := s.operation(o, hasBody)
 	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		id, _ := ctx.Value(identityKey{}).(auth.Identity)
-		out, err := handler(ctx, id, in)
+		err := checkText(in)
+		var out *O
+		if err == nil {
+			out, err = handler(ctx, id, in)
+		}
 		if err != nil {
-			return nil, s.problem(ctx, &op, hasBody, err)
+			return nil, s.problem(ctx, operationOf(ctx, &op), err)
 		}
 		return out, nil
 	})
@@ -140,7 +144,19 @@ func (o operation) rule() rule {
 // anyScope is for operations that every token may call.
 func anyScope() []string { return ownline.Scopes()[1:] }
 
-type identityKey struct{}
+type (
+	identityKey  struct{}
+	operationKey struct{}
+)
+
+// operationOf returns the operation that a request came to, with its parameters and body as
+// they are documented.
+func operationOf(ctx context.Context, or *huma.Operation) *huma.Operation {
+	if op, ok := ctx.Value(operationKey{}).(*huma.Operation); ok {
+		return op
+	}
+	return or
+}
 
 // admit lets a request through to its operation: a state change only from our own origin,
 // and only from whom the operation's rule allows.
@@ -168,7 +184,7 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		s.writeProblem(ctx, err)
 		return
 	}
-	next(huma.WithValue(ctx, identityKey{}, id))
+	next(huma.WithValue(huma.WithValue(ctx, identityKey{}, id), operationKey{}, ctx.Operation()))
 }
 
 // errMustChange keeps a user whose password an admin knows from doing anything else.

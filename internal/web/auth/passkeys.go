@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -21,8 +19,7 @@ import (
 )
 
 const (
-	maxPasskeys    = 20 // of a user
-	maxPasskeyName = 64 // characters
+	maxPasskeys = 20 // of a user
 )
 
 // party is what authenticators know us by: the host of public_url.
@@ -134,7 +131,7 @@ func (a *Auth) AddPasskey(ctx context.Context, id Identity, challenge, name stri
 	if a.party.off != nil {
 		return ownline.Passkey{}, a.party.off
 	}
-	name, err := passkeyName(name)
+	name, err := label(name)
 	if err != nil {
 		return ownline.Passkey{}, err
 	}
@@ -172,14 +169,6 @@ func (a *Auth) AddPasskey(ctx context.Context, id Identity, challenge, name stri
 	return p, a.audit(ctx, id, "passkey.add", p.ID.String())
 }
 
-func passkeyName(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	if s == "" || utf8.RuneCountInString(s) > maxPasskeyName || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return "", ownline.Invalid("name", fmt.Sprintf("must have 1 to %d printable characters", maxPasskeyName))
-	}
-	return s, nil
-}
-
 // Passkeys lists those of whoever asks.
 func (a *Auth) Passkeys(ctx context.Context, id Identity) ([]ownline.Passkey, error) {
 	return a.store.Passkeys(ctx, id.User.ID)
@@ -187,7 +176,7 @@ func (a *Auth) Passkeys(ctx context.Context, id Identity) ([]ownline.Passkey, er
 
 // RenamePasskey gives a passkey of whoever asks another name.
 func (a *Auth) RenamePasskey(ctx context.Context, id Identity, p ownline.PasskeyID, name string) (ownline.Passkey, error) {
-	name, err := passkeyName(name)
+	name, err := label(name)
 	if err != nil {
 		return ownline.Passkey{}, err
 	}

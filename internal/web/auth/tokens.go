@@ -6,21 +6,34 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const maxTokenName = 64 // characters
+const maxLabel = 64 // characters
+
+// label takes what people call a token or a passkey: any printable text.
+func label(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if s == "" || utf8.RuneCountInString(s) > maxLabel || !utf8.ValidString(s) || strings.ContainsFunc(s, unprintable) {
+		return "", ownline.Invalid("name", fmt.Sprintf("must have 1 to %d printable characters", maxLabel))
+	}
+	return s, nil
+}
 
 // AddToken makes a bearer token for the asking user and returns its value, which is shown
 // this once. A zero expires means never. Whoever asks by token gets no more scopes and no
 // more time than that one has; a zero expires then means its end.
 func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []string, expires time.Time) (ownline.Token, string, error) {
+	name, err := label(name)
+	if err != nil {
+		return ownline.Token{}, "", err
+	}
 	now := time.Now()
 	switch {
-	case strings.TrimSpace(name) == "" || utf8.RuneCountInString(name) > maxTokenName:
-		return ownline.Token{}, "", ownline.Invalid("name", fmt.Sprintf("must have 1 to %d characters", maxTokenName))
 	case !expires.IsZero() && !expires.After(now):
 		return ownline.Token{}, "", ownline.Invalid("expires", "lies in the past")
 	case !id.until.IsZero() && expires.After(id.until):
@@ -29,7 +42,7 @@ func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []
 	if expires.IsZero() {
 		expires = id.until
 	}
-	scopes, err := grantable(id, scopes)
+	scopes, err = grantable(id, scopes)
 	if err != nil {
 		return ownline.Token{}, "", err
 	}
