@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -123,6 +125,7 @@ type Auth struct {
 	party     party
 	reporter  Reporter
 	throttle  throttle
+	untouched atomic.Pointer[time.Time] // when it was last logged that a use can't be written down
 	log       *slog.Logger
 }
 
@@ -184,7 +187,7 @@ func (a *Auth) byToken(ctx context.Context, id *Identity) error {
 	}
 	id.User, id.Token, id.Scopes, id.until = user, t.ID, t.Scopes, t.Expires
 	if now.Sub(t.LastUsed) > touchEvery {
-		return a.store.TouchToken(ctx, t.ID, now)
+		a.touched(ctx, a.store.TouchToken(ctx, t.ID, now))
 	}
 	return nil
 }
@@ -197,9 +200,23 @@ func (a *Auth) byLogin(ctx context.Context, id *Identity) error {
 	}
 	id.User, id.Login, id.Method, id.began = user, l.ID, l.Method, l.Created
 	if now.Sub(l.Seen) > touchEvery { // not with every request
-		return a.store.TouchLogin(ctx, l.ID, now, now.Add(loginLifetime))
+		a.touched(ctx, a.store.TouchLogin(ctx, l.ID, now, now.Add(loginLifetime)))
 	}
 	return nil
+}
+
+// touched is told how the writing down of a use went. That it can't be, as when the disk is
+// full, keeps nobody from reading; it is logged once a minute.
+func (a *Auth) touched(ctx context.Context, err error) {
+	if err == nil {
+		return
+	}
+	now := time.Now()
+	if last := a.untouched.Load(); last != nil && now.Sub(*last) < tellEvery {
+		return
+	}
+	a.untouched.Store(&now)
+	a.log.WarnContext(ctx, "the use of a login or token can't be written down", logging.Err, err)
 }
 
 // Recheck returns the identity as it is now, with the user's present role. Signed out,

@@ -27,8 +27,10 @@ const (
 	maxSalt       = 64
 
 	// The costliest argon2id that is taken from elsewhere.
-	maxMemory     = 256 << 10 // KiB
-	maxIterations = 16
+	maxMemory      = 256 << 10 // KiB
+	maxIterations  = 16
+	maxWork        = 1 << 20 // KiB times iterations: about a second of a small machine
+	maxParallelism = 16
 )
 
 func isForeign(hash string) bool { return strings.HasPrefix(hash, foreignPrefix) }
@@ -78,8 +80,9 @@ func (*Passwords) CheckHash(hash string) error {
 	switch {
 	case err != nil:
 		return ownline.Invalid("password_hash", "is no argon2id hash as $argon2id$v=19$m=65536,t=3,p=4$SALT$HASH")
-	case params.Memory > maxMemory || params.Iterations > maxIterations || params.Memory < 8 || params.Iterations < 1 || params.Parallelism < 1:
-		return ownline.Invalid("password_hash", fmt.Sprintf("must have m of 8 to %d, t of 1 to %d and p of at least 1", maxMemory, maxIterations))
+	case params.Memory > maxMemory || params.Iterations > maxIterations || uint64(params.Memory)*uint64(params.Iterations) > maxWork ||
+		params.Memory < 8 || params.Iterations < 1 || params.Parallelism < 1 || params.Parallelism > maxParallelism:
+		return ownline.Invalid("password_hash", fmt.Sprintf("must have m of 8 to %d, t of 1 to %d, m times t of at most %d, and p of 1 to %d", maxMemory, maxIterations, maxWork, maxParallelism))
 	case len(salt) < 8 || len(salt) > maxSalt || len(sum) < 16 || len(sum) > 64:
 		return ownline.Invalid("password_hash", "must have a salt of 8 to 64 bytes and a hash of 16 to 64")
 	}

@@ -341,15 +341,7 @@ func (a *Auth) usePasskey(ctx context.Context, h *holder, c *webauthn.Credential
 			a.tried(ctx, h.user, ownline.ByPasskey, ownline.WrongPasskey, 1, from)
 			return &ownline.FieldError{Kind: ownline.ErrUnauthorized, Detail: "this passkey may have been copied and does not count any more; remove it and register another"}
 		}
-		return a.rememberHolder(ctx, h.user.ID, from)
+		return a.remember(ctx, h.user.ID, from.Client)
 	}
 	return ownline.NotFound("passkey", "")
-}
-
-func (a *Auth) rememberHolder(ctx context.Context, user ownline.UserID, from Identity) error {
-	known, err := a.cameFrom(ctx, user, from.Client)
-	if err != nil {
-		return err
-	}
-	return a.arrived(ctx, user, from, known)
 }

@@ -112,6 +112,9 @@ func (p *Passwords) match(ctx context.Context, password, hash string, known bool
 	if hash == "" {
 		against = p.dummy()
 	}
+	if err := p.CheckHash(against); err != nil {
+		return false, fmt.Errorf("compare a password: %w", err)
+	}
 	ok, err := argon2id.ComparePasswordAndHash(password, against)
 	if err != nil {
 		return false, fmt.Errorf("compare a password: %w", err)

@@ -23,7 +23,8 @@ func (a *Auth) cameFrom(ctx context.Context, user ownline.UserID, client netip.A
 	return slices.Contains(strings.Fields(places), neighbourhood(client).String()), err
 }
 
-// remember keeps the places that a user signed in from, the newest first.
+// remember keeps the places that a user came from who proved everything that is asked for,
+// the latest first.
 func (a *Auth) remember(ctx context.Context, user ownline.UserID, client netip.Addr) error {
 	if !client.IsValid() {
 		return nil
@@ -32,6 +33,12 @@ func (a *Auth) remember(ctx context.Context, user ownline.UserID, client netip.A
 	if err != nil {
 		return err
 	}
-	list := slices.Insert(strings.Fields(places), 0, neighbourhood(client).String())
+	here := neighbourhood(client).String()
+	list := strings.Fields(places)
+	if len(list) > 0 && list[0] == here {
+		return nil
+	}
+	list = slices.DeleteFunc(list, func(place string) bool { return place == here })
+	list = slices.Insert(list, 0, here)
 	return a.store.SetSetting(ctx, knownKey(user), strings.Join(list[:min(len(list), maxKnown)], " "))
 }

@@ -55,15 +55,7 @@ func (a *Auth) Check(ctx context.Context, name, password string, code Code, from
 		}
 		method = code.method()
 	}
-	return user, method, a.arrived(ctx, user.ID, from, known)
-}
-
-// arrived remembers from where a user came who proved everything that is asked for.
-func (a *Auth) arrived(ctx context.Context, user ownline.UserID, from Identity, known bool) error {
-	if known {
-		return nil
-	}
-	return a.remember(ctx, user, from.Client)
+	return user, method, a.remember(ctx, user.ID, from.Client)
 }
 
 // upgrade replaces a hash that came from elsewhere, now that the password is known. One
@@ -123,7 +115,7 @@ func (a *Auth) CheckSecond(ctx context.Context, challenge string, code Code, fro
 	if err := a.spend(ctx, t); err != nil {
 		return ownline.User{}, "", err
 	}
-	return user, code.method(), a.arrived(ctx, user.ID, from, known)
+	return user, code.method(), a.remember(ctx, user.ID, from.Client)
 }
 
 // secondFactor checks a code and uses it up. Whoever guesses here knows the password
