@@ -176,7 +176,7 @@ func TestEventsEnd(t *testing.T) {
 	}
 
 	w.do(w.admin, "PATCH", "/users/"+w.id(w.bob), map[string]any{"disabled": true}).want(200)
-	w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "x"}).want(200)
+	w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "camera"}).want(200)
 	bob.ends()
 
 	w.api.EndStreams()
