@@ -20,12 +20,12 @@ func (s *Store) Backup(ctx context.Context, path string) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return fmt.Errorf("%s: %w", path, fs.ErrExist)
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".backup-*") // mode 0700
+	w, err := newScratch(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "copy")
+	defer func() { err = errors.Join(err, w.Close()) }()
+	file := w.file("copy")
 	if s.path != "" {
 		err = vacuumInto(ctx, s.writerDB, file)
 	} else {
@@ -56,34 +56,33 @@ func vacuumInto(ctx context.Context, db *sql.DB, file string) error {
 }
 
 // copyBefore copies an SQLite database to path.before-N, where N is the version of the schema
-// that it is about to get. A copy of an earlier try may be of a database that was half way:
-// the new one takes its place when it is whole.
-func copyBefore(ctx context.Context, db *sql.DB, path string, have, newest int64) (err error) {
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".before-*")
+// that it is about to get. A copy that is there stays, whatever it is of: one of an earlier
+// try that was cut short is what it takes to go back. The new one is called path.before-N.2
+// then, and so on; there is none when it would be the same as one that is there.
+func copyBefore(ctx context.Context, db *sql.DB, path string, newest int64) (err error) {
+	w, err := newScratch(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "copy")
+	defer func() { err = errors.Join(err, w.Close()) }()
+	file := w.file("copy")
 	if err := vacuumInto(ctx, db, file); err != nil {
 		return err
 	}
-	made, err := sql.Open("sqlite", sqliteAddress(file))
-	if err != nil {
-		return err
+	name := fmt.Sprintf("%s.before-%d", path, newest)
+	for n := 2; ; n++ {
+		err := os.Link(file, name)
+		if err == nil {
+			return syncDir(filepath.Dir(path))
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if same, err := sameContent(file, name); err != nil || same {
+			return err
+		}
+		name = fmt.Sprintf("%s.before-%d.%d", path, newest, n)
 	}
-	var version int64
-	err = made.QueryRowContext(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&version)
-	if err = errors.Join(err, made.Close()); err != nil {
-		return err
-	}
-	if version != have {
-		return errors.New("another process changes it too")
-	}
-	if err := os.Rename(file, fmt.Sprintf("%s.before-%d", path, newest)); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // export writes the state that one transaction sees to a new SQLite file.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -46,12 +47,22 @@ func open(database string) (d dialect, writer, readers *sql.DB, name string, err
 
 // migrate brings the schema up to date. Another process may do the same at the same time:
 // whoever comes second finds it done. An SQLite database that has something in it already is
-// copied first: path is where it is, "" for no copy.
+// copied first, and what killed processes left beside it is removed: path is where it is, ""
+// for neither.
 func migrate(ctx context.Context, db *sql.DB, d dialect, path string) error {
 	p, err := goose.NewProvider(d.goose, db, d.migrations, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
+	if path != "" {
+		held, err := lock(ctx, path+".lock")
+		if err != nil {
+			return err
+		}
+		defer held.Close()
+		sweep(filepath.Dir(path))
+	}
+	copied := false
 	return d.alone(ctx, db, func() error {
 		have, err := p.GetDBVersion(ctx)
 		if err != nil {
@@ -60,10 +71,11 @@ func migrate(ctx context.Context, db *sql.DB, d dialect, path string) error {
 		sources := p.ListSources()
 		if newest := sources[len(sources)-1].Version; have > newest {
 			return fmt.Errorf("the database has version %d, but this program only knows version %d: %w", have, newest, errNewer)
-		} else if path != "" && have > 0 && have < newest {
-			if err := copyBefore(ctx, db, path, have, newest); err != nil {
+		} else if path != "" && have > 0 && have < newest && !copied {
+			if err := copyBefore(ctx, db, path, newest); err != nil {
 				return fmt.Errorf("copy the database before its schema changes: %w", err)
 			}
+			copied = true
 		}
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("bring the schema up to date: %w", err)

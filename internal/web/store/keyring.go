@@ -205,6 +205,7 @@ func (s *Store) Rotate(ctx context.Context, e ownline.AuditEntry) error {
 		if err != nil {
 			return err
 		}
+		removeUnfinished(pendingKey(path)) // nobody else is here
 		key, content := newKey()
 		if err := writeFile(pendingKey(path), content, os.Rename); err != nil {
 			return fmt.Errorf("write the new secret key: %w", err)

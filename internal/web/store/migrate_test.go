@@ -89,6 +89,39 @@ func TestMigrationsForward(t *testing.T) {
 	}
 }
 
+// A migration that is cut short, again and again, leaves the copy of what was before it.
+func TestCopyStays(t *testing.T) {
+	const dump = "testdata/00001.sqlite.sql"
+	database := databases["sqlite"](t)
+	load(t, "sqlite", database, dump)
+	// Something that stops a later migration half way.
+	query(t, "sqlite", database, "CREATE TABLE totp (in_the_way)")
+	for range 3 {
+		if s, err := store.Open(t.Context(), database, key); err == nil {
+			s.Close()
+			t.Fatal("nothing was in the way")
+		}
+	}
+	half := query(t, "sqlite", database, "SELECT max(version_id) FROM goose_db_version")
+	if half[0] == "1" {
+		t.Fatal("it was not cut short, but did not begin")
+	}
+	first, err := filepath.Glob(database + ".before-?")
+	if err != nil || len(first) != 1 {
+		t.Fatalf("copies = %v, %v; want one", first, err)
+	}
+	if v := query(t, "sqlite", first[0], "SELECT max(version_id) FROM goose_db_version"); v[0] != "1" {
+		t.Errorf("the copy is of version %s, want 1", v)
+	}
+	second, err := filepath.Glob(database + ".before-?.*")
+	if err != nil || len(second) != 1 || second[0] != first[0]+".2" {
+		t.Fatalf("later copies = %v, %v; want one that ends in .2", second, err)
+	}
+	if v := query(t, "sqlite", second[0], "SELECT max(version_id) FROM goose_db_version"); v[0] != half[0] {
+		t.Errorf("the later copy is of version %s, want %s", v, half)
+	}
+}
+
 // inDump returns the session of the dump.
 func inDump(t *testing.T, s *store.Store) ownline.Session {
 	t.Helper()

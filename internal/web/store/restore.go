@@ -51,12 +51,12 @@ func Restore(ctx context.Context, o RestoreOptions) (err error) {
 	if !IsPostgres(o.Database) {
 		beside = filepath.Dir(o.Database)
 	}
-	dir, err := os.MkdirTemp(beside, ".restore-*") // mode 0700
+	w, err := newScratch(beside)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "new")
+	defer func() { err = errors.Join(err, w.Close()) }()
+	file := w.file("new")
 	if err := copyBackup(ctx, o.File, file); err != nil {
 		return fmt.Errorf("backup %s: %w", o.File, err)
 	}
@@ -169,8 +169,13 @@ func empty(ctx context.Context, db *sql.DB) (bool, error) {
 	return n == 0, err
 }
 
-// restoreSQLite gives the new file the database's name.
+// restoreSQLite gives the new file the database's name. Nobody opens the old one meanwhile.
 func restoreSQLite(ctx context.Context, file string, o RestoreOptions) error {
+	held, err := lock(ctx, o.Database+".lock")
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	if _, err := os.Stat(o.Database); err == nil {
 		if err := setAside(ctx, o); err != nil {
 			return err
