@@ -36,7 +36,10 @@ func Restore(ctx context.Context, cfg config.Web, file string, force bool) error
 		File: file, Database: database(cfg), KeyFile: secretKeyFile(cfg), Force: force, Now: time.Now(), Audit: byCommand("database.restore", file),
 	})
 	if errors.Is(err, store.ErrNotEmpty) {
-		return fmt.Errorf("%w: with --force the backup takes its place, and what is in it now is lost", err)
+		if store.IsPostgres(database(cfg)) {
+			return fmt.Errorf("%w: with --force the backup takes its place, and what is in it now is lost", err)
+		}
+		return fmt.Errorf("%w: with --force the backup takes its place, and it is kept as %s", err, store.BeforeRestore(database(cfg)))
 	}
 	return err
 }

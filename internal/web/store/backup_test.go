@@ -238,3 +238,45 @@ func TestRestoreBeforeRotation(t *testing.T) {
 		})
 	}
 }
+
+// Of a damaged database it is said what helps, and that helps.
+func TestDamaged(t *testing.T) {
+	h := newHouse(t, databases["sqlite"](t))
+	must(t, h.store.Backup(t.Context(), h.backup))
+	must(t, h.store.Close())
+	good, err := os.ReadFile(h.database)
+	must(t, err)
+	for what, b := range map[string][]byte{
+		"not a database": bytes.Repeat([]byte("hello"), 2000),
+		"overwritten":    append(append([]byte{}, good[:4096]...), bytes.Repeat([]byte{7}, len(good)-4096)...),
+	} {
+		must(t, os.WriteFile(h.database, b, 0o600))
+		s, err := store.OpenKeyFile(t.Context(), h.database, h.key)
+		if err == nil {
+			s.Close()
+			t.Fatalf("%s: it was opened", what)
+		}
+		if !strings.Contains(err.Error(), "restore --force FILE") {
+			t.Errorf("%s: no word of what to do: %v", what, err)
+		}
+		must(t, h.restore(t, h.database, true))
+		s = h.open(t)
+		secretsOf(t, s, h.fixture)
+		must(t, s.Close())
+	}
+}
+
+// Each thing that is wrong with a key file has an advice of its own.
+func TestRestoreAdvice(t *testing.T) {
+	h := newHouse(t, databases["sqlite"](t))
+	must(t, h.store.Backup(t.Context(), h.backup))
+	must(t, os.Chmod(h.key, 0o644))
+	err := h.restore(t, h.database, true)
+	if err == nil || !strings.Contains(err.Error(), "chmod 600") || strings.Contains(err.Error(), "bring back") {
+		t.Errorf("a key that others may read: %v", err)
+	}
+	must(t, os.Remove(h.key))
+	if err := h.restore(t, h.database, true); err == nil || !strings.Contains(err.Error(), "bring back") {
+		t.Errorf("no key: %v", err)
+	}
+}

@@ -43,8 +43,11 @@ var (
 // than all they know.
 func Restore(ctx context.Context, o RestoreOptions) (err error) {
 	key, err := readKey(o.KeyFile)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: bring back the one that belongs to the backup", err)
+	}
+	if err != nil {
+		return err
 	}
 	// Beside an SQLite database, so that the new one can take its name.
 	beside := os.TempDir()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -88,4 +89,15 @@ func sqliteAlone(ctx context.Context, _ *sql.DB, f func() error) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// errDamaged says what to do about a file that SQLite can't make sense of.
+var errDamaged = errors.New("the database is damaged: stop the server and restore a backup with `ownline-web restore --force FILE`")
+
+// damaged marks the error of such a file.
+func damaged(err error) error {
+	if c := sqliteCode(err); (c == sqlite3.SQLITE_CORRUPT || c == sqlite3.SQLITE_NOTADB) && !errors.Is(err, errDamaged) {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	return err
 }

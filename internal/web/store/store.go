@@ -68,7 +68,7 @@ func openWith(ctx context.Context, database string, keys *keyring) (_ *Store, er
 	defer func() {
 		if err != nil {
 			s.Close()
-			err = fmt.Errorf("open database %s: %w", name, err)
+			err = fmt.Errorf("open database %s: %w", name, damaged(err))
 		}
 	}()
 	if s.dialect, s.writerDB, s.readersDB, name, err = open(database); err != nil {

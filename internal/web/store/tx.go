@@ -158,6 +158,7 @@ func (s *Store) run(ctx context.Context, pool chan *conn, begin []string, f func
 		return errClosed
 	}
 	defer func() { pool <- c }()
+	defer func() { err = damaged(err) }()
 	c.ctx = bg
 	if s.dialect.limit > 0 {
 		limited, cancel := context.WithTimeout(bg, s.dialect.limit)
