@@ -238,12 +238,12 @@ func (a *Auth) Recheck(ctx context.Context, id Identity) (Identity, error) {
 }
 
 // audit records what was done by whom; whoever has just given a password counts as a login.
-func (a *Auth) audit(ctx context.Context, id Identity, action, subject string) error {
+func (a *Auth) audit(ctx context.Context, id Identity, action, subject string, detail ...string) error {
 	by := "login"
 	if !id.Token.IsZero() {
 		by = "token"
 	}
-	return a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Actor: id.User.ID, By: by, Client: id.Client, Action: action, Subject: subject})
+	return a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Actor: id.User.ID, By: by, Client: id.Client, Action: action, Subject: subject, Detail: strings.Join(detail, " ")})
 }
 
 // newValue makes 32 random bytes to hand out and their hash to keep.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -154,7 +155,7 @@ func TestToken(t *testing.T) {
 		if err := a.EndLogin(t.Context(), Identity{User: ana, Token: tok.ID, Client: home}); err != nil {
 			t.Fatal(err)
 		}
-		want := []string{"login token.add " + tok.ID.String(), "token token.remove " + tok.ID.String()}
+		want := []string{"login token.add " + tok.ID.String() + fmt.Sprintf(" %q, scopes %s", tok.Name, strings.Join(tok.Scopes, " ")), "token token.remove " + tok.ID.String()}
 		if got := st.audit; !slices.Equal(got, want) {
 			t.Errorf("audit has %q, want %q", got, want)
 		}

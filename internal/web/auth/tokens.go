@@ -54,7 +54,7 @@ func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []
 	if err := a.store.AddToken(ctx, t, hash); err != nil {
 		return ownline.Token{}, "", err
 	}
-	return t, value, a.audit(ctx, id, "token.add", t.ID.String())
+	return t, value, a.audit(ctx, id, "token.add", t.ID.String(), fmt.Sprintf("%q, scopes %s", t.Name, strings.Join(t.Scopes, " ")))
 }
 
 // grantable returns the scopes without repetitions, in the order in which lists have them,

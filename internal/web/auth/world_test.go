@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -26,7 +27,7 @@ type database struct {
 
 func (d *database) Audit(ctx context.Context, e ownline.AuditEntry) error {
 	d.mu.Lock()
-	d.audit = append(d.audit, e.By+" "+e.Action+" "+e.Subject)
+	d.audit = append(d.audit, strings.TrimSpace(e.By+" "+e.Action+" "+e.Subject+" "+e.Detail))
 	d.mu.Unlock()
 	return d.Store.Audit(ctx, e)
 }
