@@ -265,6 +265,15 @@ func TestRefusals(t *testing.T) {
 			_, err := h.AddUser(ctx, command, access.NewUser{Name: "ana", Password: "x"})
 			return err
 		}, ownline.ErrConflict, "name"},
+		"a user called like an option": {func() error {
+			_, err := h.AddUser(ctx, command, access.NewUser{Name: "-", Password: "x"})
+			return err
+		}, ownline.ErrInvalid, "name"},
+		"a user called like a folder": {func() error {
+			name := ".."
+			_, err := h.ChangeUser(ctx, command, h.ana.User.ID, access.UserChange{Name: &name})
+			return err
+		}, ownline.ErrInvalid, "name"},
 		"no password": {func() error { _, err := h.AddUser(ctx, command, access.NewUser{Name: "x"}); return err }, ownline.ErrInvalid, "password"},
 		"an unknown role": {func() error {
 			_, err := h.ChangeUser(ctx, command, h.ana.User.ID, access.UserChange{Role: &admin})

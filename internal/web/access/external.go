@@ -67,8 +67,8 @@ func (c *change) newcomer(e ownline.External, rules ExternalRules) (ownline.User
 		return u, ownline.Forbidden("", "the identity provider knows you, but no user here is linked with you: ask an admin")
 	}
 	u = ownline.User{ID: ownline.NewID[ownline.User](), Name: e.Name, Role: cmp.Or(e.Role, ownline.Person), Created: c.now}
-	if checkName(u.Name) != nil {
-		return u, ownline.Forbidden("", "the name that the identity provider has for you is none for a user here: 1 to 64 of a-z 0-9 . _ -")
+	if checkUserName(u.Name) != nil {
+		return u, ownline.Forbidden("", "the name that the identity provider has for you is none for a user here: 1 to 64 of a-z 0-9 . _ -, with a letter or digit first")
 	}
 	// No password: the empty hash matches none.
 	if err := c.AddUser(u, ""); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -19,6 +20,17 @@ var (
 func checkName(s string) error {
 	if !nameForm.MatchString(s) {
 		return ownline.Invalid("name", "must be 1 to 64 of a-z 0-9 . _ -")
+	}
+	return nil
+}
+
+// checkUserName is stricter than what older databases hold.
+func checkUserName(s string) error {
+	if err := checkName(s); err != nil {
+		return err
+	}
+	if strings.IndexByte("._-", s[0]) >= 0 {
+		return ownline.Invalid("name", "must begin with a letter or digit")
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (a *Access) AddUser(ctx context.Context, actor Actor, n NewUser) (ownline.U
 	if u.Role == "" {
 		u.Role = ownline.Person
 	}
-	if err := cmp.Or(actor.MustAdmin(), checkName(u.Name), checkRole(u.Role)); err != nil {
+	if err := cmp.Or(actor.MustAdmin(), checkUserName(u.Name), checkRole(u.Role)); err != nil {
 		return ownline.User{}, err
 	}
 	hash, err := a.hashFor(n.Password, n.Hash)
@@ -125,7 +125,7 @@ func (a *Access) ChangeUser(ctx context.Context, actor Actor, id ownline.UserID,
 			u.MustChange = w.MustChange || w.Hash == nil && !actor.User.ID.IsZero()
 		}
 		if u.Name != was.Name {
-			if err := checkName(u.Name); err != nil {
+			if err := checkUserName(u.Name); err != nil {
 				return err
 			}
 		}
