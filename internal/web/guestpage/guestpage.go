@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"io/fs"
@@ -110,8 +111,8 @@ var kinds = map[string]string{
 	".json": "application/json",
 }
 
-// Export writes the page into a folder for another web host, which it makes. What is there
-// already is replaced when it is of the same name. It returns the names of the files.
+// Export writes the page into a folder for another web host, which it makes. An
+// earlier export is replaced; a folder that holds anything else is refused. It returns the names of the files.
 func Export(dir string, c Config) ([]string, error) {
 	c.Way = "mqtt"
 	switch {
@@ -153,6 +154,9 @@ func Export(dir string, c Config) ([]string, error) {
 		return nil, err
 	}
 	names := slices.Sorted(maps.Keys(out))
+	if err := onlyOurs(dir, names); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		to := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
@@ -163,6 +167,20 @@ func Export(dir string, c Config) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// onlyOurs refuses a folder that holds what is not of the page; an older page's assets are.
+func onlyOurs(dir string, names []string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if !slices.ContainsFunc(names, func(n string) bool { return n == e.Name() || strings.HasPrefix(n, e.Name()+"/") }) {
+			return ownline.Invalid("folder", fmt.Sprintf("%s holds %s, which is not of the page for guests; name a folder that is empty or not there", dir, e.Name()))
+		}
+	}
+	return err
 }
 
 // origin is the part of a URL that a policy allows connections to.
