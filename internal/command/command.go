@@ -12,8 +12,11 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"github.com/ownline/ownline/internal/version"
 )
 
 // The exit codes.
@@ -49,6 +52,8 @@ func Main(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &UsageError{err} })
 	begun := false
+	root.Version = version.String()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	prepare(root, &begun)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -139,10 +144,11 @@ func Table(w io.Writer, head []string, rows [][]string, empty string) error {
 	return t.Flush()
 }
 
-// clean keeps what others chose from moving the terminal's cursor or the columns.
+// clean keeps what others chose from moving the terminal's cursor or the columns, and from
+// being shown in another order than it is written (Unicode's Bidi_Control).
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+		if unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return '\uFFFD'
 		}
 		return r

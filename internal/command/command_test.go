@@ -52,10 +52,10 @@ func TestMainExitCodes(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	if err := Table(&b, []string{"A", "LONG"}, [][]string{{"value", ""}, {"x", "a\x1b[2Jb\nc"}}, "none"); err != nil {
+	if err := Table(&b, []string{"A", "LONG"}, [][]string{{"value", ""}, {"x", "a\x1b[2Jb\nc"}, {"y", "a\u202egnp\u2066\u200f.exe"}}, "none"); err != nil {
 		t.Fatal(err)
 	}
-	want := "A      LONG\nvalue  -\nx      a\uFFFD[2Jb\uFFFDc\n"
+	want := "A      LONG\nvalue  -\nx      a\uFFFD[2Jb\uFFFDc\ny      a\uFFFDgnp\uFFFD\uFFFD.exe\n"
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
