@@ -77,12 +77,16 @@ func (a *app) grantList() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				site, err := siteNames(ctx, w)
+				if err != nil {
+					return err
+				}
 				userName, serviceName := map[ownline.UserID]string{}, map[ownline.ServiceID]string{}
 				for _, u := range us {
 					userName[u.ID] = u.Name
 				}
 				for _, s := range ss {
-					serviceName[s.ID] = s.Name
+					serviceName[s.ID] = site[s.Site] + "/" + s.Name
 				}
 				return a.print(cmd, views(list), func(out io.Writer) error {
 					var rows [][]string
