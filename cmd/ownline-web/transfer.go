@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,12 @@ import (
 )
 
 func (a *app) export() *cobra.Command {
-	var secrets, history bool
+	var secrets, history, force bool
 	cmd := &cobra.Command{
 		Use: "export [FILE]", Short: "Write everything that the database holds as one YAML file",
 		Long: `Write what the database holds as one YAML file: sites, users, services, grants and devices.
-Without FILE it goes to standard output; a FILE is for its owner alone. ` + "`ownline-web import`" + `
+Without FILE it goes to standard output; a FILE is for its owner alone,
+and one that is there stays unless --force is given. ` + "`ownline-web import`" + `
 takes it into the same or another database. docs/reference/export.md says what is in it.
 
 Without --secrets users need new passwords where the file is imported, devices have to be
@@ -32,6 +34,11 @@ database and its key together: whoever reads it can knock.`,
   ownline-web export --secrets --history move.yaml`,
 		Args: command.Args("[FILE]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && !force {
+				if _, err := os.Lstat(args[0]); !errors.Is(err, os.ErrNotExist) {
+					return cmp.Or(err, fmt.Errorf("%s is there already; --force replaces it", args[0]))
+				}
+			}
 			return a.with(cmd.Context(), func(w *web.Web) error {
 				d, err := transfer.Export(cmd.Context(), w.Access(), me, secrets, history)
 				if err != nil {
@@ -60,6 +67,7 @@ database and its key together: whoever reads it can knock.`,
 	}
 	cmd.Flags().BoolVar(&secrets, "secrets", false, "with all that lets in: hashes of passwords and tokens, second factors, passkeys, invitations, the secrets of devices and the key of the link")
 	cmd.Flags().BoolVar(&history, "history", false, "with the sessions that are over")
+	cmd.Flags().BoolVar(&force, "force", false, "replace a FILE that is there")
 	return cmd
 }
 
