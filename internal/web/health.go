@@ -79,7 +79,8 @@ func sign(w http.ResponseWriter, err error, good string) {
 }
 
 // tell keeps the service manager informed until ctx ends: at once that the server is ready,
-// and then that it lives, as long as it can say so with a good conscience.
+// and then that it lives, as long as its loops turn. A database that does not answer is no
+// reason to start anew: that mends nothing, and interrupts what goes on without it.
 func (h *health) tell(ctx context.Context, m systemd.Manager) error {
 	if err := m.Tell(systemd.Ready); err != nil {
 		return err
@@ -90,11 +91,11 @@ func (h *health) tell(ctx context.Context, m systemd.Manager) error {
 	tick := time.NewTicker(m.AliveEvery())
 	defer tick.Stop()
 	for {
-		if err := h.ready(ctx); err == nil || errors.Is(err, errStopping) {
+		if err := h.alive(); err == nil {
 			if err := m.Tell(systemd.Alive); err != nil {
 				h.log.Warn("the service manager was not told that web lives", logging.Err, err)
 			}
-		} else if ctx.Err() == nil {
+		} else {
 			h.log.Error("web is not well; the service manager is not told that it lives", logging.Err, err)
 		}
 		select {

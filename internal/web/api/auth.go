@@ -92,7 +92,7 @@ func (s *Server) authResource() {
 		Name     string `json:"name" maxLength:"64"`
 		Password string `json:"password" maxLength:"1024"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", fails: []int{http.StatusConflict, http.StatusTooManyRequests}, who: anybody, tag: tag, summary: "Make the first admin, and sign this browser in"},
+	register(s, operation{method: http.MethodPost, path: "/auth/setup", id: "setup", fails: []int{http.StatusConflict}, who: anybody, tag: tag, summary: "Make the first admin, and sign this browser in"},
 		func(ctx context.Context, id auth.Identity, in *body[setupRequest]) (*signedIn, error) {
 			var user ownline.User
 			err := s.setup.Redeem(ctx, in.Body.Token, func() (err error) {

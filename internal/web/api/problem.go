@@ -29,7 +29,7 @@ var kinds = []struct {
 	{ownline.ErrNotFound, http.StatusNotFound, "there is no such thing"},
 	{ownline.ErrConflict, http.StatusConflict, "the present state is in the way"},
 	{ownline.ErrThrottled, http.StatusTooManyRequests, "too many tries"},
-	{ownline.ErrUnavailable, http.StatusServiceUnavailable, "the site's core can't be reached"},
+	{ownline.ErrUnavailable, http.StatusServiceUnavailable, "a part of Ownline that is needed does not answer"},
 }
 
 // internalWords are for errors that are of no kind.
@@ -144,6 +144,7 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 		}
 	}
 	if errors.As(err, &p) {
+		named(ctx.Context(), p)
 		ctx.SetHeader("Content-Type", p.ContentType("application/json"))
 		ctx.SetStatus(p.Status)
 		_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // a client that went away needs no answer
@@ -151,12 +152,10 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 }
 
 // hideValues keeps what was sent out of the answers that say what was wrong with it:
-// passwords are among it. What is our own fault gets the name by which the log finds it.
+// passwords are among it.
 func hideValues(ctx huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*huma.ErrorModel); ok {
-		if id := logging.RequestOf(ctx.Context()); id != "" && p.Status >= http.StatusInternalServerError {
-			p.Instance = "urn:ownline:request:" + id
-		}
+		named(ctx.Context(), p)
 		for _, d := range p.Errors {
 			d.Value = nil
 		}
@@ -165,4 +164,11 @@ func hideValues(ctx huma.Context, _ string, v any) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// named gives what is our own fault the name by which the log finds it.
+func named(ctx context.Context, p *huma.ErrorModel) {
+	if id := logging.RequestOf(ctx); id != "" && p.Status >= http.StatusInternalServerError {
+		p.Instance = "urn:ownline:request:" + id
+	}
 }

@@ -2,7 +2,7 @@ package sites
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"maps"
 	"sync"
@@ -228,7 +228,7 @@ func (c *Cores) site(ctx context.Context, id ownline.SiteID, wait bool) (*site, 
 		case s != nil:
 			return s, nil
 		case !running || !wait:
-			return nil, fmt.Errorf("nobody commands this site's core now: %w", ownline.ErrUnavailable)
+			return nil, noCore(errors.New("nobody commands it now"))
 		}
 		select {
 		case c.poke <- struct{}{}:
@@ -237,7 +237,7 @@ func (c *Cores) site(ctx context.Context, id ownline.SiteID, wait bool) (*site, 
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the site is not commanded yet: %w", ownline.ErrUnavailable)
+			return nil, noCore(errors.New("it is not commanded yet"))
 		}
 	}
 }

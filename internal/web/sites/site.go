@@ -120,7 +120,12 @@ func (s *site) unreachable() error {
 	if why == "" {
 		why = "not connected yet"
 	}
-	return fmt.Errorf("the site's core can't be reached (%s): %w", why, ownline.ErrUnavailable)
+	return noCore(errors.New(why))
+}
+
+// noCore is ErrUnavailable with words for those who are told no more than them.
+func noCore(why error) error {
+	return fmt.Errorf("%w: %w", &ownline.FieldError{Kind: ownline.ErrUnavailable, Detail: "the site's core can't be reached"}, why)
 }
 
 // command runs one command within the gate, unless a whole state has covered its revision
@@ -129,7 +134,7 @@ func (s *site) command(ctx context.Context, rev uint64, f func(context.Context) 
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	if err := s.gate.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("core is busy: %w: %w", ownline.ErrUnavailable, err)
+		return noCore(fmt.Errorf("core is busy: %w", err))
 	}
 	defer s.gate.Release(1)
 	s.mu.Lock()
@@ -139,8 +144,11 @@ func (s *site) command(ctx context.Context, rev uint64, f func(context.Context) 
 		return link.ErrStale
 	}
 	err := f(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		s.heard()
+	case errors.Is(err, ownline.ErrUnavailable):
+		return noCore(err)
 	}
 	return err
 }
@@ -228,7 +236,7 @@ func (s *site) sync(ctx context.Context, rev uint64) error {
 		case <-changed:
 		case <-ctx.Done():
 			s.mu.Lock()
-			return fmt.Errorf("core has not applied revision %d yet: %w", rev, ownline.ErrUnavailable)
+			return noCore(fmt.Errorf("it has not applied revision %d yet", rev))
 		}
 		s.mu.Lock()
 	}

@@ -106,5 +106,5 @@ func number(q string) string {
 
 // unavailable marks the error of a database that could not be reached.
 func unavailable(err error) error {
-	return fmt.Errorf("the database does not answer: %w: %w", ownline.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", &ownline.FieldError{Kind: ownline.ErrUnavailable, Detail: "the database does not answer"}, err)
 }

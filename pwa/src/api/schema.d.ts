@@ -2321,7 +2321,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -2538,7 +2538,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -2648,7 +2648,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -2730,7 +2730,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -2902,7 +2902,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3035,7 +3035,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3144,7 +3144,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3237,7 +3237,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3470,7 +3470,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3655,7 +3655,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -3873,7 +3873,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4041,27 +4041,6 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ErrorModel"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait before the next try
-                     * @example 30
-                     */
-                    "Retry-After"?: number;
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "detail": "too many tries",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["ErrorModel"];
-                };
-            };
             /** @description Internal Server Error */
             500: {
                 headers: {
@@ -4086,7 +4065,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4303,7 +4282,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4422,7 +4401,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4574,7 +4553,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4792,7 +4771,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -4934,7 +4913,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5061,7 +5040,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5277,7 +5256,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5419,7 +5398,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5579,7 +5558,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5701,7 +5680,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -5852,7 +5831,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6069,7 +6048,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6210,7 +6189,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6337,7 +6316,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6570,7 +6549,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6688,7 +6667,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -6855,7 +6834,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7086,7 +7065,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7297,7 +7276,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7509,7 +7488,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7660,7 +7639,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7811,7 +7790,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -7966,7 +7945,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8103,7 +8082,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8264,7 +8243,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8391,7 +8370,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8512,7 +8491,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8631,7 +8610,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8756,7 +8735,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -8988,7 +8967,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -9217,7 +9196,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -9381,7 +9360,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -9629,7 +9608,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -9850,7 +9829,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -10080,7 +10059,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -10310,7 +10289,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -10538,7 +10517,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -10759,7 +10738,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -10892,7 +10871,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11027,7 +11006,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11164,7 +11143,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11384,7 +11363,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11527,7 +11506,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11654,7 +11633,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -11890,7 +11869,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12037,7 +12016,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12253,7 +12232,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12440,7 +12419,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12679,7 +12658,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12798,7 +12777,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -12960,7 +12939,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -13122,7 +13101,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -13373,7 +13352,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -13515,7 +13494,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -13743,7 +13722,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -13898,7 +13877,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14025,7 +14004,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14271,7 +14250,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14426,7 +14405,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14600,7 +14579,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14734,7 +14713,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -14874,7 +14853,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15079,7 +15058,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15206,7 +15185,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15343,7 +15322,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15555,7 +15534,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15694,7 +15673,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -15837,7 +15816,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -16068,7 +16047,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -16195,7 +16174,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
@@ -16315,7 +16294,7 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "detail": "the site's core can't be reached",
+                     *       "detail": "a part of Ownline that is needed does not answer",
                      *       "status": 503,
                      *       "title": "Service Unavailable"
                      *     }
