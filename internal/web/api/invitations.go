@@ -216,10 +216,11 @@ func (s *Server) guests() {
 
 // asGuest runs f for who has the secret of a link, and slows down who only guesses.
 func asGuest[T any](ctx context.Context, s *Server, id auth.Identity, in linkSecret, f func(access.Guest) (*T, error)) (*T, error) {
-	right, err := s.auth.Attempt(ctx, attempt, id.Client)
+	right, over, err := s.auth.Attempt(ctx, attempt, id.Client)
 	if err != nil {
 		return nil, err
 	}
+	defer over()
 	secret, err := invitation.ParseSecret(in.Secret)
 	if err != nil {
 		return nil, err

@@ -162,10 +162,11 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity
 		return "", errNotBegun
 	}
 	ctx := r.Context()
-	right, err := s.auth.Attempt(ctx, "oidc", id.Client)
+	right, over, err := s.auth.Attempt(ctx, "oidc", id.Client)
 	if err != nil {
 		return "", err
 	}
+	defer over()
 	wish, who, err := s.oidc.Provider.Finish(ctx, kept.Value, r.URL.Query())
 	if err != nil {
 		if !errors.Is(err, ownline.ErrUnavailable) {

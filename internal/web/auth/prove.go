@@ -44,18 +44,20 @@ func (a *Auth) ownPassword(ctx context.Context, id Identity, field, password str
 	if err != nil {
 		return "", err
 	}
-	if err := a.throttle.enter(ctx, id.User.Name, id.Client, true); err != nil {
+	try, err := a.throttle.enter(ctx, id.User.Name, id.Client, true)
+	if err != nil {
 		return "", err
 	}
+	defer try.wrong()
 	ok, err := a.passwords.match(ctx, password, hash, true)
 	if err != nil {
 		return "", err
 	}
 	if !ok {
-		a.guessed(ctx, id.User.ID, id.User.Name, id)
+		a.guessed(ctx, try, id.User.ID, id.User.Name, id)
 		return "", ownline.Forbidden(field, "is not right")
 	}
-	a.throttle.succeeded(id.User.Name, id.Client, true)
+	try.right()
 	return hash, nil
 }
 

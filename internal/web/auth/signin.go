@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/ownline/ownline/internal/logging"
@@ -23,19 +24,21 @@ func (a *Auth) Check(ctx context.Context, name, password string, code Code, from
 	if err != nil {
 		return ownline.User{}, "", err
 	}
-	if err := a.throttle.enter(ctx, name, from.Client, known); err != nil {
+	try, err := a.throttle.enter(ctx, name, from.Client, known)
+	if err != nil {
 		return ownline.User{}, "", a.slowedDown(ctx, err, user, ownline.ByPassword, from)
 	}
+	defer try.wrong()
 	ok, err := a.passwords.match(ctx, password, hash, known)
 	if err != nil {
 		return ownline.User{}, "", err
 	}
 	if !ok || user.Disabled {
 		a.tried(ctx, user, ownline.ByPassword, ownline.WrongPassword, 1, from)
-		a.guessed(ctx, user.ID, name, from)
+		a.guessed(ctx, try, user.ID, name, from)
 		return ownline.User{}, "", &ownline.FieldError{Kind: ownline.ErrUnauthorized, Detail: "name or password is not right"}
 	}
-	a.throttle.succeeded(name, from.Client, known)
+	try.right()
 	if isForeign(hash) {
 		if user.MustChange, err = a.upgrade(ctx, user, password, hash); err != nil {
 			return ownline.User{}, "", err
@@ -124,26 +127,28 @@ func (a *Auth) secondFactor(ctx context.Context, user ownline.User, f ownline.TO
 	if code.empty() {
 		return ownline.Invalid("otp", "is needed, or a recovery code")
 	}
-	if err := a.throttle.enterCode(user.Name, from.Client, known); err != nil {
+	try, err := a.throttle.enterCode(ctx, user.Name, from.Client, known)
+	if err != nil {
 		return a.slowedDown(ctx, err, user, code.method(), from)
 	}
+	defer try.wrong()
 	ok, err := a.useCode(ctx, user.ID, f, code)
 	if err != nil {
 		return err
 	}
 	if !ok {
 		a.tried(ctx, user, code.method(), ownline.WrongCode, 1, from)
-		a.guessedCode(ctx, user, from)
+		a.guessedCode(ctx, try, user, from)
 		return &ownline.FieldError{Kind: ownline.ErrUnauthorized, Field: code.field(), Detail: "is not right, or was used already"}
 	}
-	a.throttle.codeSucceeded(user.Name, from.Client, known)
+	try.right()
 	return nil
 }
 
-// guessed reports guessing, without a line for every guess and without what was typed where
-// the name belongs: people type their password there.
-func (a *Auth) guessed(ctx context.Context, user ownline.UserID, name string, from Identity) {
-	if !a.throttle.suspicious(name, from.Client) {
+// guessed ends a wrong try and reports guessing, without a line for every guess and without
+// what was typed where the name belongs: people type their password there.
+func (a *Auth) guessed(ctx context.Context, wrong *try, user ownline.UserID, name string, from Identity) {
+	if !wrong.wrong() {
 		return
 	}
 	who := "unknown"
@@ -151,20 +156,20 @@ func (a *Auth) guessed(ctx context.Context, user ownline.UserID, name string, fr
 		who = name
 	}
 	a.log.WarnContext(ctx, "somebody guesses passwords", logging.User, who, logging.Source, from.Client)
-	a.auditGuessing(ctx, who, "many wrong passwords; tries are slowed down", from)
+	a.auditGuessing(ctx, "login", who, "many wrong passwords; tries are slowed down", from.Client)
 }
 
 // guessedCode is guessed for codes.
-func (a *Auth) guessedCode(ctx context.Context, user ownline.User, from Identity) {
-	if !a.throttle.suspiciousCode(user.Name, from.Client) {
+func (a *Auth) guessedCode(ctx context.Context, wrong *try, user ownline.User, from Identity) {
+	if !wrong.wrong() {
 		return
 	}
 	a.log.WarnContext(ctx, "somebody who knows the password guesses codes", logging.User, user.Name, logging.Source, from.Client)
-	a.auditGuessing(ctx, user.Name, "many wrong codes after the right password, which should be changed; tries are slowed down", from)
+	a.auditGuessing(ctx, "login", user.Name, "many wrong codes after the right password, which should be changed; tries are slowed down", from.Client)
 }
 
-func (a *Auth) auditGuessing(ctx context.Context, who, detail string, from Identity) {
-	err := a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Client: from.Client, By: "login", Action: "auth.guessing", Subject: who, Detail: detail})
+func (a *Auth) auditGuessing(ctx context.Context, by, who, detail string, from netip.Addr) {
+	err := a.store.Audit(ctx, ownline.AuditEntry{At: time.Now(), Client: from, By: by, Action: "auth.guessing", Subject: who, Detail: detail})
 	if err != nil {
 		a.log.ErrorContext(ctx, "the audit log can't be written", logging.Err, err)
 	}

@@ -19,6 +19,8 @@ const (
 	maxSlow      = 5 * time.Second  // of an account, for those from a new address
 	forgetAfter  = time.Hour        // without a failure
 	maxRemembers = 20_000           // of each kind, so that a flood does not grow memory
+	maxQueue     = 32               // tries at one spot that wait for others in flight
+	maxQueueTime = 30 * time.Second
 )
 
 // ThrottledError says when to try again. It is an ownline.ErrThrottled.
@@ -43,13 +45,17 @@ func (e *ThrottledError) Unwrap() error { return ownline.ErrThrottled }
 //     where its user signed in before. No stranger can cause that: whoever gets to a code
 //     has given the password.
 //   - A passkey can't be guessed: the right one is never made to wait.
+//
+// Whether a try in flight fails is not known yet. Of those made at once as many are let in
+// as may fail without a wait; the others stand in line until these have ended, and only then
+// are let in or refused. So guesses made at once gain nothing, and right ones lose nothing.
 type throttle struct {
 	mu        sync.Mutex // guards all below
-	addresses failures[netip.Prefix]
-	accounts  failures[string]
-	codes     failures[string] // of accounts
-	pairs     failures[pair]
-	unseen    map[pair]unseen
+	addresses failures
+	accounts  failures
+	codes     failures // of accounts
+	pairs     failures
+	unseen    map[spot]unseen
 }
 
 // unseen is what was refused without a look at it since somebody was told.
@@ -60,7 +66,8 @@ type unseen struct {
 
 const tellEvery = time.Minute
 
-type pair struct {
+// spot is what failures are counted by: an address, an account, or an account at an address.
+type spot struct {
 	account string
 	from    netip.Prefix
 	code    bool // not a password
@@ -77,127 +84,124 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// enter waits as long as it must before a try, or refuses it. Each try that was let in
-// counts as failed until succeeded says otherwise, so that tries made at once gain nothing.
-func (t *throttle) enter(ctx context.Context, account string, from netip.Addr, known bool) error {
-	account, where := strings.ToLower(account), neighbourhood(from)
-	t.mu.Lock()
-	now := time.Now()
-	var wait, slow time.Duration
-	if known {
-		wait = t.pairs.wait(pair{account, where, false}, now)
-	} else {
-		wait = t.addresses.wait(where, now)
-		slow = min(t.accounts.delay(account, now), maxSlow)
-	}
-	if wait > 0 {
-		t.mu.Unlock()
-		return &ThrottledError{RetryAfter: wait}
-	}
-	if known {
-		t.pairs.add(pair{account, where, false}, now)
-	} else {
-		t.addresses.add(where, now)
-		t.accounts.add(account, now)
-	}
-	t.mu.Unlock()
-	if slow == 0 {
-		return nil
-	}
-	timer := time.NewTimer(slow)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// counter is where a try counts.
+type counter struct {
+	in    *failures
+	at    spot
+	stops bool // refuses tries; else it only slows them
+	tells bool // is worth telling of
 }
 
-// succeeded forgets the failures that the owner made from there, not those of others.
-func (t *throttle) succeeded(account string, from netip.Addr, known bool) {
-	account, where := strings.ToLower(account), neighbourhood(from)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.pairs.m, pair{account, where, false})
-	if !known {
-		t.addresses.takeBack(where)
-		t.accounts.takeBack(account)
+// enter waits as long as it must before a try, or refuses it. Whoever is let in ends the
+// try.
+func (t *throttle) enter(ctx context.Context, account string, from netip.Addr, known bool) (*try, error) {
+	pair := spot{account: strings.ToLower(account), from: neighbourhood(from)}
+	y := &try{throttle: t, own: counter{in: &t.pairs, at: pair}}
+	if known {
+		y.counters = []counter{{&t.pairs, pair, true, true}}
+	} else {
+		y.counters = []counter{{&t.addresses, spot{from: pair.from}, true, true}, {&t.accounts, spot{account: pair.account}, false, true}}
 	}
+	return y, t.admit(ctx, y)
 }
 
 // enterCode is enter for a code after the right password.
-func (t *throttle) enterCode(account string, from netip.Addr, known bool) error {
-	p := pair{strings.ToLower(account), neighbourhood(from), true}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	wait := t.pairs.wait(p, now)
+func (t *throttle) enterCode(ctx context.Context, account string, from netip.Addr, known bool) (*try, error) {
+	pair := spot{strings.ToLower(account), neighbourhood(from), true}
+	y := &try{throttle: t, own: counter{in: &t.pairs, at: pair}, counters: []counter{{&t.pairs, pair, true, true}}}
 	if !known {
-		wait = max(wait, t.addresses.wait(p.from, now), t.codes.wait(p.account, now))
+		y.counters = append(y.counters, counter{&t.addresses, spot{from: pair.from}, true, false}, counter{&t.codes, spot{account: pair.account}, true, true})
 	}
-	if wait > 0 {
-		return &ThrottledError{RetryAfter: wait}
-	}
-	t.pairs.add(p, now)
-	if !known {
-		t.addresses.add(p.from, now)
-		t.codes.add(p.account, now)
-	}
-	return nil
-}
-
-// codeSucceeded is succeeded for a code.
-func (t *throttle) codeSucceeded(account string, from netip.Addr, known bool) {
-	p := pair{strings.ToLower(account), neighbourhood(from), true}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.pairs.m, p)
-	if !known {
-		t.addresses.takeBack(p.from)
-		t.codes.takeBack(p.account)
-	}
+	return y, t.admit(ctx, y)
 }
 
 // failedPasskey counts a wrong passkey against its address, and says whether that has to
 // wait.
 func (t *throttle) failedPasskey(from netip.Addr) error {
-	where := neighbourhood(from)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if wait := t.addresses.wait(where, now); wait > 0 {
+	r := t.addresses.at(spot{from: neighbourhood(from)}, now)
+	if wait := r.wait(now); wait > 0 {
 		return &ThrottledError{RetryAfter: wait}
 	}
-	t.addresses.add(where, now)
+	r.fail(now)
 	return nil
 }
 
-// suspiciousCode is suspicious for codes.
-func (t *throttle) suspiciousCode(account string, from netip.Addr) bool {
-	p := pair{strings.ToLower(account), neighbourhood(from), true}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return worthTelling(max(t.codes.m[p.account].count, t.pairs.m[p].count))
+func (t *throttle) admit(ctx context.Context, y *try) error {
+	patience := time.NewTimer(maxQueueTime)
+	defer patience.Stop()
+	for {
+		slow, ahead, ended, err := t.look(y)
+		switch {
+		case err != nil:
+			return err
+		case ahead == nil && slow == 0:
+			return nil
+		case ahead == nil:
+			return y.pause(ctx, slow)
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-patience.C:
+			err = &ThrottledError{RetryAfter: firstWait}
+		}
+		t.mu.Lock()
+		ahead.queue--
+		t.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
 }
 
-// suspicious reports whether so much was tried that the operator should read of it: once
-// when the free tries are used up, then at every doubling.
-func (t *throttle) suspicious(account string, from netip.Addr) bool {
-	account, where := strings.ToLower(account), neighbourhood(from)
+// look lets a try fly that may, after a pause; or says which line it stands in now, until one
+// of those ahead has ended, or why it is refused.
+func (t *throttle) look(y *try) (slow time.Duration, ahead *record, ended <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := max(t.accounts.m[account].count, t.addresses.m[where].count, t.pairs.m[pair{account, where, false}].count)
-	return worthTelling(n)
+	now := time.Now()
+	var wait time.Duration
+	records := make([]*record, len(y.counters))
+	for i, c := range y.counters {
+		r := c.in.at(c.at, now)
+		records[i] = r
+		switch {
+		case !c.stops:
+			slow = min(delay(r.count+r.flying), maxSlow)
+		case r.flying > 0 && r.count+r.flying >= freeTries:
+			ahead = r
+		}
+		if c.stops {
+			wait = max(wait, r.wait(now))
+		}
+	}
+	switch {
+	case wait > 0:
+		return 0, nil, nil, &ThrottledError{RetryAfter: wait}
+	case ahead != nil && ahead.queue >= maxQueue:
+		return 0, nil, nil, &ThrottledError{RetryAfter: firstWait}
+	case ahead != nil:
+		if ahead.ended == nil {
+			ahead.ended = make(chan struct{})
+		}
+		ahead.queue++
+		return 0, ahead, ahead.ended, nil
+	}
+	for _, r := range records {
+		r.flying++
+	}
+	return slow, nil, nil, nil
 }
-
-func worthTelling(n int) bool { return n == freeTries || n > freeTries && n&(n-1) == 0 }
 
 // refused counts a try that enter refused. Once a minute it returns how many there were
 // since it last did, else 0. account is "" for a name that nobody has, so that a stranger
 // fills no memory with names.
 func (t *throttle) refused(account string, from netip.Addr) int {
-	p := pair{strings.ToLower(account), neighbourhood(from), false}
+	p := spot{account: strings.ToLower(account), from: neighbourhood(from)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -213,7 +217,7 @@ func (t *throttle) refused(account string, from netip.Addr) int {
 		}
 	}
 	if t.unseen == nil {
-		t.unseen = make(map[pair]unseen)
+		t.unseen = make(map[spot]unseen)
 	}
 	u.count++
 	if now.Sub(u.told) < tellEvery {
@@ -224,25 +228,23 @@ func (t *throttle) refused(account string, from netip.Addr) int {
 	return u.count
 }
 
-type failed struct {
-	count int
-	last  time.Time
+// failures counts by spot; the zero value is empty.
+type failures struct{ m map[spot]*record }
+
+// record is what is known of a spot.
+type record struct {
+	count  int       // failures
+	last   time.Time // of them
+	flying int       // tries in flight
+	queue  int       // tries that wait for those
+	ended  chan struct{}
 }
 
-// failures counts by key; the zero value is empty.
-type failures[K comparable] struct{ m map[K]failed }
+func (r *record) busy() bool { return r.flying > 0 || r.queue > 0 }
 
-func (f *failures[K]) get(k K, now time.Time) failed {
-	e := f.m[k]
-	if now.Sub(e.last) > forgetAfter {
-		return failed{}
-	}
-	return e
-}
-
-// delay is the pause after the failures so far.
-func (f *failures[K]) delay(k K, now time.Time) time.Duration {
-	over := f.get(k, now).count - freeTries
+// delay is the pause after so many failures.
+func delay(count int) time.Duration {
+	over := count - freeTries
 	if over < 0 {
 		return 0
 	}
@@ -250,48 +252,69 @@ func (f *failures[K]) delay(k K, now time.Time) time.Duration {
 }
 
 // wait is what remains of the delay.
-func (f *failures[K]) wait(k K, now time.Time) time.Duration {
-	return max(f.delay(k, now)-now.Sub(f.m[k].last), 0)
+func (r *record) wait(now time.Time) time.Duration {
+	return max(delay(r.count)-now.Sub(r.last), 0)
 }
 
-func (f *failures[K]) add(k K, now time.Time) {
-	if f.m == nil {
-		f.m = make(map[K]failed)
-	}
-	e := f.get(k, now)
-	if _, known := f.m[k]; !known && len(f.m) >= maxRemembers {
-		f.makeRoom(now)
-	}
-	f.m[k] = failed{e.count + 1, now}
+func (r *record) fail(now time.Time) {
+	r.count++
+	r.last = now
 }
 
-func (f *failures[K]) takeBack(k K) {
-	e, ok := f.m[k]
-	if e.count--; ok && e.count > 0 {
-		f.m[k] = e
-	} else {
+// land ends a try in flight and wakes those that wait for it.
+func (r *record) land() {
+	r.flying--
+	if r.ended != nil {
+		close(r.ended)
+		r.ended = nil
+	}
+}
+
+// at returns the record of a spot, which may be a new one.
+func (f *failures) at(k spot, now time.Time) *record {
+	r := f.m[k]
+	if r == nil {
+		if f.m == nil {
+			f.m = make(map[spot]*record)
+		}
+		if len(f.m) >= maxRemembers {
+			f.makeRoom(now)
+		}
+		r = new(record)
+		f.m[k] = r
+	}
+	if now.Sub(r.last) > forgetAfter {
+		r.count = 0
+	}
+	return r
+}
+
+// forget drops the record of a spot that has nothing to tell.
+func (f *failures) forget(k spot) {
+	if r := f.m[k]; r != nil && r.count == 0 && !r.busy() {
 		delete(f.m, k)
 	}
 }
 
 // makeRoom forgets what is over, and else the least guilty it meets: whoever floods with
-// single tries only pushes out others of that kind.
-func (f *failures[K]) makeRoom(now time.Time) {
-	var victim K
-	least, looked := int(^uint(0)>>1), 0
-	for k, e := range f.m {
-		if now.Sub(e.last) > forgetAfter {
+// single tries only pushes out others of that kind. Tries in flight stay: there are no more
+// of them than requests.
+func (f *failures) makeRoom(now time.Time) {
+	var victim spot
+	least, looked := 0, 0 // no victim yet
+	for k, r := range f.m {
+		switch {
+		case r.busy():
+		case now.Sub(r.last) > forgetAfter:
 			delete(f.m, k)
-			continue
-		}
-		if e.count < least {
-			victim, least = k, e.count
+		case least == 0 || r.count < least:
+			victim, least = k, r.count
 		}
 		if looked++; looked == 64 {
 			break
 		}
 	}
-	if len(f.m) >= maxRemembers {
+	if least > 0 && len(f.m) >= maxRemembers {
 		delete(f.m, victim)
 	}
 }
