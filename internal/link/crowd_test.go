@@ -70,7 +70,7 @@ func TestDoorIsHeld(t *testing.T) {
 	wg.Go(func() { server.Dial(ctx, l.Addr().String()) })
 	c := door.NewClient(coreID.Pin())
 	defer c.Close()
-	within, stop := context.WithTimeout(ctx, 2*time.Second)
+	within, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	if _, err := c.Pair(within, "token"); err != nil {
 		t.Errorf("Pair = %v", err)

@@ -56,7 +56,7 @@ var mayImport = map[string]string{
 	"internal/web/oidc":            "internal/logging internal/ownline",
 	"internal/web/notify":          "internal/logging internal/ownline",
 	"internal/web/sites":           "internal/link internal/logging internal/ownline internal/policy",
-	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline",
+	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline test/freeport",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/store/pgtest":    "",
 	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store internal/web/store/pgtest",
@@ -65,7 +65,7 @@ var mayImport = map[string]string{
 
 	// Guests who redeem an invitation, and the broker between them and us.
 	"internal/web/broker":            "internal/logging internal/ownline",
-	"internal/web/broker/brokertest": "",
+	"internal/web/broker/brokertest": "test/freeport",
 	"internal/web/guestpage":         "internal/ownline",
 	"internal/web/redeem":            "internal/invitation internal/logging internal/ownline internal/web/access",
 
@@ -81,6 +81,7 @@ var mayImport = map[string]string{
 	"internal/treetest": "", // its tests read config
 	"test/bed":          "",
 	"test/bed/bedtest":  "test/bed",
+	"test/freeport":     "",
 	"test/world":        "internal/knock internal/ownline test/bed",
 	"test/bench":        "internal/... test/...",
 	"test/commands":     "internal/... test/...",

@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -13,12 +14,13 @@ import (
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/broker/brokertest"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // Admins see in the API and in the metrics whether the broker is reached, and since when not.
 func TestBrokerIsShown(t *testing.T) {
 	b := brokertest.Start(t)
-	metrics := free(t)
+	metrics := freeport.Addr(t).String()
 	for name, url := range map[string]string{"none": "", "a broker": b.TCP} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, func(c *config.Web) { c.MQTT.URL, c.Metrics.Listen = url, metrics })
@@ -63,15 +65,14 @@ func TestBrokerIsShown(t *testing.T) {
 			}
 			wait := func(what, line string, ok func(state) bool) {
 				t.Helper()
-				var s state
-				var shown string
-				for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-					_, shown = fetch(t, "http://"+metrics+"/metrics")
-					if s = ask(); ok(s) && strings.Contains(shown, line) {
-						return
+				eventually(t, func() string {
+					_, shown := fetch(t, "http://"+metrics+"/metrics")
+					s := ask()
+					if ok(s) && strings.Contains(shown, line) {
+						return ""
 					}
-				}
-				t.Fatalf("%s: the API says %+v, and the metrics have no %q", what, s, line)
+					return fmt.Sprintf("%s: the API says %+v, and the metrics have no %q", what, s, line)
+				})
 			}
 			if url == "" {
 				wait("none is configured", "\nownline_web_database_up 1", func(s state) bool { return s == state{} })

@@ -50,14 +50,13 @@ func newParty(t *testing.T) *party {
 	if p.service, err = a.AddService(ctx, access.Command(), access.NewService{Site: site.ID, Name: "photos", Target4: netip.MustParseAddrPort("192.168.7.10:80")}); err != nil {
 		t.Fatal(err)
 	}
-	for range 200 {
+	eventually(t, func() string {
 		if p.web.broker.Status().Connected {
-			return p
+			return ""
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("web does not find the broker")
-	return nil
+		return "web does not find the broker"
+	})
+	return p
 }
 
 // guest is somebody with a link and a broker.
@@ -82,8 +81,15 @@ func (p *party) invite(n access.NewInvitation) guest {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond) // until web's table has it
-	return guest{p, i.ID, keys}
+	g := guest{p, i.ID, keys}
+	eventually(p.t, func() string {
+		a := newAsk(invitation.Show, "198.51.100.99")
+		if _, ok := g.send(a.Nonce, 300*time.Millisecond, keys.SealAsk(a)); ok {
+			return ""
+		}
+		return "the new invitation is not answered for"
+	})
+	return g
 }
 
 func newAsk(kind invitation.Kind, source string) invitation.Ask {

@@ -26,6 +26,7 @@ import (
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // idp is a real provider, whose key the test has, and whose tokens it may change on the way.
@@ -256,7 +257,7 @@ type scene struct {
 
 func newScene(t *testing.T, change func(*config.OIDC)) *scene {
 	t.Helper()
-	addr := free(t)
+	addr := freeport.Addr(t).String()
 	s := &scene{t: t, own: "http://" + addr}
 	s.idp = newIDP(t, s.own+"/api/v1/auth/oidc/callback")
 	s.w = open(t, func(c *config.Web) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -18,18 +19,8 @@ import (
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/test/freeport"
 )
-
-// free returns an address that nobody listens on.
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func fetch(t *testing.T, url string) (int, string) {
 	t.Helper()
@@ -46,7 +37,7 @@ func fetch(t *testing.T, url string) (int, string) {
 }
 
 func TestMetricsListener(t *testing.T) {
-	addr := free(t)
+	addr := freeport.Addr(t).String()
 	w := open(t, func(c *config.Web) { c.Metrics.Listen = addr })
 	if _, err := w.Access().AddUser(t.Context(), access.Command(), access.NewUser{Name: "anastasia", Password: "four words are enough"}); err != nil {
 		t.Fatal(err)
@@ -56,20 +47,22 @@ func TestMetricsListener(t *testing.T) {
 		fetch(t, url+"/api/v1/me?secret=hunter2")
 	}
 	fetch(t, url+"/api/v1/hunter2")
-	// A request is counted after its answer.
-	status, got := 0, ""
-	for end := time.Now().Add(3 * time.Second); !strings.Contains(got, `operation="GET /api/",status="404"} 1`) && time.Now().Before(end); time.Sleep(time.Millisecond) {
-		status, got = fetch(t, "http://"+addr+"/metrics")
-	}
-	for _, want := range []string{
+	wants := []string{
 		`ownline_web_http_requests_total{operation="GET /api/v1/me",status="401"} 3`,
 		`ownline_web_http_requests_total{operation="GET /api/",status="404"} 1`,
 		`ownline_web_database_up 1`, `ownline_web_database_transaction_duration_seconds_count{kind="read"}`, `ownline_web_build_info{version="`,
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("%d: no %s in\n%s", status, want, got)
-		}
 	}
+	// A request is counted after its answer.
+	var got string
+	eventually(t, func() string {
+		_, got = fetch(t, "http://"+addr+"/metrics")
+		for _, want := range wants {
+			if !strings.Contains(got, want) {
+				return "no " + want + " in\n" + got
+			}
+		}
+		return ""
+	})
 	for _, secret := range []string{"anastasia", "hunter2", "127.0.0.1"} {
 		if strings.Contains(got, secret) {
 			t.Errorf("the metrics tell %s", secret)
@@ -92,7 +85,7 @@ func TestMetricsListener(t *testing.T) {
 // A request that runs is finished while the server says that it shuts down; nobody else is
 // let in.
 func TestGracefulShutdown(t *testing.T) {
-	addr := free(t)
+	addr := freeport.Addr(t).String()
 	w := open(t, func(c *config.Web) { c.Metrics.Listen = addr })
 	url, stop := serve(t, w, io.Discard)
 	if status, body := fetch(t, "http://"+addr+"/readyz"); status != 200 || body != "ready\n" {
@@ -104,37 +97,37 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 	defer c.Close()
 	body := `{"name":"ana","password":"four words are enough"}`
-	fmt.Fprintf(c, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body[:10])
-	time.Sleep(100 * time.Millisecond) // the server reads the body now
+	fmt.Fprintf(c, "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\nExpect: 100-continue\r\n\r\n", len(body))
+	said := bufio.NewReader(c)
+	if line, err := said.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" { // the server reads the body now
+		t.Fatal(line, err)
+	}
+	fmt.Fprint(c, body[:10])
 	done := make(chan error, 1)
 	go func() { done <- stop() }()
-	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	eventually(t, func() string {
 		status, said := fetch(t, "http://"+addr+"/readyz")
 		if status == 503 && said == "shutting down\n" {
-			break
+			return ""
 		}
-		if time.Now().After(end) {
-			t.Fatalf("it does not say that it shuts down: %d %s", status, said)
-		}
-	}
-	for end := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		return fmt.Sprintf("it does not say that it shuts down: %d %s", status, said)
+	})
+	eventually(t, func() string {
 		n, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 		if err != nil {
-			break
+			return ""
 		}
 		n.Close()
-		if time.Now().After(end) {
-			t.Fatal("others are still let in")
-		}
-	}
+		return "others are still let in"
+	})
 	if status, _ := fetch(t, "http://"+addr+"/healthz"); status != 200 {
 		t.Errorf("not alive while it shuts down: %d", status)
 	}
 	if _, err := io.WriteString(c, body[10:]); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := io.ReadAll(c)
-	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+	answer, err := io.ReadAll(said)
+	if err != nil || !strings.HasPrefix(string(answer), "\r\nHTTP/1.1 401 ") {
 		t.Errorf("the request that ran got %q, %v", answer, err)
 	}
 	if err := <-done; err != nil {
@@ -186,9 +179,9 @@ func TestWatchdog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := func() string {
+	hear := func(within time.Duration) string {
 		b := make([]byte, 100)
-		if err := socket.SetReadDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		if err := socket.SetReadDeadline(time.Now().Add(within)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := socket.Read(b)
@@ -217,19 +210,19 @@ func TestWatchdog(t *testing.T) {
 	}
 	stop := run(time.Now())
 	for i, want := range []string{systemd.Ready, systemd.Alive, systemd.Alive, systemd.Alive} {
-		if got := heard(); got != want {
+		if got := hear(patience); got != want {
 			t.Errorf("word %d is %q, want %q", i, got, want)
 		}
 	}
 	stop()
-	for heard() != "" {
+	for hear(300*time.Millisecond) != "" {
 	}
 	stop = run(time.Now().Add(-turnWithin - time.Second))
 	defer stop()
-	if got := heard(); got != systemd.Ready {
+	if got := hear(patience); got != systemd.Ready {
 		t.Errorf("first word %q", got)
 	}
-	if got := heard(); got != "" {
+	if got := hear(300 * time.Millisecond); got != "" {
 		t.Errorf("it says %q although a loop hangs", got)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/ownline/ownline/internal/web/sites/coretest"
 	"github.com/ownline/ownline/internal/web/store"
 	"github.com/ownline/ownline/internal/web/store/storetest"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 func open(t *testing.T, change func(*config.Web)) *Web {
@@ -64,7 +65,7 @@ func serve(t *testing.T, w *Web, terminal io.Writer) (url string, stop func() er
 			select {
 			case err := <-done:
 				return err
-			case <-time.After(5 * time.Second):
+			case <-time.After(30 * time.Second): // longer than requests get to finish
 				return fmt.Errorf("it does not end")
 			}
 		}
@@ -72,6 +73,23 @@ func serve(t *testing.T, w *Web, terminal io.Writer) (url string, stop func() er
 		t.Fatal(err)
 	}
 	return "", nil
+}
+
+// patience is for what must come, on a machine under load, too.
+const patience = 20 * time.Second
+
+// eventually waits for what must come, until missing tells of nothing more.
+func eventually(t *testing.T, missing func() string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		still := missing()
+		if still == "" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(still)
+		}
+	}
 }
 
 func TestFirstStart(t *testing.T) {
@@ -166,12 +184,8 @@ func TestShutdownEndsStreams(t *testing.T) {
 	if line, err := r.ReadString('\n'); err != nil || !strings.HasPrefix(line, "retry:") {
 		t.Fatal(line, err)
 	}
-	start := time.Now()
-	if err := stop(); err != nil {
+	if err := stop(); err != nil { // requests that do not finish are an error
 		t.Error(err)
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("the end took %s", took)
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		t.Errorf("the stream was cut, not ended: %v", err)
@@ -225,7 +239,7 @@ func TestBadGeoIP(t *testing.T) {
 
 // A command pairs with a core that dials, while no server runs.
 func TestOpenDoor(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", freeport.Addr(t).String()) // whom nobody takes between two who listen
 	if err != nil {
 		t.Fatal(err)
 	}

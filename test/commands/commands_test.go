@@ -28,6 +28,7 @@ import (
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // client is where people and devices seem to come from.
@@ -86,14 +87,7 @@ type stage struct {
 func (s *stage) setup(env *testscript.Env) error {
 	s.core = coretest.Serve(s.t, coretest.New("token"))
 	env.Setenv("CODE", s.core.Code("token"))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.web = l.Addr().String()
-	if err := l.Close(); err != nil {
-		return err
-	}
+	s.web = freeport.Addr(s.t).String()
 	env.Setenv("WEB", s.web)
 	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: s.web})
@@ -120,7 +114,7 @@ func serve(ts *testscript.TestScript, _ bool, _ []string) {
 		}
 		log.Close()
 	})
-	for range 100 {
+	for range 600 {
 		resp, err := http.Get("http://" + s.web + "/readyz")
 		if err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
@@ -247,7 +241,7 @@ func (s *stage) judge(ctx context.Context, p knock.Packet) (knock.Packet, bool) 
 			var nonce knock.Nonce
 			rand.Read(nonce[:])
 			return keys.SealAnswer(k.Nonce, nonce, a), true
-		case <-time.After(time.Second):
+		case <-time.After(20 * time.Second):
 			return p, false
 		case <-ctx.Done():
 			return p, false

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // The program tells systemd that it is ready, that it lives and that it stops.
@@ -28,7 +30,7 @@ func TestSystemd(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "serve")
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=400000",
-		"OWNLINE_WEB_STATE_DIR="+filepath.Join(dir, "state"), "OWNLINE_WEB_LISTEN="+freePort(t))
+		"OWNLINE_WEB_STATE_DIR="+filepath.Join(dir, "state"), "OWNLINE_WEB_LISTEN="+freeport.Addr(t).String())
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -61,16 +63,6 @@ func TestSystemd(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // systemd finds nothing wrong with the units, and that they confine the program.

@@ -136,7 +136,7 @@ func TestChangesElsewhere(t *testing.T) {
 	if _, err := other.AddUser(ctx, access.Command(), access.NewUser{Name: "eva", Password: "x"}); err != nil {
 		t.Fatal(err)
 	}
-	wait, stop = context.WithTimeout(ctx, 5*time.Second)
+	wait, stop = context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	if ev, err := reader.Next(wait); !errors.Is(err, access.ErrMissed) {
 		t.Fatalf("after a change by another process: %+v, %v; want ErrMissed", ev, err)

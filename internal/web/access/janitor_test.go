@@ -178,7 +178,7 @@ func TestAbandoned(t *testing.T) {
 	ctx2, cancel := context.WithCancel(ctx)
 	done := make(chan error)
 	go func() { done <- b.Run(ctx2) }()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		if s, why := h.state(id); s == ownline.Ended && why == ownline.Failed {
 			break
 		}

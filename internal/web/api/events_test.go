@@ -82,7 +82,7 @@ func (f *follower) next() sseEvent {
 			f.t.Fatal("the stream has ended")
 		}
 		return ev
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		f.t.Fatal("no event")
 	}
 	return sseEvent{}
@@ -91,7 +91,7 @@ func (f *follower) next() sseEvent {
 // ends fails when the stream goes on.
 func (f *follower) ends() {
 	f.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(20 * time.Second)
 	for {
 		select {
 		case ev, ok := <-f.events:
@@ -192,10 +192,10 @@ func TestEventsOutliveTimeouts(t *testing.T) {
 	w.server.Close()
 	w.server = httptest.NewUnstartedServer(w.api)
 	c := w.server.Config
-	c.ReadHeaderTimeout, c.ReadTimeout, c.WriteTimeout = 100*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	c.ReadHeaderTimeout, c.ReadTimeout, c.WriteTimeout = 20*time.Second, time.Second, time.Second
 	w.server.Start()
 	f := w.follow("", "Authorization", "Bearer "+w.ana)
-	time.Sleep(500 * time.Millisecond)
+	time.Sleep(1500 * time.Millisecond) // longer than they are
 	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
 	if ev := f.next(); !strings.Contains(ev.data, made.ID) {
 		t.Errorf("got %+v", ev)

@@ -142,7 +142,7 @@ func TestIDs(t *testing.T) {
 func TestLine(t *testing.T) {
 	s, meter, out := serve(t)
 	get(t, s.URL+"/api/things/7?code=hunter2", "Cookie", "c=hunter2", "Authorization", "Bearer hunter2")
-	for end := time.Now().Add(3 * time.Second); !strings.Contains(out.String(), `"msg":"request"`) && time.Now().Before(end); {
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), `"msg":"request"`) && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) // a request is logged after its answer
 	}
 	var line map[string]any

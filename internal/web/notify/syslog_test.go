@@ -61,7 +61,7 @@ func TestSyslogUDP(t *testing.T) {
 func read(t *testing.T, conn net.PacketConn) string {
 	t.Helper()
 	b := make([]byte, 4096)
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	n, _, err := conn.ReadFrom(b)

@@ -87,7 +87,7 @@ func TestConverge(t *testing.T) {
 				began := time.Now()
 				w.live()
 				w.converge()
-				if took := time.Since(began); took > time.Second {
+				if took := time.Since(began); took > 8*time.Second {
 					t.Errorf("it took %s after the link was back", took)
 				}
 				// And it goes on.
@@ -140,7 +140,7 @@ func TestTwoProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("the device is gone from core", func() bool { return len(w.core.Devices()) == 0 && len(w.core.Sessions()) == 0 })
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	s := w.sessions()
@@ -196,12 +196,12 @@ func TestAtOnce(t *testing.T) {
 	same := w.knocked(home)
 	for i := range 40 {
 		wg.Go(func() {
-			if a := w.knock(same); a != nil {
+			if !w.ignored(same) {
 				accepted.Add(1)
 			}
 			var a [16]byte
 			a[0], a[1], a[7] = 0x2a, 1, byte(i)
-			if a := w.knockWithin(w.knocked(netip.AddrFrom16(a)), 5*time.Second); a != nil && a.Status == knock.Opened {
+			if a := w.knock(w.knocked(netip.AddrFrom16(a))); a != nil && a.Status == knock.Opened {
 				answered.Add(1)
 			}
 		})

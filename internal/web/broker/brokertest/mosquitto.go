@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // Broker is a mosquitto of the test's own.
@@ -36,7 +38,7 @@ type Broker struct {
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	dir := t.TempDir()
-	tcp, ws, tls := freePort(t), freePort(t), freePort(t)
+	tcp, ws, tls := freeport.Addr(t).Port(), freeport.Addr(t).Port(), freeport.Addr(t).Port()
 	b := &Broker{
 		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws), TLS: fmt.Sprintf("tls://127.0.0.1:%d", tls),
 		t: t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
@@ -64,7 +66,7 @@ func (b *Broker) Up() {
 	if err := b.cmd.Start(); err != nil {
 		b.t.Fatalf("this test needs Debian's mosquitto, which `make test` installs: %v", err)
 	}
-	for range 200 {
+	for range 600 {
 		c, err := net.Dial("tcp", b.addr)
 		if err == nil {
 			c.Close()
@@ -116,16 +118,6 @@ func (b *Broker) certificate(dir string) (cert, key string) {
 		return name
 	}
 	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // Retain has the broker keep a message for whoever subscribes later.

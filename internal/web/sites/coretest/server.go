@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 // Server serves a Core over a real link on loopback.
@@ -39,7 +40,7 @@ func Identity(t testing.TB) *link.Identity {
 // Serve starts serving a core until the test ends.
 func Serve(t testing.TB, c *Core) *Server {
 	t.Helper()
-	s := &Server{Core: c, t: t, id: Identity(t), addr: "127.0.0.1:0", conns: make(map[net.Conn]struct{})}
+	s := &Server{Core: c, t: t, id: Identity(t), addr: freeport.Addr(t).String(), conns: make(map[net.Conn]struct{})}
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s
@@ -57,7 +58,6 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.addr = l.Addr().String()
 	server := link.NewServer(s.id, s.Core, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
