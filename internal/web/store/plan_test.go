@@ -30,6 +30,8 @@ func TestHistoryPlans(t *testing.T) {
 		"device":  {ownline.SessionQuery{Device: ownline.NewID[ownline.Device]()}, "sessions_by_device"},
 		"reason":  {ownline.SessionQuery{Reason: ownline.Failed}, "sessions_by_reason"},
 		"source":  {ownline.SessionQuery{Sources: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}, "sessions_by_source"},
+		"ended":   {ownline.SessionQuery{Ended: true}, "sessions_ended_newest"},
+		"invited": {ownline.SessionQuery{Invitation: ownline.NewID[ownline.Invitation]()}, "sessions_by_invitation"},
 		"span":    {ownline.SessionQuery{From: now, Until: now}, "sessions_newest"},
 		"live":    {ownline.SessionQuery{Live: true}, "sessions_live_newest"},
 		"active":  {ownline.SessionQuery{State: ownline.Active}, "sessions_live_newest"},

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,8 +30,11 @@ func scanSession(scan scanner) (s ownline.Session, err error) {
 	return s, err
 }
 
-const sessionInfoFrom = sessionColumns + `, t.name, t.host, u.name, s.name, s.kind, coalesce(d.name, '')
-	FROM sessions e JOIN sites t ON t.id = e.site_id JOIN users u ON u.id = e.user_id JOIN services s ON s.id = e.service_id
+const sessionInfoFrom = sessionInfoColumns + " FROM sessions e" + sessionInfoJoins
+
+const sessionInfoColumns = sessionColumns + ", t.name, t.host, u.name, s.name, s.kind, coalesce(d.name, '')"
+
+const sessionInfoJoins = ` JOIN sites t ON t.id = e.site_id JOIN users u ON u.id = e.user_id JOIN services s ON s.id = e.service_id
 	LEFT JOIN devices d ON d.id = e.device_id`
 
 func scanSessionInfo(scan scanner) (s ownline.SessionInfo, err error) {
@@ -48,19 +53,55 @@ func (t *Tx) Sessions(q ownline.SessionQuery) ([]ownline.SessionInfo, string, er
 	if err != nil {
 		return nil, "", err
 	}
-	text, args, err := historyText(q, before)
-	if err != nil {
-		return nil, "", err
+	asks := []ownline.SessionQuery{q}
+	if len(q.Sources) > 1 {
+		// A list for each source that there is, usually one: in order, all of many sources
+		// are only found by reading the whole history.
+		known, err := t.knownSources(q.Sources)
+		if err != nil {
+			return nil, "", err
+		}
+		asks = asks[:0]
+		for _, p := range known {
+			one := q
+			one.Sources = []netip.Prefix{p}
+			asks = append(asks, one)
+		}
 	}
-	ss, err := all(t, scanSessionInfo, text, append(args, limit+1)...)
-	if err != nil {
-		return nil, "", err
+	var ss []ownline.SessionInfo
+	for _, ask := range asks {
+		text, args, err := historyText(ask, before)
+		if err != nil {
+			return nil, "", err
+		}
+		some, err := all(t, scanSessionInfo, text, append(args, limit+1)...)
+		if err != nil {
+			return nil, "", err
+		}
+		ss = append(ss, some...)
 	}
+	slices.SortFunc(ss, func(a, b ownline.SessionInfo) int {
+		return cmp.Or(b.Opened.Compare(a.Opened), strings.Compare(b.ID.String(), a.ID.String()))
+	})
 	ss, next := turn(ss, limit, func(s ownline.SessionInfo) string { return fmt.Sprintf("%d %s", ms(s.Opened), s.ID) })
 	return ss, next, nil
 }
 
-// historyText returns the statement that lists a page, whose last argument is how many.
+// knownSources returns those that some session had.
+func (t *Tx) knownSources(ps []netip.Prefix) ([]netip.Prefix, error) {
+	args := make([]any, 0, len(ps))
+	for _, p := range ps {
+		args = append(args, p.String())
+	}
+	// Not EXISTS, for which PostgreSQL may read all sessions at once instead of looking up
+	// each source.
+	return all(t, func(scan scanner) (p netip.Prefix, err error) { err = scan(prefix(&p)); return p, err },
+		"WITH asked (source) AS (VALUES (?)"+strings.Repeat(", (?)", len(ps)-1)+`)
+		SELECT DISTINCT a.source FROM asked a WHERE (SELECT e.id FROM sessions e WHERE e.source = a.source LIMIT 1) IS NOT NULL`, args...)
+}
+
+// historyText returns the statement that reads a page, in any order; its last argument is
+// how many.
 func historyText(q ownline.SessionQuery, before string) (string, []any, error) {
 	where, args := filter(q)
 	if before != "" {
@@ -72,8 +113,9 @@ func historyText(q ownline.SessionQuery, before string) (string, []any, error) {
 		where, args = where+" AND (e.opened, e.id) < (?, ?)", append(args, at, id)
 	}
 	// The indexes for what is filtered by go on with these two, so that a page is read off
-	// one of them however long the history is.
-	return "SELECT " + sessionInfoFrom + " WHERE " + where + " ORDER BY e.opened DESC, e.id DESC LIMIT ?", args, nil
+	// one of them however long the history is. Names are only looked up for those on it.
+	return "SELECT " + sessionInfoColumns + " FROM (SELECT * FROM sessions e WHERE " + where +
+		" ORDER BY e.opened DESC, e.id DESC LIMIT ?) e" + sessionInfoJoins, args, nil
 }
 
 // LiveSessions lists all live sessions that the query selects; its page is of no account.

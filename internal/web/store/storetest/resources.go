@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,6 +46,43 @@ func testFilters(t *testing.T, open func(testing.TB) *store.Store) {
 	})
 	if len(until) != 1 || until[0].ID != f.Session.ID {
 		t.Errorf("until: %+v", until)
+	}
+
+	// Those of several sources come in one order, and no page leaves one out.
+	sources := []netip.Prefix{e.Source, netip.MustParsePrefix("2001:db8:7:1::8/128"), netip.MustParsePrefix("2001:db8:7::/56"), e.Source}
+	want := []ownline.SessionID{e.ID}
+	for i := range 7 {
+		n := e
+		n.ID, n.Source, n.Opened = ownline.NewID[ownline.Session](), sources[i%2], e.Opened.Add(time.Duration(i/2)*time.Minute)
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.AddSession(n) }))
+		want = append(want, n.ID)
+	}
+	all := read(t, s, func(tx *store.Tx) ([]ownline.SessionInfo, error) {
+		ss, _, err := tx.Sessions(ownline.SessionQuery{})
+		return ss, err
+	})
+	var inOrder, got []ownline.SessionID
+	for _, one := range all {
+		if slices.Contains(want, one.ID) {
+			inOrder = append(inOrder, one.ID)
+		}
+	}
+	q := ownline.SessionQuery{Sources: sources, Page: ownline.Page{Limit: 2}}
+	for {
+		must(t, s.Read(t.Context(), func(tx *store.Tx) error {
+			ss, next, err := tx.Sessions(q)
+			for _, one := range ss {
+				got = append(got, one.ID)
+			}
+			q.Cursor = next
+			return err
+		}))
+		if q.Cursor == "" || len(got) > len(want) {
+			break
+		}
+	}
+	if len(got) != len(want) || !slices.Equal(got, inOrder) {
+		t.Errorf("of several sources: %v, want %v", got, inOrder)
 	}
 }
 
