@@ -149,10 +149,10 @@ func TestFlow(t *testing.T) {
 				dropped := time.Now()
 				undo := dropPort(t, b.Router, bed.EchoPort)
 				cut := waitCut(t, f)
-				if late := cut.At.Sub(dropped); cut.How != bed.Silent || late < -5*time.Millisecond || late > 100*time.Millisecond {
+				if late := cut.At.Sub(dropped); cut.How != bed.Silent || late < -50*time.Millisecond || late > 2*time.Second {
 					t.Errorf("cut %+v, %s after the port was dropped", cut, late)
 				}
-				if cut.Last.After(cut.At) || cut.At.Sub(cut.Last) > 50*time.Millisecond {
+				if cut.Last.After(cut.At) || cut.At.Sub(cut.Last) > time.Second {
 					t.Errorf("last echo %s before the cut", cut.At.Sub(cut.Last))
 				}
 				undone := time.Now()

@@ -265,7 +265,7 @@ func TestAnswer(t *testing.T) {
 			t.Error("a knock was answered twice")
 		}
 		var a knock.Packet
-		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 		if _, err := conn.Read(a[:]); err != nil {
 			t.Fatalf("no answer from %s: %v", to, err)
 		}

@@ -131,7 +131,7 @@ func TestKnockPortIsDark(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = c.Write(knockOf(hint))
-			_ = c.SetReadDeadline(time.Now().Add(time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(patience))
 			_, err2 := c.Read(make([]byte, 100))
 			if err := errors.Join(err, err2, c.Close()); err != nil {
 				t.Errorf("%s, %s: a knock: %v", tc.name, s.name, err)
@@ -172,7 +172,7 @@ func errorFor(t *testing.T, s side, port uint16, payload []byte, expect bool) []
 	}
 	wait := 30 * time.Millisecond
 	if expect {
-		wait = time.Second
+		wait = patience
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
@@ -220,6 +220,7 @@ func TestKnockRate(t *testing.T) {
 	busy, other := [8]byte{1}, [8]byte{2}
 	b, d, got := door(t, busy, other)
 	at := netip.AddrPortFrom(b.Router.IPv4, settings.KnockPort)
+	began := time.Now()
 	for range 200 {
 		if err := b.Stranger.SendUDP(at, knockOf(busy)); err != nil {
 			t.Fatal(err)
@@ -229,23 +230,34 @@ func TestKnockRate(t *testing.T) {
 		t.Errorf("during a flood a knock finds the port %s", st)
 	}
 	c := knocks(t, d)
-	if c.Passed+c.Limited != 201 || c.Passed < 40 || c.Passed > 80 || c.Garbage != 0 {
-		t.Errorf("counted %+v", c)
+	most := 41 + uint64(20*time.Since(began)/time.Second) + 1 // a burst of 40 and 20 a second, and the other one
+	if c.Passed+c.Limited != 201 || c.Passed < 40 || c.Passed > most || c.Garbage != 0 {
+		t.Errorf("counted %+v, and at most %d may pass", c, most)
+	}
+	for end := time.Now().Add(patience); uint64(len(got)) < c.Passed && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if n := len(got); uint64(n) != c.Passed {
 		t.Errorf("%d came to the socket, %d were let through", n, c.Passed)
 	}
 
 	want := ruleset(settings)
-	want.Hints = []firewall.Hint{{Value: other, Until: time.Now().Add(300 * time.Millisecond)}}
-	sync(t, d, want)
-	if st := b.Client1.ProbeUDP(at, knockOf(busy), patience); st.State != bed.Refused {
-		t.Errorf("a hint that was dropped finds the port %s", st)
+	for last := 300 * time.Millisecond; ; last *= 2 { // a machine under load needs more to look before the end
+		until := time.Now().Add(last)
+		want.Hints = []firewall.Hint{{Value: other, Until: until}}
+		sync(t, d, want)
+		st := b.Client1.ProbeUDP(at, knockOf(other), patience)
+		if time.Now().After(until) && last < patience {
+			continue
+		}
+		if st.State != bed.Open {
+			t.Errorf("a hint that stays finds the port %s", st)
+		}
+		if st := b.Client1.ProbeUDP(at, knockOf(busy), patience); st.State != bed.Refused {
+			t.Errorf("a hint that was dropped finds the port %s", st)
+		}
+		time.Sleep(time.Until(until.Add(late)))
+		break
 	}
-	if st := b.Client1.ProbeUDP(at, knockOf(other), patience); st.State != bed.Open {
-		t.Errorf("a hint that stays finds the port %s", st)
-	}
-	time.Sleep(400 * time.Millisecond)
 	if st := b.Client1.ProbeUDP(at, knockOf(other), patience); st.State != bed.Refused {
 		t.Errorf("a hint whose time is over finds the port %s", st)
 	}

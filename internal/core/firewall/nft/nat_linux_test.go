@@ -109,14 +109,15 @@ func TestMasquerade(t *testing.T) {
 	}
 	s := settings
 	s.Masquerade = true
-	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), 400*time.Millisecond)
+	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), 2*time.Second)
+	most := lag(t)
 	sync(t, d, ruleset(s, f))
 	flow := startFlow(t, b.Client1, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
 	defer flow.Stop()
 	if c := counters(t, d)[f.Key]; c.UpPackets == 0 || c.DownPackets == 0 {
 		t.Errorf("%+v", c)
 	}
-	cutOnTime(t, flow, ownline.TCP, f.Until)
+	cutOnTime(t, flow, ownline.TCP, f.Until, most)
 	lan.Push()
 	time.Sleep(20 * time.Millisecond)
 	if r := flow.Report(); r.Unasked != 0 {

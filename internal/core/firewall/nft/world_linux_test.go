@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { bedtest.Main(m) }
 
 const (
-	patience = 2 * time.Second        // for an answer that should come, or a refusal
+	patience = 20 * time.Second       // for an answer that should come, or a refusal, under load too
 	silence  = 200 * time.Millisecond // without an answer is enough
 	whoPort  = 7000                   // servers there say their own address
 )
