@@ -48,7 +48,12 @@ type ServeOptions struct {
 
 // Serve runs the server until ctx ends and has stopped everything when it returns: first
 // the requests, then what they need.
-func (w *Web) Serve(ctx context.Context, o ServeOptions) error {
+func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
+	release, err := w.store.Serve()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	if err := w.geoip.Load(); err != nil {
 		return err
 	}

@@ -273,3 +273,30 @@ func TestOpenDoor(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A second server on one SQLite file is refused; commands are not, and who comes after the
+// first has ended is not either.
+func TestServeAlone(t *testing.T) {
+	w := open(t, func(c *config.Web) { c.Database = nil })
+	_, stop := serve(t, w, io.Discard)
+	second, err := Open(t.Context(), w.cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := second.Serve(ctx, ServeOptions{Terminal: io.Discard}); err == nil || !strings.Contains(err.Error(), "another server runs") {
+		t.Errorf("a second server = %v, want it refused", err)
+	}
+	if err := second.Backup(t.Context(), filepath.Join(t.TempDir(), "backup")); err != nil {
+		t.Errorf("a command beside the server: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = serve(t, second, io.Discard)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -28,6 +28,23 @@ func lock(ctx context.Context, path string) (*os.File, error) {
 	}
 }
 
+// Serve makes sure that no other server works on the same SQLite file until release is
+// called or the process dies: both would command the cores. Commands may be run beside it.
+// Replicas share PostgreSQL.
+func (s *Store) Serve() (release func() error, err error) {
+	if s.path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := tryLock(s.path + ".serve")
+	if errors.Is(err, errHeld) {
+		return nil, fmt.Errorf("another server runs on the database %s: stop that one first, or give this one a state_dir of its own", s.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.Close, nil
+}
+
 // A scratch folder holds what is being made until it is whole. Its lock tells one whose
 // process was killed from one that is in use.
 type scratch struct {
