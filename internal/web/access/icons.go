@@ -29,11 +29,17 @@ func checkIcon(is, was string) error {
 	return nil
 }
 
-// Icon returns the picture that was uploaded for a service that the actor may know of, and
-// its media type.
-func (a *Access) Icon(ctx context.Context, actor Actor, id ownline.ServiceID) (content []byte, kind string, err error) {
+// Picture is what was uploaded for a service.
+type Picture struct {
+	Icon    string // the service's, which changes with the picture
+	Kind    string // a media type
+	Content []byte
+}
+
+// Icon returns the picture of a service that the actor may know of.
+func (a *Access) Icon(ctx context.Context, actor Actor, id ownline.ServiceID) (p Picture, err error) {
 	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
-		return nil, "", err
+		return p, err
 	}
 	err = a.store.Read(ctx, func(tx Tx) error {
 		s, err := serviceFor(tx, actor, id)
@@ -43,10 +49,11 @@ func (a *Access) Icon(ctx context.Context, actor Actor, id ownline.ServiceID) (c
 		if !strings.HasPrefix(s.Icon, uploaded) {
 			return ownline.NotFound("icon", s.Name)
 		}
-		content, kind, err = tx.Icon(id)
+		p.Icon = s.Icon
+		p.Content, p.Kind, err = tx.Icon(id)
 		return err
 	})
-	return content, kind, err
+	return p, err
 }
 
 // SetIcon gives a service a picture of its own (admin), made harmless first.

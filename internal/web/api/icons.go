@@ -63,15 +63,11 @@ func (s *Server) icons() {
 			if err != nil {
 				return nil, err
 			}
-			v, err := s.access.Service(ctx, actor(id), sid)
+			p, err := s.access.Icon(ctx, actor(id), sid)
 			if err != nil {
 				return nil, err
 			}
-			content, kind, err := s.access.Icon(ctx, actor(id), sid)
-			if err != nil {
-				return nil, err
-			}
-			out := &iconOutput{ContentType: kind, ETag: `"` + v.Icon + `"`, Cache: "private, no-cache", Policy: iconPolicy, NoSniff: "nosniff", Body: content, Status: http.StatusOK}
+			out := &iconOutput{ContentType: p.Kind, ETag: `"` + p.Icon + `"`, Cache: "private, no-cache", Policy: iconPolicy, NoSniff: "nosniff", Body: p.Content, Status: http.StatusOK}
 			if in.IfNoneMatch == out.ETag {
 				out.Status, out.Body = http.StatusNotModified, nil
 			}
