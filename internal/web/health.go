@@ -57,6 +57,9 @@ func (h *health) ready(ctx context.Context) error {
 	defer cancel()
 	if err := h.ask(ctx); err != nil {
 		h.log.WarnContext(ctx, "not ready", logging.Err, err)
+		if errors.Is(err, errUnwritable) {
+			return errUnwritable
+		}
 		return errors.New("the database does not answer")
 	}
 	return nil
@@ -106,8 +109,15 @@ func (h *health) tell(ctx context.Context, m systemd.Manager) error {
 	}
 }
 
-// ask asks the database a small question.
+var errUnwritable = errors.New("the database can't be written")
+
+// ask asks the database a small question, and whether it can be written.
 func (w *Web) ask(ctx context.Context) error {
-	_, err := w.store.CountUsers(ctx)
-	return err
+	if _, err := w.store.CountUsers(ctx); err != nil {
+		return err
+	}
+	if err := w.store.Writable(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errUnwritable, err)
+	}
+	return nil
 }

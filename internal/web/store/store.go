@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -27,6 +28,7 @@ type Store struct {
 	opened    int        // connections that belong into the two
 	closed    chan struct{}
 	closing   sync.Once
+	doubted   atomic.Bool // the last transaction that was to write met an error of the database
 }
 
 const readerCount = 4
@@ -37,6 +39,7 @@ const (
 	settingEpoch    = "link.epoch"
 	settingChanges  = "events.changes"
 	settingIdentity = "link.identity"
+	settingTrial    = "store.trial" // see Writable
 
 	settingNextIdentity = "link.identity.next"  // the link key that is to take its place; there is one while that is under way
 	settingNextKnown    = "link.identity.known" // what the cores know of it: see link.Keys

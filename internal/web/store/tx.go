@@ -135,6 +135,16 @@ func (s *Store) Write(ctx context.Context, f func(*Tx) error) error {
 	return s.run(ctx, s.writer, s.dialect.write, f)
 }
 
+// Writable tells whether the database takes what is written: after a write that went wrong
+// it tries one that is of no account, as a full disk or a file that may only be read still
+// answer those who read.
+func (s *Store) Writable(ctx context.Context) error {
+	if !s.doubted.Load() {
+		return nil
+	}
+	return s.SetSetting(ctx, settingTrial, newEpoch())
+}
+
 // Read runs f in a transaction that sees one moment's state and does not wait for writers.
 func (s *Store) Read(ctx context.Context, f func(*Tx) error) error {
 	return s.run(ctx, s.readers, s.dialect.read, f)
@@ -165,12 +175,19 @@ func (s *Store) run(ctx context.Context, pool chan *conn, begin []string, f func
 		defer cancel()
 		c.ctx = limited
 	}
+	writes := pool == s.writer
 	if err := c.begin(ctx, begin); err != nil {
+		if writes {
+			s.doubted.Store(true)
+		}
 		c.undo()
 		return fmt.Errorf("begin: %w", err)
 	}
 	committed := false
 	defer func() {
+		if writes && (committed || c.failed != nil) {
+			s.doubted.Store(!committed)
+		}
 		if !committed { // an error, or f panicked
 			if rerr := c.undo(); rerr != nil && err != nil {
 				err = errors.Join(err, fmt.Errorf("roll back: %w", rerr))
