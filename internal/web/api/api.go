@@ -63,6 +63,11 @@ type Server struct {
 	end     context.CancelFunc
 }
 
+// The names of fields are as documented, in their case too. huma has only this switch, for
+// every API of a program at once, and reads it at every request: set while another Server
+// answers, as in New, it would be a race.
+func init() { huma.ValidateStrictCasing = true }
+
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{

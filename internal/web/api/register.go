@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -184,7 +185,21 @@ func (s *Server) admit(ctx huma.Context, next func(huma.Context)) {
 		s.writeProblem(ctx, err)
 		return
 	}
+	if err := once(ctx.Operation(), r.URL.Query()); err != nil {
+		s.writeProblem(ctx, err)
+		return
+	}
 	next(huma.WithValue(huma.WithValue(ctx, identityKey{}, id), operationKey{}, ctx.Operation()))
+}
+
+// once refuses a parameter that is given twice: which of them counts would be a guess.
+func once(op *huma.Operation, query url.Values) error {
+	for _, p := range op.Parameters {
+		if p.In == "query" && len(query[p.Name]) > 1 && !op.SkipValidateParams {
+			return ownline.Invalid(p.Name, "is given more than once")
+		}
+	}
+	return nil
 }
 
 // errMustChange keeps a user whose password an admin knows from doing anything else.

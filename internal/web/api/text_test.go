@@ -88,3 +88,11 @@ func TestLocations(t *testing.T) {
 	w.do(w.ana, "POST", "/sessions", m{"service": rdp.ID}, "Idempotency-Key", "k").problem(409, "header.Idempotency-Key")
 	w.do(w.admin, "DELETE", "/users/"+w.id(w.admin), nil).problem(409, "path.id")
 }
+
+// What the document does not have is not taken: names in another case, parameters twice.
+func TestInputIsAsDocumented(t *testing.T) {
+	w := newWorld(t)
+	w.addToken(w.ana, m{"NAME": "x", "scopes": []string{"read"}}).problem(422, "body")
+	w.addToken(w.ana, m{"name": "x", "scopes": []string{"read"}, "Name": "y"}).problem(422, "body.Name")
+	w.do(w.ana, "GET", "/tokens?limit=1&limit=2", nil).problem(422, "query.limit")
+}
