@@ -62,13 +62,13 @@ func loginView(current ownline.LoginID) func(ownline.LoginInfo) login {
 	}
 }
 
-// Whose selects whose logins are meant.
+// Whose selects whose logins or tokens are meant.
 type Whose struct {
 	User string `query:"user" format:"uuid" doc:"Whose (admin); absent: one's own"`
 	All  bool   `query:"all" doc:"Everybody's (admin)"`
 }
 
-// of returns whose logins are meant, zero for everybody's.
+// of returns who is meant, zero for everybody's.
 func (w Whose) of(id auth.Identity, admin bool) (ownline.UserID, error) {
 	u, err := parseID[ownline.User]("user", w.User)
 	switch {

@@ -61,7 +61,8 @@ func TestTokens(t *testing.T) {
 	if n := w.count(w.admin, "/tokens?user="+id); n != 2 {
 		t.Errorf("the admin sees %d tokens of ana's", n)
 	}
-	w.do(w.bob, "GET", "/tokens?user="+id, nil).problem(403, "query.all")
+	w.do(w.bob, "GET", "/tokens?user="+id, nil).problem(404, "query.user")
+	w.do(w.admin, "GET", "/tokens?all=true&user="+id, nil).problem(422, "query.all")
 	w.do(w.bob, "GET", "/tokens?all=true", nil).problem(403, "query.all")
 	mine := as[made](w.addToken(w.ana, m{"name": "laptop", "scopes": []string{"full"}}), 201)
 	w.do(w.bob, "DELETE", "/tokens/"+mine.ID, nil).problem(404, "path.id")

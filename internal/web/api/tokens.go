@@ -42,21 +42,15 @@ func (s *Server) tokens() {
 	const tag = "tokens"
 	type query struct {
 		ListInput
-		User string `query:"user" format:"uuid" doc:"Of this user (admin)"`
-		All  bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+		Whose
 	}
-	register(s, operation{method: http.MethodGet, path: "/tokens", id: "list-tokens", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeTokens, ownline.ScopeAdmin}, tag: tag, summary: "List bearer tokens, the oldest first: one's own, or an admin anybody's", description: aboutScopes},
+	register(s, operation{method: http.MethodGet, path: "/tokens", id: "list-tokens", fails: []int{http.StatusNotFound}, who: users, scope: []string{ownline.ScopeRead, ownline.ScopeTokens, ownline.ScopeAdmin}, tag: tag, summary: "List bearer tokens, the oldest first: one's own, or an admin anybody's", description: aboutScopes},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[Token]], error) {
-			whose, err := parseID[ownline.User]("user", in.User)
-			switch {
-			case err != nil:
+			user, err := in.of(id, actor(id).Oversees())
+			if err != nil {
 				return nil, err
-			case (in.All || whose != id.User.ID && !whose.IsZero()) && !actor(id).Oversees():
-				return nil, ownline.Forbidden("all", "only an admin may see others' tokens")
-			case !in.All && whose.IsZero():
-				whose = id.User.ID
 			}
-			items, next, err := s.auth.Tokens(ctx, in.page(), whose)
+			items, next, err := s.auth.Tokens(ctx, in.page(), user)
 			return listOf(items, next, tokenView), err
 		})
 
