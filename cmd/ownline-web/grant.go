@@ -64,7 +64,7 @@ func (a *app) grantList() *cobra.Command {
 			return a.with(cmd.Context(), func(w *web.Web) error {
 				ctx := cmd.Context()
 				list, err := all(func(p ownline.Page) ([]ownline.Grant, string, error) {
-					return w.Access().Grants(ctx, me, access.GrantQuery{Page: p})
+					return w.Access().Grants(ctx, me, ownline.GrantQuery{Page: p})
 				})
 				if err != nil {
 					return err
@@ -126,7 +126,7 @@ func (a *app) grantRemove() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				list, _, err := w.Access().Grants(ctx, me, access.GrantQuery{User: u.ID, Service: s.ID})
+				list, _, err := w.Access().Grants(ctx, me, ownline.GrantQuery{User: u.ID, Service: s.ID})
 				if err != nil {
 					return err
 				}

@@ -147,11 +147,11 @@ type GrantChange struct {
 }
 
 // GrantQuery selects grants; "" selects all.
-type GrantQuery struct{ User, Service string }
+type GrantQuery struct{ User, Service, Site, Automatic string }
 
 // Grants lists grants: an admin all, others their own.
 func (c *Client) Grants(ctx context.Context, q GrantQuery) ([]Grant, error) {
-	return all[Grant](ctx, c, "/grants", query("user", q.User, "service", q.Service))
+	return all[Grant](ctx, c, "/grants", query("user", q.User, "service", q.Service, "site", q.Site, "automatic", q.Automatic))
 }
 
 // AddGrant lets a user use a service (admin).

@@ -18,9 +18,11 @@ func (a *app) adminGrants() *cobra.Command {
 }
 
 func (a *app) grantsList() *cobra.Command {
-	var user, service string
+	var user, service, site string
+	var automatic bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List who may use what", Args: command.Args(),
+		Example: "  ownline admin grants list --user ana\n  ownline admin grants list --site home --automatic",
 		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
 			ctx := cmd.Context()
 			users, err := c.Users(ctx)
@@ -53,6 +55,16 @@ func (a *app) grantsList() *cobra.Command {
 				}
 				q.Service = s.ID
 			}
+			if site != "" {
+				s, err := findSite(ctx, c, site)
+				if err != nil {
+					return err
+				}
+				q.Site = s.ID
+			}
+			if cmd.Flags().Changed("automatic") {
+				q.Automatic = strconv.FormatBool(automatic)
+			}
 			list, err := c.Grants(ctx, q)
 			if err != nil {
 				return err
@@ -73,6 +85,8 @@ func (a *app) grantsList() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&user, "user", "", "only of this user")
 	cmd.Flags().StringVar(&service, "service", "", "only for this service")
+	cmd.Flags().StringVar(&site, "site", "", "only for services of this site")
+	cmd.Flags().BoolVar(&automatic, "automatic", false, "only those that a knock opens; with =false only the others")
 	return cmd
 }
 

@@ -42,6 +42,15 @@ type UserQuery struct {
 	Named    string // a part of the name
 }
 
+// GrantQuery selects grants; zero fields select all.
+type GrantQuery struct {
+	Page
+	User      UserID
+	Service   ServiceID
+	Site      SiteID // of the service
+	Automatic *bool
+}
+
 // SessionQuery selects sessions; zero fields select all.
 type SessionQuery struct {
 	Page

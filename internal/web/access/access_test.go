@@ -181,7 +181,7 @@ func (h *house) count() string {
 	ctx, p := h.t.Context(), ownline.Page{Limit: 200}
 	us, _, err1 := h.Users(ctx, command, ownline.UserQuery{Page: p})
 	ss, _, err2 := h.Services(ctx, command, access.ServiceQuery{Page: p})
-	gs, _, err3 := h.Grants(ctx, command, access.GrantQuery{Page: p})
+	gs, _, err3 := h.Grants(ctx, command, ownline.GrantQuery{Page: p})
 	ds, _, err4 := h.Devices(ctx, command, access.DeviceQuery{Page: p})
 	es, _, err5 := h.Sessions(ctx, command, access.SessionsAsk{All: true, SessionQuery: ownline.SessionQuery{Page: p}})
 	sites, err6 := h.Sites(ctx, command)

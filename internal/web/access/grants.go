@@ -31,15 +31,8 @@ type GrantChange struct {
 	MaxDuration   *time.Duration
 }
 
-// GrantQuery selects grants; zero fields select all.
-type GrantQuery struct {
-	ownline.Page
-	User    ownline.UserID
-	Service ownline.ServiceID
-}
-
 // Grants lists grants, oldest first: an admin all, others their own.
-func (a *Access) Grants(ctx context.Context, actor Actor, q GrantQuery) (gs []ownline.Grant, next string, err error) {
+func (a *Access) Grants(ctx context.Context, actor Actor, q ownline.GrantQuery) (gs []ownline.Grant, next string, err error) {
 	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
 	}
@@ -47,7 +40,7 @@ func (a *Access) Grants(ctx context.Context, actor Actor, q GrantQuery) (gs []ow
 		return nil, "", err
 	}
 	err = a.store.Read(ctx, func(tx Tx) (err error) {
-		gs, next, err = tx.Grants(q.Page, q.User, q.Service)
+		gs, next, err = tx.Grants(q)
 		return err
 	})
 	return gs, next, err

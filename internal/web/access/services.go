@@ -276,7 +276,7 @@ func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.Serv
 func grantees(tx Tx, id ownline.ServiceID) (out []ownline.UserID, err error) {
 	p := ownline.Page{Limit: ownline.MaxLimit}
 	for {
-		gs, next, err := tx.Grants(p, ownline.UserID{}, id)
+		gs, next, err := tx.Grants(ownline.GrantQuery{Page: p, Service: id})
 		for _, g := range gs {
 			out = append(out, g.User)
 		}

@@ -116,7 +116,7 @@ type serviceRows interface {
 type grantRows interface {
 	Grant(ownline.GrantID) (ownline.Grant, error)
 	GrantOf(ownline.UserID, ownline.ServiceID) (ownline.Grant, error) // zero: none
-	Grants(p ownline.Page, user ownline.UserID, service ownline.ServiceID) ([]ownline.Grant, string, error)
+	Grants(ownline.GrantQuery) ([]ownline.Grant, string, error)
 	Offers(ownline.UserID, ownline.SiteID) ([]policy.Offer, error)
 	AddGrant(ownline.Grant) error
 	SaveGrant(ownline.Grant) error

@@ -96,7 +96,7 @@ func (a *Access) Export(ctx context.Context, actor Actor, secrets, history bool)
 			return err
 		}
 		if e.Grants, err = pages(func(p ownline.Page) ([]ownline.Grant, string, error) {
-			return tx.Grants(p, ownline.UserID{}, ownline.ServiceID{})
+			return tx.Grants(ownline.GrantQuery{Page: p})
 		}); err != nil {
 			return err
 		}

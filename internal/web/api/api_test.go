@@ -83,6 +83,14 @@ func TestWhose(t *testing.T) {
 			t.Errorf("bob sees %d of %s", n, path)
 		}
 	}
+	for filter, want := range map[string]int{
+		"automatic=true": 1, "automatic=false": 0, "site=" + w.site.ID: 1, "site=" + w.site.ID + "&automatic=false": 0,
+		"site=" + ownline.NewID[ownline.Site]().String(): 0,
+	} {
+		if n := w.count(w.ana, "/grants?"+filter); n != want {
+			t.Errorf("ana sees %d grants of %s, want %d", n, filter, want)
+		}
+	}
 	for _, tc := range []struct {
 		method, path string
 		body         any

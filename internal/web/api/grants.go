@@ -36,20 +36,29 @@ func (s *Server) grants() {
 	const tag, one = "grants", "/grants/{id}"
 	type query struct {
 		ListInput
-		User    string `query:"user" format:"uuid"`
-		Service string `query:"service" format:"uuid"`
+		User      string `query:"user" format:"uuid"`
+		Service   string `query:"service" format:"uuid"`
+		Site      string `query:"site" format:"uuid" doc:"For services of this site"`
+		Automatic string `query:"automatic" enum:"true,false" doc:"Opened by a knock or not; absent: both"`
 	}
 	register(s, operation{method: http.MethodGet, path: "/grants", id: "list-grants", fails: []int{http.StatusNotFound}, who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List grants: an admin all, others their own"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[grant]], error) {
-			uid, err := parseID[ownline.User]("user", in.User)
-			if err != nil {
+			q := ownline.GrantQuery{Page: in.page()}
+			var err error
+			if q.User, err = parseID[ownline.User]("user", in.User); err != nil {
 				return nil, err
 			}
-			sid, err := parseID[ownline.Service]("service", in.Service)
-			if err != nil {
+			if q.Service, err = parseID[ownline.Service]("service", in.Service); err != nil {
 				return nil, err
 			}
-			items, next, err := s.access.Grants(ctx, actor(id), access.GrantQuery{Page: in.page(), User: uid, Service: sid})
+			if q.Site, err = parseID[ownline.Site]("site", in.Site); err != nil {
+				return nil, err
+			}
+			if in.Automatic != "" {
+				is := in.Automatic == "true"
+				q.Automatic = &is
+			}
+			items, next, err := s.access.Grants(ctx, actor(id), q)
 			return listOf(items, next, grantView), err
 		})
 

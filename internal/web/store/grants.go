@@ -31,19 +31,24 @@ func (t *Tx) GrantOf(u ownline.UserID, s ownline.ServiceID) (ownline.Grant, erro
 	return gs[0], nil
 }
 
-// Grants lists the grants of a user (zero: of all) for a service (zero: for all), oldest
-// first.
-func (t *Tx) Grants(p ownline.Page, user ownline.UserID, service ownline.ServiceID) ([]ownline.Grant, string, error) {
-	limit, after, err := page(p)
+// Grants lists the grants that a query selects, oldest first.
+func (t *Tx) Grants(sel ownline.GrantQuery) ([]ownline.Grant, string, error) {
+	limit, after, err := page(sel.Page)
 	if err != nil {
 		return nil, "", err
 	}
 	q, args := "SELECT "+grantColumns+" FROM grants g WHERE g.id > ?", []any{after}
-	if !user.IsZero() {
-		q, args = q+" AND g.user_id = ?", append(args, user.String())
+	if !sel.User.IsZero() {
+		q, args = q+" AND g.user_id = ?", append(args, sel.User.String())
 	}
-	if !service.IsZero() {
-		q, args = q+" AND g.service_id = ?", append(args, service.String())
+	if !sel.Service.IsZero() {
+		q, args = q+" AND g.service_id = ?", append(args, sel.Service.String())
+	}
+	if !sel.Site.IsZero() {
+		q, args = q+" AND g.service_id IN (SELECT id FROM services WHERE site_id = ?)", append(args, sel.Site.String())
+	}
+	if sel.Automatic != nil {
+		q, args = q+" AND g.automatic = ?", append(args, bit(*sel.Automatic))
 	}
 	gs, err := all(t, scanGrant, q+" ORDER BY g.id LIMIT ?", append(args, limit+1)...)
 	if err != nil {

@@ -5699,6 +5699,10 @@ export interface operations {
                 cursor?: string;
                 user?: string;
                 service?: string;
+                /** @description For services of this site */
+                site?: string;
+                /** @description Opened by a knock or not; absent: both */
+                automatic?: "true" | "false";
             };
             header?: never;
             path?: never;
@@ -14730,9 +14734,9 @@ export interface operations {
                 limit?: number;
                 /** @description What the page before returned as next */
                 cursor?: string;
-                /** @description Of this user (admin) */
+                /** @description Whose (admin); absent: one's own */
                 user?: string;
-                /** @description Everybody's (admin); otherwise one's own */
+                /** @description Everybody's (admin) */
                 all?: boolean;
             };
             header?: never;
@@ -14802,6 +14806,22 @@ export interface operations {
                      *       "detail": "this is not allowed",
                      *       "status": 403,
                      *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["ErrorModel"];

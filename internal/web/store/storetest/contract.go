@@ -24,7 +24,7 @@ var T0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // test, an empty one at first and the same one when called again.
 func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 	for name, test := range map[string]func(*testing.T, func(testing.TB) *store.Store){
-		"transfer": testTransfer, "kept": testKept, "users": testUsers, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
+		"transfer": testTransfer, "kept": testKept, "users": testUsers, "grants": testGrants, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
 		"filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
 		"factors": testFactors, "passkeys": testPasskeys,

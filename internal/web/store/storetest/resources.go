@@ -222,3 +222,34 @@ func testIcons(t *testing.T, open func(testing.TB) *store.Store) {
 		}
 	}
 }
+
+func testGrants(t *testing.T, open func(testing.TB) *store.Store) {
+	s := open(t)
+	f := Fill(t, s)
+	site, service, byHand := f.Site, f.Service, f.Grant
+	site.ID, site.Name, site.Pin = ownline.NewID[ownline.Site](), "cabin", "pin of the cabin"
+	service.ID, service.Site = ownline.NewID[ownline.Service](), site.ID
+	byHand.ID, byHand.Service, byHand.Automatic = ownline.NewID[ownline.Grant](), service.ID, false
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return errors.Join(tx.AddSite(site), tx.AddService(service), tx.AddGrant(byHand))
+	}))
+	yes, no := true, false
+	for name, tc := range map[string]struct {
+		q    ownline.GrantQuery
+		want []ownline.Grant
+	}{
+		"all":                     {ownline.GrantQuery{}, []ownline.Grant{f.Grant, byHand}},
+		"of a user":               {ownline.GrantQuery{User: f.User.ID}, []ownline.Grant{f.Grant, byHand}},
+		"of nobody":               {ownline.GrantQuery{User: ownline.NewID[ownline.User]()}, nil},
+		"for a service":           {ownline.GrantQuery{Service: service.ID}, []ownline.Grant{byHand}},
+		"at a site":               {ownline.GrantQuery{Site: f.Site.ID}, []ownline.Grant{f.Grant}},
+		"at another":              {ownline.GrantQuery{Site: site.ID}, []ownline.Grant{byHand}},
+		"at none":                 {ownline.GrantQuery{Site: ownline.NewID[ownline.Site]()}, nil},
+		"automatic":               {ownline.GrantQuery{Automatic: &yes}, []ownline.Grant{f.Grant}},
+		"not automatic":           {ownline.GrantQuery{Automatic: &no}, []ownline.Grant{byHand}},
+		"automatic, at the other": {ownline.GrantQuery{Automatic: &yes, Site: site.ID}, nil},
+	} {
+		got := read(t, s, func(tx *store.Tx) ([]ownline.Grant, error) { gs, _, err := tx.Grants(tc.q); return gs, err })
+		equal(t, "Grants: "+name, got, tc.want)
+	}
+}
