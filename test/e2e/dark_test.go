@@ -238,7 +238,7 @@ func TestRequireClaimedSource(t *testing.T) {
 		n.Claimed = s.Bed.Client1.IPv4
 		return n
 	}
-	eventually(t, 3*time.Second, "a knock with its claimed source is answered", func() bool {
+	eventually(t, 20*time.Second, "a knock with its claimed source is answered", func() bool {
 		a, err := d.Send(s.Bed.Client1, s.KnockAddr(false), claiming(), 200*time.Millisecond)
 		return err == nil && a.Status == knock.Opened
 	})

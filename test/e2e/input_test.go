@@ -135,7 +135,7 @@ func TestPairingCodeOnce(t *testing.T) {
 	if err := pair("third", code); err == nil || !strings.Contains(err.Error(), "used already") {
 		t.Errorf("the code again: %v, want an error that says so", err)
 	}
-	eventually(t, time.Second, "the web that was paired before is cut off", func() bool { return !s.status().Connected })
+	eventually(t, 20*time.Second, "the web that was paired before is cut off", func() bool { return !s.status().Connected })
 }
 
 // Settings are read strictly: nothing starts on a mistake, and the error shows the place.

@@ -79,14 +79,14 @@ func TestRotateLinkKey(t *testing.T) {
 			rotated := func(what, before string) {
 				t.Helper()
 				var k web.LinkKey
-				eventually(t, 10*time.Second, what+": the new key is used", func() bool {
+				eventually(t, 20*time.Second, what+": the new key is used", func() bool {
 					k = s.linkKey()
 					return k.Next == "" && k.Pin != before
 				})
 				if err := s.WaitConnected(ctx); err != nil {
 					t.Fatal(err)
 				}
-				eventually(t, 2*time.Second, what+": core obeys it", func() bool {
+				eventually(t, 20*time.Second, what+": core obeys it", func() bool {
 					web, next := s.coreObeys()
 					return web == k.Pin && next == ""
 				})
@@ -141,7 +141,7 @@ func TestRotateLinkKey(t *testing.T) {
 			if err := s.Web.Until(ctx, "answer", func(ctx context.Context) error { return s.API.Login(ctx, world.AdminName, world.AdminPassword) }); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 10*time.Second, "the old key is refused", func() bool {
+			eventually(t, 20*time.Second, "the old key is refused", func() bool {
 				var sites world.List[struct{ Error string }]
 				s.call("GET", "/sites", nil, &sites)
 				return len(sites.Items) == 1 && strings.Contains(sites.Items[0].Error, "does not obey this web any more")
