@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -278,5 +279,54 @@ func TestRestoreAdvice(t *testing.T) {
 	must(t, os.Remove(h.key))
 	if err := h.restore(t, h.database, true); err == nil || !strings.Contains(err.Error(), "bring back") {
 		t.Errorf("no key: %v", err)
+	}
+}
+
+// What may not be true any more does not come back: invitations are revoked, and cores are
+// told again of a link key that is to come.
+func TestRestoreTakesBack(t *testing.T) {
+	for kind, place := range databases {
+		t.Run(kind, func(t *testing.T) {
+			h := newHouse(t, place(t))
+			i := ownline.Invitation{
+				ID: ownline.NewID[ownline.Invitation](), User: h.fixture.User.ID, Service: h.fixture.Service.ID,
+				For: time.Minute, Uses: 1, Created: storetest.T0, Expires: storetest.T0.Add(time.Hour),
+			}
+			must(t, h.store.Write(t.Context(), func(tx *store.Tx) error { return tx.AddInvitation(i, []byte("hash"), nil) }))
+			const known = "link.identity.known"
+			must(t, h.store.SetSetting(t.Context(), known, "somebody"))
+			must(t, h.store.Backup(t.Context(), h.backup))
+			must(t, h.store.Close())
+			must(t, h.restore(t, h.database, true))
+			s := h.open(t)
+			must(t, s.Read(t.Context(), func(tx *store.Tx) error {
+				got, err := tx.Invitation(i.ID)
+				if err != nil || got.Revoked.IsZero() {
+					t.Errorf("an invitation after a restore: %+v, %v; want it revoked", got, err)
+				}
+				return nil
+			}))
+			if v, err := s.Setting(t.Context(), known); v != "" || err != nil {
+				t.Errorf("cores count as told after a restore: %q, %v", v, err)
+			}
+		})
+	}
+}
+
+// A backup whose rows refer to others that are missing is refused, and changes nothing.
+func TestRestoreUnsound(t *testing.T) {
+	h := newHouse(t, databases["sqlite"](t))
+	must(t, h.store.Backup(t.Context(), h.backup))
+	db, err := sql.Open("sqlite", h.backup) // which does not look after references unless told to
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), "DELETE FROM users")
+	must(t, errors.Join(err, db.Close()))
+	before := epoch(t, h.store)
+	must(t, h.store.Close())
+	if err := h.restore(t, h.database, true); err == nil || !strings.Contains(err.Error(), "refer to others") {
+		t.Errorf("Restore = %v, want it refused", err)
+	}
+	if epoch(t, h.open(t)) != before {
+		t.Error("a restore that was refused changed something")
 	}
 }
