@@ -27,13 +27,14 @@ type Stamp struct {
 type Session struct {
 	ID            ownline.SessionID   `json:"id"`
 	Service       string              `json:"service"` // its name, for people
-	User          string              `json:"user"`    // likewise
+	ServiceID     ownline.ServiceID   `json:"service_id"`
+	User          string              `json:"user"` // likewise
 	Kind          ownline.ServiceKind `json:"kind"`
 	Source        netip.Prefix        `json:"source"`
 	Transport     ownline.Transport   `json:"transport"`
 	PublicPort    uint16              `json:"public_port"`
 	AllowReserved bool                `json:"allow_reserved,omitempty"`
-	Target        netip.AddrPort      `json:"target"`
+	Target        netip.AddrPort      `json:"target"`  // of kind proxy: zero, core knows where its proxy is
 	Expires       time.Time           `json:"expires"` // by web's clock; core counts from the stamp's Now
 }
 
@@ -44,6 +45,15 @@ type Device struct {
 	RequireClaimedSource bool             `json:"require_claimed_source,omitempty"`
 }
 
+// Service is what the reverse proxy serves under a name of its own.
+type Service struct {
+	ID      ownline.ServiceID    `json:"id"`
+	Name    string               `json:"name"` // also the sub-domain
+	Target4 netip.AddrPort       `json:"target4,omitzero"`
+	Target6 netip.AddrPort       `json:"target6,omitzero"`
+	Options ownline.ProxyOptions `json:"options,omitzero"`
+}
+
 // State is everything that one core should hold.
 type State struct {
 	Stamp
@@ -52,6 +62,7 @@ type State struct {
 	IPv6Prefix int            `json:"ipv6_prefix"` // bits of an IPv6 source that count
 	Sessions   []Session      `json:"sessions"`
 	Devices    []Device       `json:"devices"`
+	Services   []Service      `json:"services"` // of kind proxy
 }
 
 // Put opens or renews one session.
@@ -105,7 +116,19 @@ type Status struct {
 	ReservedPorts []uint16       `json:"reserved_ports"`
 	Clock         Clock          `json:"clock"`
 	Firewall      Firewall       `json:"firewall"`
+	Proxy         Proxy          `json:"proxy"`
 	Knocks        Knocks         `json:"knocks"`
+}
+
+// Proxy tells how the reverse proxy is.
+type Proxy struct {
+	Driver   string `json:"driver"`           // "none": services of kind proxy can't be opened
+	Domain   string `json:"domain,omitempty"` // services are at https://NAME.Domain:Port
+	Port     uint16 `json:"port,omitempty"`
+	OK       bool   `json:"ok"`
+	Error    string `json:"error,omitempty"`
+	Root     string `json:"root,omitempty"` // certificate in PEM of the internal authority, for browsers to trust
+	Services int    `json:"services"`
 }
 
 // Clock tells which clock core goes by.

@@ -69,6 +69,7 @@ type Service struct {
 	Transport Transport
 	Target4   netip.AddrPort // zero: not reachable over IPv4
 	Target6   netip.AddrPort // zero: not reachable over IPv6
+	Proxy     ProxyOptions   // of kind Proxy
 	Icon      string
 	Created   time.Time
 }

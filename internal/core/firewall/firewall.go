@@ -83,6 +83,24 @@ type Settings struct {
 	IPv6Prefix  int      // bits of an IPv6 source that count, 48 to 128
 	KnockPort   uint16   // UDP port that only datagrams with a valid hint may reach; 0: no filter
 	KnockLength int      // bytes of UDP payload of a knock, at least 8
+	Proxy       Proxy
+}
+
+// Proxy is where the reverse proxy listens. Sessions of proxied services are forwards to its
+// addresses; the local networks reach it at the port of any address of the router, without
+// a session; nobody else does.
+type Proxy struct {
+	Port          uint16     // TCP, of the router and of the addresses; 0: there is no proxy
+	Addr4, Addr6  netip.Addr // of the loopback interface, and of nobody else; zero: none of that family
+	LocalNetworks []netip.Prefix
+}
+
+// Target returns the proxy's address of the family of addr.
+func (p Proxy) Target(addr netip.Addr) netip.AddrPort {
+	if addr.Is4() {
+		return netip.AddrPortFrom(p.Addr4, p.Port)
+	}
+	return netip.AddrPortFrom(p.Addr6, p.Port)
 }
 
 // Validate refuses settings that no driver could follow, naming the key of the configuration.
@@ -97,6 +115,13 @@ func (s Settings) Validate() error {
 		return ownline.Invalid("sessions.ipv6_prefix", fmt.Sprintf("%d is not between 48 and 128", s.IPv6Prefix))
 	case s.KnockPort != 0 && (s.KnockLength < 8 || s.KnockLength > 1400):
 		return ownline.Invalid("knock.length", fmt.Sprintf("%d bytes are not a knock", s.KnockLength))
+	case s.Proxy.Port != 0 && !(s.Proxy.Addr4.Is4() || s.Proxy.Addr6.Is6()):
+		return ownline.Invalid("proxy.listen", "the proxy has no address")
+	}
+	for _, p := range s.Proxy.LocalNetworks {
+		if !p.IsValid() || p.Masked() != p {
+			return ownline.Invalid("local_networks", fmt.Sprintf("%s is not a network", p))
+		}
 	}
 	return nil
 }

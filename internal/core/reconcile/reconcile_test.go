@@ -41,7 +41,7 @@ func (r *room) told() []link.Event {
 // bubble runs a test with a Reconciler whose book holds an empty state.
 func bubble(t *testing.T, test func(t *testing.T, r *room)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &room{book: session.New(func(link.Session) error { return nil }), fake: new(fwtest.Fake)}
+		r := &room{book: session.New(func(s link.Session) (link.Session, error) { return s, nil }), fake: new(fwtest.Fake)}
 		r.Reconciler = New(r.book, r.fake, firewall.Settings{IPv6Prefix: 64}, func(ev link.Event) {
 			if ev.Type == link.EventTraffic {
 				return // the fake counts every Reach
@@ -185,7 +185,7 @@ func TestAdopt(t *testing.T) {
 		if err := fake.Sync(t.Context(), was); err != nil {
 			t.Fatal(err)
 		}
-		book := session.New(func(link.Session) error { return nil })
+		book := session.New(func(s link.Session) (link.Session, error) { return s, nil })
 		r := New(book, fake, was.Settings, func(link.Event) {}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup

@@ -26,9 +26,10 @@ func (s Session) Key() firewall.Key {
 	return firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort}
 }
 
-// Admit judges whether a session may be opened on this router. It is asked with the book
-// locked, so it must be quick and must not call the book.
-type Admit func(link.Session) error
+// Admit judges whether a session may be opened on this router, and returns it with the
+// target that the kernel is to send its packets to. It is asked with the book locked, so it
+// must be quick and must not call the book.
+type Admit func(link.Session) (link.Session, error)
 
 // Book is safe for concurrent use. Every change gets the next generation number; whoever
 // makes the kernel follow takes what changed (Take) and tells up to which generation it is
@@ -39,6 +40,8 @@ type Book struct {
 	mu         sync.Mutex // guards the following
 	sessions   map[ownline.SessionID]*Session
 	byKey      map[firewall.Key]map[ownline.SessionID]*Session
+	holds      map[held]*hold               // of services of kind proxy
+	prefix6    int                          // bits of their IPv6 sources: one number for a site
 	revs       map[ownline.SessionID]uint64 // newest command on each session since the last state
 	over       map[ownline.SessionID]over   // ended here: a state that web made before it heard brings none back
 	floor      link.Revision                // of the last whole state
@@ -60,6 +63,7 @@ func New(admit Admit) *Book {
 		admit:    admit,
 		sessions: make(map[ownline.SessionID]*Session),
 		byKey:    make(map[firewall.Key]map[ownline.SessionID]*Session),
+		holds:    make(map[held]*hold),
 		revs:     make(map[ownline.SessionID]uint64),
 		over:     make(map[ownline.SessionID]over),
 		dirty:    make(map[firewall.Key]struct{}),
@@ -125,7 +129,8 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 	if o, ended := b.over[s.ID]; ended {
 		return nil, ownline.Conflict("id", "the session ended on the router: "+string(o.reason))
 	}
-	if err := b.admit(s); err != nil {
+	s, err := b.admit(s)
+	if err != nil {
 		return nil, err
 	}
 	next := &Session{Session: s, Until: until}
@@ -136,11 +141,13 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 		}
 	}
 	old := b.sessions[s.ID]
+	b.hold(next) // before the old one lets go, so that a renewal cuts nothing
 	if old != nil {
 		next.Traffic = old.Traffic
 		b.remove(old)
 	}
 	b.insert(next)
+	b.release(next)
 	return old, nil
 }
 
@@ -151,6 +158,7 @@ func (b *Book) insert(s *Session) {
 		b.byKey[k] = make(map[ownline.SessionID]*Session, 1)
 	}
 	b.byKey[k][s.ID] = s
+	b.hold(s)
 	b.touch(k)
 }
 
@@ -161,6 +169,7 @@ func (b *Book) remove(s *Session) {
 	if len(b.byKey[k]) == 0 {
 		delete(b.byKey, k)
 	}
+	b.release(s)
 	b.touch(k)
 }
 
@@ -181,10 +190,12 @@ func (b *Book) restore(id ownline.SessionID, until time.Time, old *Session) {
 	if !ok || !s.Until.Equal(until) {
 		return
 	}
+	b.hold(s)
 	b.remove(s)
 	if old != nil {
 		b.insert(old)
 	}
+	b.release(s)
 }
 
 // End closes a session. One that is not there is closed already.

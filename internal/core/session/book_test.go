@@ -18,7 +18,7 @@ var (
 	camera = netip.MustParseAddrPort("192.168.7.11:80")
 )
 
-func admitAll(link.Session) error { return nil }
+func admitAll(s link.Session) (link.Session, error) { return s, nil }
 
 func rev(n uint64) link.Revision { return link.Revision{Epoch: "e", Revision: n} }
 
@@ -204,11 +204,11 @@ func TestFlushBeforeTheFirstState(t *testing.T) {
 
 func TestReplaceRefusesBadOnes(t *testing.T) {
 	bad := sess(22, nas)
-	b := New(func(s link.Session) error {
+	b := New(func(s link.Session) (link.Session, error) {
 		if s.PublicPort == 22 {
-			return ownline.Conflict("public_port", "reserved")
+			return s, ownline.Conflict("public_port", "reserved")
 		}
-		return nil
+		return s, nil
 	})
 	good := sess(20000, nas)
 	_, refused, err := b.Replace(rev(1), []link.Session{bad, good}, func(link.Session) time.Time { return now.Add(time.Minute) })

@@ -12,9 +12,8 @@ import (
 )
 
 var (
-	nameForm    = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
-	serviceForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	hostForm    = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$`)
+	nameForm = regexp.MustCompile(`^[a-z0-9._-]{1,64}$`)
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?$`)
 )
 
 func checkName(s string) error {
@@ -31,13 +30,6 @@ func checkUserName(s string) error {
 	}
 	if strings.IndexByte("._-", s[0]) >= 0 {
 		return ownline.Invalid("name", "must begin with a letter or digit")
-	}
-	return nil
-}
-
-func checkServiceName(s string) error {
-	if !serviceForm.MatchString(s) {
-		return ownline.Invalid("name", "must be 1 to 63 of a-z 0-9 -, with - only inside")
 	}
 	return nil
 }

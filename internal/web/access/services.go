@@ -165,7 +165,7 @@ func checkService(s, was ownline.Service, site ownline.Site) error {
 	if s.Transport != ownline.TCP && s.Transport != ownline.UDP {
 		return ownline.Invalid("transport", fmt.Sprintf("must be %q or %q", ownline.TCP, ownline.UDP))
 	}
-	if err := cmp.Or(checkServiceName(s.Name), checkIcon(s.Icon, was.Icon)); err != nil {
+	if err := cmp.Or(ownline.CheckServiceName(s.Name), checkIcon(s.Icon, was.Icon)); err != nil {
 		return err
 	}
 	if !s.Target4.IsValid() && !s.Target6.IsValid() {

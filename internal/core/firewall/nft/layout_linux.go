@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -104,6 +105,9 @@ type family struct {
 	icmp            byte
 }
 
+// has reports whether an address is of the family.
+func (f family) has(a netip.Addr) bool { return a.Is4() == (f.nfproto == unix.NFPROTO_IPV4) }
+
 func families(prefix6 int) [2]family {
 	v6 := family{
 		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, saddr: 8, daddr: 24,
@@ -175,6 +179,7 @@ func newLayout(s firewall.Settings, how marking) layout {
 	b.rule("ended", verdict(verdictDrop, ""))
 
 	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
+	b.proxyFromInside(s.Proxy, fams)
 	if len(s.WAN) == 0 {
 		b.rule("", verdict(unix.NFT_JUMP, "take"))
 	}
@@ -185,6 +190,7 @@ func newLayout(s firewall.Settings, how marking) layout {
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
+	b.proxyFromElsewhere(s.Proxy, fams)
 	b.chain("gate_output", "filter", unix.NF_INET_LOCAL_OUT, priorityGate)
 	b.rule("our own resets pass here once more", b.protocol(protoTCP), b.reset(), verdict(verdictAccept, ""))
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
@@ -196,6 +202,43 @@ func newLayout(s firewall.Settings, how marking) layout {
 		b.knocks(s)
 	}
 	return b.layout
+}
+
+// proxyFromInside leads the local networks to the proxy, by the names that lead to the router.
+// Their connections are not marked: no session ends them.
+func (b *builder) proxyFromInside(p firewall.Proxy, fams [2]family) {
+	for _, f := range fams {
+		for _, n := range p.LocalNetworks {
+			to := p.Target(n.Addr())
+			if !f.has(n.Addr()) || !to.IsValid() || to.Port() == 0 {
+				continue
+			}
+			b.rule("the proxy, from inside", b.family(f), b.inside(f, n), b.protocol(protoTCP), b.port(2, p.Port), b.local(),
+				immediate(to.Addr().AsSlice(), regTarget), immediate(number(to.Port()), regTarget+f.addrLen/4),
+				dnat(uint32(f.nfproto), regTarget, regTarget+f.addrLen/4))
+		}
+	}
+}
+
+// proxyFromElsewhere keeps others from the proxy's addresses: a neighbour of the router could
+// send packets to them without any translation.
+func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
+	for _, f := range fams {
+		addr := p.Addr4
+		if f.nfproto == unix.NFPROTO_IPV6 {
+			addr = p.Addr6
+		}
+		if !addr.IsValid() || p.Port == 0 {
+			continue
+		}
+		to := b.payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.daddr, addr.AsSlice())
+		for _, n := range p.LocalNetworks {
+			if f.has(n.Addr()) {
+				b.rule("the proxy, from inside", b.family(f), to, b.inside(f, n), verdict(unix.NFT_RETURN, ""))
+			}
+		}
+		b.rule("the proxy, from elsewhere", b.family(f), to, b.notFrom("lo"), b.mark.isNotSet(), verdict(verdictDrop, ""))
+	}
 }
 
 // knocks adds the filter in front of the knock port. Only datagrams that may be knocks pass

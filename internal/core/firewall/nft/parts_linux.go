@@ -2,6 +2,7 @@ package nft
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -50,7 +51,12 @@ func (m marking) set() exprs {
 }
 
 // isSet holds for connections that carry the bit.
-func (m marking) isSet() exprs {
+func (m marking) isSet() exprs { return m.compare(unix.NFT_CMP_NEQ) }
+
+// isNotSet holds for connections that do not.
+func (m marking) isNotSet() exprs { return m.compare(unix.NFT_CMP_EQ) }
+
+func (m marking) compare(op uint32) exprs {
 	key, mask := uint32(unix.NFT_CT_MARK), binary.NativeEndian.AppendUint32(nil, markBit)
 	if m == byLabel {
 		key, mask = unix.NFT_CT_LABELS, label()
@@ -59,7 +65,7 @@ func (m marking) isSet() exprs {
 	return slices.Concat(
 		ct(key, regOther),
 		bitwise(regOther, mask, make([]byte, n), regOther),
-		cmp(unix.NFT_CMP_NEQ, regOther, make([]byte, n)),
+		cmp(op, regOther, make([]byte, n)),
 	)
 }
 
@@ -81,7 +87,12 @@ func (*builder) protocol(p byte) exprs {
 
 // from holds for packets that arrived on an interface; a name that ends in * stands for all
 // that begin so.
-func (*builder) from(name string) exprs {
+func (b *builder) from(name string) exprs { return b.arrived(name, unix.NFT_CMP_EQ) }
+
+// notFrom holds for packets that arrived on another interface.
+func (b *builder) notFrom(name string) exprs { return b.arrived(name, unix.NFT_CMP_NEQ) }
+
+func (*builder) arrived(name string, op uint32) exprs {
 	data := make([]byte, unix.IFNAMSIZ)
 	copy(data, name)
 	if begin, ok := strings.CutSuffix(name, "*"); ok {
@@ -89,7 +100,20 @@ func (*builder) from(name string) exprs {
 	}
 	return slices.Concat(
 		meta(unix.NFT_META_IIFNAME, regOther),
-		cmp(unix.NFT_CMP_EQ, regOther, data),
+		cmp(op, regOther, data),
+	)
+}
+
+// inside holds for packets from an address of a network.
+func (*builder) inside(f family, n netip.Prefix) exprs {
+	mask := make([]byte, f.addrLen)
+	for i := range n.Bits() {
+		mask[i/8] |= 0x80 >> (i % 8)
+	}
+	return slices.Concat(
+		payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.saddr, f.addrLen, regOther),
+		bitwise(regOther, mask, make([]byte, f.addrLen), regOther),
+		cmp(unix.NFT_CMP_EQ, regOther, n.Addr().AsSlice()),
 	)
 }
 
