@@ -1,8 +1,14 @@
 package config
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // CoreFile is where ownline-core looks for its settings when no file is named.
@@ -44,19 +50,31 @@ type Firewall struct {
 	Masquerade    bool     `key:"masquerade"`
 }
 
-// Proxy is the reverse proxy. Nothing but the defaults is supported yet.
+// Proxy is the reverse proxy. It serves when Domain is set.
 type Proxy struct {
-	Driver      string      `key:"driver,later"`
-	Listen      string      `key:"listen,later"`
-	Domain      string      `key:"domain,later"`
-	Certificate Certificate `key:"certificate,later"`
+	Driver      string      `key:"driver"`     // embedded or none
+	Listen      string      `key:"listen"`     // ":PORT" of every address of the router
+	Domain      string      `key:"domain"`     // services are at NAME.Domain; "": nothing is served
+	AccessLog   bool        `key:"access_log"` // every request, to the log
+	Certificate Certificate `key:"certificate"`
 }
 
-// Certificate is where the proxy's certificates come from.
+// Serves reports whether services of kind proxy can be opened.
+func (p Proxy) Serves() bool { return p.Domain != "" && p.Driver != "none" }
+
+// Port returns the port of Listen.
+func (p Proxy) Port() uint16 {
+	_, port, _ := net.SplitHostPort(p.Listen)
+	n, _ := strconv.ParseUint(port, 10, 16)
+	return uint16(n)
+}
+
+// Certificate is where the proxy's certificates come from: files, or an authority of core's
+// own.
 type Certificate struct {
 	File     string   `key:"file"`
 	KeyFile  string   `key:"key_file"`
-	ACME     struct{} `key:"acme"`
+	ACME     struct{} `key:"acme,later"`
 	Internal bool     `key:"internal"`
 }
 
@@ -116,5 +134,38 @@ func (c *Core) validate(report func(key, detail string)) {
 			report(at("firewall.reserved_ports", i), "is not a port: 1 to 65535")
 		}
 	}
+	c.Proxy.validate(r)
 	r.log(c.Log)
+}
+
+func (p Proxy) validate(r rules) {
+	r.oneOf("proxy.driver", p.Driver, "embedded", "none")
+	r.hostPort("proxy.listen", p.Listen, false)
+	if host(p.Listen) != "" {
+		r.report("proxy.listen", fmt.Sprintf("%q names an address, but the proxy is reached at every address of the router: only the port can be chosen, like :9999", p.Listen))
+	}
+	if p.Domain != "" && !domain(p.Domain) {
+		r.report("proxy.domain", fmt.Sprintf("%q is not a name like home.example.org, in lower case and without a final dot", p.Domain))
+	}
+	c := p.Certificate
+	if (c.File == "") != (c.KeyFile == "") {
+		r.report("proxy.certificate", "file and key_file belong together")
+	}
+	if c.File != "" && c.Internal {
+		r.report("proxy.certificate", "file and internal are both set; choose one")
+	}
+	if p.Serves() && c.File == "" && !c.Internal {
+		r.report("proxy.certificate", "is needed with a domain: set file and key_file, or internal: true to try it out with an authority of core's own")
+	}
+}
+
+// domain reports whether s is a host name in lower case that a service's name still fits in
+// front of.
+func domain(s string) bool {
+	for label := range strings.SplitSeq(s, ".") {
+		if ownline.CheckServiceName(label) != nil {
+			return false
+		}
+	}
+	return len(s) <= 253-64
 }

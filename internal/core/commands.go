@@ -86,6 +86,7 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices); err != nil {
 		return nil, err
 	}
+	c.names.set(s.Services, c.host.localNetworks())
 	if err := c.reconciler.Replaced(ctx, s.IPv6Prefix); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -42,6 +43,7 @@ type Core struct {
 	book       *session.Book
 	reconciler *reconcile.Reconciler
 	door       *udpknock.Door
+	names      *names
 	link       *link.Server
 	listener   net.Listener // nil when core only dials
 }
@@ -86,9 +88,14 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	if err != nil {
 		return nil, err
 	}
+	if c.names, err = newNames(cfg, c.mayReach, log); err != nil {
+		return nil, err
+	}
+	closers = append(closers, c.names.Close)
+	c.host.looked = func() { c.reconciler.SetProxy(c.names.at(c.host.localNetworks())) }
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
-		KnockPort: c.door.Port(), KnockLength: knock.Size,
+		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: c.names.at(c.host.localNetworks()),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
 	return c, nil
@@ -97,7 +104,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 // ownPorts are those that core listens on where others could see it.
 func (c *Core) ownPorts() []firewall.Port {
 	ports := []firewall.Port{{Transport: ownline.UDP, Number: c.cfg.Knock.Listen.Port()}}
-	for _, addr := range []string{c.cfg.Link.Listen, c.cfg.Proxy.Listen} {
+	for _, addr := range []string{c.cfg.Link.Listen, c.cfg.Proxy.Listen} { // the latter's without a proxy, too: one may come
 		if _, port, err := net.SplitHostPort(addr); err == nil {
 			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
 				ports = append(ports, firewall.Port{Transport: ownline.TCP, Number: uint16(n)})
@@ -116,7 +123,18 @@ func (c *Core) ipv6Prefix() int {
 	return defaultIPv6Prefix
 }
 
-func (c *Core) admit(s link.Session) error { return c.host.admit(s, c.ipv6Prefix()) }
+func (c *Core) admit(s link.Session) (link.Session, error) {
+	return c.host.admit(s, c.ipv6Prefix(), c.names.at(nil))
+}
+
+// mayReach judges who may reach a proxied service: whoever is inside, and the sources of its
+// sessions.
+func (c *Core) mayReach(service ownline.ServiceID, source netip.Addr) (context.Context, bool) {
+	if c.host.inside(source) {
+		return context.Background(), true
+	}
+	return c.book.Admitted(service, source)
+}
 
 // Run starts every part of the daemon. The first to fail stops the others; Run returns when
 // all have. The kernel's rules stay: sessions outlive the daemon and end on time.
@@ -128,6 +146,7 @@ func (c *Core) Run(ctx context.Context) error {
 	g.Go(func() error { return c.door.Run(ctx) })
 	g.Go(func() error { return c.host.Run(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
+	g.Go(func() error { return c.names.Run(ctx) })
 	g.Go(func() error { return c.serveControl(ctx) })
 	if c.listener != nil {
 		g.Go(func() error { return c.link.Serve(ctx, c.listener) })
@@ -153,6 +172,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), LocalNetworks: slices.Clone(c.host.localNetworks()),
 		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.cfg.Firewall.Driver, OK: true},
+		Proxy: c.names.status(),
 	}
 	for _, p := range c.host.reserved() {
 		if !slices.Contains(s.ReservedPorts, p.Number) {

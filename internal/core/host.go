@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -26,10 +27,12 @@ type host struct {
 	own  []firewall.Port // that core listens on itself
 	log  *slog.Logger
 	seen atomic.Pointer[hostinfo.Host]
+	// looked is called after every look, by Run.
+	looked func()
 }
 
 func newHost(cfg config.Core, own []firewall.Port, log *slog.Logger) (*host, error) {
-	h := &host{cfg: cfg, own: own, log: log}
+	h := &host{cfg: cfg, own: own, log: log, looked: func() {}}
 	return h, h.look()
 }
 
@@ -54,6 +57,7 @@ func (h *host) Run(ctx context.Context) error {
 			if err := h.look(); err != nil {
 				h.log.Warn("what the router serves and its addresses can't be read", logging.Err, err)
 			}
+			h.looked()
 		}
 	}
 }
@@ -64,6 +68,11 @@ func (h *host) localNetworks() []netip.Prefix {
 		return h.cfg.LocalNetworks
 	}
 	return h.seen.Load().Networks()
+}
+
+// inside reports whether an address is in a local network.
+func (h *host) inside(a netip.Addr) bool {
+	return slices.ContainsFunc(h.localNetworks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // lanAddresses are where web in the LAN can reach this router, IPv4 in front.
@@ -87,17 +96,33 @@ func (h *host) reserved() []firewall.Port {
 	return ports
 }
 
-// admit judges a session by the router's rules.
-func (h *host) admit(s link.Session, ipv6Prefix int) error {
-	if s.Kind != ownline.Forward {
-		return ownline.Invalid("kind", "this core has no reverse proxy yet; only forwards can be opened")
-	}
+// admit judges a session by the router's rules, and says where it leads: a proxied one to the
+// proxy.
+func (h *host) admit(s link.Session, ipv6Prefix int, proxy firewall.Proxy) (link.Session, error) {
 	now := h.seen.Load()
 	rules := firewall.Rules{
 		Own: now.Own, Gateways: now.Gateways, LocalNetworks: h.localNetworks(), IPv6Prefix: ipv6Prefix, Reserved: h.reserved(),
 	}
-	return rules.Check(firewall.Forward{
-		Key:    firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort},
-		Target: s.Target,
-	}, s.AllowReserved)
+	key := firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort}
+	switch s.Kind {
+	case ownline.Forward:
+		return s, rules.Check(firewall.Forward{Key: key, Target: s.Target}, s.AllowReserved)
+	case ownline.Proxy:
+	default:
+		return s, ownline.Invalid("kind", fmt.Sprintf("%q is neither forward nor proxy", s.Kind))
+	}
+	if proxy.Port == 0 {
+		return s, ownline.Invalid("kind", "this router serves no names: see proxy.domain in its core.yaml")
+	}
+	if s.Transport != ownline.TCP || s.PublicPort != proxy.Port {
+		return s, ownline.Invalid("public_port", fmt.Sprintf("proxied services are at %d/tcp, and nowhere else", proxy.Port))
+	}
+	if s.ServiceID.IsZero() {
+		return s, ownline.Invalid("service_id", "missing")
+	}
+	s.Target = proxy.Target(s.Source.Addr())
+	if !s.Target.Addr().IsValid() {
+		return s, ownline.Invalid("source", fmt.Sprintf("%s is of a family that this router's proxy has no address of", s.Source))
+	}
+	return s, rules.CheckProxied(firewall.Forward{Key: key, Target: s.Target})
 }

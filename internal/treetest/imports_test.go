@@ -42,10 +42,11 @@ var mayImport = map[string]string{
 	"internal/core/firewall/netlink":  "",
 	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 
-	"internal/core/proxy":             "internal/link internal/ownline",
-	"internal/core/proxy/cert":        "internal/core/proxy internal/logging internal/ownline",
-	"internal/core/proxy/embedded":    "internal/core/proxy internal/link internal/logging internal/ownline",
-	"internal/core/proxy/proxytest":   "internal/core/proxy internal/link internal/ownline",
+	"internal/core/loopback":        "internal/core/firewall/netlink",
+	"internal/core/proxy":           "internal/link internal/ownline",
+	"internal/core/proxy/cert":      "internal/core/proxy internal/logging internal/ownline",
+	"internal/core/proxy/embedded":  "internal/core/proxy internal/link internal/logging internal/ownline",
+	"internal/core/proxy/proxytest": "internal/core/proxy internal/link internal/ownline",
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",

@@ -43,6 +43,14 @@ func (r Rules) Check(f Forward, allowReserved bool) error {
 	return nil
 }
 
+// CheckProxied refuses a hole to the proxy that must never be opened, naming the field.
+func (r Rules) CheckProxied(f Forward) error {
+	if err := f.Validate(r.IPv6Prefix); err != nil {
+		return err
+	}
+	return r.checkSource(f.Source)
+}
+
 func (r Rules) checkSource(source netip.Prefix) error {
 	if kind := ownline.KindOf(source.Addr()); kind != ownline.SourcePublic {
 		return ownline.Invalid("source", fmt.Sprintf("%s is not a public address (%s)", source, kind))

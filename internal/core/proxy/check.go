@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -9,21 +10,25 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// Check refuses services that no driver may serve, naming the first and its field. Web has
-// judged before; this is the router's own last line, and stands between a name and the
-// configuration of another program. Targets must lie inside the given networks.
-func Check(services []link.Service, inside []netip.Prefix) error {
+// Good returns the services that may be served, and what is wrong with the others, naming each
+// and its field. Web has judged before; this is the router's own last line, and stands between
+// a name and the configuration of another program. Targets must lie inside the given networks.
+func Good(services []link.Service, inside []netip.Prefix) (good []link.Service, err error) {
+	var errs []error
 	ids, names := map[ownline.ServiceID]bool{}, map[string]bool{}
 	for _, s := range services {
-		if err := check(s, inside); err != nil {
-			return fmt.Errorf("service %.70q: %w", s.Name, err)
+		err := check(s, inside)
+		if err == nil && (ids[s.ID] || names[s.Name]) {
+			err = ownline.Conflict("name", "is there twice")
 		}
-		if ids[s.ID] || names[s.Name] {
-			return ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("service %.70q: %w", s.Name, err))
+			continue
 		}
 		ids[s.ID], names[s.Name] = true, true
+		good = append(good, s)
 	}
-	return nil
+	return good, errors.Join(errs...)
 }
 
 func check(s link.Service, inside []netip.Prefix) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -72,6 +73,17 @@ func (r *Reconciler) SetHints(h []firewall.Hint) {
 	r.hints = h
 	r.mu.Unlock()
 	r.wakeUp()
+}
+
+// SetProxy replaces where the reverse proxy is, and who reaches it without a session.
+func (r *Reconciler) SetProxy(p firewall.Proxy) {
+	r.mu.Lock()
+	was := r.settings.Proxy
+	r.settings.Proxy = p
+	r.mu.Unlock()
+	if !reflect.DeepEqual(was, p) {
+		r.wakeUp()
+	}
 }
 
 // Replaced says that the book holds the whole state now, with the site's IPv6 prefix: what

@@ -1,0 +1,154 @@
+//go:build !noproxy
+
+package core
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/loopback"
+	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/cert"
+	"github.com/ownline/ownline/internal/core/proxy/embedded"
+	"github.com/ownline/ownline/internal/core/reconcile"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// names serves proxied services under their names. A nil one serves nothing.
+type names struct {
+	settings proxy.Settings
+	address  firewall.Proxy // without local networks
+	driver   *embedded.Server
+	certs    certificates
+	root     string // "": the certificates are of no authority of ours
+	services *reconcile.Services
+	log      *slog.Logger
+}
+
+// certificates is where the proxy's certificates come from.
+type certificates interface {
+	proxy.Certificates
+	Run(context.Context) error
+	Err() error         // why the newest are not used
+	Expires() time.Time // of the one that expires first
+}
+
+// newNames takes the proxy's address and port and reads its certificates.
+func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names, error) {
+	p := cfg.Proxy
+	if !p.Serves() {
+		return nil, nil
+	}
+	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, log: log}
+	n.address.Port = p.Port()
+	var listen []netip.AddrPort
+	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
+		if err := loopback.Add(addr); err != nil {
+			log.Warn("the proxy serves the other address family alone", logging.Err, err)
+			continue
+		}
+		listen = append(listen, netip.AddrPortFrom(addr, p.Port()))
+		if addr.Is4() {
+			n.address.Addr4 = addr
+		} else {
+			n.address.Addr6 = addr
+		}
+	}
+	if len(listen) == 0 {
+		return nil, ownline.Invalid("proxy", "the router's loopback interface takes no address for it")
+	}
+	if err := n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
+		return nil, fmt.Errorf("proxy.certificate: %w", err)
+	}
+	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logger: log}
+	if p.AccessLog {
+		c.AccessLog = log
+	}
+	var err error
+	if n.driver, err = embedded.New(c); err != nil {
+		return nil, fmt.Errorf("proxy.listen: %w", err)
+	}
+	n.services = reconcile.NewServices(n.driver, log)
+	return n, nil
+}
+
+func (n *names) certificates(c config.Certificate, dir string) error {
+	if !c.Internal {
+		files, err := cert.Files(c.File, c.KeyFile, n.log)
+		n.certs = files
+		return err
+	}
+	authority, err := cert.Internal(dir, n.settings.Domain, n.log)
+	if err != nil {
+		return err
+	}
+	n.certs, n.root = authority, authority.Root()
+	return nil
+}
+
+// at returns where the kernel leads those who may come.
+func (n *names) at(inside []netip.Prefix) firewall.Proxy {
+	if n == nil {
+		return firewall.Proxy{}
+	}
+	at := n.address
+	at.LocalNetworks = inside
+	return at
+}
+
+// set replaces what is served. What must not be served is left out.
+func (n *names) set(want []link.Service, inside []netip.Prefix) {
+	if n == nil {
+		return
+	}
+	good, err := proxy.Good(want, inside)
+	if err != nil {
+		n.log.Error("services are not served", logging.Err, err)
+	}
+	n.services.Set(good)
+}
+
+func (n *names) status() link.Proxy {
+	if n == nil {
+		return link.Proxy{Driver: "none", OK: true}
+	}
+	s := link.Proxy{
+		Driver: "embedded", Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root, Services: n.services.Len(),
+	}
+	for _, err := range []error{n.services.Err(), n.certs.Err()} {
+		if err != nil {
+			s.OK, s.Error = false, err.Error()
+		}
+	}
+	return s
+}
+
+// Run serves until ctx ends.
+func (n *names) Run(ctx context.Context) error {
+	if n == nil {
+		return nil
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.driver.Run(ctx) })
+	g.Go(func() error { return n.certs.Run(ctx) })
+	g.Go(func() error { return n.services.Run(ctx) })
+	return g.Wait()
+}
+
+// Close is for what never ran.
+func (n *names) Close() error {
+	if n == nil {
+		return nil
+	}
+	return n.driver.Close()
+}

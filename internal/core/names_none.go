@@ -1,0 +1,36 @@
+//go:build noproxy
+
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// names serves nothing: this core was built for a router without room for the proxy.
+type names struct{}
+
+func newNames(cfg config.Core, _ func(ownline.ServiceID, netip.Addr) (context.Context, bool), _ *slog.Logger) (*names, error) {
+	if cfg.Proxy.Serves() {
+		return nil, ownline.Invalid("proxy.domain", "this ownline-core was built without the reverse proxy; leave it empty, or use the full build")
+	}
+	return nil, nil
+}
+
+func (*names) at([]netip.Prefix) firewall.Proxy { return firewall.Proxy{} }
+
+func (*names) set([]link.Service, []netip.Prefix) {}
+
+func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }
+
+// Run does nothing.
+func (*names) Run(context.Context) error { return nil }
+
+// Close does nothing.
+func (*names) Close() error { return nil }
