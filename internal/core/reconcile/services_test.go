@@ -1,0 +1,60 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ownline/ownline/internal/link"
+)
+
+type fakeProxy struct {
+	fail    error
+	serves  []link.Service
+	applied int
+}
+
+func (f *fakeProxy) Apply(_ context.Context, s []link.Service) error {
+	f.applied++
+	if f.fail == nil {
+		f.serves = s
+	}
+	return f.fail
+}
+
+// The proxy follows what is wanted, in as few steps as it can, and is tried again after it failed.
+func TestServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := new(fakeProxy)
+		s := NewServices(fake, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		for _, name := range []string{"a", "b", "c"} {
+			s.Set([]link.Service{{Name: name}})
+		}
+		go func() { done <- s.Run(ctx) }()
+		synctest.Wait()
+		if fake.applied != 1 || fake.serves[0].Name != "c" || s.Err() != nil || s.Len() != 1 {
+			t.Errorf("applied %d times: %+v, %v", fake.applied, fake.serves, s.Err())
+		}
+		fake.fail = errors.New("refused")
+		s.Set(nil)
+		synctest.Wait()
+		if !errors.Is(s.Err(), fake.fail) || len(fake.serves) != 1 {
+			t.Errorf("after a failure: %+v, %v", fake.serves, s.Err())
+		}
+		fake.fail = nil
+		time.Sleep(retryEvery + time.Millisecond)
+		synctest.Wait()
+		if s.Err() != nil || len(fake.serves) != 0 || fake.applied != 3 {
+			t.Errorf("a second later: applied %d times, %+v, %v", fake.applied, fake.serves, s.Err())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
