@@ -1,0 +1,131 @@
+package embedded
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// conn is the TCP connection of a client, below TLS. From the hello on it belongs to one
+// route, and ends with that or with what admits its source.
+type conn struct {
+	net.Conn
+	source netip.Addr
+	route  *route // nil before the hello
+	live   context.Context
+	// ctx ends with the connection, and with what admits it.
+	ctx  context.Context
+	end  context.CancelFunc
+	stop []func() bool
+
+	heard atomic.Pointer[told] // of the last request
+
+	once sync.Once
+	done chan struct{} // closed with the connection
+}
+
+func newConn(tcp net.Conn) *conn {
+	c := &conn{Conn: tcp, done: make(chan struct{})}
+	c.ctx, c.end = context.WithCancel(withConn(context.Background(), c))
+	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+		c.source = a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return c
+}
+
+// greet binds a connection to the service that its hello names, if that is admitted to its
+// source. Everybody else gets the same alert, whether there is such a service or not.
+func (s *Server) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	c, _ := hello.Conn.(*conn)
+	r := s.table.Load().hosts[lower(hello.ServerName)]
+	if c == nil || r == nil {
+		return s.shut, nil
+	}
+	live, ok := s.Admit(r.service.ID, c.source)
+	if !ok {
+		return s.shut, nil
+	}
+	c.bind(r, live)
+	return s.open, nil
+}
+
+func (c *conn) bind(r *route, live context.Context) {
+	c.route, c.live = r, live
+	c.stop = []func() bool{context.AfterFunc(live, c.cut), context.AfterFunc(r.ctx, c.cut)}
+}
+
+// cut ends the connection at once: what is still in the send buffer is thrown away.
+func (c *conn) cut() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	c.Close()
+	c.end()
+}
+
+// Close closes the connection; its owner learns it.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() { close(c.done) })
+	return err
+}
+
+// release lets go of what the connection holds on to.
+func (c *conn) release() {
+	for _, stop := range c.stop {
+		stop()
+	}
+	c.end()
+}
+
+type connKey struct{}
+
+func withConn(ctx context.Context, c *conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
+}
+
+// tcpOf returns what lies below TLS.
+func tcpOf(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		below, _ := t.NetConn().(*conn)
+		return below
+	}
+	return nil
+}
+
+// told is what the proxy tells a service about its client: the same for all requests of a
+// connection that name the same port.
+type told struct {
+	port                                   string // as the client wrote it
+	host                                   string // that the client sees
+	source, proto, hosts, ports, forwarded []string
+}
+
+func (c *conn) tell(port string) *told {
+	if t := c.heard.Load(); t != nil && t.port == port {
+		return t
+	}
+	t := &told{port: port, host: c.route.host, proto: []string{"https"}, ports: []string{"443"}}
+	if port != "" {
+		t.host += ":" + port
+		t.ports = []string{port}
+	}
+	source := c.source.String()
+	node := source
+	if strings.Contains(source, ":") {
+		node = `"[` + source + `]"` // RFC 7239, section 6
+	}
+	t.source, t.hosts = []string{source}, []string{t.host}
+	t.forwarded = []string{"for=" + node + `;host="` + t.host + `";proto=https`}
+	c.heard.Store(t)
+	return t
+}
