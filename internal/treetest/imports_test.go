@@ -150,6 +150,8 @@ var homes = map[string]string{
 	"github.com/google/nftables":              "",
 	"github.com/rogpeppe/go-internal":         "",
 	"github.com/jackc/pgx":                    "internal/web/store/...",
+	"github.com/gorilla/websocket":            "internal/core/proxy/proxytest",
+	"google.golang.org/grpc":                  "internal/core/proxy/proxytest",
 }
 
 // within reports whether a name is among patterns, of which "x/..." stands for x and all
