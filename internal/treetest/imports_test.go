@@ -42,11 +42,13 @@ var mayImport = map[string]string{
 	"internal/core/firewall/netlink":  "",
 	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 
-	"internal/core/loopback":        "internal/core/firewall/netlink",
-	"internal/core/proxy":           "internal/link internal/ownline",
-	"internal/core/proxy/cert":      "internal/core/proxy internal/logging internal/ownline",
-	"internal/core/proxy/embedded":  "internal/core/proxy internal/link internal/logging internal/ownline",
-	"internal/core/proxy/proxytest": "internal/core/proxy internal/link internal/ownline",
+	"internal/core/loopback":            "internal/core/firewall/netlink",
+	"internal/core/proxy":               "internal/link internal/ownline",
+	"internal/core/proxy/acme":          "internal/logging internal/ownline",
+	"internal/core/proxy/acme/acmetest": "",
+	"internal/core/proxy/cert":          "internal/logging internal/ownline",
+	"internal/core/proxy/embedded":      "internal/core/proxy internal/link internal/logging internal/ownline",
+	"internal/core/proxy/proxytest":     "internal/core/proxy internal/link internal/ownline",
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",
@@ -121,6 +123,11 @@ var apart = [][2]string{
 var homes = map[string]string{
 	"rsc.io/qr":                               "internal/web/api internal/cli",
 	"github.com/alexedwards/argon2id":         "internal/web/auth",
+	"github.com/caddyserver/certmagic":        "internal/core/proxy/acme",
+	"github.com/mholt/acmez/v3":               "internal/core/proxy/acme",
+	"go.uber.org/zap":                         "internal/core/proxy/acme",
+	"github.com/letsencrypt/challtestsrv":     "internal/core/proxy/acme/acmetest",
+	"github.com/letsencrypt/pebble/v2":        "internal/core/proxy/acme/acmetest",
 	"github.com/coreos/go-oidc/v3":            "internal/web/oidc",
 	"golang.org/x/oauth2":                     "internal/web/oidc",
 	"github.com/danielgtaylor/huma":           "internal/web/api",
