@@ -69,13 +69,22 @@ func (p Proxy) Port() uint16 {
 	return uint16(n)
 }
 
-// Certificate is where the proxy's certificates come from: files, or an authority of core's
-// own.
+// Certificate is where the proxy's certificates come from: files, an authority that speaks ACME,
+// or one of core's own.
 type Certificate struct {
-	File     string   `key:"file"`
-	KeyFile  string   `key:"key_file"`
-	ACME     struct{} `key:"acme,later"`
-	Internal bool     `key:"internal"`
+	File     string `key:"file"`
+	KeyFile  string `key:"key_file"`
+	ACME     ACME   `key:"acme"`
+	Internal bool   `key:"internal"`
+}
+
+// ACME is how an authority is asked for certificates. It is when Challenge is set.
+type ACME struct {
+	Challenge string   `key:"challenge"` // http-01, tls-alpn-01 or dns-01; "": it is not asked
+	Email     string   `key:"email"`     // where it may write to; "": nowhere
+	Directory string   `key:"directory"` // URL; "": Let's Encrypt's
+	CAFile    string   `key:"ca_file"`   // PEM of who vouches for the directory; "": the system's authorities
+	Hook      []string `key:"hook"`      // of dns-01: a program and its arguments
 }
 
 // Metrics is where Prometheus may ask.
@@ -151,11 +160,31 @@ func (p Proxy) validate(r rules) {
 	if (c.File == "") != (c.KeyFile == "") {
 		r.report("proxy.certificate", "file and key_file belong together")
 	}
-	if c.File != "" && c.Internal {
-		r.report("proxy.certificate", "file and internal are both set; choose one")
+	sources := 0
+	for _, set := range []bool{c.File != "", c.ACME.Challenge != "", c.Internal} {
+		if set {
+			sources++
+		}
 	}
-	if p.Serves() && c.File == "" && !c.Internal {
-		r.report("proxy.certificate", "is needed with a domain: set file and key_file, or internal: true to try it out with an authority of core's own")
+	if sources > 1 {
+		r.report("proxy.certificate", "more than one of file, acme and internal is set; choose one")
+	}
+	if p.Serves() && sources == 0 {
+		r.report("proxy.certificate", "is needed with a domain: set acme.challenge, or file and key_file, or internal: true to try it out with an authority of core's own")
+	}
+	c.ACME.validate(r)
+}
+
+func (a ACME) validate(r rules) {
+	if a.Challenge == "" {
+		if a.Email != "" || a.Directory != "" || a.CAFile != "" || len(a.Hook) > 0 {
+			r.report("proxy.certificate.acme.challenge", "is needed: http-01, tls-alpn-01 or dns-01")
+		}
+		return
+	}
+	r.oneOf("proxy.certificate.acme.challenge", a.Challenge, "http-01", "tls-alpn-01", "dns-01")
+	if (a.Challenge == "dns-01") != (len(a.Hook) > 0) {
+		r.report("proxy.certificate.acme.hook", "belongs to dns-01, which needs it: the absolute path of a program that is called with present|cleanup NAME VALUE, and arguments to come before those")
 	}
 }
 

@@ -92,10 +92,12 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	closers = append(closers, c.names.Close)
-	c.host.looked = func() { c.reconciler.SetProxy(c.names.at(c.host.localNetworks())) }
+	proxyAt := func() firewall.Proxy { return c.names.at(c.host.localNetworks()) }
+	c.host.looked = func() { c.reconciler.SetProxy(proxyAt()) }
+	c.names.onPublic(func(ctx context.Context) error { return c.reconciler.ApplyProxy(ctx, proxyAt()) })
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
-		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: c.names.at(c.host.localNetworks()),
+		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: proxyAt(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
 	return c, nil

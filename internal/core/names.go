@@ -16,6 +16,7 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/loopback"
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/acme"
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/reconcile"
@@ -31,8 +32,10 @@ type names struct {
 	driver   *embedded.Server
 	certs    certificates
 	root     string // "": the certificates are of no authority of ours
+	acme     *acme.Source
 	services *reconcile.Services
 	log      *slog.Logger
+	public   *public
 }
 
 // certificates is where the proxy's certificates come from.
@@ -67,6 +70,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if len(listen) == 0 {
 		return nil, ownline.Invalid("proxy", "the router's loopback interface takes no address for it")
 	}
+	n.public = newPublic()
 	if err := n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
@@ -82,18 +86,36 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	return n, nil
 }
 
-func (n *names) certificates(c config.Certificate, dir string) error {
-	if !c.Internal {
-		files, err := cert.Files(c.File, c.KeyFile, n.log)
-		n.certs = files
-		return err
+func (n *names) certificates(c config.Certificate, dir string) (err error) {
+	switch {
+	case c.Internal:
+		var authority *cert.Authority
+		if authority, err = cert.Internal(dir, n.settings.Domain, n.log); err == nil {
+			n.certs, n.root = authority, authority.Root()
+		}
+	case c.File != "":
+		n.certs, err = cert.Files(c.File, c.KeyFile, n.log)
+	default:
+		addr := n.address.Addr4
+		if !addr.IsValid() {
+			addr = n.address.Addr6
+		}
+		n.acme, err = acme.New(acme.Config{
+			Domain: n.settings.Domain, Email: c.ACME.Email, Directory: c.ACME.Directory, Challenge: c.ACME.Challenge,
+			RootsFile: c.ACME.CAFile, Hook: c.ACME.Hook, Dir: filepath.Join(dir, "acme"),
+			HTTPAddr: netip.AddrPortFrom(addr, 80), TLSAddr: netip.AddrPortFrom(addr, 443),
+			Hole: n.public.at(addr), Logger: n.log,
+		})
+		n.certs = n.acme
 	}
-	authority, err := cert.Internal(dir, n.settings.Domain, n.log)
-	if err != nil {
-		return err
+	return err
+}
+
+// onPublic has apply called whenever the public addresses change.
+func (n *names) onPublic(apply func(context.Context) error) {
+	if n != nil {
+		n.public.apply = apply
 	}
-	n.certs, n.root = authority, authority.Root()
-	return nil
 }
 
 // at returns where the kernel leads those who may come.
@@ -103,6 +125,7 @@ func (n *names) at(inside []netip.Prefix) firewall.Proxy {
 	}
 	at := n.address
 	at.LocalNetworks = inside
+	at.Public = n.public.list()
 	return at
 }
 
@@ -116,6 +139,13 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 		n.log.Error("services are not served", logging.Err, err)
 	}
 	n.services.Set(good)
+	if n.acme != nil {
+		var served []string
+		for _, s := range good {
+			served = append(served, s.Name)
+		}
+		n.acme.Manage(served)
+	}
 }
 
 func (n *names) status() link.Proxy {

@@ -25,6 +25,8 @@ func newNames(cfg config.Core, _ func(ownline.ServiceID, netip.Addr) (context.Co
 
 func (*names) at([]netip.Prefix) firewall.Proxy { return firewall.Proxy{} }
 
+func (*names) onPublic(func(context.Context) error) {}
+
 func (*names) set([]link.Service, []netip.Prefix) {}
 
 func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }

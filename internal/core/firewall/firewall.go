@@ -93,6 +93,9 @@ type Proxy struct {
 	Port          uint16     // TCP, of the router and of the addresses; 0: there is no proxy
 	Addr4, Addr6  netip.Addr // of the loopback interface, and of nobody else; zero: none of that family
 	LocalNetworks []netip.Prefix
+	// Public are addresses of the proxy that everybody is led to at the same TCP port of the
+	// router, for as long as a certificate authority looks.
+	Public []netip.AddrPort
 }
 
 // Target returns the proxy's address of the family of addr.
@@ -117,6 +120,11 @@ func (s Settings) Validate() error {
 		return ownline.Invalid("knock.length", fmt.Sprintf("%d bytes are not a knock", s.KnockLength))
 	case s.Proxy.Port != 0 && !(s.Proxy.Addr4.Is4() || s.Proxy.Addr6.Is6()):
 		return ownline.Invalid("proxy.listen", "the proxy has no address")
+	}
+	for _, a := range s.Proxy.Public {
+		if a.Port() == 0 || a.Addr() != s.Proxy.Addr4 && a.Addr() != s.Proxy.Addr6 {
+			return ownline.Invalid("proxy", fmt.Sprintf("%s is not an address of the proxy", a))
+		}
 	}
 	for _, p := range s.Proxy.LocalNetworks {
 		if !p.IsValid() || p.Masked() != p {

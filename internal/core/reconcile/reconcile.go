@@ -86,6 +86,14 @@ func (r *Reconciler) SetProxy(p firewall.Proxy) {
 	}
 }
 
+// ApplyProxy is SetProxy, and returns when the kernel holds it.
+func (r *Reconciler) ApplyProxy(ctx context.Context, p firewall.Proxy) error {
+	r.SetProxy(p)
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.sync(context.WithoutCancel(ctx))
+}
+
 // Replaced says that the book holds the whole state now, with the site's IPv6 prefix: what
 // the kernel still has from before core started, and the book has not, goes. It returns
 // when the kernel holds the book.

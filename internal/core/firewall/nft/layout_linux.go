@@ -180,6 +180,7 @@ func newLayout(s firewall.Settings, how marking) layout {
 
 	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
 	b.proxyFromInside(s.Proxy, fams)
+	b.proxyFromEverywhere(s.Proxy, fams)
 	if len(s.WAN) == 0 {
 		b.rule("", verdict(unix.NFT_JUMP, "take"))
 	}
@@ -213,11 +214,29 @@ func (b *builder) proxyFromInside(p firewall.Proxy, fams [2]family) {
 			if !f.has(n.Addr()) || !to.IsValid() || to.Port() == 0 {
 				continue
 			}
-			b.rule("the proxy, from inside", b.family(f), b.inside(f, n), b.protocol(protoTCP), b.port(2, p.Port), b.local(),
-				immediate(to.Addr().AsSlice(), regTarget), immediate(number(to.Port()), regTarget+f.addrLen/4),
-				dnat(uint32(f.nfproto), regTarget, regTarget+f.addrLen/4))
+			b.rule("the proxy, from inside", b.family(f), b.inside(f, n), b.protocol(protoTCP), b.port(2, p.Port), b.local(), leadTo(f, to))
 		}
 	}
+}
+
+// proxyFromEverywhere leads everybody to what is public for a while.
+func (b *builder) proxyFromEverywhere(p firewall.Proxy, fams [2]family) {
+	for _, f := range fams {
+		for _, to := range p.Public {
+			if f.has(to.Addr()) {
+				b.rule("the proxy, from everywhere", b.family(f), b.protocol(protoTCP), b.port(2, to.Port()), b.local(), leadTo(f, to))
+			}
+		}
+	}
+}
+
+// leadTo translates the destination.
+func leadTo(f family, to netip.AddrPort) exprs {
+	port := regTarget + f.addrLen/4
+	return slices.Concat(
+		immediate(to.Addr().AsSlice(), regTarget), immediate(number(to.Port()), port),
+		dnat(uint32(f.nfproto), regTarget, port),
+	)
 }
 
 // proxyFromElsewhere keeps others from the proxy's addresses: a neighbour of the router could
@@ -235,6 +254,11 @@ func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
 		for _, n := range p.LocalNetworks {
 			if f.has(n.Addr()) {
 				b.rule("the proxy, from inside", b.family(f), to, b.inside(f, n), verdict(unix.NFT_RETURN, ""))
+			}
+		}
+		for _, a := range p.Public {
+			if a.Addr() == addr {
+				b.rule("the proxy, from everywhere", b.family(f), to, b.protocol(protoTCP), b.port(2, a.Port()), verdict(unix.NFT_RETURN, ""))
 			}
 		}
 		b.rule("the proxy, from elsewhere", b.family(f), to, b.notFrom("lo"), b.mark.isNotSet(), verdict(verdictDrop, ""))

@@ -80,6 +80,30 @@ func testProxy(t *testing.T, cfg nft.Config) {
 			if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Open {
 				t.Errorf("from inside after the session, the port is %s", st)
 			}
+
+			// For a while, everybody may come to one port.
+			const challenge = 8080
+			challenger, err := b.Router.TCPEcho(challenge, target.Addr())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer challenger.Close()
+			at80 := netip.AddrPortFrom(side.router, challenge)
+			if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Refused {
+				t.Errorf("before it is public, the port of the challenge is %s", st)
+			}
+			public := s
+			public.Proxy.Public = []netip.AddrPort{netip.AddrPortFrom(target.Addr(), challenge)}
+			sync(t, d, ruleset(public))
+			if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Open {
+				t.Errorf("while it is public, the port of the challenge is %s", st)
+			}
+			closed("while another port is public", side.neighbour)
+			sync(t, d, ruleset(s))
+			if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Refused {
+				t.Errorf("after it was public, the port of the challenge is %s", st)
+			}
+
 			sync(t, d, ruleset(settings))
 			if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Refused {
 				t.Errorf("from inside without a proxy, the port is %s", st)

@@ -327,4 +327,3 @@ func (p *part) aborts() {
 		learns(p, "listening")
 	})
 }
-
