@@ -24,14 +24,16 @@ help: ## list the targets
 build: pages core ## build all three programs into bin/
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline
 
-core: ## build ownline-core for this machine into bin/
+# The one without the reverse proxy is for routers with little room.
+core: ## build ownline-core for this machine into bin/, and the one without the reverse proxy
 	$(GOBUILD) $(CORE) -o $(BIN)/ownline-core ./cmd/ownline-core
+	$(GOBUILD) $(CORE) -tags noproxy -o $(BIN)/ownline-core-noproxy ./cmd/ownline-core
 
-cross: ## build ownline-core for routers into bin/GOOS-GOARCH/
+cross: ## build ownline-core for routers into bin/GOOS-GOARCH/, for the small ones without the proxy
 	GOOS=linux GOARCH=arm64 $(GOBUILD) $(CORE) -o $(BIN)/linux-arm64/ownline-core ./cmd/ownline-core
 	GOOS=linux GOARCH=arm GOARM=7 $(GOBUILD) $(CORE) -o $(BIN)/linux-armv7/ownline-core ./cmd/ownline-core
-	GOOS=linux GOARCH=mipsle GOMIPS=softfloat $(GOBUILD) $(CORE) -o $(BIN)/linux-mipsle/ownline-core ./cmd/ownline-core
-	GOOS=linux GOARCH=riscv64 $(GOBUILD) $(CORE) -o $(BIN)/linux-riscv64/ownline-core ./cmd/ownline-core
+	GOOS=linux GOARCH=mipsle GOMIPS=softfloat $(GOBUILD) $(CORE) -tags noproxy -o $(BIN)/linux-mipsle/ownline-core ./cmd/ownline-core
+	GOOS=linux GOARCH=riscv64 $(GOBUILD) $(CORE) -tags noproxy -o $(BIN)/linux-riscv64/ownline-core ./cmd/ownline-core
 
 PAGES := internal/web/ui/dist/index.html
 
@@ -88,6 +90,7 @@ test: build compiler guests database systemd $(TOOL) ## run every test
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
 	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	$(GO) vet -tags noproxy ./internal/core ./cmd/ownline-core
 	GOOS=darwin $(GO) vet ./internal/... ./cmd/ownline
 	GOOS=windows $(GO) vet ./internal/... ./cmd/ownline
 	$(STATICCHECK) ./...

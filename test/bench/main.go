@@ -96,11 +96,13 @@ func (b *bench) compare(name string, value float64, unit, peer string, ratio flo
 }
 
 func (b *bench) binary(context.Context) error {
-	info, err := os.Stat(b.programs.Core)
-	if err != nil {
-		return err
+	for name, file := range map[string]string{"core_binary_mb": b.programs.Core, "core_binary_noproxy_mb": b.programs.Core + "-noproxy"} {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		b.add(name, float64(info.Size())/1e6, "MB")
 	}
-	b.add("core_binary_mb", float64(info.Size())/1e6, "MB")
 	return nil
 }
 
