@@ -130,6 +130,7 @@ var homes = map[string]string{
 	"github.com/letsencrypt/pebble/v2":        "internal/core/proxy/acme/acmetest",
 	"github.com/coreos/go-oidc/v3":            "internal/web/oidc",
 	"golang.org/x/oauth2":                     "internal/web/oidc",
+	"golang.org/x/net":                        "internal/core/proxy/embedded", // http2/hpack
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
 	"github.com/eclipse/paho.golang":          "internal/web/broker",

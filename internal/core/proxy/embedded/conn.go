@@ -93,11 +93,13 @@ func connOf(ctx context.Context) *conn {
 	return c
 }
 
-// tcpOf returns what lies below TLS.
+// tcpOf returns what lies below HTTP/2 and TLS.
 func tcpOf(c net.Conn) *conn {
-	if t, ok := c.(*tls.Conn); ok {
-		below, _ := t.NetConn().(*conn)
-		return below
+	if g, ok := c.(*guard); ok {
+		if t, ok := g.Conn.(*tls.Conn); ok {
+			below, _ := t.NetConn().(*conn)
+			return below
+		}
 	}
 	return nil
 }

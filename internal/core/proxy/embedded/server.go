@@ -78,16 +78,17 @@ func New(c Config) (*Server, error) {
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, // alert unrecognized_name
 	}
 	s.greeting = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.greet}
-	var both http.Protocols
-	both.SetHTTP2(true)
-	both.SetHTTP1(true) // net/http wants it; no such connection is handed over
+	var two http.Protocols
+	two.SetUnencryptedHTTP2(true) // TLS is ended here; net/http never sees it
 	s.http2 = &http.Server{
-		Handler:        http.HandlerFunc(s.serveStream),
-		Protocols:      &both,
-		IdleTimeout:    idleTimeout,
-		MaxHeaderBytes: maxHead,
+		Handler:           http.HandlerFunc(s.serveStream),
+		Protocols:         &two,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHead,
+		ReadHeaderTimeout: headTimeout, // of the preface
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          maxStreams,
+			MaxReadFrameSize:              maxFrame,
 			MaxReceiveBufferPerConnection: 2 << 20,
 			MaxReceiveBufferPerStream:     1 << 20,
 			SendPingTimeout:               pingAfter,
@@ -198,7 +199,7 @@ func (s *Server) serve(tcp net.Conn) {
 	}
 	t.SetDeadline(time.Time{})
 	if t.ConnectionState().NegotiatedProtocol == "h2" {
-		s.handover.give(t)
+		s.handover.give(newGuard(t))
 		<-c.done
 		return
 	}
