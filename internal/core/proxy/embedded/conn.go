@@ -24,6 +24,9 @@ type conn struct {
 
 	heard atomic.Pointer[told] // of the last request
 
+	held *held // nil: what is written goes out at once
+	out  sync.Mutex
+
 	once sync.Once
 	done chan struct{} // closed with the connection
 }
@@ -56,6 +59,42 @@ func (s *Server) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 func (c *conn) bind(r *route, live context.Context) {
 	c.route, c.live = r, live
 	c.stop = []func() bool{context.AfterFunc(live, c.cut), context.AfterFunc(r.ctx, c.cut)}
+}
+
+// held are records of TLS that wait to be written in one go.
+type held struct{ b []byte }
+
+// A buffer's worth of records, with what TLS adds to each.
+var helds = sync.Pool{New: func() any { return &held{make([]byte, 0, chunk+chunk/64)} }}
+
+// hold keeps what is written until send: TLS writes each of its records, 16 KB, by itself, and
+// the calls to the kernel are most of the cost of a download.
+func (c *conn) hold() {
+	c.out.Lock()
+	c.held = helds.Get().(*held)
+	c.out.Unlock()
+}
+
+func (c *conn) send() error {
+	c.out.Lock()
+	defer c.out.Unlock()
+	h := c.held
+	c.held = nil
+	_, err := c.Conn.Write(h.b)
+	h.b = h.b[:0]
+	helds.Put(h)
+	return err
+}
+
+// Write writes what TLS has made.
+func (c *conn) Write(p []byte) (int, error) {
+	c.out.Lock()
+	defer c.out.Unlock()
+	if c.held != nil {
+		c.held.b = append(c.held.b, p...)
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
 }
 
 // cut ends the connection at once: what is still in the send buffer is thrown away.

@@ -194,7 +194,10 @@ func (s *Server) explain(r *route, in *http.Request, err error) *failure {
 	return f
 }
 
-var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+// chunk is how much of a body is copied at a time.
+const chunk = 64 << 10
+
+var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
 
 // passOn copies an answer. What has no known length is flushed as it comes.
 func passOn(w http.ResponseWriter, r *http.Request, resp *http.Response) (status int, sent int64, whole bool) {
@@ -215,7 +218,7 @@ func passOn(w http.ResponseWriter, r *http.Request, resp *http.Response) (status
 	if stream {
 		flusher.Flush()
 	}
-	buf := buffers.Get().(*[64 << 10]byte)
+	buf := buffers.Get().(*[chunk]byte)
 	defer buffers.Put(buf)
 	for {
 		n, err := resp.Body.Read(buf[:])

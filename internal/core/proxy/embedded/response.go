@@ -133,19 +133,36 @@ func (w *response) Write(p []byte) (int, error) {
 	case w.chunked:
 		b.WriteString(strconv.FormatInt(int64(len(p)), 16))
 		b.WriteString("\r\n")
-		b.Write(p)
-		_, w.err = b.WriteString("\r\n")
-		return len(p), w.err
+		n, err := w.write(p)
+		if err == nil {
+			_, w.err = b.WriteString("\r\n")
+		}
+		return n, w.err
 	case w.left >= 0:
 		if w.left -= int64(len(p)); w.left < 0 {
 			w.err = errWrongLength
 			return 0, w.err
 		}
 	}
-	n, err := b.Write(p)
+	return w.write(p)
+}
+
+func (w *response) write(p []byte) (n int, err error) {
+	if len(p) <= maxRecord {
+		n, err = w.h.bw.Write(p)
+	} else {
+		w.h.c.hold()
+		n, err = w.h.bw.Write(p)
+		if e := w.h.c.send(); err == nil {
+			err = e
+		}
+	}
 	w.err = err
 	return n, err
 }
+
+// maxRecord is what TLS writes at once.
+const maxRecord = 16 << 10
 
 // Flush sends what was written.
 func (w *response) Flush() {
