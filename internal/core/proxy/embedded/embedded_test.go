@@ -55,6 +55,7 @@ func world(t testing.TB, change ...func(*embedded.Config)) proxytest.World {
 	})
 	return proxytest.World{
 		Settings: c.Settings, Driver: s, Door: door, Roots: authority.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
+		Requests: soak(2000, 100_000),
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", at.String())

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -384,38 +386,32 @@ func (p *part) protocols() {
 }
 
 func (p *part) churn() {
+	const sessions = 200
 	a, b := StartHTTP(p, p.Inside, "a", nil, false), StartHTTP(p, p.Inside, "b", nil, false)
 	p.apply(entry("a", a.Addr, ownline.ProxyOptions{}), entry("b", b.Addr, ownline.ProxyOptions{}))
 	p.Door.Open(ID("a"), p.Client)
 	over, end := context.WithCancel(p.Context())
 	defer end()
-	results := make(chan error, 2)
-	count := make(chan int, 2)
+	var (
+		done     atomic.Int64
+		browsers sync.WaitGroup
+	)
 	for _, two := range []bool{false, true} {
 		browser := p.Browser(p, p.Client, two)
-		go func() {
-			n := 0
-			defer func() { count <- n }()
+		browsers.Go(func() {
 			for over.Err() == nil {
-				resp, err := browser.Get(p.URL("a", "/big?n=1000"))
-				if err == nil {
-					var sum int64
-					sum, err = io.Copy(io.Discard, resp.Body)
-					resp.Body.Close()
-					if err == nil && (resp.StatusCode != 200 || sum != 1000) {
-						err = errors.New(resp.Status)
-					}
+				if resp, got, err := p.do(browser, "GET", p.URL("a", "/big?n=1000"), nil, nil); err != nil || resp.StatusCode != 200 || len(got) != 1000 {
+					p.Errorf("a request to another service, after %d: %v, %v", done.Load(), resp, err)
+					end()
 				}
-				if err != nil {
-					results <- err
-					return
-				}
-				n++
+				done.Add(1)
 			}
-			results <- nil
-		}()
+		})
 	}
-	for i := range 200 {
+	for i := range sessions {
+		for over.Err() == nil && done.Load() < int64(max(p.Requests, sessions)*i/sessions) {
+			time.Sleep(time.Millisecond)
+		}
 		p.Door.Open(ID("b"), p.Neighbour)
 		if i%10 == 0 {
 			if _, _, err := p.hello(p.Neighbour, "b"); err != nil {
@@ -428,14 +424,7 @@ func (p *part) churn() {
 		p.Door.Shut(ID("b"), p.Neighbour)
 	}
 	end()
-	for range 2 {
-		if err := <-results; err != nil {
-			p.Errorf("a request to another service: %v", err)
-		}
-		if n := <-count; n < 20 {
-			p.Errorf("only %d requests were made meanwhile", n)
-		}
-	}
+	browsers.Wait()
 }
 
 // raw writes bytes to a connection of HTTP/1.1, and reads one answer; nil if it was closed

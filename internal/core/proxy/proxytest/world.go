@@ -39,6 +39,8 @@ type World struct {
 	Client, Neighbour netip.Addr // two sources
 	Inside            netip.Addr // where services of the test can listen, and the proxy reaches them
 
+	Requests int // that nobody may notice other sessions in; 0: some
+
 	// Dial connects to the proxy's TCP port from the address of a source.
 	Dial func(ctx context.Context, from netip.Addr) (net.Conn, error)
 }
