@@ -22,16 +22,29 @@ func (a *app) service() *cobra.Command {
 
 func (a *app) serviceAdd() *cobra.Command {
 	var siteName, transport, target, target6, icon string
+	var proxied bool
+	var options command.ProxyFlags
 	cmd := &cobra.Command{
 		Use: "add NAME --target ADDRESS:PORT", Short: "Make a service: something private in a site's LAN",
 		Long: `Make a service. Its targets must lie in the site's local networks. A client that comes over
-IPv6 needs --target6.`,
+IPv6 needs --target6. With --proxy it is a web page or API, which the reverse proxy of the
+site's router serves at https://NAME.DOMAIN:PORT/, to clients of both.`,
 		Example: `  ownline-web service add ssh --target 192.168.1.10:22
-  ownline-web service add dns --transport udp --target 192.168.1.1:53 --target6 '[fd00::1]:53' --site home`,
+  ownline-web service add dns --transport udp --target 192.168.1.1:53 --target6 '[fd00::1]:53' --site home
+  ownline-web service add wiki --proxy --target 192.168.1.10:80
+  ownline-web service add nas --proxy --target 192.168.1.20:5001 --scheme https --server-name nas.lan`,
 		Args: command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := access.NewService{Name: args[0], Transport: ownline.Transport(transport), Icon: icon}
-			var err error
+			given, err := options.Apply(cmd.Flags(), &n.Proxy)
+			switch {
+			case err != nil:
+				return err
+			case given && !proxied:
+				return command.Usagef("--%s are for --proxy", strings.Join(options.Names(), ", --"))
+			case proxied:
+				n.Kind = ownline.Proxy
+			}
 			if n.Target4, err = api.ParseTarget("target", target, false); err != nil {
 				return err
 			}
@@ -58,6 +71,8 @@ IPv6 needs --target6.`,
 	flags.StringVar(&target6, "target6", "", "IPv6 address and port")
 	flags.StringVar(&transport, "transport", string(ownline.TCP), "tcp or udp")
 	flags.StringVar(&icon, "icon", "", "shown in the pages")
+	flags.BoolVar(&proxied, "proxy", false, "serve it by the site's reverse proxy, under a name of its own")
+	options.Add(flags)
 	return cmd
 }
 
@@ -86,9 +101,9 @@ func (a *app) serviceList() *cobra.Command {
 				return a.print(cmd, views(list), func(out io.Writer) error {
 					var rows [][]string
 					for _, s := range list {
-						rows = append(rows, []string{s.Name, names[s.Site], string(s.Transport), targetText(s.Target4), targetText(s.Target6)})
+						rows = append(rows, []string{s.Name, names[s.Site], string(s.Kind), string(s.Transport), targetText(s.Target4), targetText(s.Target6), s.URL()})
 					}
-					return command.Table(out, []string{"NAME", "SITE", "TRANSPORT", "TARGET", "TARGET6"}, rows, "There are no services. `ownline-web service add NAME` makes one.")
+					return command.Table(out, []string{"NAME", "SITE", "KIND", "TRANSPORT", "TARGET", "TARGET6", "URL"}, rows, "There are no services. `ownline-web service add NAME` makes one.")
 				})
 			})
 		},

@@ -87,7 +87,8 @@ func CheckURL(s string) (string, error) {
 	return u.Scheme + "://" + u.Host + strings.TrimRight(u.Path, "/"), nil
 }
 
-// do sends a request and reads the answer into out, if that is not nil.
+// do sends a request and reads the answer into out, if that is not nil: as it is into a
+// *[]byte.
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, header http.Header, in, out any) error {
 	req, err := c.request(ctx, method, path, query, in)
 	if err != nil {
@@ -104,6 +105,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	content, err := c.answer(resp)
 	if err != nil || out == nil {
 		return err
+	}
+	if raw, ok := out.(*[]byte); ok {
+		*raw = content
+		return nil
 	}
 	if err := json.Unmarshal(content, out); err != nil {
 		return fmt.Errorf("%s gave an answer that is not one of Ownline's: %w", c.URL, err)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // User is a person with a login.
@@ -53,36 +55,40 @@ func (c *Client) RemoveUser(ctx context.Context, id string) error {
 
 // Service is something private in a site.
 type Service struct {
-	ID        string    `json:"id"`
-	Site      string    `json:"site"`
-	Name      string    `json:"name"`
-	Kind      string    `json:"kind"`
-	Transport string    `json:"transport"`
-	Target    string    `json:"target,omitempty"`
-	Target6   string    `json:"target6,omitempty"`
-	Icon      string    `json:"icon,omitempty"`
-	Created   time.Time `json:"created"`
-	URL       string    `json:"url,omitempty"`
+	ID        string                `json:"id"`
+	Site      string                `json:"site"`
+	Name      string                `json:"name"`
+	Kind      string                `json:"kind"`
+	Transport string                `json:"transport"`
+	Target    string                `json:"target,omitempty"`
+	Target6   string                `json:"target6,omitempty"`
+	Options   *ownline.ProxyOptions `json:"options,omitempty"` // of kind proxy
+	Everybody bool                  `json:"everybody"`         // no grant is needed
+	Icon      string                `json:"icon,omitempty"`
+	Created   time.Time             `json:"created"`
+	URL       string                `json:"url,omitempty"` // of kind proxy
 }
 
 // NewService is what is told of a new service.
 type NewService struct {
-	Site      string `json:"site"`
-	Name      string `json:"name"`
-	Kind      string `json:"kind,omitempty"`      // "": forward
-	Transport string `json:"transport,omitempty"` // "": tcp
-	Target    string `json:"target,omitempty"`
-	Target6   string `json:"target6,omitempty"`
-	Icon      string `json:"icon,omitempty"`
+	Site      string                `json:"site"`
+	Name      string                `json:"name"`
+	Kind      string                `json:"kind,omitempty"`      // "": forward
+	Transport string                `json:"transport,omitempty"` // "": tcp
+	Target    string                `json:"target,omitempty"`
+	Target6   string                `json:"target6,omitempty"`
+	Options   *ownline.ProxyOptions `json:"options,omitempty"` // of kind proxy
+	Icon      string                `json:"icon,omitempty"`
 }
 
 // ServiceChange changes what is not nil.
 type ServiceChange struct {
-	Name      *string `json:"name,omitempty"`
-	Transport *string `json:"transport,omitempty"`
-	Target    *string `json:"target,omitempty"` // "": none
-	Target6   *string `json:"target6,omitempty"`
-	Icon      *string `json:"icon,omitempty"`
+	Name      *string               `json:"name,omitempty"`
+	Transport *string               `json:"transport,omitempty"`
+	Target    *string               `json:"target,omitempty"` // "": none
+	Target6   *string               `json:"target6,omitempty"`
+	Options   *ownline.ProxyOptions `json:"options,omitempty"` // all of them
+	Icon      *string               `json:"icon,omitempty"`
 }
 
 // Services lists the services that the user can see.

@@ -16,6 +16,7 @@ type Invitation struct {
 	ServiceName string     `json:"service_name"`
 	Site        string     `json:"site"`
 	SiteName    string     `json:"site_name"`
+	URL         string     `json:"url,omitempty"` // of a service of kind proxy
 	Message     string     `json:"message,omitempty"`
 	For         string     `json:"for"`
 	Uses        int        `json:"uses"`

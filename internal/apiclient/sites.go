@@ -7,12 +7,23 @@ import (
 	"time"
 )
 
-// Site is a LAN. Only admins get more than the first four.
+// SiteProxy is the reverse proxy of a site's router.
+type SiteProxy struct {
+	Driver string `json:"driver,omitempty"` // "none": there is none
+	Domain string `json:"domain,omitempty"`
+	Port   uint16 `json:"port,omitempty"`
+	Serves bool   `json:"serves"`
+	Error  string `json:"error,omitempty"` // only for admins
+	Root   bool   `json:"root"`            // SiteRoot has a certificate for browsers to trust
+}
+
+// Site is a LAN. Only admins get more than the first five.
 type Site struct {
 	ID              string     `json:"id"`
 	Name            string     `json:"name"`
 	Host            string     `json:"host"`
 	Connected       bool       `json:"connected"`
+	Proxy           *SiteProxy `json:"proxy,omitempty"` // nil: core has not told
 	Link            string     `json:"link,omitempty"`
 	Pin             string     `json:"pin,omitempty"`
 	KnockPort       uint16     `json:"knock_port,omitempty"`
@@ -69,6 +80,13 @@ func (c *Client) PingSite(ctx context.Context, id string) (Pong, error) {
 // ApplySite has the whole state sent to a site's core again (admin).
 func (c *Client) ApplySite(ctx context.Context, id string) (Site, error) {
 	return call[Site](ctx, c, http.MethodPost, "/sites/"+url.PathEscape(id)+"/apply", nil)
+}
+
+// SiteRoot returns in PEM the certificate of the authority by which the site's reverse proxy
+// proves itself.
+func (c *Client) SiteRoot(ctx context.Context, id string) (pem []byte, err error) {
+	err = c.do(ctx, http.MethodGet, "/sites/"+url.PathEscape(id)+"/root", nil, nil, nil, &pem)
+	return pem, err
 }
 
 // RemoveSite removes a site with all that is at it (admin).

@@ -13,7 +13,7 @@ import (
 
 func (a *app) adminSites() *cobra.Command {
 	return group(&cobra.Command{Use: "sites", Short: "Pair with routers, and see how they are"},
-		a.sitesList(), a.sitesStatus(), a.sitesPair(), a.sitesPing(), a.sitesSet(), a.sitesApply(), a.sitesRemove())
+		a.sitesList(), a.sitesStatus(), a.sitesPair(), a.sitesPing(), a.sitesSet(), a.sitesApply(), a.sitesRoot(), a.sitesRemove())
 }
 
 // health says in a few words how a site is.
@@ -27,6 +27,8 @@ func health(s apiclient.Site) string {
 		return "firewall: " + s.Firewall
 	case s.Clock != "":
 		return "clock: " + s.Clock
+	case s.Proxy != nil && s.Proxy.Error != "":
+		return "proxy: " + s.Proxy.Error
 	case s.AppliedRevision != nil && s.WantedRevision != nil && *s.AppliedRevision < *s.WantedRevision:
 		return "applying"
 	}
@@ -81,10 +83,26 @@ func (a *app) sitesStatus() *cobra.Command {
 					{"local networks", strings.Join(s.LocalNetworks, ", ")},
 					{"reserved ports", strings.Trim(fmt.Sprint(s.ReservedPorts), "[]")},
 					{"IPv6 prefix", fmt.Sprint(s.IPv6Prefix)},
+					{"reverse proxy", describeProxy(s.Proxy)},
 				}, "")
 			})
 		}),
 	}
+}
+
+// describeProxy says where proxied services are.
+func describeProxy(p *apiclient.SiteProxy) string {
+	switch {
+	case p == nil:
+		return "not known yet"
+	case !p.Serves:
+		return "none; set proxy.domain in core.yaml"
+	}
+	out := fmt.Sprintf("%s, at https://NAME.%s:%d/", p.Driver, p.Domain, p.Port)
+	if p.Root {
+		out += ", with an authority of its own: `ownline admin sites root`"
+	}
+	return out
 }
 
 func (a *app) sitesPair() *cobra.Command {
@@ -164,6 +182,32 @@ func (a *app) sitesSet() *cobra.Command {
 	cmd.Flags().StringVar(&host, "host", "", "public name or address that clients connect to")
 	cmd.Flags().IntVar(&prefix, "ipv6-prefix", 0, "48 to 128")
 	return cmd
+}
+
+func (a *app) sitesRoot() *cobra.Command {
+	return &cobra.Command{
+		Use: "root [SITE]", Short: "Print the certificate of the authority by which a site's reverse proxy proves itself",
+		Long: `Print, in PEM, the certificate of the authority by which a site's reverse proxy proves
+itself. There is one only where proxy.certificate.internal is set in core.yaml. Browsers have
+to trust it before they open proxied services without a warning.`,
+		Example:           "  ownline admin sites root home > home-root.pem",
+		Args:              command.Args("[SITE]"),
+		ValidArgsFunction: a.completing(siteNameList),
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			s, err := findSite(cmd.Context(), c, strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			pem, err := c.SiteRoot(cmd.Context(), s.ID)
+			if err != nil {
+				return err
+			}
+			return a.print(cmd, map[string]string{"pem": string(pem)}, func(w io.Writer) error {
+				_, err := w.Write(pem)
+				return err
+			})
+		}),
+	}
 }
 
 func (a *app) sitesApply() *cobra.Command {

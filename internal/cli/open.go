@@ -54,8 +54,12 @@ for somebody at another address with --source.`,
 				return err
 			}
 			return a.print(cmd, session, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s is open for %s.\n  Connect to  %s (%s)\n  Until       %s\n", session.ServiceName,
-					strings.TrimSuffix(session.Source, "/32"), session.Address, session.Transport, command.When(session.Expires, time.Now()))
+				to := fmt.Sprintf("Connect to  %s (%s)", session.Address, session.Transport)
+				if session.URL != "" {
+					to = "Open        " + session.URL
+				}
+				_, err := fmt.Fprintf(w, "%s is open for %s.\n  %s\n  Until       %s\n", session.ServiceName,
+					strings.TrimSuffix(session.Source, "/32"), to, command.When(session.Expires, time.Now()))
 				return err
 			})
 		},

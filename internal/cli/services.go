@@ -58,11 +58,11 @@ reached.`,
 				var rows [][]string
 				for _, s := range list {
 					automatic, address, until := "", "", ""
-					if s.Automatic {
+					if s.Automatic || s.Everybody {
 						automatic = "yes"
 					}
 					if s.Session != nil {
-						address, until = s.Session.Address, command.When(s.Session.Expires, time.Now())
+						address, until = where(*s.Session), command.When(s.Session.Expires, time.Now())
 					}
 					rows = append(rows, []string{s.Name, s.SiteName, s.Transport, automatic, address, until})
 				}
@@ -70,6 +70,14 @@ reached.`,
 			})
 		},
 	}
+}
+
+// where is what people connect to: the URL of a proxied service, else host and port.
+func where(s apiclient.Session) string {
+	if s.URL != "" {
+		return s.URL
+	}
+	return s.Address
 }
 
 // fetchServices asks the server, and remembers for knock.

@@ -146,7 +146,7 @@ func (a *app) listSessions(cmd *cobra.Command, c *apiclient.Client, f sessionFla
 			when = command.When(*s.Ended, time.Now()) + " " + s.Reason
 		}
 		rows = append(rows, []string{
-			shortID(s.ID), s.SiteName + "/" + s.ServiceName, s.Address, s.Source, s.UserName, when,
+			shortID(s.ID), s.SiteName + "/" + s.ServiceName, where(s), s.Source, s.UserName, when,
 			command.Bytes(s.Traffic.UpBytes), command.Bytes(s.Traffic.DownBytes),
 		})
 	}

@@ -74,5 +74,5 @@ func told(s, was apiclient.Session) string {
 		until = ", until " + s.Expires.Local().Format("15:04:05")
 	}
 	return fmt.Sprintf("%s  %s  %s/%s at %s for %s of %s: %s%s", time.Now().Format("15:04:05"), shortID(s.ID), s.SiteName, s.ServiceName,
-		s.Address, s.Source, who, what, until)
+		where(s), s.Source, who, what, until)
 }

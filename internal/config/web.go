@@ -22,6 +22,7 @@ type Web struct {
 	Database       ownline.Secret `key:"database"`        // "": SQLite in StateDir; else postgres://…
 	SecretKeyFile  string         `key:"secret_key_file"` // "": made in StateDir on first start
 	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
+	Publish        netip.AddrPort `key:"publish"`   // where routers reach Listen, to be a proxied service; zero: it is none
 	PairFile       string         `key:"pair_file"` // "": pair by hand
 	Link           WebLink        `key:"link"`
 	Sessions       Sessions       `key:"sessions"`
@@ -170,6 +171,10 @@ func (w *Web) validate(report func(key, detail string)) {
 	}
 	if d := string(w.Database); d != "" && !strings.HasPrefix(d, "postgres://") && !strings.HasPrefix(d, "postgresql://") {
 		report("database", "is not an address like postgres://USER:PASSWORD@HOST/NAME; leave it empty for SQLite in state_dir")
+	}
+	if a := w.Publish.Addr(); w.Publish != (netip.AddrPort{}) &&
+		(w.Publish.Port() == 0 || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6()) {
+		report("publish", fmt.Sprintf("%s can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080", w.Publish))
 	}
 	w.validateMQTT(r)
 	s := w.Sessions

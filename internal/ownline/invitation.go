@@ -54,6 +54,12 @@ type InvitationInfo struct {
 	Site             SiteID
 	SiteName         string
 	SiteHost         string
+	SiteProxy        SiteProxy
+}
+
+// URL returns where the service is, when it is of kind Proxy; else "".
+func (i InvitationInfo) URL() string {
+	return Service{Name: i.ServiceName, Kind: i.ServiceKind, SiteProxy: i.SiteProxy}.URL()
 }
 
 // Families lists those of addresses that a session can be opened for: 4, 6.

@@ -54,6 +54,7 @@ type Site struct {
 	KnockPort     uint16         // as core told; 0 before the first contact
 	LocalNetworks []netip.Prefix // as core told
 	ReservedPorts []uint16       // as core told: what the router serves itself
+	Proxy         SiteProxy      // as core told
 	IPv6Prefix    int            // bits of an IPv6 source that count, 48 to 128
 	Revision      uint64         // of the desired state; grows with every change
 	Removed       bool           // taken off the lists; its core is to be told still
@@ -70,8 +71,19 @@ type Service struct {
 	Target4   netip.AddrPort // zero: not reachable over IPv4
 	Target6   netip.AddrPort // zero: not reachable over IPv6
 	Proxy     ProxyOptions   // of kind Proxy
+	Everybody bool           // every user may use it without a grant: only of OwnService
 	Icon      string
 	Created   time.Time
+	SiteProxy SiteProxy // of its site; not kept with the service
+}
+
+// URL returns where a service of kind Proxy is; "" for others, and while its site has no
+// reverse proxy.
+func (s Service) URL() string {
+	if s.Kind != Proxy {
+		return ""
+	}
+	return s.SiteProxy.URL(s.Name)
 }
 
 // Target returns where a source of the same family as addr is sent, and whether there is
@@ -145,7 +157,7 @@ type Session struct {
 	PublicPort uint16
 	Reserved   bool // PublicPort may be one that the router serves itself
 	Transport  Transport
-	Target     netip.AddrPort
+	Target     netip.AddrPort // zero: of a service of kind Proxy, which core's proxy leads to
 	State      SessionState
 	Reason     EndReason // only when ended
 	Detail     string    // of a failure, in words

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,8 +19,38 @@ const (
 	SchemeH2C   = "h2c"   // HTTP/2 without TLS, as gRPC servers in a LAN speak it
 )
 
+// OwnService is the name of the service that is Ownline's own pages, at every site.
+const OwnService = "ownline"
+
+// NoProxy is the driver of a router without a reverse proxy.
+const NoProxy = "none"
+
+// SiteProxy is the reverse proxy of a site's router.
+type SiteProxy struct {
+	Driver string // "": core has not told yet; NoProxy: there is none
+	Domain string // services are at NAME.Domain
+	Port   uint16 // TCP, public
+}
+
+// Serves reports whether services of kind Proxy can be opened.
+func (p SiteProxy) Serves() bool {
+	return p.Driver != "" && p.Driver != NoProxy && p.Domain != "" && p.Port != 0
+}
+
+// URL returns where a service is; "" when the proxy does not serve.
+func (p SiteProxy) URL(service string) string {
+	if !p.Serves() {
+		return ""
+	}
+	host := service + "." + p.Domain
+	if p.Port != 443 {
+		host += ":" + strconv.Itoa(int(p.Port))
+	}
+	return "https://" + host + "/"
+}
+
 // ProxyOptions are how the reverse proxy serves a service. The zero value is plain HTTP/1.1
-// to the service's root. The JSON keys are those of the API, of the link and of exports.
+// to the service's root. The JSON keys are those of the API and of the link.
 type ProxyOptions struct {
 	Scheme     string            `json:"scheme,omitempty"`      // one of the schemes; "": http
 	PathPrefix string            `json:"path_prefix,omitempty"` // put in front of every path: "/app"; "": nothing

@@ -14,6 +14,12 @@ type SessionInfo struct {
 	ServiceName string
 	ServiceKind ServiceKind
 	DeviceName  string // "" for a session that a person opened
+	SiteProxy   SiteProxy
+}
+
+// URL returns where the service is, when it is of kind Proxy; else "".
+func (s SessionInfo) URL() string {
+	return Service{Name: s.ServiceName, Kind: s.ServiceKind, SiteProxy: s.SiteProxy}.URL()
 }
 
 // Page asks for a part of a list.
@@ -85,6 +91,8 @@ type LinkHealth struct {
 	CoreVersion string    // "" before the first contact
 	Firewall    string    // what is wrong with the router's firewall; "": nothing
 	Clock       string    // what is wrong with the router's clock; "": nothing
+	Proxy       string    // what is wrong with the router's reverse proxy; "": nothing
+	Root        string    // certificate in PEM of the proxy's own authority; "": it has none
 	Error       string    // why it is not connected; "": nothing is known to be wrong
 }
 

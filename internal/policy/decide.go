@@ -97,7 +97,7 @@ func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
 
 // May says whether the user may use the service at all. An admin may use every service by
 // request; a knock always needs a grant, so that a stolen device opens no more than was
-// meant for it.
+// meant for it. A service for everybody needs none, but is not for guests.
 func May(ask Ask, f Facts) error {
 	admin := f.User.Role == ownline.Admin
 	switch {
@@ -105,6 +105,7 @@ func May(ask Ask, f Facts) error {
 		return ownline.Forbidden("user", "is disabled")
 	case f.Service.ID.IsZero():
 		return ownline.NotFound("service", "")
+	case f.Service.Everybody && f.Grant.ID.IsZero() && !ask.Invited:
 	case f.Grant.ID.IsZero() && (ask.Knocked || !admin):
 		return ownline.NotFound("service", f.Service.ID.String()) // its name is not for everybody
 	case !f.Grant.ID.IsZero() && (f.Grant.User != f.User.ID || f.Grant.Service != f.Service.ID):
@@ -115,8 +116,20 @@ func May(ask Ask, f Facts) error {
 	return nil
 }
 
+// Proxied says why services of kind proxy can't be opened at a site, or nil.
+func Proxied(s ownline.Site) error {
+	switch {
+	case s.Proxy.Serves():
+		return nil
+	case s.Proxy.Driver == "":
+		return ownline.Conflict("service", "needs the site's reverse proxy, and its core has not told of one yet; is it connected?")
+	}
+	return ownline.Conflict("service", "needs the site's reverse proxy, which is not set up: set proxy.domain, and a proxy.driver that is not none, in its core.yaml")
+}
+
 // Place says whom a session would admit, and to what: the source that an address stands
-// for and the service's target of its family.
+// for and the service's target of its family. Of a proxied service there is no target, and
+// sources of both families are admitted whatever the proxy itself goes on to.
 func Place(source netip.Addr, f Facts) (Opening, error) {
 	prefix, err := ownline.SourceOf(source, f.Site.IPv6Prefix)
 	if err != nil {
@@ -127,8 +140,11 @@ func Place(source netip.Addr, f Facts) (Opening, error) {
 			return Opening{}, ownline.Invalid("source", fmt.Sprintf("%s is inside the site's network %s: no session is needed there", source, n))
 		}
 	}
-	if f.Service.Kind != ownline.Forward {
-		return Opening{}, ownline.Invalid("service", fmt.Sprintf("%q is a %s service, which can't be opened yet", f.Service.Name, f.Service.Kind))
+	if f.Service.Kind == ownline.Proxy {
+		if err := Proxied(f.Site); err != nil {
+			return Opening{}, err
+		}
+		return Opening{Source: prefix, Transport: ownline.TCP}, nil // core knows where its proxy is
 	}
 	target, ok := f.Service.Target(prefix.Addr())
 	if !ok {

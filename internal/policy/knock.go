@@ -10,20 +10,33 @@ type Offer struct {
 	Grant   ownline.Grant
 }
 
-// Knocked selects what a knock of a user opens, of all that is granted to them at the site:
-// the service it names, or everything automatic. Nothing selected means that nothing is
-// granted. A service of the other address family than the source's is passed over, unless
-// it is the one that was named.
+// Knocked selects what a knock of a user opens, of all that they may use at the site: the
+// service it names, or everything automatic; and then what is for everybody. Nothing selected
+// means that nothing is granted. A service that the source could not use is passed over,
+// unless it is the one that was named: a forward of the other address family, and what is
+// proxied where there is no proxy. The named one comes first.
 func Knocked(named ownline.ServiceID, source4 bool, offers []Offer) []Offer {
-	var out []Offer
+	var out, open []Offer
 	for _, o := range offers {
-		hasFamily := o.Service.Target6.IsValid()
-		if source4 {
-			hasFamily = o.Service.Target4.IsValid()
-		}
-		if o.Service.ID == named || (named.IsZero() && o.Grant.Automatic && hasFamily) {
+		switch fits := fits(o.Service, source4); {
+		case o.Service.ID == named, named.IsZero() && o.Grant.Automatic && fits:
 			out = append(out, o)
+		case o.Service.Everybody && fits:
+			open = append(open, o)
 		}
 	}
-	return out
+	if len(out) == 0 && !named.IsZero() {
+		return nil
+	}
+	return append(out, open...)
+}
+
+func fits(s ownline.Service, source4 bool) bool {
+	switch {
+	case s.Kind == ownline.Proxy:
+		return s.SiteProxy.Serves()
+	case source4:
+		return s.Target4.IsValid()
+	}
+	return s.Target6.IsValid()
 }

@@ -16,6 +16,9 @@ var (
 	root    = ownline.User{ID: ownline.UserID{2}, Name: "root", Role: ownline.Admin}
 	nas     = ownline.Service{ID: ownline.ServiceID{3}, Name: "nas", Kind: ownline.Forward, Transport: ownline.TCP, Target4: netip.MustParseAddrPort("192.168.7.10:22"), Target6: netip.MustParseAddrPort("[fd00:7::10]:22")}
 	only4   = ownline.Service{ID: ownline.ServiceID{4}, Name: "only4", Kind: ownline.Forward, Transport: ownline.TCP, Target4: netip.MustParseAddrPort("192.168.7.11:80")}
+	home    = ownline.SiteProxy{Driver: "embedded", Domain: "home.example.org", Port: 9999}
+	wiki    = ownline.Service{ID: ownline.ServiceID{8}, Name: "wiki", Kind: ownline.Proxy, Transport: ownline.TCP, Target4: netip.MustParseAddrPort("192.168.7.12:80"), SiteProxy: home}
+	own     = ownline.Service{ID: ownline.ServiceID{9}, Name: ownline.OwnService, Kind: ownline.Proxy, Transport: ownline.TCP, Target4: netip.MustParseAddrPort("192.168.7.13:8080"), Everybody: true, SiteProxy: home}
 	grant   = ownline.Grant{ID: ownline.GrantID{5}, User: ana.ID, Service: nas.ID}
 	source  = netip.MustParseAddr("198.51.100.7")
 	source6 = netip.MustParseAddr("2001:db8:7:1::5")
@@ -29,6 +32,16 @@ func facts(edit ...func(*Facts)) Facts {
 	}
 	return f
 }
+
+// proxied are the facts about a proxied service, whose port is reserved as all that the router
+// serves itself.
+func proxied(edit ...func(*Facts)) Facts {
+	return facts(append([]func(*Facts){func(f *Facts) {
+		f.Service, f.Grant.Service, f.Site.Proxy, f.Site.ReservedPorts = wiki, wiki.ID, home, []uint16{home.Port}
+	}}, edit...)...)
+}
+
+func everybody(f *Facts) { f.Service, f.Grant = own, ownline.Grant{} }
 
 func TestDecide(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -62,7 +75,15 @@ func TestDecide(t *testing.T) {
 		"no source":                         {ask: Ask{}, facts: facts(), err: ownline.ErrInvalid, field: "source"},
 		"IPv6":                              {ask: Ask{Source: source6}, facts: facts(), last: limits.Default},
 		"IPv6 for an IPv4-only forward":     {ask: Ask{Source: source6}, facts: facts(func(f *Facts) { f.User, f.Grant, f.Service = root, ownline.Grant{}, only4 }), err: ownline.ErrInvalid, field: "source"},
-		"a proxied service":                 {ask: Ask{Source: source}, facts: facts(func(f *Facts) { f.Service.Kind = ownline.Proxy }), err: ownline.ErrInvalid, field: "service"},
+		"a proxied service, no proxy":       {ask: Ask{Source: source}, facts: facts(func(f *Facts) { f.Service, f.Site.Proxy.Driver = wiki, ownline.NoProxy }), err: ownline.ErrConflict, field: "service"},
+		"a proxied service, no domain":      {ask: Ask{Source: source}, facts: facts(func(f *Facts) { f.Service, f.Site.Proxy = wiki, ownline.SiteProxy{Driver: "embedded", Port: 9999} }), err: ownline.ErrConflict, field: "service"},
+		"a proxied service, core is silent": {ask: Ask{Source: source}, facts: facts(func(f *Facts) { f.Service = wiki }), err: ownline.ErrConflict, field: "service"},
+		"a proxied service, over IPv4":      {ask: Ask{Source: source}, facts: proxied(), last: limits.Default},
+		"a proxied service, over IPv6":      {ask: Ask{Source: source6}, facts: proxied(), last: limits.Default},
+		"a proxied service at another port": {ask: Ask{Source: source, Port: 20001}, facts: proxied(), err: ownline.ErrInvalid, field: "public_port"},
+		"for everybody, without a grant":    {ask: Ask{Source: source, Knocked: true}, facts: proxied(everybody), last: limits.Automatic},
+		"for everybody, but disabled":       {ask: Ask{Source: source}, facts: proxied(everybody, func(f *Facts) { f.User.Disabled = true }), err: ownline.ErrForbidden, field: "user"},
+		"for everybody, but not for guests": {ask: Ask{Source: source, Invited: true}, facts: proxied(everybody), err: ownline.ErrNotFound, field: "service"},
 		"a port out of the range":           {ask: Ask{Source: source, Port: 80}, facts: facts(), err: ownline.ErrInvalid, field: "public_port"},
 		"a port that the router serves":     {ask: Ask{Source: source, Port: 20001}, facts: facts(func(f *Facts) { f.Site.ReservedPorts = []uint16{20001} }), err: ownline.ErrConflict, field: "public_port"},
 		"another port than the grant fixes": {ask: Ask{Source: source, Port: 20001}, facts: facts(func(f *Facts) { f.Grant.PublicPort = 443 }), err: ownline.ErrInvalid, field: "public_port"},
@@ -83,7 +104,14 @@ func TestDecide(t *testing.T) {
 			if err != nil || !o.Until.Equal(now.Add(tc.last)) {
 				t.Fatalf("Decide = until %v, %v; want %v", o.Until, err, now.Add(tc.last))
 			}
-			if want, _ := tc.facts.Service.Target(tc.ask.Source); o.Target != want || !o.Source.Contains(tc.ask.Source) {
+			want, _ := tc.facts.Service.Target(tc.ask.Source)
+			if tc.facts.Service.Kind == ownline.Proxy {
+				want = netip.AddrPort{}
+				if o.PublicPort != home.Port || o.AllowReserved {
+					t.Errorf("Decide = port %d, reserved %v; want that of the proxy", o.PublicPort, o.AllowReserved)
+				}
+			}
+			if o.Target != want || !o.Source.Contains(tc.ask.Source) {
 				t.Errorf("Decide = %+v, want the target %v and the source in it", o, want)
 			}
 		})
@@ -137,6 +165,27 @@ func TestPort(t *testing.T) {
 	}
 }
 
+// Proxied services share the proxy's port; a forward has it only from another source.
+func TestProxyPort(t *testing.T) {
+	o := Opening{Source: netip.PrefixFrom(source, 32), Transport: ownline.TCP}
+	hole := Hole{Source: o.Source, Transport: ownline.TCP, Port: home.Port}
+	if p, err := Port(0, o, proxied(func(f *Facts) { f.Holes = []Hole{hole} })); p != home.Port || err != nil {
+		t.Errorf("beside another proxied service: port %d, %v", p, err)
+	}
+	hole.Target = nas.Target4
+	if _, err := Port(0, o, proxied(func(f *Facts) { f.Holes = []Hole{hole} })); !errors.Is(err, ownline.ErrConflict) {
+		t.Errorf("where a forward has the port: %v", err)
+	}
+	hole.Target = netip.AddrPort{}
+	forward := facts(func(f *Facts) {
+		f.Grant.PublicPort, f.Grant.AllowReserved, f.Holes = home.Port, true, []Hole{hole}
+	})
+	o.Target = nas.Target4
+	if _, err := Port(0, o, forward); !errors.Is(err, ownline.ErrConflict) {
+		t.Errorf("a forward where a proxied service has the port: %v", err)
+	}
+}
+
 func TestRenew(t *testing.T) {
 	end := now.Add(10 * time.Minute)
 	if got, err := Renew(Ask{Source: source, For: time.Hour}, facts(), end, now); err != nil || !got.Equal(now.Add(time.Hour)) {
@@ -155,19 +204,31 @@ func TestKnocked(t *testing.T) {
 	auto4 := Offer{only4, ownline.Grant{ID: ownline.GrantID{6}, Automatic: true}}
 	manual := Offer{ownline.Service{ID: ownline.ServiceID{7}, Target4: nas.Target4}, ownline.Grant{ID: ownline.GrantID{7}}}
 	offers := []Offer{auto, auto4, manual}
+	page := Offer{wiki, ownline.Grant{ID: ownline.GrantID{8}, Automatic: true}}
+	dark := page
+	dark.Service.ID, dark.Service.SiteProxy = ownline.ServiceID{10}, ownline.SiteProxy{Driver: ownline.NoProxy}
+	ours := Offer{Service: own}
 	for name, tc := range map[string]struct {
 		named   ownline.ServiceID
 		source4 bool
+		more    []Offer
 		want    []Offer
 	}{
-		"everything automatic over IPv4":    {source4: true, want: []Offer{auto, auto4}},
-		"over IPv6 what has IPv6":           {want: []Offer{auto}},
-		"one by name":                       {named: nas.ID, source4: true, want: []Offer{auto}},
-		"one by name that is not automatic": {named: manual.Service.ID, source4: true, want: []Offer{manual}},
-		"one by name of the other family":   {named: only4.ID, want: []Offer{auto4}},
-		"one that is not granted":           {named: ownline.ServiceID{99}, source4: true},
+		"proxied ones have both families":    {more: []Offer{page}, want: []Offer{auto, page}},
+		"where there is no proxy":            {more: []Offer{dark}, want: []Offer{auto}},
+		"named where there is no proxy":      {named: dark.Service.ID, more: []Offer{dark}, want: []Offer{dark}},
+		"what is for everybody":              {more: []Offer{ours, page}, want: []Offer{auto, page, ours}},
+		"with one by name":                   {named: nas.ID, more: []Offer{ours}, want: []Offer{auto, ours}},
+		"with one that is not granted":       {named: ownline.ServiceID{99}, more: []Offer{ours}},
+		"what is for everybody, by its name": {named: own.ID, more: []Offer{ours}, want: []Offer{ours}},
+		"everything automatic over IPv4":     {source4: true, want: []Offer{auto, auto4}},
+		"over IPv6 what has IPv6":            {want: []Offer{auto}},
+		"one by name":                        {named: nas.ID, source4: true, want: []Offer{auto}},
+		"one by name that is not automatic":  {named: manual.Service.ID, source4: true, want: []Offer{manual}},
+		"one by name of the other family":    {named: only4.ID, want: []Offer{auto4}},
+		"one that is not granted":            {named: ownline.ServiceID{99}, source4: true},
 	} {
-		if got := Knocked(tc.named, tc.source4, offers); !slices.Equal(got, tc.want) {
+		if got := Knocked(tc.named, tc.source4, append(slices.Clone(offers), tc.more...)); !slices.EqualFunc(got, tc.want, func(a, b Offer) bool { return a.Service.ID == b.Service.ID && a.Grant == b.Grant }) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}

@@ -16,6 +16,9 @@ import (
 func Port(asked uint16, o Opening, f Facts) (uint16, error) {
 	l := f.Limits
 	fixed := f.Grant.PublicPort
+	if f.Service.Kind == ownline.Proxy {
+		return proxyPort(asked, o, f)
+	}
 	switch {
 	case fixed != 0 && asked != 0 && asked != fixed:
 		return 0, ownline.Invalid("public_port", fmt.Sprintf("the grant fixes port %d", fixed))
@@ -40,11 +43,27 @@ func Port(asked uint16, o Opening, f Facts) (uint16, error) {
 	return 0, ownline.Conflict("public_port", "every port of the range is taken for this source")
 }
 
+// proxyPort is the one of all proxied services of a site. Nobody has to allow it, although
+// the router itself serves it: that is what it serves it for.
+func proxyPort(asked uint16, o Opening, f Facts) (uint16, error) {
+	port := f.Site.Proxy.Port
+	if asked != 0 && asked != port {
+		return 0, ownline.Invalid("public_port", fmt.Sprintf("the site's reverse proxy has port %d", port))
+	}
+	return port, free(port, o, f)
+}
+
 // usable says why a port can't be had, or nil.
 func usable(port uint16, o Opening, f Facts) error {
 	if slices.Contains(f.Site.ReservedPorts, port) && !allowReserved(port, f.Grant) {
 		return ownline.Conflict("public_port", fmt.Sprintf("the router itself serves port %d; an admin can allow it in the grant", port))
 	}
+	return free(port, o, f)
+}
+
+// free says why a port can't be had besides what has it, or nil: the same port of a source
+// leads to one target. Proxied services have the same.
+func free(port uint16, o Opening, f Facts) error {
 	for _, h := range f.Holes {
 		if h.Port == port && h.Transport == o.Transport && h.Source == o.Source && h.Target != o.Target {
 			return ownline.Conflict("public_port", fmt.Sprintf("%s has a session to another target on port %d", o.Source, port))

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/access"
@@ -91,6 +92,10 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 		defer doorListener.Close()
 	}
 	w.warnUnencrypted(listener.Addr())
+	w.warnPublished(listener.Addr())
+	if err := w.access.KeepOwn(ctx); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
 	health := &health{ask: w.ask, loops: []loop{{"what ends sessions", w.access.Turned}, {"what commands cores", w.cores.Turned}}, log: w.log}
 	measuring, err := w.measuring(health)
 	if err != nil {
@@ -170,6 +175,22 @@ func (w *Web) warnUnencrypted(addr net.Addr) {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err == nil && !ap.Addr().IsLoopback() && !strings.HasPrefix(w.cfg.PublicURL, "https://") {
 		w.log.Warn("listening for other machines without encryption: browsers there can't sign in; put a proxy with TLS in front and set public_url", "listen", addr.String())
+	}
+}
+
+// warnPublished says what is missing where web is a proxied service.
+func (w *Web) warnPublished(addr net.Addr) {
+	if !w.cfg.Publish.IsValid() {
+		return
+	}
+	if len(w.cfg.TrustedProxies) == 0 {
+		w.log.Warn("publish is set, and trusted_proxies is empty: whoever comes through the router's proxy seems to come from the router, and can open nothing; name the address by which the router reaches us")
+	}
+	if !strings.HasPrefix(w.cfg.PublicURL, "https://") {
+		w.log.Warn("publish is set, and public_url is not: set it to https://" + ownline.OwnService + ".DOMAIN:PORT, with proxy.domain and the port of proxy.listen of core.yaml")
+	}
+	if ap, err := netip.ParseAddrPort(addr.String()); err == nil && ap.Addr().IsLoopback() {
+		w.log.Warn("publish is set, but listen is on loopback, where no other machine gets", "listen", addr.String())
 	}
 }
 

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,8 @@ type Options struct {
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
 	Reporter   Reporter      // nil: nobody is told the news
 	Retention  Retention
-	Meter      Meter // nil: nobody counts
+	Publish    netip.AddrPort // where routers reach web; zero: it is not published at sites
+	Meter      Meter          // nil: nobody counts
 	Log        *slog.Logger
 }
 
@@ -52,6 +54,7 @@ type Access struct {
 	ipv6Prefix int
 	reporter   Reporter
 	retention  Retention
+	publish    netip.AddrPort
 	meter      Meter
 	log        *slog.Logger
 	started    time.Time
@@ -75,7 +78,7 @@ func New(o Options) *Access {
 	}
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, publish: o.Publish, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,7 +37,7 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		if err != nil {
 			return err
 		}
-		st = link.State{Site: s.ID, SiteName: s.Name, IPv6Prefix: s.IPv6Prefix, Sessions: []link.Session{}, Devices: []link.Device{}}
+		st = link.State{Site: s.ID, SiteName: s.Name, IPv6Prefix: s.IPv6Prefix, Sessions: []link.Session{}, Devices: []link.Device{}, Services: []link.Service{}}
 		st.Revision.Revision = s.Revision
 		if st.Epoch, err = tx.Epoch(); err != nil || s.Removed {
 			return err
@@ -57,6 +58,13 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		}
 		devices, err := tx.CoreDevices(site)
 		st.Devices = append(st.Devices, devices...)
+		if err != nil {
+			return err
+		}
+		services, err := tx.ProxiedServices(site)
+		for _, v := range services {
+			st.Services = append(st.Services, link.Service{ID: v.ID, Name: v.Name, Target4: v.Target4, Target6: v.Target6, Options: v.Proxy})
+		}
 		return err
 	})
 	return st, opening, err
@@ -297,7 +305,7 @@ func (a *Access) Told(ctx context.Context, site ownline.SiteID, st link.Status) 
 		if !told(&s, st) {
 			return nil
 		}
-		if err := c.SaveSite(s); err != nil {
+		if err := cmp.Or(c.SaveSite(s), a.keepOwn(c, s), c.proxyMoved(s)); err != nil {
 			return err
 		}
 		c.publish(Event{Kind: EventSite, Resource: a.siteInfo(System(), s)})

@@ -181,7 +181,7 @@ func (s *Stream) maySee(ctx context.Context, ev *Event) (ok bool, err error) {
 		switch r := ev.Resource.(type) {
 		case ownline.Service:
 			g, err := tx.GrantOf(me, r.ID)
-			ok = !g.ID.IsZero()
+			ok = r.Everybody || !g.ID.IsZero()
 			return err
 		case ownline.SiteInfo:
 			mine, err := tx.SitesOf(me)

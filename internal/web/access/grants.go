@@ -103,6 +103,10 @@ func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {
 	switch {
 	case g.MaxDuration < 0 || (g.MaxDuration > 0 && g.MaxDuration < time.Second):
 		return ownline.Invalid("max_duration", "must be at least 1s, or 0 for the configured maximum")
+	case s.Everybody:
+		return ownline.Invalid("service", "needs no grant: every user may use it")
+	case s.Kind == ownline.Proxy && g.PublicPort != 0:
+		return ownline.Invalid("public_port", "is for forwards: a proxied service has the port of the site's reverse proxy")
 	case g.AllowReserved && g.PublicPort == 0:
 		return ownline.Invalid("allow_reserved", "needs a public_port that it is about")
 	}

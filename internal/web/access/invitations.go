@@ -71,6 +71,9 @@ func (a *Access) Invite(ctx context.Context, actor Actor, n NewInvitation) (i ow
 		if err != nil {
 			return err
 		}
+		if f.Service.Everybody {
+			return ownline.Invalid("service", "is Ownline itself, where a guest has nothing to do")
+		}
 		ask := policy.Ask{For: n.For}
 		f.User.Role = actor.role(f.User)
 		if err := policy.May(ask, f); err != nil {

@@ -138,11 +138,14 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		switch {
 		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
 			a.log.Info("a granted service was not opened", logging.Device, d.ID, logging.Service, o.Service.ID, logging.Err, err)
+			if o.Service.ID == k.Service {
+				return knock.Refused, nil // whoever names one is told of that one
+			}
 			continue
 		case err != nil:
 			return 0, err
 		}
-		if status != knock.Opened {
+		if status != knock.Opened && (k.Service.IsZero() || o.Service.ID == k.Service) {
 			status = became
 		}
 		f.Holes = append(f.Holes, policy.Hole{Source: e.Source, Transport: e.Transport, Port: e.PublicPort, Target: e.Target})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,20 +20,24 @@ type NewService struct {
 	Created   time.Time         // zero: now
 	Site      ownline.SiteID
 	Name      string
-	Kind      ownline.ServiceKind // "": forward
-	Transport ownline.Transport   // "": tcp
-	Target4   netip.AddrPort      // in errors: "target"
-	Target6   netip.AddrPort      // in errors: "target6"
+	Kind      ownline.ServiceKind  // "": forward
+	Transport ownline.Transport    // "": tcp
+	Target4   netip.AddrPort       // in errors: "target"
+	Target6   netip.AddrPort       // in errors: "target6"
+	Proxy     ownline.ProxyOptions // of kind proxy; in errors: "options"
 	Icon      string
 }
 
-// ServiceChange changes what is not nil. A change of transport or target ends the
-// service's sessions.
+// ServiceChange changes what is not nil. Another transport or target ends the sessions of a
+// forward. Those of a proxied service go on whatever changes: they admit to the service, and
+// the proxy leads where it leads from then on. Another name is another URL, in them too.
 type ServiceChange struct {
 	Name      *string
+	Kind      *ownline.ServiceKind // only what it is: it can't be changed
 	Transport *ownline.Transport
 	Target4   *netip.AddrPort // the zero AddrPort: none any more
 	Target6   *netip.AddrPort
+	Proxy     *ownline.ProxyOptions // all of them
 	Icon      *string
 }
 
@@ -42,7 +47,7 @@ type ServiceQuery struct {
 	Site ownline.SiteID
 }
 
-// Services lists services by name: an admin all, others those granted to them.
+// Services lists services by name: an admin all, others those that they may use.
 func (a *Access) Services(ctx context.Context, actor Actor, q ServiceQuery) (ss []ownline.Service, next string, err error) {
 	if err := actor.May(ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return nil, "", err
@@ -73,7 +78,7 @@ func (a *Access) Service(ctx context.Context, actor Actor, id ownline.ServiceID)
 // serviceFor returns a service that the actor may know of.
 func serviceFor(tx Tx, actor Actor, id ownline.ServiceID) (ownline.Service, error) {
 	s, err := tx.Service(id)
-	if err != nil || actor.Oversees() {
+	if err != nil || actor.Oversees() || s.Everybody {
 		return s, err
 	}
 	g, err := tx.GrantOf(actor.User.ID, id)
@@ -111,7 +116,7 @@ func (a *Access) ServicesNamed(ctx context.Context, actor Actor, name string) (o
 func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (ownline.Service, error) {
 	s := ownline.Service{
 		ID: cmp.Or(n.ID, ownline.NewID[ownline.Service]()), Site: n.Site, Name: n.Name, Kind: n.Kind, Transport: n.Transport,
-		Target4: n.Target4, Target6: n.Target6, Icon: n.Icon, Created: cmp.Or(n.Created, now()),
+		Target4: n.Target4, Target6: n.Target6, Proxy: n.Proxy, Icon: n.Icon, Created: cmp.Or(n.Created, now()),
 	}
 	if s.Kind == "" {
 		s.Kind = ownline.Forward
@@ -126,19 +131,15 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 	if !n.ID.IsZero() && !strings.HasPrefix(n.Icon, uploaded) && checkLabel("icon", n.Icon, 0) == nil {
 		was.Icon = n.Icon // an export from before there was a set has labels
 	}
-	_, err := a.change(ctx, actor, func(c *change) error {
+	err := a.changeAndEnforce(ctx, actor, func(c *change) error {
 		site, err := c.Site(s.Site)
 		if err != nil {
 			return err
 		}
-		if err := checkService(s, was, site); err != nil {
+		if err := cmp.Or(checkService(s, was, site), checkNewService(s, site)); err != nil {
 			return err
 		}
-		if err := addOrRevive(s, c.AddService, c.ReviveService); err != nil {
-			return err
-		}
-		c.publish(Event{Kind: EventService, Resource: s})
-		return c.audit("service.add", s.ID.String(), s.Site, describeService(s))
+		return c.addService(&s, site)
 	})
 	if err != nil {
 		return ownline.Service{}, err
@@ -146,8 +147,33 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 	return s, nil
 }
 
+// addService adds a service that was checked, and fills in what its site says.
+func (c *change) addService(s *ownline.Service, site ownline.Site) error {
+	s.SiteProxy = site.Proxy
+	if err := addOrRevive(*s, c.AddService, c.ReviveService); err != nil {
+		return err
+	}
+	if err := c.served(*s); err != nil {
+		return err
+	}
+	c.publish(Event{Kind: EventService, Resource: *s})
+	return c.audit("service.add", s.ID.String(), s.Site, describeService(*s))
+}
+
+// served has core told of what its proxy is to serve.
+func (c *change) served(s ownline.Service) error {
+	if s.Kind != ownline.Proxy {
+		return nil
+	}
+	return c.whole(s.Site)
+}
+
 func describeService(s ownline.Service) string {
-	return strings.TrimSpace(fmt.Sprintf("%s: %s %s %s", s.Name, s.Transport, targetText(s.Target4), targetText(s.Target6)))
+	how := string(s.Transport)
+	if s.Kind == ownline.Proxy {
+		how = "proxied " + cmp.Or(s.Proxy.Scheme, ownline.SchemeHTTP)
+	}
+	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", s.Name, how, targetText(s.Target4), targetText(s.Target6))), " ")
 }
 
 func targetText(t netip.AddrPort) string {
@@ -159,11 +185,16 @@ func targetText(t netip.AddrPort) string {
 
 // checkService refuses what no core should ever open.
 func checkService(s, was ownline.Service, site ownline.Site) error {
-	if s.Kind != ownline.Forward {
-		return ownline.Invalid("kind", fmt.Sprintf("must be %q; other kinds come later", ownline.Forward))
-	}
-	if s.Transport != ownline.TCP && s.Transport != ownline.UDP {
+	switch {
+	case s.Kind != ownline.Forward && s.Kind != ownline.Proxy:
+		return ownline.Invalid("kind", fmt.Sprintf("must be %q or %q", ownline.Forward, ownline.Proxy))
+	case s.Transport != ownline.TCP && s.Transport != ownline.UDP:
 		return ownline.Invalid("transport", fmt.Sprintf("must be %q or %q", ownline.TCP, ownline.UDP))
+	case s.Kind == ownline.Proxy && s.Transport != ownline.TCP:
+		return ownline.Invalid("transport", "must be \"tcp\" for a service of kind proxy")
+	}
+	if err := checkOptions(s); err != nil {
+		return err
 	}
 	if err := cmp.Or(ownline.CheckServiceName(s.Name), checkIcon(s.Icon, was.Icon)); err != nil {
 		return err
@@ -173,6 +204,33 @@ func checkService(s, was ownline.Service, site ownline.Site) error {
 	}
 	return cmp.Or(checkTarget("target", s.Target4, true, site), checkTarget("target6", s.Target6, false, site))
 }
+
+// checkOptions refuses what the proxy could not follow.
+func checkOptions(s ownline.Service) error {
+	switch {
+	case s.Kind != ownline.Proxy && !reflect.DeepEqual(s.Proxy, ownline.ProxyOptions{}):
+		return ownline.Invalid("options", "are for services of kind proxy")
+	case s.Proxy.RequireLogin:
+		return ownline.Invalid("options.require_login", "can't be set yet; it comes later")
+	case s.Proxy.Template != "":
+		return ownline.Invalid("options.template", "can't be set yet; it comes later")
+	}
+	return s.Proxy.Validate()
+}
+
+// checkNewService refuses what can't be made, although it could stay: a name of web's own,
+// and what is proxied where there is no proxy. A core that has not told yet may have one.
+func checkNewService(s ownline.Service, site ownline.Site) error {
+	if s.Name == ownline.OwnService {
+		return errOwnName
+	}
+	if s.Kind == ownline.Proxy && site.Proxy.Driver != "" && !site.Proxy.Serves() {
+		return ownline.Conflict("kind", "proxy needs the site's reverse proxy, which is not set up: set proxy.domain, and a proxy.driver that is not none, in its core.yaml")
+	}
+	return nil
+}
+
+var errOwnName = ownline.Invalid("name", fmt.Sprintf("%q is for Ownline's own pages: set publish in web.yaml", ownline.OwnService))
 
 func checkTarget(field string, t netip.AddrPort, v4 bool, site ownline.Site) error {
 	if t == (netip.AddrPort{}) {
@@ -214,12 +272,19 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		if s, err = c.Service(id); err != nil {
 			return err
 		}
+		if w.Kind != nil && *w.Kind != s.Kind {
+			return ownline.Invalid("kind", fmt.Sprintf("is %q and can't be changed: remove the service, and make another", s.Kind))
+		}
 		was := s
 		set(&s.Name, w.Name)
 		set(&s.Transport, w.Transport)
 		set(&s.Target4, w.Target4)
 		set(&s.Target6, w.Target6)
+		set(&s.Proxy, w.Proxy)
 		set(&s.Icon, w.Icon)
+		if err := checkOwn(s, was); err != nil {
+			return err
+		}
 		site, err := c.Site(s.Site)
 		if err != nil {
 			return err
@@ -230,9 +295,12 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		if err := c.SaveService(s); err != nil {
 			return err
 		}
+		if err := c.served(s); err != nil {
+			return err
+		}
 		elsewhere := func(e ownline.SessionInfo) bool {
 			target, _ := s.Target(e.Source.Addr())
-			return e.Transport != s.Transport || e.Target != target
+			return s.Kind == ownline.Forward && (e.Transport != s.Transport || e.Target != target)
 		}
 		if _, err := c.endAll(ownline.SessionQuery{Service: id}, ownline.Revoked, elsewhere); err != nil {
 			return err
@@ -246,6 +314,22 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 	return s, nil
 }
 
+// checkOwn keeps the service that is web itself as web keeps it, and its name from others.
+func checkOwn(s, was ownline.Service) error {
+	if was.Everybody {
+		was.Icon = s.Icon
+		if !reflect.DeepEqual(s, was) {
+			return errOwnService
+		}
+	}
+	if s.Name != was.Name && s.Name == ownline.OwnService {
+		return errOwnName
+	}
+	return nil
+}
+
+var errOwnService = ownline.Conflict("service", "is Ownline itself, and kept as publish in web.yaml says")
+
 // RemoveService removes a service with its grants (admin) and ends its sessions; history
 // keeps it.
 func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.ServiceID) error {
@@ -257,7 +341,13 @@ func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.Serv
 		if err != nil {
 			return err
 		}
+		if s.Everybody {
+			return errOwnService
+		}
 		if _, err := c.endAll(ownline.SessionQuery{Service: id}, ownline.Revoked, nil); err != nil {
+			return err
+		}
+		if err := c.served(s); err != nil {
 			return err
 		}
 		readers, err := grantees(c.Tx, id)

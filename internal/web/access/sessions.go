@@ -218,13 +218,17 @@ func newSession(f policy.Facts, what policy.Opening, d ownline.DeviceID, rev uin
 }
 
 func describeSession(s ownline.Session, service string) string {
-	return fmt.Sprintf("%s for %s, port %d/%s to %s until %s", service, s.Source, s.PublicPort, s.Transport, s.Target, s.Expires.Format(time.RFC3339))
+	to := "the proxy"
+	if s.Target.IsValid() {
+		to = s.Target.String()
+	}
+	return fmt.Sprintf("%s for %s, port %d/%s to %s until %s", service, s.Source, s.PublicPort, s.Transport, to, s.Expires.Format(time.RFC3339))
 }
 
 // forLink is what core is told of a session.
 func forLink(s ownline.Session, kind ownline.ServiceKind, service, user string) link.Session {
 	return link.Session{
-		ID: s.ID, Service: service, User: user, Kind: kind, Source: s.Source, Transport: s.Transport,
+		ID: s.ID, Service: service, ServiceID: s.Service, User: user, Kind: kind, Source: s.Source, Transport: s.Transport,
 		PublicPort: s.PublicPort, AllowReserved: s.Reserved, Target: s.Target, Expires: s.Expires,
 	}
 }

@@ -19,8 +19,8 @@ type SiteChange struct {
 }
 
 // Sites lists sites by name: an admin all, others those where they have a grant or a
-// device, without what is the admin's business (only ID, Name, Host, Created and
-// Health.Connected are set).
+// device, without what is the admin's business (only ID, Name, Host, Proxy,
+// Created, Health.Connected and Health.Root are set).
 func (a *Access) Sites(ctx context.Context, actor Actor) ([]ownline.SiteInfo, error) {
 	if err := actor.May(ownline.Scopes()...); err != nil {
 		return nil, err
@@ -103,8 +103,8 @@ func (a *Access) siteInfo(actor Actor, s ownline.Site) ownline.SiteInfo {
 // publicSite is what of a site is everybody's to know who may use it.
 func publicSite(s ownline.SiteInfo) ownline.SiteInfo {
 	return ownline.SiteInfo{
-		Site:   ownline.Site{ID: s.ID, Name: s.Name, Host: s.Host, Created: s.Created},
-		Health: ownline.LinkHealth{Connected: s.Health.Connected},
+		Site:   ownline.Site{ID: s.ID, Name: s.Name, Host: s.Host, Proxy: s.Proxy, Created: s.Created},
+		Health: ownline.LinkHealth{Connected: s.Health.Connected, Root: s.Health.Root},
 	}
 }
 
@@ -143,8 +143,11 @@ func (a *Access) PairSite(ctx context.Context, actor Actor, code, name, host str
 	}
 	told(&s, status)
 	_, err = a.change(ctx, actor, func(c *change) error {
-		if err := c.AddSite(s); err != nil {
+		if err := cmp.Or(c.AddSite(s), a.keepOwn(c, s)); err != nil {
 			return err
+		}
+		if own := c.sites[s.ID]; own != nil {
+			s.Revision = own.revision
 		}
 		c.publish(Event{Kind: EventSite, Resource: ownline.SiteInfo{Site: s}})
 		return c.audit("site.pair", s.ID.String(), s.ID, s.Name)
@@ -197,7 +200,7 @@ func (a *Access) PairAgain(ctx context.Context, actor Actor, id ownline.SiteID, 
 		}
 		s.Link, s.Pin = parsed.Addr, string(parsed.Pin)
 		told(&s, status)
-		if err := cmp.Or(c.PairSite(s), c.SaveSite(s), c.whole(id)); err != nil {
+		if err := cmp.Or(c.PairSite(s), c.SaveSite(s), c.whole(id), a.keepOwn(c, s), c.proxyMoved(s)); err != nil {
 			return err
 		}
 		s.Revision = c.sites[id].revision
@@ -220,9 +223,24 @@ func (a *Access) PairAgain(ctx context.Context, actor Actor, id ownline.SiteID, 
 
 // told takes over what core says of itself, and reports whether any of it is new.
 func told(s *ownline.Site, st link.Status) bool {
-	same := s.KnockPort == st.KnockPort && slices.Equal(s.LocalNetworks, st.LocalNetworks) && slices.Equal(s.ReservedPorts, st.ReservedPorts)
-	s.KnockPort, s.LocalNetworks, s.ReservedPorts = st.KnockPort, st.LocalNetworks, st.ReservedPorts
+	proxy := ownline.SiteProxy{Driver: st.Proxy.Driver, Domain: st.Proxy.Domain, Port: st.Proxy.Port}
+	same := s.KnockPort == st.KnockPort && slices.Equal(s.LocalNetworks, st.LocalNetworks) && slices.Equal(s.ReservedPorts, st.ReservedPorts) && s.Proxy == proxy
+	s.KnockPort, s.LocalNetworks, s.ReservedPorts, s.Proxy = st.KnockPort, st.LocalNetworks, st.ReservedPorts, proxy
 	return !same
+}
+
+// proxyMoved ends the sessions of proxied services that have another port than the proxy of
+// the site's core has now.
+func (c *change) proxyMoved(s ownline.Site) error {
+	live, err := c.LiveSessions(ownline.SessionQuery{Site: s.ID})
+	for _, e := range live {
+		if e.ServiceKind == ownline.Proxy && (!s.Proxy.Serves() || e.PublicPort != s.Proxy.Port) {
+			if _, err := c.end(e, ownline.Failed, "the site's reverse proxy is not there any more"); err != nil {
+				return err
+			}
+		}
+	}
+	return err
 }
 
 // ChangeSite changes a site (admin).

@@ -92,7 +92,7 @@ type siteRows interface {
 	Site(ownline.SiteID) (ownline.Site, error)
 	AnySite(ownline.SiteID) (ownline.Site, error) // also one that was removed
 	Sites() ([]ownline.Site, error)
-	SitesOf(ownline.UserID) ([]ownline.Site, error) // where the user has a grant or a device
+	SitesOf(ownline.UserID) ([]ownline.Site, error) // where the user has a device or may use a service
 	SitesToCommand(removedSince time.Time) ([]ownline.Site, error)
 	AddSite(ownline.Site) error
 	SaveSite(ownline.Site) error
@@ -104,8 +104,10 @@ type siteRows interface {
 
 type serviceRows interface {
 	Service(ownline.ServiceID) (ownline.Service, error)
+	// Services lists those that a user may use (zero: all).
 	Services(p ownline.Page, site ownline.SiteID, grantedTo ownline.UserID) ([]ownline.Service, string, error)
 	ServicesNamed(string) ([]ownline.Service, error)
+	ProxiedServices(ownline.SiteID) ([]ownline.Service, error)
 	AddService(ownline.Service) error
 	Icon(ownline.ServiceID) (content []byte, kind string, err error) // the uploaded one
 	SaveIcon(s ownline.ServiceID, content []byte, kind string) error

@@ -193,7 +193,7 @@ func (a *Access) RestoreSite(ctx context.Context, actor Actor, s ownline.Site) e
 		if err := addOrRevive(s, c.AddSite, c.ReviveSite); err != nil {
 			return err
 		}
-		if err := c.whole(s.ID); err != nil {
+		if err := cmp.Or(c.whole(s.ID), a.keepOwn(c, s)); err != nil {
 			return err
 		}
 		c.publish(Event{Kind: EventSite, Resource: ownline.SiteInfo{Site: s}})

@@ -165,6 +165,7 @@ var fixtures = map[string]func(scene) request{
 	"remove-site":  func(s scene) request { return request{id: s.ownSite()} },
 	"apply-site":   func(s scene) request { return request{id: s.ownSite()} },
 	"ping-site":    func(s scene) request { return request{id: s.ownSite()} },
+	"site-root":    func(s scene) request { s.service(); return request{id: s.site.ID} },
 	"site-pending": func(s scene) request { return request{id: s.ownSite()} },
 
 	"add-token": func(scene) request { return request{body: m{"name": "x", "scopes": []string{"tokens"}}} },

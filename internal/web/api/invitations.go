@@ -24,6 +24,7 @@ type Invitation struct {
 	ServiceName string     `json:"service_name"`
 	Site        string     `json:"site" format:"uuid"`
 	SiteName    string     `json:"site_name"`
+	URL         string     `json:"url,omitempty" doc:"Where the service is, of kind proxy"`
 	Message     string     `json:"message,omitempty"`
 	For         string     `json:"for" example:"30m0s" doc:"How long each session lasts"`
 	Uses        int        `json:"uses" doc:"How many sessions it opens"`
@@ -38,7 +39,7 @@ type Invitation struct {
 func invitationView(i ownline.InvitationInfo) Invitation {
 	v := Invitation{
 		ID: i.ID.String(), User: i.User.String(), UserName: i.UserName, Service: i.Service.String(), ServiceName: i.ServiceName,
-		Site: i.Site.String(), SiteName: i.SiteName, Message: i.Message, For: i.For.String(), Uses: i.Uses, Used: i.Used,
+		Site: i.Site.String(), SiteName: i.SiteName, URL: i.URL(), Message: i.Message, For: i.For.String(), Uses: i.Uses, Used: i.Used,
 		Countries: i.Countries, State: string(i.State(time.Now())), Created: i.Created.UTC(), Expires: i.Expires.UTC(), Revoked: optional(i.Revoked),
 	}
 	if v.Countries == nil {

@@ -12,22 +12,54 @@ import (
 )
 
 type service struct {
-	ID        string    `json:"id" format:"uuid"`
-	Site      string    `json:"site" format:"uuid"`
-	Name      string    `json:"name"`
-	Kind      string    `json:"kind" enum:"forward,proxy"`
-	Transport string    `json:"transport" enum:"tcp,udp"`
-	Target    string    `json:"target,omitempty" doc:"IPv4 address and port in the LAN"`
-	Target6   string    `json:"target6,omitempty" doc:"IPv6 address and port in the LAN"`
-	Icon      string    `json:"icon,omitempty"`
-	Created   time.Time `json:"created"`
-	URL       string    `json:"url,omitempty" doc:"Of a service of kind proxy"`
+	ID        string        `json:"id" format:"uuid"`
+	Site      string        `json:"site" format:"uuid"`
+	Name      string        `json:"name"`
+	Kind      string        `json:"kind" enum:"forward,proxy"`
+	Transport string        `json:"transport" enum:"tcp,udp"`
+	Target    string        `json:"target,omitempty" doc:"IPv4 address and port in the LAN"`
+	Target6   string        `json:"target6,omitempty" doc:"IPv6 address and port in the LAN"`
+	Options   *proxyOptions `json:"options,omitempty" doc:"How the reverse proxy serves it; only of kind proxy"`
+	Everybody bool          `json:"everybody" doc:"Every user may use it without a grant: Ownline itself"`
+	Icon      string        `json:"icon,omitempty"`
+	Created   time.Time     `json:"created"`
+	URL       string        `json:"url,omitempty" doc:"Of a service of kind proxy, while the site has a reverse proxy"`
+}
+
+// proxyOptions are how the reverse proxy serves a service of kind proxy. What is left out is as it
+// comes.
+type proxyOptions struct {
+	Scheme       string            `json:"scheme,omitempty" enum:"http,https,h2c" doc:"How the proxy speaks to the service: http when absent; h2c is HTTP/2 without TLS, for gRPC"`
+	PathPrefix   string            `json:"path_prefix,omitempty" example:"/app" doc:"Put in front of every path"`
+	Headers      map[string]string `json:"headers,omitempty" example:"{\"X-Script-Name\": \"/app\"}" doc:"Set on every request to the service"`
+	CA           string            `json:"ca,omitempty" doc:"Of scheme https: certificates in PEM of which one has signed the service's; absent: those that the router knows"`
+	Pin          string            `json:"pin,omitempty" example:"5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e" doc:"Of scheme https: the SHA-256 of the service's public key; then its certificate may be any"`
+	ServerName   string            `json:"server_name,omitempty" example:"nas.lan" doc:"Of scheme https: the name in the service's certificate, also asked for as host; absent: the target's address"`
+	RequireLogin bool              `json:"require_login,omitempty" doc:"Can't be set yet"`
+	Template     string            `json:"template,omitempty" doc:"Can't be set yet"`
+}
+
+func optionsView(s ownline.Service) *proxyOptions {
+	if s.Kind != ownline.Proxy {
+		return nil
+	}
+	o := proxyOptions(s.Proxy)
+	return &o
+}
+
+// options are those that are told; none are the zero value.
+func options(o *proxyOptions) ownline.ProxyOptions {
+	if o == nil {
+		return ownline.ProxyOptions{}
+	}
+	return ownline.ProxyOptions(*o)
 }
 
 func serviceView(v ownline.Service) service {
 	return service{
 		ID: v.ID.String(), Site: v.Site.String(), Name: v.Name, Kind: string(v.Kind), Transport: string(v.Transport),
-		Target: addrPort(v.Target4), Target6: addrPort(v.Target6), Icon: v.Icon, Created: v.Created.UTC(),
+		Target: addrPort(v.Target4), Target6: addrPort(v.Target6), Options: optionsView(v), Everybody: v.Everybody,
+		Icon: v.Icon, Created: v.Created.UTC(), URL: v.URL(),
 	}
 }
 
@@ -61,7 +93,7 @@ func (s *Server) services() {
 		ListInput
 		Site string `query:"site" format:"uuid" doc:"Only those of this site"`
 	}
-	register(s, operation{method: http.MethodGet, path: "/services", id: "list-services", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List services: an admin all, others those granted to them"},
+	register(s, operation{method: http.MethodGet, path: "/services", id: "list-services", who: users, scope: []string{ownline.ScopeRead, ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "List services: an admin all, others those that they may use"},
 		func(ctx context.Context, id auth.Identity, in *query) (*output[list[service]], error) {
 			sid, err := parseID[ownline.Site]("site", in.Site)
 			if err != nil {
@@ -72,18 +104,19 @@ func (s *Server) services() {
 		})
 
 	type newService struct {
-		Site      string `json:"site" format:"uuid"`
-		Name      string `json:"name" maxLength:"63"`
-		Kind      string `json:"kind,omitempty" enum:"forward,proxy" doc:"forward when absent"`
-		Transport string `json:"transport,omitempty" enum:"tcp,udp" doc:"tcp when absent"`
-		Target    string `json:"target,omitempty" maxLength:"64" doc:"IPv4 address and port in the LAN; this or target6 or both"`
-		Target6   string `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
-		Icon      string `json:"icon,omitempty" maxLength:"64" doc:"One of GET /icons; empty: none" example:"terminal"`
+		Site      string        `json:"site" format:"uuid"`
+		Name      string        `json:"name" maxLength:"63" example:"nextcloud" doc:"Also the sub-domain, of kind proxy. ownline is taken"`
+		Kind      string        `json:"kind,omitempty" enum:"forward,proxy" doc:"forward when absent. It can't be changed later"`
+		Transport string        `json:"transport,omitempty" enum:"tcp,udp" doc:"tcp when absent, and for kind proxy"`
+		Target    string        `json:"target,omitempty" maxLength:"64" doc:"IPv4 address and port in the LAN; this or target6 or both"`
+		Target6   string        `json:"target6,omitempty" maxLength:"64" doc:"IPv6 address and port in the LAN"`
+		Options   *proxyOptions `json:"options,omitempty" doc:"Of kind proxy"`
+		Icon      string        `json:"icon,omitempty" maxLength:"64" doc:"One of GET /icons; empty: none" example:"terminal"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/services", id: "add-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newService]) (*output[service], error) {
 			b := in.Body
-			n := access.NewService{Name: b.Name, Kind: ownline.ServiceKind(b.Kind), Transport: ownline.Transport(b.Transport), Icon: b.Icon}
+			n := access.NewService{Name: b.Name, Kind: ownline.ServiceKind(b.Kind), Transport: ownline.Transport(b.Transport), Proxy: options(b.Options), Icon: b.Icon}
 			var err error
 			if n.Site, err = parseID[ownline.Site]("site", b.Site); err != nil {
 				return nil, err
@@ -109,10 +142,12 @@ func (s *Server) services() {
 		})
 
 	type serviceChange struct {
-		Name      *string            `json:"name,omitempty" maxLength:"63"`
-		Transport *ownline.Transport `json:"transport,omitempty" enum:"tcp,udp" doc:"Ends the service's sessions"`
-		Target    *string            `json:"target,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
-		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the service's sessions"`
+		Name      *string            `json:"name,omitempty" maxLength:"63" doc:"Of kind proxy it changes the URL; sessions go on"`
+		Kind      *string            `json:"kind,omitempty" enum:"forward,proxy" doc:"Only what it is: the kind can't be changed"`
+		Transport *ownline.Transport `json:"transport,omitempty" enum:"tcp,udp" doc:"Ends the sessions of a forward"`
+		Target    *string            `json:"target,omitempty" maxLength:"64" doc:"Empty: none. Ends the sessions of a forward"`
+		Target6   *string            `json:"target6,omitempty" maxLength:"64" doc:"Empty: none. Ends the sessions of a forward"`
+		Options   *proxyOptions      `json:"options,omitempty" doc:"Of kind proxy, all of them: what is left out is as it comes again. Sessions go on"`
 		Icon      *string            `json:"icon,omitempty" maxLength:"64" doc:"One of GET /icons; empty: none" example:"terminal"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a service (admin)"},
@@ -122,7 +157,11 @@ func (s *Server) services() {
 				return nil, err
 			}
 			b := in.Body
-			c := access.ServiceChange{Name: b.Name, Transport: b.Transport, Icon: b.Icon}
+			c := access.ServiceChange{Name: b.Name, Kind: (*ownline.ServiceKind)(b.Kind), Transport: b.Transport, Icon: b.Icon}
+			if b.Options != nil {
+				o := options(b.Options)
+				c.Proxy = &o
+			}
 			if c.Target4, err = changedTarget("target", b.Target, false); err != nil {
 				return nil, err
 			}

@@ -28,7 +28,7 @@ type session struct {
 	Source      string          `json:"source" doc:"The address or network that is let in"`
 	PublicPort  uint16          `json:"public_port"`
 	Transport   string          `json:"transport" enum:"tcp,udp"`
-	Target      string          `json:"target"`
+	Target      string          `json:"target" doc:"Address and port in the LAN; empty for a service of kind proxy"`
 	State       string          `json:"state" enum:"opening,active,ended"`
 	Reason      string          `json:"reason,omitempty" enum:"expired,closed,replaced,revoked,failed,flushed"`
 	Detail      string          `json:"detail,omitempty" doc:"Of a failure, in words"`
@@ -44,10 +44,10 @@ func sessionView(i ownline.SessionInfo) session {
 	v := session{
 		ID: i.ID.String(), Site: i.Site.String(), SiteName: i.SiteName, User: i.User.String(), UserName: i.UserName,
 		Service: i.Service.String(), ServiceName: i.ServiceName, DeviceName: i.DeviceName,
-		Source: i.Source.String(), PublicPort: i.PublicPort, Transport: string(i.Transport), Target: i.Target.String(),
+		Source: i.Source.String(), PublicPort: i.PublicPort, Transport: string(i.Transport), Target: addrPort(i.Target),
 		State: string(i.State), Reason: string(i.Reason), Detail: i.Detail,
 		Opened: i.Opened.UTC(), Expires: i.Expires.UTC(), Ended: optional(i.EndedAt), Traffic: i.Traffic,
-		Address: net.JoinHostPort(i.SiteHost, strconv.Itoa(int(i.PublicPort))),
+		Address: net.JoinHostPort(i.SiteHost, strconv.Itoa(int(i.PublicPort))), URL: i.URL(),
 	}
 	if !i.Device.IsZero() {
 		v.Device = i.Device.String()

@@ -2,8 +2,11 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
@@ -16,6 +19,8 @@ type site struct {
 	Name      string `json:"name"`
 	Host      string `json:"host" doc:"The public name or address that clients connect to"`
 	Connected bool   `json:"connected"`
+
+	Proxy *siteProxy `json:"proxy,omitempty" doc:"The router's reverse proxy; absent until its core has told of it"`
 
 	Link            string     `json:"link,omitempty" doc:"Where core listens; absent when core dials"`
 	Pin             string     `json:"pin,omitempty" doc:"Names core's link key"`
@@ -33,9 +38,30 @@ type site struct {
 	Error           string     `json:"error,omitempty" doc:"Why core is not connected"`
 }
 
+// siteProxy is for everybody but for what is wrong with it.
+type siteProxy struct {
+	Driver string `json:"driver,omitempty" example:"embedded" doc:"none: services of kind proxy can't be opened"`
+	Domain string `json:"domain,omitempty" example:"home.example.org" doc:"Services of kind proxy are at NAME.DOMAIN, over HTTPS"`
+	Port   uint16 `json:"port,omitempty" example:"9999"`
+	Serves bool   `json:"serves" doc:"Services of kind proxy can be opened"`
+	Error  string `json:"error,omitempty" doc:"What is wrong with it"`
+	Root   bool   `json:"root" doc:"Browsers have to trust its own authority: GET /sites/{id}/root"`
+}
+
+func proxyView(i ownline.SiteInfo, admin bool) *siteProxy {
+	if i.Proxy.Driver == "" {
+		return nil
+	}
+	v := siteProxy{Driver: i.Proxy.Driver, Domain: i.Proxy.Domain, Port: i.Proxy.Port, Serves: i.Proxy.Serves(), Root: i.Health.Root != ""}
+	if admin {
+		v.Error = i.Health.Proxy
+	}
+	return &v
+}
+
 func siteView(admin bool) func(ownline.SiteInfo) site {
 	return func(i ownline.SiteInfo) site {
-		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected}
+		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected, Proxy: proxyView(i, admin)}
 		if !admin {
 			return v
 		}
@@ -50,6 +76,8 @@ func siteView(admin bool) func(ownline.SiteInfo) site {
 		return v
 	}
 }
+
+const pemType = "application/x-pem-file"
 
 func (s *Server) sites() {
 	const tag, one = "sites", "/sites/{id}"
@@ -75,6 +103,32 @@ func (s *Server) sites() {
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[site], error) {
 			return s.oneSite(ctx, id, in.ID, s.access.Site)
 		})
+
+	type certificate struct {
+		ContentType string `header:"Content-Type"`
+		Disposition string `header:"Content-Disposition"`
+		Body        []byte
+	}
+	register(s, operation{
+		method: http.MethodGet, path: one + "/root", id: "site-root", who: owner, scope: anyScope(), tag: tag, summary: "The certificate of the authority by which the site's reverse proxy proves itself, in PEM",
+		description: "Only where proxy.certificate.internal is set in core.yaml: a browser has to trust it before it opens services of kind proxy without a warning.",
+	},
+		func(ctx context.Context, id auth.Identity, in *ByID) (*certificate, error) {
+			sid, err := parseID[ownline.Site]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			v, err := s.access.Site(ctx, actor(id), sid)
+			if err != nil {
+				return nil, err
+			}
+			if v.Health.Root == "" {
+				return nil, ownline.NotFound("root", "the site's reverse proxy has no authority of its own, or its core is not connected")
+			}
+			return &certificate{ContentType: pemType, Disposition: fmt.Sprintf("attachment; filename=%q", "ownline-"+v.Name+"-root.pem"), Body: []byte(v.Health.Root)}, nil
+		})
+	root := s.huma.OpenAPI().Paths[base+one+"/root"].Get.Responses["200"]
+	root.Content = map[string]*huma.MediaType{pemType: {Schema: &huma.Schema{Type: huma.TypeString}, Example: "-----BEGIN CERTIFICATE-----\n…"}}
 
 	type difference struct {
 		Session session `json:"session"`

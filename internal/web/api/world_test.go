@@ -69,7 +69,7 @@ func (c *cores) End(_ context.Context, _ ownline.SiteID, _ uint64, ids []ownline
 }
 func (c *cores) Sync(context.Context, ownline.SiteID, uint64) error { return c.failing() }
 func (c *cores) Health(ownline.SiteID) ownline.LinkHealth {
-	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3"}
+	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3", Root: rootPEM, Proxy: "no certificate yet"}
 }
 
 func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
@@ -80,8 +80,10 @@ func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
 
 func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {
 	_, err := link.ParseCode(code)
-	return link.Status{KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
+	return link.Status{Proxy: link.Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999}, KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")}}, err
 }
+
+const rootPEM = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
 
 const (
 	adminPassword = "the admin's password"

@@ -73,7 +73,7 @@ func (s *site) met(st link.Status) {
 	s.with(func() {
 		s.resend = true
 		h := &s.health
-		h.CoreVersion, h.Firewall, h.Clock = st.Version, "", ""
+		h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root
 		if !st.Firewall.OK {
 			if h.Firewall = st.Firewall.Error; h.Firewall == "" {
 				h.Firewall = "not ready"
@@ -83,6 +83,18 @@ func (s *site) met(st link.Status) {
 			h.Clock = st.Clock.Why
 		}
 	})
+}
+
+// proxyTrouble says what is wrong with a proxy that there should be; "": nothing.
+func proxyTrouble(p link.Proxy) string {
+	there := ownline.SiteProxy{Driver: p.Driver, Domain: p.Domain, Port: p.Port}.Serves()
+	switch {
+	case p.OK || !there && p.Error == "":
+		return ""
+	case p.Error == "":
+		return "not ready"
+	}
+	return p.Error
 }
 
 // keep sends the whole state whenever it is due.

@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -100,6 +101,18 @@ func prefix(dst *netip.Prefix) sql.Scanner {
 	})
 }
 
+// proxyOptions reads JSON; empty text is the zero value.
+func proxyOptions(dst *ownline.ProxyOptions) sql.Scanner {
+	return column(func(src any) error {
+		s, err := text(src)
+		*dst = ownline.ProxyOptions{}
+		if err != nil || s == "" {
+			return err
+		}
+		return json.Unmarshal([]byte(s), dst)
+	})
+}
+
 // list reads blank-separated values.
 func list[T any](dst *[]T, parse func(string) (T, error)) sql.Scanner {
 	return column(func(src any) error {
@@ -172,6 +185,15 @@ func addrPortText(a netip.AddrPort) string {
 		return ""
 	}
 	return a.String()
+}
+
+// proxyOptionsText is what proxyOptions reads.
+func proxyOptionsText(o ownline.ProxyOptions) (string, error) {
+	b, err := json.Marshal(o)
+	if err != nil || string(b) == "{}" {
+		return "", err
+	}
+	return string(b), nil
 }
 
 func prefixText(p netip.Prefix) string {

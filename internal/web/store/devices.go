@@ -111,7 +111,8 @@ func (t *Tx) Knocker(device ownline.DeviceID) (d ownline.Device, u ownline.User,
 		err := scan(append(dest, siteDest(&s)...)...)
 		return struct{}{}, err
 	}, "SELECT "+deviceColumns+`, u.id, u.name, u.role, u.disabled, u.created,
-			s.id, s.name, s.host, s.link, s.pin, s.knock_port, s.local_networks, s.reserved_ports, s.ipv6_prefix, s.revision, s.removed, s.created
+			s.id, s.name, s.host, s.link, s.pin, s.knock_port, s.local_networks, s.reserved_ports,
+			s.proxy_driver, s.proxy_domain, s.proxy_port, s.ipv6_prefix, s.revision, s.removed, s.created
 		FROM devices d JOIN users u ON u.id = d.user_id JOIN sites s ON s.id = d.site_id
 		WHERE d.id = ? AND d.removed = 0 AND u.removed = 0 AND s.removed = 0`, device.String())
 	return d, u, s, err

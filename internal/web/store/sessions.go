@@ -32,13 +32,14 @@ func scanSession(scan scanner) (s ownline.Session, err error) {
 
 const sessionInfoFrom = sessionInfoColumns + " FROM sessions e" + sessionInfoJoins
 
-const sessionInfoColumns = sessionColumns + ", t.name, t.host, u.name, s.name, s.kind, coalesce(d.name, '')"
+const sessionInfoColumns = sessionColumns + ", t.name, t.host, u.name, s.name, s.kind, coalesce(d.name, ''), t.proxy_driver, t.proxy_domain, t.proxy_port"
 
 const sessionInfoJoins = ` JOIN sites t ON t.id = e.site_id JOIN users u ON u.id = e.user_id JOIN services s ON s.id = e.service_id
 	LEFT JOIN devices d ON d.id = e.device_id`
 
 func scanSessionInfo(scan scanner) (s ownline.SessionInfo, err error) {
-	err = scan(append(sessionDest(&s.Session), &s.SiteName, &s.SiteHost, &s.UserName, &s.ServiceName, &s.ServiceKind, &s.DeviceName)...)
+	err = scan(append(sessionDest(&s.Session), &s.SiteName, &s.SiteHost, &s.UserName, &s.ServiceName, &s.ServiceKind, &s.DeviceName,
+		&s.SiteProxy.Driver, &s.SiteProxy.Domain, &s.SiteProxy.Port)...)
 	return s, err
 }
 
@@ -187,7 +188,7 @@ func (t *Tx) AddSession(s ownline.Session) error {
 	return t.exec(`INSERT INTO sessions (id, site_id, user_id, service_id, device_id, source, public_port, reserved, transport, target,
 			state, reason, detail, opened, expires, ended, successor, revision, invitation_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		s.ID.String(), s.Site.String(), s.User.String(), s.Service.String(), maybe(s.Device), s.Source.String(), s.PublicPort, bit(s.Reserved),
-		string(s.Transport), s.Target.String(), string(s.State), string(s.Reason), s.Detail, ms(s.Opened), ms(s.Expires), ms(s.EndedAt),
+		string(s.Transport), addrPortText(s.Target), string(s.State), string(s.Reason), s.Detail, ms(s.Opened), ms(s.Expires), ms(s.EndedAt),
 		idText(s.Successor), s.Revision, maybe(s.Invitation))
 }
 

@@ -7,12 +7,12 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const siteColumns = "id, name, host, link, pin, knock_port, local_networks, reserved_ports, ipv6_prefix, revision, removed, created"
+const siteColumns = "id, name, host, link, pin, knock_port, local_networks, reserved_ports, proxy_driver, proxy_domain, proxy_port, ipv6_prefix, revision, removed, created"
 
 func siteDest(s *ownline.Site) []any {
 	return []any{
 		id(&s.ID), &s.Name, &s.Host, &s.Link, &s.Pin, &s.KnockPort, list(&s.LocalNetworks, netip.ParsePrefix),
-		list(&s.ReservedPorts, parsePort), &s.IPv6Prefix, &s.Revision, flag(&s.Removed), when(&s.Created),
+		list(&s.ReservedPorts, parsePort), &s.Proxy.Driver, &s.Proxy.Domain, &s.Proxy.Port, &s.IPv6Prefix, &s.Revision, flag(&s.Removed), when(&s.Created),
 	}
 }
 
@@ -36,10 +36,11 @@ func (t *Tx) Sites() ([]ownline.Site, error) {
 	return all(t, scanSite, "SELECT "+siteColumns+" FROM sites WHERE removed = 0 ORDER BY name")
 }
 
-// SitesOf lists by name the sites where the user has a grant or a device.
+// SitesOf lists by name the sites where the user has a device or may use a service.
 func (t *Tx) SitesOf(u ownline.UserID) ([]ownline.Site, error) {
 	return all(t, scanSite, "SELECT "+siteColumns+` FROM sites WHERE removed = 0 AND (
 		id IN (SELECT s.site_id FROM services s JOIN grants g ON g.service_id = s.id WHERE g.user_id = ? AND s.removed = 0)
+		OR id IN (SELECT site_id FROM services WHERE everybody = 1 AND removed = 0)
 		OR id IN (SELECT site_id FROM devices WHERE user_id = ? AND removed = 0)) ORDER BY name`, u.String(), u.String())
 }
 
@@ -62,17 +63,18 @@ func (t *Tx) AddSite(s ownline.Site) error {
 	if err := t.exec("UPDATE sites SET cleared = 1 WHERE pin = ?", s.Pin); err != nil {
 		return err
 	}
-	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
 		s.ID.String(), s.Name, s.Host, s.Link, s.Pin, s.KnockPort, joined(s.LocalNetworks), joined(s.ReservedPorts),
-		s.IPv6Prefix, s.Revision, ms(s.Created))
+		s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, s.Revision, ms(s.Created))
 	return t.taken(err, "name", "is another site's already")
 }
 
 // SaveSite writes a site's name, host, prefix, and what core told of itself; never its
 // revision.
 func (t *Tx) SaveSite(s ownline.Site) error {
-	err := t.exec("UPDATE sites SET name = ?, host = ?, knock_port = ?, local_networks = ?, reserved_ports = ?, ipv6_prefix = ? WHERE id = ?",
-		s.Name, s.Host, s.KnockPort, joined(s.LocalNetworks), joined(s.ReservedPorts), s.IPv6Prefix, s.ID.String())
+	err := t.exec(`UPDATE sites SET name = ?, host = ?, knock_port = ?, local_networks = ?, reserved_ports = ?,
+			proxy_driver = ?, proxy_domain = ?, proxy_port = ?, ipv6_prefix = ? WHERE id = ?`,
+		s.Name, s.Host, s.KnockPort, joined(s.LocalNetworks), joined(s.ReservedPorts), s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, s.ID.String())
 	return t.taken(err, "name", "is another site's already")
 }
 

@@ -1,7 +1,9 @@
 package transfer
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ownline/ownline/internal/config"
@@ -43,6 +45,9 @@ type Site struct {
 	KnockPort     uint16         `key:"knock_port"`
 	LocalNetworks []netip.Prefix `key:"local_networks"`
 	ReservedPorts []uint16       `key:"reserved_ports"`
+	ProxyDriver   string         `key:"proxy_driver"`
+	ProxyDomain   string         `key:"proxy_domain"`
+	ProxyPort     uint16         `key:"proxy_port"`
 	Created       time.Time      `key:"created"`
 }
 
@@ -66,9 +71,54 @@ type Service struct {
 	Transport string            `key:"transport"`
 	Target    netip.AddrPort    `key:"target"`
 	Target6   netip.AddrPort    `key:"target6"`
+	Options   ProxyOptions      `key:"options"`
 	Icon      string            `key:"icon"`
 	Picture   string            `key:"picture"` // base64, in place of icon
 	Created   time.Time         `key:"created"`
+}
+
+// ProxyOptions are how the reverse proxy serves a service: ownline.ProxyOptions.
+type ProxyOptions struct {
+	Scheme       string   `key:"scheme"`
+	PathPrefix   string   `key:"path_prefix"`
+	Headers      []Header `key:"headers"`
+	CA           string   `key:"ca"`
+	Pin          string   `key:"pin"`
+	ServerName   string   `key:"server_name"`
+	RequireLogin bool     `key:"require_login"`
+	Template     string   `key:"template"`
+}
+
+// Header is one that the proxy sets on every request.
+type Header struct {
+	Name  string `key:"name"`
+	Value string `key:"value"`
+}
+
+func optionsOf(p ownline.ProxyOptions) ProxyOptions {
+	o := ProxyOptions{
+		Scheme: p.Scheme, PathPrefix: p.PathPrefix, CA: p.CA, Pin: p.Pin, ServerName: p.ServerName,
+		RequireLogin: p.RequireLogin, Template: p.Template,
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Headers)) {
+		o.Headers = append(o.Headers, Header{name, p.Headers[name]})
+	}
+	return o
+}
+
+// proxy is the way back. A header that is given twice keeps its last value.
+func (o ProxyOptions) proxy() ownline.ProxyOptions {
+	p := ownline.ProxyOptions{
+		Scheme: o.Scheme, PathPrefix: o.PathPrefix, CA: o.CA, Pin: o.Pin, ServerName: o.ServerName,
+		RequireLogin: o.RequireLogin, Template: o.Template,
+	}
+	for _, h := range o.Headers {
+		if p.Headers == nil {
+			p.Headers = make(map[string]string)
+		}
+		p.Headers[h.Name] = h.Value
+	}
+	return p
 }
 
 // Grant is a grant.

@@ -23,7 +23,7 @@ func Export(ctx context.Context, a *access.Access, actor access.Actor, secrets, 
 type names struct {
 	site    map[ownline.SiteID]string
 	user    map[ownline.UserID]string
-	service map[ownline.ServiceID]string // SITE/NAME
+	service map[ownline.ServiceID]string // SITE/NAME; not web's own, which every web makes for itself
 }
 
 func namesOf(e access.Everything) names {
@@ -35,7 +35,9 @@ func namesOf(e access.Everything) names {
 		n.user[u.ID] = u.Name
 	}
 	for _, s := range e.Services {
-		n.service[s.ID] = n.site[s.Site] + "/" + s.Name
+		if !s.Everybody {
+			n.service[s.ID] = n.site[s.Site] + "/" + s.Name
+		}
 	}
 	return n
 }
@@ -50,7 +52,8 @@ func document(e access.Everything, secrets, history bool) Document {
 	for _, s := range e.Sites {
 		d.Sites = append(d.Sites, Site{
 			Name: s.Name, ID: s.ID, Host: s.Host, IPv6Prefix: s.IPv6Prefix, Link: s.Link, Pin: s.Pin, KnockPort: s.KnockPort,
-			LocalNetworks: s.LocalNetworks, ReservedPorts: s.ReservedPorts, Created: s.Created,
+			LocalNetworks: s.LocalNetworks, ReservedPorts: s.ReservedPorts,
+			ProxyDriver: s.Proxy.Driver, ProxyDomain: s.Proxy.Domain, ProxyPort: s.Proxy.Port, Created: s.Created,
 		})
 	}
 	for _, u := range e.Users {
@@ -60,9 +63,12 @@ func document(e access.Everything, secrets, history bool) Document {
 		})
 	}
 	for _, s := range e.Services {
+		if s.Everybody {
+			continue
+		}
 		w := Service{
 			Name: s.Name, Site: n.site[s.Site], ID: s.ID, Kind: string(s.Kind), Transport: string(s.Transport),
-			Target: s.Target4, Target6: s.Target6, Icon: s.Icon, Created: s.Created,
+			Target: s.Target4, Target6: s.Target6, Options: optionsOf(s.Proxy), Icon: s.Icon, Created: s.Created,
 		}
 		if picture := e.Icons[s.ID]; picture != nil {
 			w.Icon, w.Picture = "", text64(picture)
@@ -70,6 +76,9 @@ func document(e access.Everything, secrets, history bool) Document {
 		d.Services = append(d.Services, w)
 	}
 	for _, g := range e.Grants {
+		if n.service[g.Service] == "" {
+			continue
+		}
 		d.Grants = append(d.Grants, Grant{
 			User: n.user[g.User], Service: n.service[g.Service], ID: g.ID, Automatic: g.Automatic, PublicPort: g.PublicPort,
 			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, Created: g.Created,

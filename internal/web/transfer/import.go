@@ -103,7 +103,7 @@ func (p *planner) checkHistory() {
 			p.fail(path, "needs id, user_id, service_id and site_id, as an export has them")
 		case s.Transport != string(ownline.TCP) && s.Transport != string(ownline.UDP):
 			p.fail(path+".transport", `must be "tcp" or "udp"`)
-		case !s.Source.IsValid() || !s.Target.IsValid():
+		case !s.Source.IsValid() || !s.Target.IsValid() && s.Kind != string(ownline.Proxy):
 			p.fail(path, "needs source and target")
 		case !reasons[s.Reason]:
 			p.fail(path+".reason", "is not a reason why sessions end")

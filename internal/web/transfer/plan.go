@@ -252,7 +252,8 @@ func (p *planner) addSite(path string, w Site) {
 	}
 	s := ownline.Site{
 		ID: cmp.Or(w.ID, ownline.NewID[ownline.Site]()), Name: w.Name, Host: w.Host, Link: w.Link, Pin: w.Pin, KnockPort: w.KnockPort,
-		LocalNetworks: w.LocalNetworks, ReservedPorts: w.ReservedPorts, IPv6Prefix: w.IPv6Prefix, Created: w.Created,
+		LocalNetworks: w.LocalNetworks, ReservedPorts: w.ReservedPorts,
+		Proxy: ownline.SiteProxy{Driver: w.ProxyDriver, Domain: w.ProxyDomain, Port: w.ProxyPort}, IPv6Prefix: w.IPv6Prefix, Created: w.Created,
 	}
 	p.sites[w.Name] = s.ID
 	if p.file.LinkKey == "" {

@@ -280,12 +280,8 @@ func (c *converter) service(r *record) {
 	}
 	c.serviceNames[s.Name] = true
 	kind, ok := kindOf(r.get("type"))
-	switch {
-	case !ok:
+	if !ok {
 		r.fail("type", fmt.Sprintf("%q is neither port forwarding nor reverse proxy", r.get("type")))
-		return
-	case kind == ownline.Proxy:
-		r.note("type", fmt.Sprintf("%s is left out: this version serves port forwards only", s.Name))
 		return
 	}
 	s.Kind = string(kind)
@@ -301,15 +297,19 @@ func (c *converter) service(r *record) {
 	if r.get("image") != "" {
 		r.note("image", "is left out")
 	}
-	for _, column := range []string{"path_dst_lan", "custom_nginx_template"} {
-		if r.get(column) != "" {
-			r.note(column, "means nothing for a port forward, and is left out")
+	if kind == ownline.Proxy {
+		r.proxied(&s)
+	} else {
+		for _, column := range []string{"path_dst_lan", "custom_nginx_template"} {
+			if r.get(column) != "" {
+				r.note(column, "means nothing for a port forward, and is left out")
+			}
 		}
 	}
 	if _, ok := boolOf(r.get("connection_upgrade")); !ok {
 		r.fail("connection_upgrade", fmt.Sprintf("%q is neither true nor false", r.get("connection_upgrade")))
 	}
-	grants := r.grants(s.Name)
+	grants := r.grants(s.Name, kind)
 	if r.wrong {
 		return
 	}
@@ -323,6 +323,24 @@ func (c *converter) service(r *record) {
 		key := fmt.Sprintf("grants[%d]", len(c.file.Grants))
 		c.places[key], c.places[key+".user"], c.places[key+".public_port"] = r.start, r.places["users"], r.places["port_dst"]
 		c.file.Grants = append(c.file.Grants, g)
+	}
+}
+
+// proxied reads what there is only of a reverse proxy.
+func (r *record) proxied(s *Service) {
+	switch strings.ToLower(r.get("protocol")) {
+	case "https":
+		s.Options.Scheme = ownline.SchemeHTTPS
+		r.note("protocol", fmt.Sprintf("the certificate of %s was not checked, and will be: if the router does not know who signed it, set options.ca or options.pin", s.Name))
+	case "udp":
+		r.fail("protocol", "a reverse proxy serves http and https, not udp")
+	}
+	s.Options.PathPrefix = strings.TrimRight(r.get("path_dst_lan"), "/")
+	if s.Options.PathPrefix != "" && (ownline.ProxyOptions{PathPrefix: s.Options.PathPrefix}).Validate() != nil {
+		r.fail("path_dst_lan", fmt.Sprintf("%q is not a path like /app", r.get("path_dst_lan")))
+	}
+	if r.get("custom_nginx_template") != "" {
+		r.note("custom_nginx_template", "is left out: templates can't be set yet")
 	}
 }
 
@@ -346,7 +364,7 @@ func (r *record) target(s *Service) {
 }
 
 // grants makes those of a service: the same for all of its users.
-func (r *record) grants(service string) (out []Grant) {
+func (r *record) grants(service string, kind ownline.ServiceKind) (out []Grant) {
 	automatic, ok := boolOf(r.get("automatic"))
 	if !ok {
 		r.fail("automatic", fmt.Sprintf("%q is neither true nor false", r.get("automatic")))
@@ -354,6 +372,10 @@ func (r *record) grants(service string) (out []Grant) {
 	port, ok := portOf(r.get("port_dst"))
 	if !ok {
 		r.fail("port_dst", fmt.Sprintf("%q is not a port from 1 to 65535, or nothing for any", r.get("port_dst")))
+	}
+	if kind == ownline.Proxy && port != 0 {
+		r.note("port_dst", "is left out: a proxied service has the port of the site's reverse proxy")
+		port = 0
 	}
 	if r.c.site != "" {
 		service = r.c.site + "/" + service

@@ -21,7 +21,7 @@ func TestPrototype(t *testing.T) {
 	golden(t, "prototype.yaml", b.Bytes())
 	golden(t, "prototype.notes", []byte(strings.Join(notes, "\n")+"\n"))
 	d := house(t)
-	for _, want := range []int{10, 0} {
+	for _, want := range []int{12, 0} {
 		r, err := transfer.Import(t.Context(), d.Access, me, f, transfer.Options{})
 		if err != nil || len(r.Changes) != want {
 			t.Errorf("got %d changes, want %d: %+v, %v", len(r.Changes), want, r, err)
@@ -54,6 +54,8 @@ func TestPrototypeMistakes(t *testing.T) {
 		"port is zero":  {services: line("x", "tcp", "192.168.7.1", "0", "nat", "", ""), want: `port_dst_lan: "0" is not a port`},
 		"automatic":     {services: line("x", "tcp", "192.168.7.1", "1", "nat", "maybe", ""), want: `automatic: "maybe" is neither true nor false`},
 		"public port":   {services: line("x", "tcp", "192.168.7.1", "1", "nat", "", "x"), want: `port_dst: "x" is not a port`},
+		"proxy, udp":    {services: line("x", "udp", "192.168.7.1", "1", "web", "", ""), want: `protocol: a reverse proxy serves http and https, not udp`},
+		"proxy, path":   {services: services + "1,x,,http,192.168.7.1,80,/a;b,web,,,,,\n", want: `path_dst_lan: "/a;b" is not a path like /app`},
 		"every mistake": {users: users + "1,!,h,\n", services: line("x", "sctp", "nowhere", "1", "nat", "", ""), want: "protocol: \"sctp\" is not tcp, udp, http or https\nservices.csv:2:11: ip_dst_lan:"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,7 +85,7 @@ func TestPrototypeRefused(t *testing.T) {
 	}
 	before := d.export(true, true)
 	_, err = transfer.Import(t.Context(), d.Access, me, f, transfer.Options{})
-	if err == nil || !strings.HasPrefix(err.Error(), "services.csv:4:") || !strings.Contains(err.Error(), ".target: 10.0.0.30 is in none") {
+	if err == nil || !strings.HasPrefix(err.Error(), "services.csv:3:") || !strings.Contains(err.Error(), ".target: 10.0.0.30 is in none") {
 		t.Errorf("got %v", err)
 	}
 	if d.export(true, true) != before {

@@ -18,8 +18,8 @@ import (
 // moves are the columns that an export with secrets and history carries, row by row.
 var moves = map[string]string{
 	"users":          "id name password role disabled must_change created",
-	"sites":          "id name host link pin knock_port local_networks reserved_ports ipv6_prefix created",
-	"services":       "id site_id name kind transport target4 target6 icon created",
+	"sites":          "id name host link pin knock_port local_networks reserved_ports proxy_driver proxy_domain proxy_port ipv6_prefix created",
+	"services":       "id site_id name kind transport target4 target6 options icon created",
 	"service_icons":  "service_id kind content",
 	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration created",
 	"devices":        "id user_id site_id name require_claimed revoked created",
@@ -44,6 +44,8 @@ var stays = map[string]string{
 	"services.removed": "likewise",
 	"devices.removed":  "likewise",
 	"sites.cleared":    "it is about sites that were removed",
+
+	"services.everybody": "web's own service only, which every web makes for itself when it starts",
 
 	"sites.revision":     "the other database counts its own, in an epoch of its own",
 	"sessions.revision":  "likewise",

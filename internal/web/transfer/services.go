@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
@@ -51,7 +52,7 @@ func (p *planner) planServices() {
 		}
 		s := ownline.Service{
 			ID: w.ID, Site: site, Name: w.Name, Kind: ownline.ServiceKind(cmp.Or(w.Kind, string(ownline.Forward))),
-			Transport: ownline.Transport(cmp.Or(w.Transport, string(ownline.TCP))), Target4: w.Target, Target6: w.Target6, Icon: w.Icon, Created: w.Created,
+			Transport: ownline.Transport(cmp.Or(w.Transport, string(ownline.TCP))), Target4: w.Target, Target6: w.Target6, Proxy: w.Options.proxy(), Icon: w.Icon, Created: w.Created,
 		}
 		picture, err := base64.StdEncoding.DecodeString(w.Picture)
 		switch {
@@ -77,7 +78,7 @@ func (p *planner) planServices() {
 			continue // it goes with its site
 		}
 		name += "/" + s.Name
-		if !p.prune || p.file.Services == nil {
+		if !p.prune || p.file.Services == nil || s.Everybody {
 			p.services[name] = s.ID
 			continue
 		}
@@ -97,6 +98,7 @@ func (p *planner) addService(path string, s ownline.Service, picture []byte) {
 	f.add("transport", "", s.Transport)
 	f.add("target", netip.AddrPort{}, s.Target4)
 	f.add("target6", netip.AddrPort{}, s.Target6)
+	f = append(f, optionFields(ownline.ProxyOptions{}, s.Proxy)...)
 	f.add("icon", "", s.Icon)
 	if len(picture) > 0 {
 		f.add("picture", "", size(picture))
@@ -104,13 +106,27 @@ func (p *planner) addService(path string, s ownline.Service, picture []byte) {
 	p.added("service", name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		_, err := a.AddService(ctx, actor, access.NewService{
 			ID: s.ID, Created: s.Created, Site: s.Site, Name: s.Name, Kind: s.Kind, Transport: s.Transport,
-			Target4: s.Target4, Target6: s.Target6, Icon: s.Icon,
+			Target4: s.Target4, Target6: s.Target6, Proxy: s.Proxy, Icon: s.Icon,
 		})
 		if err == nil && len(picture) > 0 {
 			_, err = a.SetIcon(ctx, actor, s.ID, picture)
 		}
 		return err
 	})
+}
+
+func optionFields(is, s ownline.ProxyOptions) (f fields) {
+	f.add("options.scheme", is.Scheme, s.Scheme)
+	f.add("options.path_prefix", is.PathPrefix, s.PathPrefix)
+	if !maps.Equal(is.Headers, s.Headers) {
+		f.secret("options.headers") // some are passwords
+	}
+	f.add("options.ca", is.CA, s.CA)
+	f.add("options.pin", is.Pin, s.Pin)
+	f.add("options.server_name", is.ServerName, s.ServerName)
+	f.add("options.require_login", is.RequireLogin, s.RequireLogin)
+	f.add("options.template", is.Template, s.Template)
+	return f
 }
 
 // size says of a picture what people can make something of.
@@ -132,6 +148,7 @@ func (p *planner) changeService(path string, s, is ownline.Service, picture []by
 	f.add("transport", is.Transport, s.Transport)
 	f.add("target", is.Target4, s.Target4)
 	f.add("target6", is.Target6, s.Target6)
+	f = append(f, optionFields(is.Proxy, s.Proxy)...)
 	has := p.have.Icons[is.ID]
 	draw := len(picture) > 0 && !bytes.Equal(picture, has)
 	switch {
@@ -145,7 +162,7 @@ func (p *planner) changeService(path string, s, is ownline.Service, picture []by
 	}
 	p.changed("service", name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		_, err := a.ChangeService(ctx, actor, is.ID, access.ServiceChange{
-			Name: &s.Name, Transport: &s.Transport, Target4: &s.Target4, Target6: &s.Target6, Icon: &s.Icon,
+			Name: &s.Name, Transport: &s.Transport, Target4: &s.Target4, Target6: &s.Target6, Proxy: &s.Proxy, Icon: &s.Icon,
 		})
 		if err == nil && draw {
 			_, err = a.SetIcon(ctx, actor, is.ID, picture)

@@ -173,7 +173,7 @@ func roundTrip(t *testing.T, from, to *database) {
 		t.Error("the link key is not in the file")
 	}
 	r := to.imports(whole, transfer.Options{})
-	if !r.Applied || r.History != 2 || len(r.Changes) == 0 {
+	if !r.Applied || r.History != 3 || len(r.Changes) == 0 {
 		t.Errorf("got %+v", r)
 	}
 	if d := cmp.Diff(whole, to.export(true, true)); d != "" {
@@ -319,7 +319,7 @@ func TestMistakes(t *testing.T) {
 		"twice":           {"users: [{name: ana}, {name: ana}]\n", "FILE:1:22: users[1]: ana is given twice"},
 		"target":          {"services:\n- {name: x, target: 10.0.0.1:1}\n", "FILE:2:21: services[0].target: 10.0.0.1 is in none of the site's local networks"},
 		"no such user":    {"grants:\n- {user: eve, service: ssh}\n", `FILE:2:10: grants[0].user: there is no user "eve"; known are: ana, bob, root`},
-		"no such service": {"grants:\n- {user: ana, service: wiki}\n", `FILE:2:24: grants[0].service: there is no service "wiki"; known are: home/camera, home/ssh`},
+		"no such service": {"grants:\n- {user: ana, service: wiki}\n", `FILE:2:24: grants[0].service: there is no service "wiki"; known are: home/camera, home/journal, home/ssh`},
 		"new site":        {"sites: [{name: cabin, host: c.example}]\n", "FILE:1:9: sites[0]: there is no site cabin, and only pairing makes one"},
 		"reserved port":   {"grants:\n- {user: bob, service: ssh, public_port: 22}\n", "FILE:2:42: grants[0].public_port: the router itself serves port 22"},
 		"link key":        {"link_key: x\n", "FILE:1:11: link_key: the sites here obey another key; leave link_key out"},

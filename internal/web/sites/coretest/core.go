@@ -32,6 +32,8 @@ type Core struct {
 	sessions  map[ownline.SessionID]link.Session
 	revisions map[ownline.SessionID]uint64 // also of sessions that ended
 	devices   map[ownline.DeviceID]link.Device
+	services  []link.Service
+	proxy     link.Proxy
 	reserved  []uint16
 	networks  []netip.Prefix
 	readers   map[chan link.Event]struct{}
@@ -134,6 +136,7 @@ func (c *Core) Status(context.Context) link.Status {
 		Version: "test", Site: c.site, Paired: c.trusted != "", Connected: len(c.readers) > 0, Applied: link.Revision{Epoch: c.epoch, Revision: c.applied},
 		Sessions: len(c.sessions), Devices: len(c.devices), KnockPort: 54754, LocalNetworks: slices.Clone(c.networks), ReservedPorts: slices.Clone(c.reserved),
 		Clock: link.Clock{Source: "system", Now: time.Now().UTC()}, Firewall: link.Firewall{Driver: "none", OK: true},
+		Proxy: c.proxy,
 	}
 }
 
@@ -157,6 +160,7 @@ func (c *Core) PutState(_ context.Context, s link.State) (results []link.Result,
 		for _, d := range s.Devices {
 			c.devices[d.ID] = d
 		}
+		c.services = slices.Clone(s.Services)
 		return nil
 	})
 	return results, err
@@ -166,7 +170,10 @@ func (c *Core) PutState(_ context.Context, s link.State) (results []link.Result,
 func (c *Core) apply(now time.Time, rev uint64, l link.Session) *link.Problem {
 	c.revisions[l.ID] = rev
 	c.applied = max(c.applied, rev)
-	if slices.Contains(c.reserved, l.PublicPort) && !l.AllowReserved {
+	switch {
+	case l.Kind == ownline.Proxy && (l.PublicPort != c.proxy.Port || l.Target.IsValid() || l.ServiceID.IsZero()):
+		return link.ProblemOf(ownline.Conflict("public_port", "is not that of the proxy"))
+	case l.Kind != ownline.Proxy && slices.Contains(c.reserved, l.PublicPort) && !l.AllowReserved:
 		return link.ProblemOf(ownline.Conflict("public_port", "the router serves it itself"))
 	}
 	if !l.Expires.After(now) {
@@ -316,6 +323,7 @@ func (c *Core) Forget() {
 	clear(c.sessions)
 	clear(c.revisions)
 	clear(c.devices)
+	c.services = nil
 	clear(c.pending)
 	c.epoch, c.applied, c.state = "", 0, 0
 }
@@ -339,6 +347,24 @@ func (c *Core) Devices() map[ownline.DeviceID]link.Device {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.devices)
+}
+
+// Services returns what the core's proxy would serve.
+func (c *Core) Services() []link.Service {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.services)
+}
+
+// SetProxy makes the core's proxy another one, and tells web.
+func (c *Core) SetProxy(p link.Proxy) {
+	c.mu.Lock()
+	c.proxy = p
+	c.mu.Unlock()
+	status := c.Status(context.Background())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.emit(link.Event{Type: link.EventHello, Status: &status})
 }
 
 // Carried returns how often a command was carried out.

@@ -26,7 +26,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 	for name, test := range map[string]func(*testing.T, func(testing.TB) *store.Store){
 		"transfer": testTransfer, "kept": testKept, "users": testUsers, "grants": testGrants, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
-		"filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
+		"proxied": testProxied, "filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
 		"factors": testFactors, "passkeys": testPasskeys,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
 		"audit lines": testAuditLines, "icons": testIcons, "resources": testResources,
@@ -53,12 +53,13 @@ func Fill(t testing.TB, s *store.Store) Fixture {
 		Site: ownline.Site{
 			ID: ownline.NewID[ownline.Site](), Name: "home", Host: "home.example.org", Link: "127.0.0.1:1", Pin: "pin", KnockPort: 54754,
 			LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
-			ReservedPorts: []uint16{22, 443}, IPv6Prefix: 64, Revision: 1, Created: T0,
+			ReservedPorts: []uint16{22, 443}, Proxy: ownline.SiteProxy{Driver: "embedded", Domain: "home.example.org", Port: 9999}, IPv6Prefix: 64, Revision: 1, Created: T0,
 		},
 	}
 	f.Service = ownline.Service{
 		ID: ownline.NewID[ownline.Service](), Site: f.Site.ID, Name: "ssh", Kind: ownline.Forward, Transport: ownline.TCP,
 		Target4: netip.MustParseAddrPort("192.168.7.10:22"), Target6: netip.MustParseAddrPort("[fd00:7::10]:22"), Icon: "terminal", Created: T0,
+		SiteProxy: f.Site.Proxy,
 	}
 	f.Grant = ownline.Grant{
 		ID: ownline.NewID[ownline.Grant](), User: f.User.ID, Service: f.Service.ID, Automatic: true, PublicPort: 443, AllowReserved: true,
@@ -170,7 +171,7 @@ func testSessions(t *testing.T, open func(testing.TB) *store.Store) {
 	f := Fill(t, s)
 	want := ownline.SessionInfo{
 		Session: f.Session, SiteName: "home", SiteHost: "home.example.org", UserName: "ana", ServiceName: "ssh",
-		ServiceKind: ownline.Forward, DeviceName: "phone",
+		ServiceKind: ownline.Forward, DeviceName: "phone", SiteProxy: f.Site.Proxy,
 	}
 	get := func(id ownline.SessionID) ownline.SessionInfo {
 		return read(t, s, func(tx *store.Tx) (ownline.SessionInfo, error) { return tx.Session(id) })

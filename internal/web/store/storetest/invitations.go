@@ -28,7 +28,7 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 	}))
 	want := ownline.InvitationInfo{
 		Invitation: i, UserName: "ana", ServiceName: "ssh", ServiceKind: ownline.Forward, ServiceTransport: ownline.TCP,
-		Target4: true, Target6: true, Site: f.Site.ID, SiteName: "home", SiteHost: "home.example.org",
+		Target4: true, Target6: true, Site: f.Site.ID, SiteName: "home", SiteHost: "home.example.org", SiteProxy: f.Site.Proxy,
 	}
 	get := func() ownline.InvitationInfo {
 		return read(t, s, func(tx *store.Tx) (ownline.InvitationInfo, error) { return tx.Invitation(i.ID) })

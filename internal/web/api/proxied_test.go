@@ -1,0 +1,118 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+func (w *world) addProxied(name string, more m) service {
+	w.t.Helper()
+	body := m{"site": w.site.ID, "name": name, "kind": "proxy", "target": "192.168.7.12:443"}
+	for k, v := range more {
+		body[k] = v
+	}
+	return as[service](w.do(w.admin, "POST", "/services", body), 201)
+}
+
+// A proxied service: its options as they were told, its URL wherever it is shown, sessions of
+// both families through the proxy's port.
+func TestProxied(t *testing.T) {
+	w := newWorld(t)
+	const url = "https://wiki.home.example.org:9999/"
+	opts := m{"scheme": "https", "path_prefix": "/wiki", "headers": m{"X-One": "1"}, "server_name": "wiki.lan", "pin": strings.Repeat("ab", 32)}
+	s := w.addProxied("wiki", m{"options": opts})
+	w.addGrant(w.ana, s, m{"automatic": true})
+	for _, token := range []string{w.admin, w.ana} {
+		got := as[service](w.do(token, "GET", "/services/"+s.ID, nil), 200)
+		if got.URL != url || got.Kind != "proxy" || got.Options == nil || got.Options.PathPrefix != "/wiki" || got.Options.Headers["X-One"] != "1" || got.Everybody {
+			t.Errorf("it is %+v, %+v", got, got.Options)
+		}
+	}
+	for _, source := range []string{"198.51.100.7", "2001:db8:7:1::5"} {
+		e := as[session](w.do(w.ana, "POST", "/sessions", m{"service": s.ID}, "X-Forwarded-For", source), 201)
+		if e.URL != url || e.PublicPort != 9999 || e.Target != "" || e.Transport != "tcp" {
+			t.Errorf("from %s: %+v", source, e)
+		}
+	}
+	if i, _ := w.invite(w.ana, s, nil); i.URL != url {
+		t.Errorf("the invitation is %+v", i)
+	}
+
+	// A change replaces the options, and ends nothing.
+	got := as[service](w.do(w.admin, "PATCH", "/services/"+s.ID, m{"name": "pages", "target": "192.168.7.13:80", "options": m{"scheme": "h2c"}}), 200)
+	if got.URL != "https://pages.home.example.org:9999/" || got.Options.Scheme != "h2c" || got.Options.PathPrefix != "" {
+		t.Errorf("it became %+v, %+v", got, got.Options)
+	}
+	if n := w.count(w.ana, "/sessions?state=live"); n != 2 {
+		t.Errorf("%d sessions live on", n)
+	}
+	if got := as[service](w.do(w.admin, "PATCH", "/services/"+s.ID, m{"icon": "terminal"}), 200); got.Options.Scheme != "h2c" {
+		t.Errorf("another icon made the options %+v", got.Options)
+	}
+
+	site := as[site](w.do(w.ana, "GET", "/sites/"+w.site.ID, nil), 200)
+	if p := site.Proxy; p == nil || p.Domain != "home.example.org" || p.Port != 9999 || !p.Serves || !p.Root || p.Error != "" {
+		t.Errorf("ana sees the proxy as %+v", p)
+	}
+	if p := w.siteAsAdmin().Proxy; p == nil || p.Error != "no certificate yet" {
+		t.Errorf("an admin sees the proxy as %+v", p)
+	}
+	root := w.do(w.ana, "GET", "/sites/"+w.site.ID+"/root", nil).want(200)
+	if string(root.body) != rootPEM || root.header.Get("Content-Type") != pemType || !strings.Contains(root.header.Get("Content-Disposition"), "ownline-home-root.pem") {
+		t.Errorf("the root is %s, %v", root.body, root.header)
+	}
+}
+
+func (w *world) siteAsAdmin() site {
+	w.t.Helper()
+	return as[site](w.do(w.admin, "GET", "/sites/"+w.site.ID, nil), 200)
+}
+
+// Invariant 10: what the proxy could not follow is refused, by the name of its field, and
+// changes nothing.
+func TestProxiedRefused(t *testing.T) {
+	w := newWorld(t)
+	s := w.addProxied("wiki", nil)
+	forward := w.addService("ssh", "192.168.7.10:22")
+	const post, patch = "POST", "PATCH"
+	for _, tc := range []struct {
+		method, field string
+		body          m
+	}{
+		{post, "body.name", m{"name": "a;}"}},
+		{post, "body.name", m{"name": "../x"}},
+		{post, "body.name", m{"name": `"x"`}},
+		{post, "body.name", m{"name": "a\nb"}},
+		{post, "body.name", m{"name": strings.Repeat("a", 300)}},
+		{post, "body.name", m{"name": "ownline"}},
+		{patch, "body.name", m{"name": "ownline"}},
+		{post, "body.transport", m{"transport": "udp"}},
+		{post, "body.target", m{"target": "10.0.0.1:80"}},
+		{post, "body.options.scheme", m{"options": m{"pin": strings.Repeat("ab", 32)}}},
+		{post, "body.options.path_prefix", m{"options": m{"path_prefix": "/a;b"}}},
+		{patch, "body.options.headers", m{"options": m{"headers": m{"Host": "x"}}}},
+		{patch, "body.options.ca", m{"options": m{"scheme": "https", "ca": "x"}}},
+		{patch, "body.options.server_name", m{"options": m{"scheme": "https", "server_name": "a b"}}},
+		{post, "body.options.require_login", m{"options": m{"require_login": true}}},
+		{post, "body.options.template", m{"options": m{"template": "server {}"}}},
+		{post, "body.options", m{"kind": "forward", "options": m{"scheme": "http"}}},
+		{patch, "body.kind", m{"kind": "forward"}},
+	} {
+		path, body := "/services", m{"site": w.site.ID, "name": "new", "kind": "proxy", "target": "192.168.7.12:80"}
+		if tc.method == patch {
+			path, body = path+"/"+s.ID, m{}
+		}
+		for k, v := range tc.body {
+			body[k] = v
+		}
+		w.do(w.admin, tc.method, path, body).problem(422, tc.field)
+	}
+	w.do(w.admin, patch, "/services/"+forward.ID, m{"options": m{"scheme": "h2c"}}).problem(422, "body.options")
+	w.do(w.admin, post, "/grants", m{"user": w.id(w.ana), "service": s.ID, "public_port": 20000}).problem(422, "body.public_port")
+	if n := w.count(w.admin, "/services"); n != 2 {
+		t.Errorf("there are %d services", n)
+	}
+	if got := as[service](w.do(w.admin, "GET", "/services/"+s.ID, nil), 200); got.Name != "wiki" || got.Options.Scheme != "" {
+		t.Errorf("it became %+v", got)
+	}
+}
