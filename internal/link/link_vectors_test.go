@@ -54,14 +54,18 @@ var (
 	vecNow     = time.Date(2026, 9, 21, 14, 13, 20, 123_000_000, time.UTC)
 	vecPin     = Pin("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
 	vecSession = Session{
-		ID: vecID[ownline.Session](2), Service: "ssh", User: "ana", Kind: ownline.Forward,
+		ID: vecID[ownline.Session](2), Service: "ssh", ServiceID: vecID[ownline.Service](5), User: "ana", Kind: ownline.Forward,
 		Source: netip.MustParsePrefix("198.51.100.7/32"), Transport: ownline.TCP, PublicPort: 20022,
 		Target: netip.MustParseAddrPort("192.168.7.10:22"), Expires: vecNow.Add(30 * time.Minute),
 	}
 	vecSession6 = Session{
-		ID: vecID[ownline.Session](3), Service: "dns", User: "ben", Kind: ownline.Forward,
+		ID: vecID[ownline.Session](3), Service: "dns", ServiceID: vecID[ownline.Service](6), User: "ben", Kind: ownline.Forward,
 		Source: netip.MustParsePrefix("2001:db8:1:1::/64"), Transport: ownline.UDP, PublicPort: 53, AllowReserved: true,
 		Target: netip.MustParseAddrPort("[fd00:7::10]:53"), Expires: vecNow.Add(time.Hour),
+	}
+	vecProxied = Session{
+		ID: vecID[ownline.Session](7), Service: "wiki", ServiceID: vecID[ownline.Service](8), User: "ana", Kind: ownline.Proxy,
+		Source: netip.MustParsePrefix("198.51.100.7/32"), Transport: ownline.TCP, PublicPort: 9999, Expires: vecNow.Add(time.Hour),
 	}
 	vecStatus = Status{
 		Version: "1.0.0", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
@@ -70,6 +74,7 @@ var (
 		ReservedPorts: []uint16{22, 54754},
 		Clock:         Clock{Source: "system", Now: vecNow},
 		Firewall:      Firewall{Driver: "nftables", OK: true, Filter: true},
+		Proxy:         Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Root: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Services: 2},
 		Knocks:        Knocks{Accepted: 3, Dropped: map[string]uint64{"replay": 1, "unknown_hint": 12}},
 	}
 )
@@ -91,6 +96,7 @@ func goodMessages() []struct {
 		Version: "1.0.0", Started: vecNow, LocalNetworks: []netip.Prefix{},
 		Clock:    Clock{Source: "unknown", Why: "the kernel's clock is not synchronised and web has not told the time yet, so no knock can be taken"},
 		Firewall: Firewall{Driver: "nftables", Error: "operation not permitted"},
+		Proxy:    Proxy{Driver: "none"},
 		Knocks:   Knocks{Dropped: map[string]uint64{}},
 	}
 	knocked := Knocked{
@@ -109,10 +115,20 @@ func goodMessages() []struct {
 		{"status", vecStatus},
 		{"status before pairing", unpaired},
 		{"whole state", State{
-			Stamp: vecStamp(41), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{vecSession, vecSession6},
+			Stamp: vecStamp(41), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{vecSession, vecSession6, vecProxied},
 			Devices: []Device{{ID: vecID[ownline.Device](4), Secret: bytes.Repeat([]byte{0x5a, 0xc3}, 16), RequireClaimedSource: true}},
+			Services: []Service{
+				{ID: vecID[ownline.Service](8), Name: "wiki", Target4: netip.MustParseAddrPort("192.168.7.12:80")},
+				{
+					ID: vecID[ownline.Service](9), Name: "nas", Target4: netip.MustParseAddrPort("192.168.7.13:443"), Target6: netip.MustParseAddrPort("[fd00:7::13]:443"),
+					Options: ownline.ProxyOptions{
+						Scheme: "https", PathPrefix: "/nas", Headers: map[string]string{"X-Script-Name": "/nas"}, CA: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+						Pin: strings.Repeat("5a", 32), ServerName: "nas.lan", RequireLogin: true, Template: "server { }",
+					},
+				},
+			},
 		}},
-		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}}},
+		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{}}},
 		{"open or renew", Put{vecStamp(42), vecSession}},
 		{"opened", Result{ID: vecSession.ID}},
 		{"all applied", Results{[]Result{}}},
@@ -148,6 +164,7 @@ var badMessages = []messageVector{
 	{Name: "port beyond 65535", Message: "Put", JSON: json.RawMessage(`{"public_port":65536}`)},
 	{Name: "negative revision", Message: "Put", JSON: json.RawMessage(`{"revision":-1}`)},
 	{Name: "time without a zone", Message: "Put", JSON: json.RawMessage(`{"now":"2026-09-21T14:13:20"}`)},
+	{Name: "unknown option of a service", Message: "State", JSON: json.RawMessage(`{"services":[{"id":"","name":"wiki","options":{"insecure":true}}]}`)},
 	{Name: "secret that is not base64", Message: "State", JSON: json.RawMessage(`{"devices":[{"id":"","secret":"*"}]}`)},
 }
 

@@ -24,6 +24,7 @@ type fakeCores struct {
 	down  bool
 	open  map[ownline.SessionID]link.Session
 	syncs int
+	proxy link.Proxy // of a core that is paired with
 }
 
 func (f *fakeCores) err() error {
@@ -70,7 +71,7 @@ func (f *fakeCores) Moved(context.Context, ownline.Site) error { return f.err() 
 
 func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {
 	return link.Status{
-		KnockPort: 54754, ReservedPorts: []uint16{22},
+		Proxy: f.proxy, KnockPort: 54754, ReservedPorts: []uint16{22},
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 	}, nil
 }
@@ -112,6 +113,7 @@ type house struct {
 	countries      access.Countries
 	retention      access.Retention
 	meter          access.Meter
+	publish        netip.AddrPort
 }
 
 func newHouse(t testing.TB) *house {
@@ -155,7 +157,7 @@ func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
 		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, Log: slog.New(slog.DiscardHandler),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
-		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Meter: h.meter,
+		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Publish: h.publish, Meter: h.meter,
 	})
 }
 

@@ -53,6 +53,7 @@ type world struct {
 	http    ownline.Service
 	phone   ownline.Device
 	overlap time.Duration
+	publish netip.AddrPort // of the processes that are started from now on
 }
 
 var (
@@ -130,7 +131,7 @@ func (w *world) process(serve bool) *web {
 	}
 	cores := sites.New(o)
 	p := &web{store: st, cores: cores, Access: access.New(access.Options{
-		Store: access.Over(st), Enforcer: cores, Passwords: plain{}, Limits: limit, Overlap: w.overlap, IPv6Prefix: 64, Log: log,
+		Store: access.Over(st), Enforcer: cores, Passwords: plain{}, Limits: limit, Overlap: w.overlap, IPv6Prefix: 64, Publish: w.publish, Log: log,
 	})}
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

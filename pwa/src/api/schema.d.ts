@@ -712,7 +712,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List services: an admin all, others those granted to them */
+        /** List services: an admin all, others those that they may use */
         get: operations["list-services"];
         put?: never;
         /** Make a service (admin) */
@@ -899,6 +899,26 @@ export interface paths {
         put?: never;
         /** Ask the site's core how it is (admin) */
         post: operations["ping-site"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/root": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The certificate of the authority by which the site's reverse proxy proves itself, in PEM
+         * @description Only where proxy.certificate.internal is set in core.yaml: a browser has to trust it before it opens services of kind proxy without a warning.
+         */
+        get: operations["site-root"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1352,6 +1372,8 @@ export interface components {
             site_name: string;
             /** @enum {string} */
             state: "valid" | "used" | "expired" | "revoked";
+            /** @description Where the service is, of kind proxy */
+            url?: string;
             /** Format: int64 */
             used: number;
             /**
@@ -1532,6 +1554,8 @@ export interface components {
             site_name: string;
             /** @enum {string} */
             state: "valid" | "used" | "expired" | "revoked";
+            /** @description Where the service is, of kind proxy */
+            url?: string;
             /** Format: int64 */
             used: number;
             /**
@@ -1642,11 +1666,17 @@ export interface components {
              */
             icon?: string;
             /**
-             * @description forward when absent
+             * @description forward when absent. It can't be changed later
              * @enum {string}
              */
             kind?: "forward" | "proxy";
+            /**
+             * @description Also the sub-domain, of kind proxy. ownline is taken
+             * @example nextcloud
+             */
             name: string;
+            /** @description Of kind proxy */
+            options?: components["schemas"]["ProxyOptions"];
             /** Format: uuid */
             site: string;
             /** @description IPv4 address and port in the LAN; this or target6 or both */
@@ -1654,7 +1684,7 @@ export interface components {
             /** @description IPv6 address and port in the LAN */
             target6?: string;
             /**
-             * @description tcp when absent
+             * @description tcp when absent, and for kind proxy
              * @enum {string}
              */
             transport?: "tcp" | "udp";
@@ -1808,6 +1838,43 @@ export interface components {
             /** @description For the button: sign in with this */
             name: string;
         };
+        ProxyOptions: {
+            /** @description Of scheme https: certificates in PEM of which one has signed the service's; absent: those that the router knows */
+            ca?: string;
+            /**
+             * @description Set on every request to the service
+             * @example {
+             *       "X-Script-Name": "/app"
+             *     }
+             */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * @description Put in front of every path
+             * @example /app
+             */
+            path_prefix?: string;
+            /**
+             * @description Of scheme https: the SHA-256 of the service's public key; then its certificate may be any
+             * @example 5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e
+             */
+            pin?: string;
+            /** @description Can't be set yet */
+            require_login?: boolean;
+            /**
+             * @description How the proxy speaks to the service: http when absent; h2c is HTTP/2 without TLS, for gRPC
+             * @enum {string}
+             */
+            scheme?: "http" | "https" | "h2c";
+            /**
+             * @description Of scheme https: the name in the service's certificate, also asked for as host; absent: the target's address
+             * @example nas.lan
+             */
+            server_name?: string;
+            /** @description Can't be set yet */
+            template?: string;
+        };
         Rename: {
             name: string;
         };
@@ -1877,12 +1944,16 @@ export interface components {
         Service: {
             /** Format: date-time */
             created: string;
+            /** @description Every user may use it without a grant: Ownline itself */
+            everybody: boolean;
             icon?: string;
             /** Format: uuid */
             id: string;
             /** @enum {string} */
             kind: "forward" | "proxy";
             name: string;
+            /** @description How the reverse proxy serves it; only of kind proxy */
+            options?: components["schemas"]["ProxyOptions"];
             /** Format: uuid */
             site: string;
             /** @description IPv4 address and port in the LAN */
@@ -1891,7 +1962,7 @@ export interface components {
             target6?: string;
             /** @enum {string} */
             transport: "tcp" | "udp";
-            /** @description Of a service of kind proxy */
+            /** @description Of a service of kind proxy, while the site has a reverse proxy */
             url?: string;
         };
         ServiceChange: {
@@ -1900,13 +1971,21 @@ export interface components {
              * @example terminal
              */
             icon?: string;
+            /**
+             * @description Only what it is: the kind can't be changed
+             * @enum {string}
+             */
+            kind?: "forward" | "proxy";
+            /** @description Of kind proxy it changes the URL; sessions go on */
             name?: string;
-            /** @description Empty: none. Ends the service's sessions */
+            /** @description Of kind proxy, all of them: what is left out is as it comes again. Sessions go on */
+            options?: components["schemas"]["ProxyOptions"];
+            /** @description Empty: none. Ends the sessions of a forward */
             target?: string;
-            /** @description Empty: none. Ends the service's sessions */
+            /** @description Empty: none. Ends the sessions of a forward */
             target6?: string;
             /**
-             * @description Ends the service's sessions
+             * @description Ends the sessions of a forward
              * @enum {string}
              */
             transport?: "tcp" | "udp";
@@ -1951,6 +2030,7 @@ export interface components {
             source: string;
             /** @enum {string} */
             state: "opening" | "active" | "ended";
+            /** @description Address and port in the LAN; empty for a service of kind proxy */
             target: string;
             traffic: components["schemas"]["Traffic"];
             /** @enum {string} */
@@ -2006,6 +2086,8 @@ export interface components {
             name: string;
             /** @description Names core's link key */
             pin?: string;
+            /** @description The router's reverse proxy; absent until its core has told of it */
+            proxy?: components["schemas"]["SiteProxy"];
             /** @description What the router serves itself */
             reserved_ports?: number[] | null;
             /** Format: int64 */
@@ -2019,6 +2101,29 @@ export interface components {
              */
             ipv6_prefix?: number;
             name?: string;
+        };
+        SiteProxy: {
+            /**
+             * @description Services of kind proxy are at NAME.DOMAIN, over HTTPS
+             * @example home.example.org
+             */
+            domain?: string;
+            /**
+             * @description none: services of kind proxy can't be opened
+             * @example embedded
+             */
+            driver?: string;
+            /** @description What is wrong with it */
+            error?: string;
+            /**
+             * Format: int32
+             * @example 9999
+             */
+            port?: number;
+            /** @description Browsers have to trust its own authority: GET /sites/{id}/root */
+            root: boolean;
+            /** @description Services of kind proxy can be opened */
+            serves: boolean;
         };
         Token: {
             /** Format: date-time */
@@ -6727,6 +6832,7 @@ export interface operations {
                      *           "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "site_name": "text",
                      *           "state": "valid",
+                     *           "url": "text",
                      *           "used": 1,
                      *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "user_name": "text",
@@ -6897,6 +7003,7 @@ export interface operations {
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "site_name": "text",
                      *       "state": "valid",
+                     *       "url": "text",
                      *       "used": 1,
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user_name": "text",
@@ -7535,6 +7642,7 @@ export interface operations {
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "site_name": "text",
                      *       "state": "valid",
+                     *       "url": "text",
                      *       "used": 1,
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user_name": "text",
@@ -7686,6 +7794,7 @@ export interface operations {
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "site_name": "text",
                      *       "state": "valid",
+                     *       "url": "text",
                      *       "used": 1,
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user_name": "text",
@@ -11047,10 +11156,23 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "created": "2026-03-01T12:00:00Z",
+                     *           "everybody": false,
                      *           "icon": "text",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "kind": "forward",
                      *           "name": "text",
+                     *           "options": {
+                     *             "ca": "text",
+                     *             "headers": {
+                     *               "X-Script-Name": "/app"
+                     *             },
+                     *             "path_prefix": "/app",
+                     *             "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                     *             "require_login": false,
+                     *             "scheme": "http",
+                     *             "server_name": "nas.lan",
+                     *             "template": "text"
+                     *           },
                      *           "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "target": "text",
                      *           "target6": "text",
@@ -11170,7 +11292,19 @@ export interface operations {
                  * @example {
                  *       "icon": "terminal",
                  *       "kind": "forward",
-                 *       "name": "text",
+                 *       "name": "nextcloud",
+                 *       "options": {
+                 *         "ca": "text",
+                 *         "headers": {
+                 *           "X-Script-Name": "/app"
+                 *         },
+                 *         "path_prefix": "/app",
+                 *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                 *         "require_login": false,
+                 *         "scheme": "http",
+                 *         "server_name": "nas.lan",
+                 *         "template": "text"
+                 *       },
                  *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                  *       "target": "text",
                  *       "target6": "text",
@@ -11190,10 +11324,23 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "everybody": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "kind": "forward",
                      *       "name": "text",
+                     *       "options": {
+                     *         "ca": "text",
+                     *         "headers": {
+                     *           "X-Script-Name": "/app"
+                     *         },
+                     *         "path_prefix": "/app",
+                     *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                     *         "require_login": false,
+                     *         "scheme": "http",
+                     *         "server_name": "nas.lan",
+                     *         "template": "text"
+                     *       },
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "target": "text",
                      *       "target6": "text",
@@ -11397,10 +11544,23 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "everybody": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "kind": "forward",
                      *       "name": "text",
+                     *       "options": {
+                     *         "ca": "text",
+                     *         "headers": {
+                     *           "X-Script-Name": "/app"
+                     *         },
+                     *         "path_prefix": "/app",
+                     *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                     *         "require_login": false,
+                     *         "scheme": "http",
+                     *         "server_name": "nas.lan",
+                     *         "template": "text"
+                     *       },
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "target": "text",
                      *       "target6": "text",
@@ -11661,7 +11821,20 @@ export interface operations {
                 /**
                  * @example {
                  *       "icon": "terminal",
+                 *       "kind": "forward",
                  *       "name": "text",
+                 *       "options": {
+                 *         "ca": "text",
+                 *         "headers": {
+                 *           "X-Script-Name": "/app"
+                 *         },
+                 *         "path_prefix": "/app",
+                 *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                 *         "require_login": false,
+                 *         "scheme": "http",
+                 *         "server_name": "nas.lan",
+                 *         "template": "text"
+                 *       },
                  *       "target": "text",
                  *       "target6": "text",
                  *       "transport": "tcp"
@@ -11680,10 +11853,23 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "everybody": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "kind": "forward",
                      *       "name": "text",
+                     *       "options": {
+                     *         "ca": "text",
+                     *         "headers": {
+                     *           "X-Script-Name": "/app"
+                     *         },
+                     *         "path_prefix": "/app",
+                     *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                     *         "require_login": false,
+                     *         "scheme": "http",
+                     *         "server_name": "nas.lan",
+                     *         "template": "text"
+                     *       },
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "target": "text",
                      *       "target6": "text",
@@ -12059,10 +12245,23 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "everybody": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "kind": "forward",
                      *       "name": "text",
+                     *       "options": {
+                     *         "ca": "text",
+                     *         "headers": {
+                     *           "X-Script-Name": "/app"
+                     *         },
+                     *         "path_prefix": "/app",
+                     *         "pin": "5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e",
+                     *         "require_login": false,
+                     *         "scheme": "http",
+                     *         "server_name": "nas.lan",
+                     *         "template": "text"
+                     *       },
                      *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "target": "text",
                      *       "target6": "text",
@@ -13403,6 +13602,14 @@ export interface operations {
                      *           ],
                      *           "name": "text",
                      *           "pin": "text",
+                     *           "proxy": {
+                     *             "domain": "home.example.org",
+                     *             "driver": "embedded",
+                     *             "error": "text",
+                     *             "port": 9999,
+                     *             "root": false,
+                     *             "serves": false
+                     *           },
                      *           "reserved_ports": [
                      *             0
                      *           ],
@@ -13554,6 +13761,14 @@ export interface operations {
                      *       ],
                      *       "name": "text",
                      *       "pin": "text",
+                     *       "proxy": {
+                     *         "domain": "home.example.org",
+                     *         "driver": "embedded",
+                     *         "error": "text",
+                     *         "port": 9999,
+                     *         "root": false,
+                     *         "serves": false
+                     *       },
                      *       "reserved_ports": [
                      *         0
                      *       ],
@@ -13773,6 +13988,14 @@ export interface operations {
                      *       ],
                      *       "name": "text",
                      *       "pin": "text",
+                     *       "proxy": {
+                     *         "domain": "home.example.org",
+                     *         "driver": "embedded",
+                     *         "error": "text",
+                     *         "port": 9999,
+                     *         "root": false,
+                     *         "serves": false
+                     *       },
                      *       "reserved_ports": [
                      *         0
                      *       ],
@@ -14066,6 +14289,14 @@ export interface operations {
                      *       ],
                      *       "name": "text",
                      *       "pin": "text",
+                     *       "proxy": {
+                     *         "domain": "home.example.org",
+                     *         "driver": "embedded",
+                     *         "error": "text",
+                     *         "port": 9999,
+                     *         "root": false,
+                     *         "serves": false
+                     *       },
                      *       "reserved_ports": [
                      *         0
                      *       ],
@@ -14301,6 +14532,14 @@ export interface operations {
                      *       ],
                      *       "name": "text",
                      *       "pin": "text",
+                     *       "proxy": {
+                     *         "domain": "home.example.org",
+                     *         "driver": "embedded",
+                     *         "error": "text",
+                     *         "port": 9999,
+                     *         "root": false,
+                     *         "serves": false
+                     *       },
                      *       "reserved_ports": [
                      *         0
                      *       ],
@@ -14616,6 +14855,141 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Pong"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a part of Ownline that is needed does not answer",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
+    "site-root": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Content-Disposition"?: string;
+                    "Content-Type"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example -----BEGIN CERTIFICATE-----
+                     *     …
+                     */
+                    "application/x-pem-file": string;
                 };
             };
             /** @description Unauthorized */
