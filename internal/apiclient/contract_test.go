@@ -115,6 +115,12 @@ func fill(t *testing.T, v reflect.Value) {
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(t, v.Index(0))
+	case reflect.Map:
+		k, e := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(t, k)
+		fill(t, e)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(k, e)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fill(t, v.Elem())
@@ -188,14 +194,21 @@ func (d description) sends(t *testing.T, path string, body []byte, s schema) {
 	if err := json.Unmarshal(body, &sent); err != nil {
 		t.Error(err)
 	}
+	d.object(t, path, sent, s)
+}
+
+func (d description) object(t *testing.T, path string, sent map[string]any, s schema) {
 	s = d.resolve(s)
 	for name, v := range sent {
 		p, ok := s.Properties[name]
 		kind := map[reflect.Kind]string{
-			reflect.String: "string", reflect.Bool: "boolean", reflect.Float64: "number integer", reflect.Slice: "array",
+			reflect.String: "string", reflect.Bool: "boolean", reflect.Float64: "number integer", reflect.Slice: "array", reflect.Map: "object",
 		}[reflect.TypeOf(v).Kind()]
 		if typ := fmt.Sprint(d.resolve(p).Type); !ok || !slices.ContainsFunc(strings.Fields(kind), func(k string) bool { return strings.Contains(typ, k) }) {
 			t.Errorf("%s takes no %s of type %s", path, name, kind)
+		}
+		if inner, ok := v.(map[string]any); ok && len(d.resolve(p).Properties) > 0 {
+			d.object(t, path+" "+name, inner, p)
 		}
 	}
 	for _, name := range s.Required {

@@ -84,8 +84,12 @@ type stage struct {
 	watches map[string]*exec.Cmd
 }
 
+// authority is what the core's proxy would prove itself by.
+const authority = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+
 func (s *stage) setup(env *testscript.Env) error {
 	s.core = coretest.Serve(s.t, coretest.New("token"))
+	s.core.SetProxy(link.Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Root: authority})
 	env.Setenv("CODE", s.core.Code("token"))
 	s.web = freeport.Addr(s.t).String()
 	env.Setenv("WEB", s.web)

@@ -299,7 +299,10 @@ func TestRefusals(t *testing.T) {
 		"a bad service name":     {newService(func(n *access.NewService) { n.Name = "-x" }), ownline.ErrInvalid, "name"},
 		"a taken service name":   {newService(func(n *access.NewService) { n.Name = "ssh" }), ownline.ErrConflict, "name"},
 		"a bad transport":        {newService(func(n *access.NewService) { n.Transport = "icmp" }), ownline.ErrInvalid, "transport"},
-		"a proxied service":      {newService(func(n *access.NewService) { n.Kind = ownline.Proxy }), ownline.ErrInvalid, "kind"},
+		"a kind of no kind":      {newService(func(n *access.NewService) { n.Kind = "tunnel" }), ownline.ErrInvalid, "kind"},
+		"a name of web's own":    {newService(func(n *access.NewService) { n.Name = ownline.OwnService }), ownline.ErrInvalid, "name"},
+		"a proxied UDP service":  {newService(func(n *access.NewService) { n.Kind, n.Transport = ownline.Proxy, ownline.UDP }), ownline.ErrInvalid, "transport"},
+		"a forward's options":    {newService(func(n *access.NewService) { n.Proxy.Scheme = "http" }), ownline.ErrInvalid, "options"},
 		"a service at no site":   {newService(func(n *access.NewService) { n.Site = ownline.SiteID{} }), ownline.ErrNotFound, "site"},
 		"another's service":      {func() error { _, err := h.Service(ctx, h.bob, h.ssh.ID); return err }, ownline.ErrNotFound, "service"},
 		"a second grant": {func() error {
