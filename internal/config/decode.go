@@ -254,8 +254,8 @@ func setText(v reflect.Value, s string) error {
 		v.Set(reflect.ValueOf(p))
 		return nil
 	case addrPortType:
-		a, err := netip.ParseAddrPort(s)
-		if err != nil {
+		var a netip.AddrPort // of empty text, too
+		if a.UnmarshalText([]byte(s)) != nil {
 			return wrong()
 		}
 		v.Set(reflect.ValueOf(a))

@@ -20,7 +20,7 @@ type service struct {
 	Target    string        `json:"target,omitempty" doc:"IPv4 address and port in the LAN"`
 	Target6   string        `json:"target6,omitempty" doc:"IPv6 address and port in the LAN"`
 	Options   *proxyOptions `json:"options,omitempty" doc:"How the reverse proxy serves it; only of kind proxy"`
-	Everybody bool          `json:"everybody" doc:"Every user may use it without a grant: Ownline itself"`
+	Everybody bool          `json:"everybody,omitempty" doc:"Every user may use it without a grant: Ownline itself"`
 	Icon      string        `json:"icon,omitempty"`
 	Created   time.Time     `json:"created"`
 	URL       string        `json:"url,omitempty" doc:"Of a service of kind proxy, while the site has a reverse proxy"`

@@ -1945,7 +1945,7 @@ export interface components {
             /** Format: date-time */
             created: string;
             /** @description Every user may use it without a grant: Ownline itself */
-            everybody: boolean;
+            everybody?: boolean;
             icon?: string;
             /** Format: uuid */
             id: string;

@@ -2,12 +2,12 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/internal/policy"
 	"github.com/ownline/ownline/internal/web/store"
 )
 
@@ -34,8 +34,14 @@ func testProxied(t *testing.T, open func(testing.TB) *store.Store) {
 	// What is for everybody is there without a grant, and once with one.
 	bob := ownline.User{ID: ownline.NewID[ownline.User](), Name: "bob", Role: ownline.Person, Created: T0}
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.AddUser(bob, "hash") }))
-	offers := func(u ownline.UserID) []policy.Offer {
-		return read(t, s, func(tx *store.Tx) ([]policy.Offer, error) { return tx.Offers(u, f.Site.ID) })
+	offers := func(u ownline.UserID) []string {
+		return read(t, s, func(tx *store.Tx) (out []string, err error) {
+			list, err := tx.Offers(u, f.Site.ID)
+			for _, o := range list {
+				out = append(out, offer(o.Service, o.Grant))
+			}
+			return out, err
+		})
 	}
 	list := func(u ownline.UserID) []ownline.Service {
 		return read(t, s, func(tx *store.Tx) ([]ownline.Service, error) {
@@ -46,13 +52,13 @@ func testProxied(t *testing.T, open func(testing.TB) *store.Store) {
 	sites := func(u ownline.UserID) []ownline.Site {
 		return read(t, s, func(tx *store.Tx) ([]ownline.Site, error) { return tx.SitesOf(u) })
 	}
-	equal(t, "bob's offers", offers(bob.ID), []policy.Offer{{Service: wiki}})
+	equal(t, "bob's offers", offers(bob.ID), []string{offer(wiki, ownline.Grant{})})
 	equal(t, "bob's services", list(bob.ID), []ownline.Service{wiki})
 	equal(t, "bob's sites", sites(bob.ID), []ownline.Site{f.Site})
-	equal(t, "ana's offers", offers(f.User.ID), []policy.Offer{{Service: f.Service, Grant: f.Grant}, {Service: wiki}})
+	equal(t, "ana's offers", offers(f.User.ID), []string{offer(f.Service, f.Grant), offer(wiki, ownline.Grant{})})
 	g := ownline.Grant{ID: ownline.NewID[ownline.Grant](), User: bob.ID, Service: wiki.ID, Automatic: true, Created: T0}
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.AddGrant(g) }))
-	equal(t, "bob's offers with a grant", offers(bob.ID), []policy.Offer{{Service: wiki, Grant: g}})
+	equal(t, "bob's offers with a grant", offers(bob.ID), []string{offer(wiki, g)})
 	wiki.Everybody = false
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return errors.Join(tx.SaveService(wiki), tx.RemoveGrant(g.ID)) }))
 	if len(offers(bob.ID))+len(list(bob.ID))+len(sites(bob.ID)) > 0 {
@@ -83,6 +89,8 @@ func testProxied(t *testing.T, open func(testing.TB) *store.Store) {
 		}
 	}
 }
+
+func offer(s ownline.Service, g ownline.Grant) string { return fmt.Sprintf("%+v %+v", s, g) }
 
 func knocker(t *testing.T, s *store.Store, id ownline.DeviceID) (d ownline.Device, u ownline.User, site ownline.Site) {
 	t.Helper()
