@@ -172,7 +172,7 @@ func TestWebMistakes(t *testing.T) {
 		"range":             {"sessions: {port_range: 9-5}\n", `FILE:1:24: sessions.port_range: "9-5" ends before it begins`},
 		"range, nonsense":   {"sessions: {port_range: '20000'}\n", `FILE:1:24: sessions.port_range: "20000" is not a range of ports like 20000-29999`},
 		"url":               {"public_url: example.org\n", `FILE:1:13: public_url: "example.org" is not an address like https://ownline.example.org:9999`},
-		"publish, no port":  {"publish: 192.168.1.5\n", `FILE:1:10: publish: "192.168.1.5" is not an address and port`},
+		"publish, no port":  {"publish: 192.168.1.5\n", `FILE:1:10: publish: "192.168.1.5" is not an address and port like 127.0.0.1:8080 or [::]:8080`},
 		"publish, loopback": {"publish: 127.0.0.1:8080\n", "FILE:1:10: publish: 127.0.0.1:8080 can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080"},
 		"publish, any":      {"publish: '[::]:8080'\n", "FILE:1:10: publish: [::]:8080 can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080"},
 		"url with a path":   {"public_url: https://a.b/c\n", `FILE:1:13: public_url: must have nothing behind the host; https://a.b would be right`},
