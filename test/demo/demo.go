@@ -4,6 +4,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,7 @@ const (
 
 func (d *demo) play(ctx context.Context) (err error) {
 	d.say("Building an internet in network namespaces: two clients, a stranger, a router, a LAN.")
-	if d.w, err = world.New(ctx, world.Options{Programs: d.Programs}); err != nil {
+	if d.w, err = world.New(ctx, world.Options{Programs: d.Programs, CoreYAML: world.ProxyYAML}); err != nil {
 		return err
 	}
 	defer func() {
@@ -93,12 +94,15 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if _, err := d.w.API.Create(ctx, "/grants", world.Map{"user": me.ID, "service": d.service, "automatic": true, "public_port": fixedPort}); err != nil {
 		return err
 	}
+	if _, err := d.w.AddProxied(ctx, "cloud", bed.HTTPPort); err != nil {
+		return err
+	}
 	phone, err := d.w.NewDevice(ctx, "phone", nil)
 	if err != nil {
 		return err
 	}
-	d.say("A service \"nas\" (%s:%d in the LAN), a grant for it, and an enrolled phone.", b.Lan.IPv4, bed.HTTPPort)
-	for _, chapter := range []func(context.Context, *world.Device) error{d.dark, d.knock, d.replay} {
+	d.say("Two services of %s:%d in the LAN, \"nas\" by its port and \"cloud\" by its name; grants for both, and an enrolled phone.", b.Lan.IPv4, bed.HTTPPort)
+	for _, chapter := range []func(context.Context, *world.Device) error{d.dark, d.knock, d.name, d.replay} {
 		if err := chapter(ctx, phone); err != nil {
 			return err
 		}
@@ -154,6 +158,38 @@ func (d *demo) knock(ctx context.Context, phone *world.Device) error {
 	}
 	page, err := client.Get(d.public(), 2*time.Second)
 	return d.step(err == nil && page.Client.Addr().Unmap() == client.IPv4, "It reaches the nas, which sees the phone's real address, %s.", client.IPv4)
+}
+
+// name opens the other service that the knock has opened, over HTTPS.
+func (d *demo) name(ctx context.Context, _ *world.Device) error {
+	b := d.w.Bed
+	browser, err := d.w.Browser(ctx, b.Client1)
+	if err != nil {
+		return err
+	}
+	url := world.URL("cloud", "/")
+	resp, err := browser.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var page bed.Page
+	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
+		return err
+	}
+	if err := d.step(resp.StatusCode == http.StatusOK && resp.ProtoMajor == 2 && page.Headers.Get("X-Forwarded-For") == b.Client1.IPv4.String(),
+		"The same knock has opened %s: HTTPS ends on the router, which tells the service whose request it is.", url); err != nil {
+		return err
+	}
+	stranger, err := d.w.Browser(ctx, b.Stranger)
+	if err != nil {
+		return err
+	}
+	resp, err = stranger.Get(url)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return d.step(err != nil, "The stranger does not even get as far as TLS.")
 }
 
 func ms(t time.Duration) float64 { return float64(t.Microseconds()) / 1000 }

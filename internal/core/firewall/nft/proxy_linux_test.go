@@ -73,8 +73,9 @@ func testProxy(t *testing.T, cfg nft.Config) {
 				}
 			}
 			flow := startFlow(t, side.client, ownline.TCP, at)
+			most, now := lag(t), time.Now()
 			sync(t, d, ruleset(s))
-			cutOnTime(t, flow, ownline.TCP, time.Now())
+			cutOnTime(t, flow, ownline.TCP, now, most)
 			flow.Stop()
 			closed("after the session", side.client)
 			if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Open {
