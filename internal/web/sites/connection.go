@@ -47,6 +47,7 @@ func (s *site) connection(ctx context.Context) error {
 				started = true
 				wg.Go(func() { fail(s.keep(ctx, told)) })
 				wg.Go(func() { fail(s.report(ctx, events)) })
+				wg.Go(func() { fail(s.look(ctx, *ev.Status)) })
 				wg.Go(func() { fail(s.tellKey(ctx)) })
 			}
 		case !started:
@@ -68,33 +69,10 @@ func (s *site) connection(ctx context.Context) error {
 	return err
 }
 
-// met takes over what the status says for Health, and has the whole state sent.
+// met takes over what the first word of a connection says, and has the whole state sent.
 func (s *site) met(st link.Status) {
-	s.with(func() {
-		s.resend = true
-		h := &s.health
-		h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root
-		if !st.Firewall.OK {
-			if h.Firewall = st.Firewall.Error; h.Firewall == "" {
-				h.Firewall = "not ready"
-			}
-		}
-		if st.Clock.Source == "unknown" {
-			h.Clock = st.Clock.Why
-		}
-	})
-}
-
-// proxyTrouble says what is wrong with a proxy that there should be; "": nothing.
-func proxyTrouble(p link.Proxy) string {
-	there := ownline.SiteProxy{Driver: p.Driver, Domain: p.Domain, Port: p.Port}.Serves()
-	switch {
-	case p.OK || !there && p.Error == "":
-		return ""
-	case p.Error == "":
-		return "not ready"
-	}
-	return p.Error
+	s.note(st)
+	s.with(func() { s.resend = true })
 }
 
 // keep sends the whole state whenever it is due.

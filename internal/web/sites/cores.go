@@ -1,6 +1,7 @@
 package sites
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -45,23 +46,25 @@ type Desk interface {
 
 // Options are what Cores is made of.
 type Options struct {
-	Identity *link.Identity // by which web proves itself to cores
-	Keys     Keys           // where another identity may take its place; nil: none ever does
-	Door     *link.Door     // where cores arrive that dial web; nil: none can
-	PairFile string         // a file in which a core leaves its pairing code; "": none
-	PairHost string         // the public name of a site that is paired by the file
-	Log      *slog.Logger
+	Identity  *link.Identity // by which web proves itself to cores
+	Keys      Keys           // where another identity may take its place; nil: none ever does
+	Door      *link.Door     // where cores arrive that dial web; nil: none can
+	PairFile  string         // a file in which a core leaves its pairing code; "": none
+	PairHost  string         // the public name of a site that is paired by the file
+	LookEvery time.Duration  // how often cores are asked how they are; 0: every 15 s
+	Log       *slog.Logger
 }
 
 // Cores commands the cores of all sites. Safe for concurrent use.
 type Cores struct {
-	keys     Keys
-	door     *link.Door
-	pairFile string
-	pairHost string
-	log      *slog.Logger
-	poke     chan struct{} // holds one when the list of sites is to be read now
-	turned   atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
+	keys      Keys
+	door      *link.Door
+	pairFile  string
+	pairHost  string
+	lookEvery time.Duration
+	log       *slog.Logger
+	poke      chan struct{} // holds one when the list of sites is to be read now
+	turned    atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
 	mu       sync.Mutex // guards what follows
 	identity *link.Identity
@@ -81,7 +84,7 @@ const (
 // New makes the commander of cores. Before Run, and without it, only Pair does anything.
 func New(o Options) *Cores {
 	return &Cores{
-		keys: o.Keys, identity: o.Identity, door: o.Door, pairFile: o.PairFile, pairHost: o.PairHost, log: o.Log,
+		keys: o.Keys, identity: o.Identity, door: o.Door, pairFile: o.PairFile, pairHost: o.PairHost, lookEvery: cmp.Or(o.LookEvery, lookEvery), log: o.Log,
 		poke: make(chan struct{}, 1), sites: make(map[ownline.SiteID]*site), changed: make(chan struct{}),
 	}
 }
@@ -163,7 +166,7 @@ func (c *Cores) follow(ctx context.Context, desk Desk, list []ownline.Site, keys
 			c.log.Debug("site can't be commanded", logging.Site, row.ID, logging.Err, err)
 			continue
 		}
-		s = newSite(row, id, client, desk, c.keys, c.log.With(logging.Site, row.Name))
+		s = newSite(row, id, client, desk, c.keys, c.lookEvery, c.log.With(logging.Site, row.Name))
 		siteCtx, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() {

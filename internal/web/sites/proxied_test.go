@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
@@ -21,6 +22,9 @@ var (
 func proxied(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
+	w.halt()
+	w.lookEvery = 10 * time.Millisecond
+	w.start()
 	w.live()
 	w.core.SetProxy(proxy)
 	w.until("the site has a proxy", func() bool { return w.siteNow().Proxy.Serves() })

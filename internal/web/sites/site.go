@@ -16,15 +16,16 @@ import (
 
 // site is one core and how far it is.
 type site struct {
-	id      ownline.SiteID
-	link    string
-	pin     link.Pin
-	removed bool           // guarded by book.mu
-	as      *link.Identity // whom core meets
-	client  *link.Client
-	desk    Desk
-	keys    Keys
-	log     *slog.Logger
+	id        ownline.SiteID
+	link      string
+	pin       link.Pin
+	removed   bool           // guarded by book.mu
+	as        *link.Identity // whom core meets
+	client    *link.Client
+	desk      Desk
+	lookEvery time.Duration
+	keys      Keys
+	log       *slog.Logger
 
 	*book
 	// gate lets any number of commands through, or one whole state: a state never meets a
@@ -34,9 +35,9 @@ type site struct {
 
 const gateWidth = 1 << 20
 
-func newSite(row ownline.Site, as *link.Identity, client *link.Client, desk Desk, keys Keys, log *slog.Logger) *site {
+func newSite(row ownline.Site, as *link.Identity, client *link.Client, desk Desk, keys Keys, lookEvery time.Duration, log *slog.Logger) *site {
 	s := &site{
-		id: row.ID, link: row.Link, pin: link.Pin(row.Pin), as: as, client: client, desk: desk, keys: keys, log: log,
+		id: row.ID, link: row.Link, pin: link.Pin(row.Pin), as: as, client: client, desk: desk, keys: keys, lookEvery: lookEvery, log: log,
 		book: newBook(), gate: semaphore.NewWeighted(gateWidth),
 	}
 	s.want(row.Revision, row.Removed)

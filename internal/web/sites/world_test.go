@@ -47,13 +47,14 @@ type world struct {
 	dial net.Listener // where cores dial the process that serves; nil: none can
 	*web
 
-	site    ownline.SiteInfo
-	ana     access.Actor // a user, with a grant for ssh (automatic) and http
-	ssh     ownline.Service
-	http    ownline.Service
-	phone   ownline.Device
-	overlap time.Duration
-	publish netip.AddrPort // of the processes that are started from now on
+	site      ownline.SiteInfo
+	ana       access.Actor // a user, with a grant for ssh (automatic) and http
+	ssh       ownline.Service
+	http      ownline.Service
+	phone     ownline.Device
+	overlap   time.Duration
+	lookEvery time.Duration  // likewise
+	publish   netip.AddrPort // of the processes that are started from now on
 }
 
 var (
@@ -125,7 +126,7 @@ func (w *world) process(serve bool) *web {
 	if w.id, err = link.ParseIdentity(pem); err != nil {
 		w.t.Fatal(err)
 	}
-	o := sites.Options{Identity: w.id, Keys: st, Log: log}
+	o := sites.Options{Identity: w.id, Keys: st, LookEvery: w.lookEvery, Log: log}
 	if serve && w.dial != nil {
 		o.Door = link.NewDoor(w.id, log)
 	}

@@ -356,15 +356,11 @@ func (c *Core) Services() []link.Service {
 	return slices.Clone(c.services)
 }
 
-// SetProxy makes the core's proxy another one, and tells web.
+// SetProxy makes the core's proxy another one, which its status tells.
 func (c *Core) SetProxy(p link.Proxy) {
 	c.mu.Lock()
-	c.proxy = p
-	c.mu.Unlock()
-	status := c.Status(context.Background())
-	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.emit(link.Event{Type: link.EventHello, Status: &status})
+	c.proxy = p
 }
 
 // Carried returns how often a command was carried out.

@@ -1,0 +1,84 @@
+package sites
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// lookEvery is how often a core is asked how it is.
+const lookEvery = 15 * time.Second
+
+// look asks the core now and then how it is, until ctx ends: much changes there that no event
+// tells of, like the certificates of its proxy. last is what it said before.
+func (s *site) look(ctx context.Context, last link.Status) error {
+	tick := time.NewTicker(s.lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		st, err := s.ask(ctx)
+		if err != nil {
+			continue // the stream of events ends, too, when the link is lost
+		}
+		if !reflect.DeepEqual(kept(st), kept(last)) {
+			if err := s.desk.Told(ctx, s.id, st); err != nil {
+				return err
+			}
+		}
+		last = st
+		if s.note(st) {
+			s.tellHealth(ctx)
+		}
+	}
+}
+
+func (s *site) ask(ctx context.Context) (link.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	st, err := s.client.Status(ctx)
+	if err == nil {
+		s.heard()
+	}
+	return st, err
+}
+
+// kept is what the desk keeps of a status.
+func kept(st link.Status) link.Status {
+	return link.Status{
+		KnockPort: st.KnockPort, LocalNetworks: st.LocalNetworks, ReservedPorts: st.ReservedPorts,
+		Proxy: link.Proxy{Driver: st.Proxy.Driver, Domain: st.Proxy.Domain, Port: st.Proxy.Port},
+	}
+}
+
+// note takes over what the status says for Health, and reports whether it is news.
+func (s *site) note(st link.Status) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.health
+	h := &s.health
+	h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root
+	if !st.Firewall.OK {
+		if h.Firewall = st.Firewall.Error; h.Firewall == "" {
+			h.Firewall = "not ready"
+		}
+	}
+	if st.Clock.Source == "unknown" {
+		h.Clock = st.Clock.Why
+	}
+	return s.health != was
+}
+
+// proxyTrouble says what is wrong with a proxy that there should be; "": nothing.
+func proxyTrouble(p link.Proxy) string {
+	if p.OK || p.Error != "" || p.Driver == "" || p.Driver == ownline.NoProxy {
+		return p.Error
+	}
+	return "not ready"
+}
