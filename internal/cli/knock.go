@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -72,7 +73,7 @@ answer. Without SERVICE everything is opened that is granted to the device's own
 by knock. A packet that gets lost is followed by another after a second.
 
 With -- COMMAND the command is run once the door is open; {host} and {port} in it become
-the site's name and the public port of SERVICE. The exit code is then that of the command.`,
+the site's name and the public port of SERVICE, or the name and port of a proxied one. The exit code is then that of the command.`,
 		Example: `  ownline knock
   ownline knock --wait --profile home && curl http://home.example.org:20080/
   ownline knock ssh -- ssh -p {port} me@{host}`,
@@ -300,7 +301,16 @@ func refused(s knock.Status, service string) error {
 // runCommand runs what stands behind --.
 func (a *app) runCommand(cmd *cobra.Command, r agent.Request, service string, run []string) error {
 	words := make([]string, len(run))
-	port := ""
+	host, port := r.Profile.Host, ""
+	if service != "" {
+		k, err := a.knownService(service, r.Profile.Site.String())
+		if err != nil {
+			return err
+		}
+		if u, err := url.Parse(k.URL); err == nil && u.Hostname() != "" {
+			host, port = u.Hostname(), cmp.Or(u.Port(), "443")
+		}
+	}
 	for i, word := range run {
 		if strings.Contains(word, "{port}") && port == "" {
 			var err error
@@ -308,7 +318,7 @@ func (a *app) runCommand(cmd *cobra.Command, r agent.Request, service string, ru
 				return err
 			}
 		}
-		words[i] = strings.NewReplacer("{host}", r.Profile.Host, "{port}", port).Replace(word)
+		words[i] = strings.NewReplacer("{host}", host, "{port}", port).Replace(word)
 	}
 	c := exec.CommandContext(cmd.Context(), words[0], words[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()

@@ -24,6 +24,7 @@ type known struct {
 	Site       string `json:"site"`
 	SiteName   string `json:"site_name"`
 	PublicPort uint16 `json:"public_port,omitempty"` // fixed by the grant; 0: any
+	URL        string `json:"url,omitempty"`         // of kind proxy
 }
 
 func (a *app) knownFile() string { return filepath.Join(a.dir, "services.json") }
@@ -129,7 +130,7 @@ func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed,
 func knownOf(list []listed) []known {
 	out := make([]known, 0, len(list))
 	for _, l := range list {
-		out = append(out, known{ID: l.ID, Name: l.Name, Site: l.Site, SiteName: l.SiteName, PublicPort: l.PublicPort})
+		out = append(out, known{ID: l.ID, Name: l.Name, Site: l.Site, SiteName: l.SiteName, PublicPort: l.PublicPort, URL: l.URL})
 	}
 	return out
 }
