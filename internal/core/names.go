@@ -96,15 +96,20 @@ func (n *names) certificates(c config.Certificate, dir string) (err error) {
 	case c.File != "":
 		n.certs, err = cert.Files(c.File, c.KeyFile, n.log)
 	default:
-		addr := n.address.Addr4
-		if !addr.IsValid() {
-			addr = n.address.Addr6
+		port := uint16(80)
+		if c.ACME.Challenge == acme.TLSALPN01 {
+			port = 443
+		}
+		var addrs []netip.AddrPort
+		for _, addr := range []netip.Addr{n.address.Addr4, n.address.Addr6} {
+			if addr.IsValid() {
+				addrs = append(addrs, netip.AddrPortFrom(addr, port))
+			}
 		}
 		n.acme, err = acme.New(acme.Config{
 			Domain: n.settings.Domain, Email: c.ACME.Email, Directory: c.ACME.Directory, Challenge: c.ACME.Challenge,
 			RootsFile: c.ACME.CAFile, Hook: c.ACME.Hook, Dir: filepath.Join(dir, "acme"),
-			HTTPAddr: netip.AddrPortFrom(addr, 80), TLSAddr: netip.AddrPortFrom(addr, 443),
-			Hole: n.public.at(addr), Logger: n.log,
+			Addrs: addrs, Hole: n.public.at(addrs...), Logger: n.log,
 		})
 		n.certs = n.acme
 	}

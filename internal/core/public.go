@@ -25,27 +25,28 @@ func (p *public) list() []netip.AddrPort {
 	return slices.Clone(p.open)
 }
 
-// at opens ports of one address.
-func (p *public) at(addr netip.Addr) hole { return hole{p, addr} }
+// at opens ports of some addresses.
+func (p *public) at(addrs ...netip.AddrPort) hole { return hole{p, addrs} }
 
 type hole struct {
 	public *public
-	addr   netip.Addr
+	addrs  []netip.AddrPort
 }
 
-// Open returns once the kernel leads everybody to the port; what close returns from is shut,
-// or will be as soon as the kernel takes rules again.
+// Open returns once the kernel leads everybody to the addresses of that port; what close
+// returns from is shut, or will be as soon as the kernel takes rules again.
 func (h hole) Open(ctx context.Context, port uint16) (close func(), err error) {
-	a := netip.AddrPortFrom(h.addr, port)
 	p := h.public
 	p.mu.Lock()
-	p.open = append(p.open, a)
+	for _, a := range h.addrs {
+		if a.Port() == port {
+			p.open = append(p.open, a)
+		}
+	}
 	p.mu.Unlock()
 	close = func() {
 		p.mu.Lock()
-		if i := slices.Index(p.open, a); i >= 0 {
-			p.open = slices.Delete(p.open, i, i+1)
-		}
+		p.open = slices.DeleteFunc(p.open, func(a netip.AddrPort) bool { return slices.Contains(h.addrs, a) })
 		p.mu.Unlock()
 		_ = p.apply(context.WithoutCancel(ctx)) // the Reconciler tells, and tries again
 	}

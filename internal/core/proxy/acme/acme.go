@@ -43,7 +43,7 @@ const (
 const LetsEncrypt = certmagic.LetsEncryptProductionCA
 
 // Hole opens a port of the router to everyone, until close is called. The port is that of
-// the address that the challenge is answered at.
+// the addresses that the challenge is answered at.
 type Hole interface {
 	Open(ctx context.Context, port uint16) (close func(), err error)
 }
@@ -61,10 +61,10 @@ type Config struct {
 	// "present NAME VALUE" or "cleanup NAME VALUE" behind them.
 	Hook []string
 
-	// Of the others: where the challenge is answered, and what lets the authority come there.
-	// The authority asks at ports 80 and 443.
-	HTTPAddr, TLSAddr netip.AddrPort
-	Hole              Hole // nil: the port is open anyway
+	// Of the others: where the challenge is answered, all at one port, and what lets the
+	// authority come there. It asks at port 80 for HTTP01, and at 443 for TLSALPN01.
+	Addrs []netip.AddrPort
+	Hole  Hole // nil: the port is open anyway
 
 	Logger *slog.Logger
 
@@ -105,8 +105,8 @@ func New(cfg Config) (*Source, error) {
 	}
 	switch cfg.Challenge {
 	case HTTP01, TLSALPN01:
-		if cfg.Challenge == HTTP01 && !cfg.HTTPAddr.IsValid() || cfg.Challenge == TLSALPN01 && !cfg.TLSAddr.IsValid() {
-			return nil, ownline.Invalid("challenge", cfg.Challenge+" needs an address to be answered at")
+		if len(cfg.Addrs) == 0 || slices.ContainsFunc(cfg.Addrs, func(a netip.AddrPort) bool { return a.Port() != cfg.Addrs[0].Port() }) {
+			return nil, ownline.Invalid("challenge", cfg.Challenge+" needs addresses with one port to be answered at")
 		}
 	case DNS01:
 		if len(cfg.Hook) == 0 || !filepath.IsAbs(cfg.Hook[0]) {
@@ -317,7 +317,7 @@ func (s *Source) event(_ context.Context, what string, data map[string]any) erro
 		s.note(name, nil)
 		s.log.Info("there is a new certificate", "name", name, "renewal", data["renewal"])
 	case "cert_failed":
-		if err, ok := data["error"].(error); ok {
+		if err, ok := data["error"].(error); ok && !errors.Is(err, context.Canceled) { // which is Run's end
 			s.note(name, err)
 			if data["renewal"] == true {
 				s.log.Warn("the certificate was not renewed; it will be tried again", "name", name, logging.Err, err)

@@ -34,14 +34,9 @@ type issuer struct {
 }
 
 func newIssuer(until context.Context, cfg Config, roots *x509.CertPool, store certmagic.Storage) *issuer {
-	var solver acmez.Solver
-	switch cfg.Challenge {
-	case DNS01:
+	var solver acmez.Solver = &server{addrs: cfg.Addrs, hole: cfg.Hole, log: cfg.Logger}
+	if cfg.Challenge == DNS01 {
 		solver = &hook{command: cfg.Hook}
-	case TLSALPN01:
-		solver = &server{addr: cfg.TLSAddr, hole: cfg.Hole, log: cfg.Logger}
-	default:
-		solver = &server{addr: cfg.HTTPAddr, hole: cfg.Hole, log: cfg.Logger}
 	}
 	return &issuer{
 		cfg:   cfg,
@@ -83,7 +78,7 @@ func (i *issuer) IssuerKey() string {
 func (i *issuer) Issue(ctx context.Context, csr *x509.CertificateRequest) (*certmagic.IssuedCertificate, error) {
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
-	defer context.AfterFunc(i.until, cancel)() // renewals run in contexts of the library's
+	defer context.AfterFunc(i.until, cancel)()
 	select {
 	case i.turn <- struct{}{}:
 		defer func() { <-i.turn }()
@@ -119,6 +114,9 @@ func (i *issuer) wait() {
 
 // GetRenewalInfo asks when the authority would like the certificate to be renewed (RFC 9773).
 func (i *issuer) GetRenewalInfo(ctx context.Context, c certmagic.Certificate) (acme.RenewalInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(i.until, cancel)() // the library waits for this before it ends
 	return i.client.GetRenewalInfo(ctx, c.Leaf)
 }
 

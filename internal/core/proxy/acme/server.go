@@ -23,9 +23,9 @@ import (
 // server answers one challenge at a time, http-01 or tls-alpn-01, and listens only while
 // there is one. What does not ask for the answer gets none.
 type server struct {
-	addr netip.AddrPort
-	hole Hole // nil: open anyway
-	log  *slog.Logger
+	addrs []netip.AddrPort // all of one port
+	hole  Hole             // nil: open anyway
+	log   *slog.Logger
 
 	mu    sync.Mutex // guards close
 	close func()     // nil: no challenge
@@ -46,12 +46,9 @@ func (s *server) Present(ctx context.Context, challenge acme.Challenge) error {
 		}
 		secure, handler = alpn(challenge, c), http.NotFoundHandler() // it is never asked
 	}
-	listener, err := net.Listen("tcp", s.addr.String())
+	listeners, err := listen(s.addrs, secure)
 	if err != nil {
 		return fmt.Errorf("the challenge can't be answered: %w", err)
-	}
-	if secure != nil {
-		listener = tls.NewListener(listener, secure)
 	}
 	web := &http.Server{
 		Handler:           handler,
@@ -66,28 +63,50 @@ func (s *server) Present(ctx context.Context, challenge acme.Challenge) error {
 		},
 	}
 	web.SetKeepAlivesEnabled(false)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("the challenge is not answered any more", logging.Err, err)
-		}
-	}()
+	var serving sync.WaitGroup
+	for _, l := range listeners {
+		serving.Go(func() {
+			if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.log.Error("the challenge is not answered any more", logging.Err, err)
+			}
+		})
+	}
 	shut := func() {}
 	s.close = func() {
 		shut()
 		_ = web.Close() // what it closes is of no more use
-		<-done
+		serving.Wait()
+		for _, l := range listeners {
+			_ = l.Close() // if it was not served yet, web did not know it
+		}
 	}
 	if s.hole == nil {
 		return nil
 	}
-	if shut, err = s.hole.Open(ctx, s.addr.Port()); err != nil {
+	if shut, err = s.hole.Open(ctx, s.addrs[0].Port()); err != nil {
 		shut = func() {}
 		s.stop()
 		return fmt.Errorf("the port for the challenge was not opened: %w", err)
 	}
 	return nil
+}
+
+// listen takes all addresses or none.
+func listen(addrs []netip.AddrPort, secure *tls.Config) (all []net.Listener, err error) {
+	for _, addr := range addrs {
+		l, err := net.Listen("tcp", addr.String())
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			return nil, err
+		}
+		if secure != nil {
+			l = tls.NewListener(l, secure)
+		}
+		all = append(all, l)
+	}
+	return all, nil
 }
 
 // CleanUp closes the hole, and the port then.

@@ -4,12 +4,15 @@ package acmetest
 
 import (
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,16 +39,16 @@ type Authority struct {
 	server *httptest.Server
 }
 
-// New starts an authority on loopback, which finds every name at 127.0.0.1.
+// New starts an authority on loopback, which finds every name at 127.0.0.1. Only one can be
+// used at a time: what answers for names is the whole process's.
 func New(t testing.TB, cfg Config) *Authority {
 	t.Helper()
-	// Pebble dawdles to find clients that don't wait, and asks again for what it has seen, so
-	// that every order has a challenge.
+	// Pebble does not dawdle to find clients that don't wait, and every order has a challenge.
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
 
-	dnsAddr := free(t)
+	dnsAddr := Addr(t).String()
 	dns, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{dnsAddr}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -92,22 +95,28 @@ func New(t testing.TB, cfg Config) *Authority {
 // Stop makes the authority unreachable.
 func (a *Authority) Stop() { a.server.Close() }
 
-// free returns an address of loopback whose port nothing has, for TCP and for UDP.
-func free(t testing.TB) string {
+// tried makes every port that Addr finds another one.
+var tried atomic.Uint32
+
+// Addr returns an address of loopback whose port nothing has: at neither family, for neither
+// TCP nor UDP. It is none of those that systems give to connections, so that it stays free.
+func Addr(t testing.TB) netip.AddrPort {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		port := 10000 + (uint32(os.Getpid())*64+tried.Add(1))%20000
+		addr := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		addr := l.Addr().String()
 		l.Close()
-		u, err := net.ListenPacket("udp", addr)
-		if err == nil {
-			u.Close()
-			return addr
+		u, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			continue
 		}
+		u.Close()
+		return addr
 	}
 	t.Fatal("no free port")
-	return ""
+	return netip.AddrPort{}
 }
