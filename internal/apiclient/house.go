@@ -62,8 +62,8 @@ type Service struct {
 	Transport string                `json:"transport"`
 	Target    string                `json:"target,omitempty"`
 	Target6   string                `json:"target6,omitempty"`
-	Options   *ownline.ProxyOptions `json:"options,omitempty"` // of kind proxy
-	Everybody bool                  `json:"everybody,omitempty"`         // no grant is needed
+	Options   *ownline.ProxyOptions `json:"options,omitempty"`   // of kind proxy
+	Everybody bool                  `json:"everybody,omitempty"` // no grant is needed
 	Icon      string                `json:"icon,omitempty"`
 	Created   time.Time             `json:"created"`
 	URL       string                `json:"url,omitempty"` // of kind proxy

@@ -141,6 +141,7 @@ func TestMistakes(t *testing.T) {
 		"half a certificate":  {"proxy: {certificate: {file: a}}\n", nil, []string{"FILE:1:22: proxy.certificate: file and key_file belong together"}},
 		"two certificates":    {"proxy: {certificate: {file: a, key_file: b, internal: true}}\n", nil, []string{"FILE:1:22: proxy.certificate: more than one of file, acme and internal is set; choose one"}},
 		"acme challenge":      {"proxy: {certificate: {acme: {challenge: dns}}}\n", nil, []string{`FILE:1:41: proxy.certificate.acme.challenge: "dns" is not one of http-01, tls-alpn-01, dns-01`}},
+		"acme port":           {"proxy: {listen: ':443', certificate: {acme: {challenge: tls-alpn-01}}}\n", nil, []string{"FILE:1:57: proxy.certificate.acme.challenge: tls-alpn-01 needs port 443, which proxy.listen has; use http-01 or dns-01"}},
 		"acme without":        {"proxy: {certificate: {acme: {email: me@example.org}}}\n", nil, []string{"FILE:1:29: proxy.certificate.acme.challenge: is needed: http-01, tls-alpn-01 or dns-01"}},
 		"acme hook":           {"proxy: {certificate: {acme: {challenge: dns-01}}}\n", nil, []string{"FILE:1:29: proxy.certificate.acme.hook: belongs to dns-01, which needs it: the absolute path of a program that is called with present|cleanup NAME VALUE, and arguments to come before those"}},
 		"level":               {"log: {level: loud}\n", nil, []string{`FILE:1:14: log.level: "loud" is not one of debug, info, warn, error`}},

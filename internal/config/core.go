@@ -173,6 +173,9 @@ func (p Proxy) validate(r rules) {
 		r.report("proxy.certificate", "is needed with a domain: set acme.challenge, or file and key_file, or internal: true to try it out with an authority of core's own")
 	}
 	c.ACME.validate(r)
+	if c.ACME.Challenge == "tls-alpn-01" && p.Port() == 443 {
+		r.report("proxy.certificate.acme.challenge", "tls-alpn-01 needs port 443, which proxy.listen has; use http-01 or dns-01")
+	}
 }
 
 func (a ACME) validate(r rules) {

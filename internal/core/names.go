@@ -31,7 +31,7 @@ type names struct {
 	address  firewall.Proxy // without local networks
 	driver   *embedded.Server
 	certs    certificates
-	root     string // "": the certificates are of no authority of ours
+	root     func() string // "": the certificates are of no authority of ours
 	acme     *acme.Source
 	services *reconcile.Services
 	log      *slog.Logger
@@ -52,7 +52,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if !p.Serves() {
 		return nil, nil
 	}
-	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, log: log}
+	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log}
 	n.address.Port = p.Port()
 	var listen []netip.AddrPort
 	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
@@ -91,7 +91,7 @@ func (n *names) certificates(c config.Certificate, dir string) (err error) {
 	case c.Internal:
 		var authority *cert.Authority
 		if authority, err = cert.Internal(dir, n.settings.Domain, n.log); err == nil {
-			n.certs, n.root = authority, authority.Root()
+			n.certs, n.root = authority, authority.Root
 		}
 	case c.File != "":
 		n.certs, err = cert.Files(c.File, c.KeyFile, n.log)
@@ -158,7 +158,7 @@ func (n *names) status() link.Proxy {
 		return link.Proxy{Driver: "none", OK: true}
 	}
 	s := link.Proxy{
-		Driver: "embedded", Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root, Services: n.services.Len(),
+		Driver: "embedded", Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
 	}
 	for _, err := range []error{n.services.Err(), n.certs.Err()} {
 		if err != nil {
