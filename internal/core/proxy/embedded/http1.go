@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/ownline/ownline/internal/logging"
 )
 
 const (
@@ -89,7 +91,7 @@ func (h *http1) next() bool {
 		h.watchLater()
 	} else {
 		h.tls.SetReadDeadline(time.Time{}) // a body takes as long as it takes
-		b.expected = hasToken(r.Header["Expect"], "100-continue")
+		b.expected = r.ProtoMinor > 0 && hasToken(r.Header["Expect"], "100-continue")
 		if !b.expected && len(r.Header["Expect"]) > 0 {
 			return h.refuse(&failure{417, "bad-expectation", "Unknown expectation", "The header Expect asks for something unknown.", 3})
 		}
@@ -157,7 +159,7 @@ func (h *http1) refuse(f *failure) bool {
 		h.linger(w.body)
 	}
 	if h.s.AccessLog != nil {
-		h.s.AccessLog.Info("request", "service", h.c.route.service.Name, "source", h.c.source, "status", f.status, "refused", f.name)
+		h.s.AccessLog.Info("request", logging.Service, h.c.route.service.Name, logging.Source, h.c.source, "status", f.status, "refused", f.name)
 	}
 	return false
 }

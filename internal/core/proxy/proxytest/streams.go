@@ -93,11 +93,15 @@ func (p *part) webSockets() {
 	// Any protocol, with bytes behind the heads at once, and each direction ended by itself.
 	raw := StartRaw(p, p.Inside, func(c net.Conn) {
 		r, err := http.ReadRequest(bufio.NewReader(c))
-		if err != nil || r.Header.Get("Upgrade") != "echo" {
+		to := "" // whatever is wished
+		if err == nil {
+			to = r.Header.Get("Upgrade")
+		}
+		if to == "" {
 			io.WriteString(c, "HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n")
 			return
 		}
-		io.WriteString(c, "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nfirst,")
+		io.WriteString(c, "HTTP/1.1 101 Yes\r\nConnection: upgrade\r\nUpgrade: "+to+"\r\n\r\nfirst,")
 		b, _ := io.ReadAll(c) // until the client has ended its direction
 		c.Write(b)
 	})
