@@ -44,13 +44,14 @@ func TestManyWebSockets(t *testing.T) {
 	const many = 1000
 	w := serve(t, ownline.ProxyOptions{}, proxytest.StartHTTP(t, inside, "a", nil, false))
 	var (
-		ready, over sync.WaitGroup
-		failed      atomic.Int64
-		turn        = make(chan struct{}, 32)
-		shut        = make(chan struct{})
+		ready, said, over sync.WaitGroup
+		failed            atomic.Int64
+		turn              = make(chan struct{}, 32)
+		shut              = make(chan struct{})
 	)
 	for range many {
 		ready.Add(1)
+		said.Add(1)
 		over.Go(func() {
 			turn <- struct{}{}
 			c, err := w.WebSocket(t.Context(), client, "a")
@@ -59,6 +60,7 @@ func TestManyWebSockets(t *testing.T) {
 				t.Log(err)
 				failed.Add(1)
 				ready.Done()
+				said.Done()
 				return
 			}
 			defer c.Close()
@@ -70,6 +72,7 @@ func TestManyWebSockets(t *testing.T) {
 					failed.Add(1)
 				}
 			}
+			said.Done()
 			<-shut
 			c.SetReadDeadline(time.Now().Add(10 * time.Second))
 			var timeout net.Error
@@ -78,11 +81,9 @@ func TestManyWebSockets(t *testing.T) {
 			}
 		})
 	}
-	ready.Wait()
-	time.AfterFunc(5*time.Second, func() {
-		w.Door.Shut(proxytest.ID("a"), client)
-		close(shut)
-	})
+	said.Wait()
+	w.Door.Shut(proxytest.ID("a"), client)
+	close(shut)
 	over.Wait()
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d of %d failed", n, many)
