@@ -78,9 +78,7 @@ func (w *response) WriteHeader(status int) {
 	if len(w.header["Date"]) == 0 {
 		w.header["Date"] = []string{time.Now().UTC().Format(http.TimeFormat)}
 	}
-	for _, v := range w.header["Trailer"] {
-		w.trailers = append(w.trailers, v)
-	}
+	w.trailers = append(w.trailers, w.header["Trailer"]...)
 	writeHeader(b, w.header)
 	b.WriteString("\r\n")
 	for _, name := range w.trailers {

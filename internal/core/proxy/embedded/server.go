@@ -157,7 +157,7 @@ func (s *Server) Close() error {
 	s.http2.Close()
 	s.loops.Wait()
 	s.busy.Lock() // every request is over
-	s.busy.Unlock()
+	defer s.busy.Unlock()
 	for _, r := range s.table.Swap(new(table)).hosts {
 		r.close()
 	}

@@ -48,7 +48,8 @@ var small = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 func pump(to net.Conn, buffered interface {
 	Buffered() int
 	io.Reader
-}, from, back net.Conn) int64 {
+}, from, back net.Conn,
+) int64 {
 	buf := small.Get().(*[8 << 10]byte)
 	defer small.Put(buf)
 	n, err := io.CopyN(struct{ io.Writer }{to}, buffered, int64(buffered.Buffered()))
