@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler database systemd schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help build core cross compiler database peers systemd schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -100,7 +100,13 @@ check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and l
 	$(GO) mod tidy -diff
 	cd pwa && $(NPM) run check && $(NPM) run lint
 
-bench: core database ## measure, and write bench-results.json
+# The proxies that ours is compared with, and the load.
+peers:
+	@PATH=$$PATH:/usr/sbin; for p in nginx caddy wrk; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { apt-get update -q && \
+	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+
+bench: core database peers ## measure, and write bench-results.json
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline ./test/bench
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 

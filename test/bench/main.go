@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/ownline/ownline/test/bed"
@@ -35,14 +36,22 @@ type bench struct {
 func main() {
 	programs := flag.String("programs", "bin", "folder of the three programs, the stripped core among them")
 	out := flag.String("out", "bench-results.json", "file to write; \"\": none")
-	only := flag.String("only", "", "measure just these: binary, history, knocks or core; nothing is written then")
+	only := flag.String("only", "", "measure just these: binary, history, knocks, core or proxy; nothing is written then")
 	quick := flag.Bool("quick", false, "few repetitions: to see that it works")
+	at := flag.String("serve", "", "be the embedded proxy at this ADDRESS:PORT, for the comparison of proxies")
+	certificate, key := flag.String("certificate", "", "of -serve"), flag.String("key", "", "of -serve")
 	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if *at != "" {
+		if err := serve(ctx, *at, *certificate, *key); err != nil {
+			fail(err)
+		}
+		return
+	}
 	if err := bed.Enter(); err != nil {
 		fail(err)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	p, err := world.In(*programs)
 	if err != nil {
 		fail(err)
@@ -51,7 +60,7 @@ func main() {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"binary", b.binary}, {"history", b.history}, {"knocks", b.knocks}, {"core", b.core}} {
+	}{{"binary", b.binary}, {"history", b.history}, {"knocks", b.knocks}, {"core", b.core}, {"proxy", b.proxy}} {
 		if *only != "" && *only != part.name {
 			continue
 		}
