@@ -178,8 +178,8 @@ func (w *World) pair(ctx context.Context) error {
 	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": "home", "host": w.Bed.Router.IPv4.String()}, nil)
 }
 
-// WaitConnected waits until web commands core, at most as long as Until does, and keeps the
-// site's id.
+// WaitConnected waits until both ends say that web commands core, at most as long as Until
+// does, and keeps the site's id. Web alone may not have noticed yet that core was killed.
 func (w *World) WaitConnected(ctx context.Context) error {
 	return w.Web.Until(ctx, "be connected to core", func(ctx context.Context) error {
 		var sites List[struct {
@@ -193,6 +193,17 @@ func (w *World) WaitConnected(ctx context.Context) error {
 			return fmt.Errorf("sites are %+v", sites.Items)
 		}
 		w.Site = sites.Items[0].ID
+		out, err := w.CoreCommand(ctx, "status", "--json")
+		if err != nil {
+			return err
+		}
+		var core struct{ Connected bool }
+		if err := json.Unmarshal(out, &core); err != nil {
+			return err
+		}
+		if !core.Connected {
+			return errors.New("core says that nobody commands it")
+		}
 		return nil
 	})
 }
