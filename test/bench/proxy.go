@@ -141,7 +141,7 @@ func startRivals(ctx context.Context, dir string) (rivals []rival, err error) {
 		location / { proxy_pass http://s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
 			proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto https; proxy_buffering on; } } }
 `, servicePort, firstPort, proxyName, cert, key),
-		"Caddyfile": fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\nhttps://%s:%d {\n\tbind 127.0.0.1\n\ttls %s %s\n\treverse_proxy 127.0.0.1:%d\n}\n",
+		"Caddyfile": fmt.Sprintf("{\n\tadmin off\n\tauto_https off\n}\nhttps://%s:%d {\n\tbind 127.0.0.1\n\ttls %s %s\n\treverse_proxy 127.0.0.1:%d\n}\n",
 			proxyName, firstPort+1, cert, key, servicePort),
 		"hosts": "127.0.0.1 localhost " + proxyName + "\n",
 	}

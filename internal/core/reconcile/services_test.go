@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,12 +13,21 @@ import (
 )
 
 type fakeProxy struct {
+	mu      sync.Mutex
 	fail    error
 	serves  []link.Service
 	applied int
 }
 
+func (f *fakeProxy) failWith(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
+}
+
 func (f *fakeProxy) Apply(_ context.Context, s []link.Service) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.applied++
 	if f.fail == nil {
 		f.serves = s
@@ -40,13 +50,14 @@ func TestServices(t *testing.T) {
 		if fake.applied != 1 || fake.serves[0].Name != "c" || s.Err() != nil || s.Len() != 1 {
 			t.Errorf("applied %d times: %+v, %v", fake.applied, fake.serves, s.Err())
 		}
-		fake.fail = errors.New("refused")
+		refused := errors.New("refused")
+		fake.failWith(refused)
 		s.Set(nil)
 		synctest.Wait()
-		if !errors.Is(s.Err(), fake.fail) || len(fake.serves) != 1 {
+		if !errors.Is(s.Err(), refused) || len(fake.serves) != 1 {
 			t.Errorf("after a failure: %+v, %v", fake.serves, s.Err())
 		}
-		fake.fail = nil
+		fake.failWith(nil)
 		time.Sleep(retryEvery + time.Millisecond)
 		synctest.Wait()
 		if s.Err() != nil || len(fake.serves) != 0 || fake.applied != 3 {
