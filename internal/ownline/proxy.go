@@ -97,10 +97,16 @@ func (o ProxyOptions) Validate() error {
 	if len(o.Headers) > maxHeaders {
 		return Invalid("options.headers", fmt.Sprintf("must be %d at most", maxHeaders))
 	}
+	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(o.Headers)) {
 		if err := checkHeader(name, o.Headers[name]); err != nil {
 			return err
 		}
+		lower := strings.ToLower(name)
+		if seen[lower] {
+			return Invalid("options.headers", fmt.Sprintf("%s is there twice; upper and lower case are the same", name))
+		}
+		seen[lower] = true
 	}
 	if o.CA != "" && (len(o.CA) > maxCA || !hasCertificate(o.CA)) {
 		return Invalid("options.ca", "must be certificates in PEM")

@@ -45,6 +45,7 @@ func TestProxyOptions(t *testing.T) {
 			{Headers: map[string]string{"a b": "x"}},
 			{Headers: map[string]string{"a_b": "x"}},
 			{Headers: map[string]string{"Host": "x"}},
+			{Headers: map[string]string{"X-A": "1", "x-a": "2"}},
 			{Headers: map[string]string{"X-Forwarded-For": "x"}},
 			{Headers: map[string]string{"Upgrade": "x"}},
 			{Headers: map[string]string{"A": "x\r\nB: y"}},

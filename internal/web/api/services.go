@@ -172,7 +172,7 @@ func (s *Server) services() {
 			return show(serviceView(v)), err
 		})
 
-	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},
+	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*struct{}, error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
 			if err != nil {

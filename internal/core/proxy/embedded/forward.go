@@ -24,7 +24,8 @@ func (r *route) prepare(in *http.Request, t *told) {
 		}
 	}
 	delete(h, "Host")
-	delete(h, "Proxy") // becomes the variable HTTP_PROXY in a CGI program
+	delete(h, "Content-Length") // whoever writes the request knows it
+	delete(h, "Proxy")          // becomes the variable HTTP_PROXY in a CGI program
 	delete(h, "Http2-Settings")
 	h["X-Forwarded-For"], h["X-Real-Ip"] = t.source, t.source
 	h["X-Forwarded-Proto"], h["X-Forwarded-Host"], h["X-Forwarded-Port"] = t.proto, t.hosts, t.ports

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -95,6 +96,9 @@ func (r *route) judge(in *http.Request, c *conn) (port string, _ *failure) {
 			return "", badRequest
 		}
 	}
+	if !lengthHolds(in) {
+		return "", badRequest
+	}
 	if !strings.HasPrefix(in.RequestURI, "/") || strings.ContainsAny(in.RequestURI, "# \t\r\n\x00") {
 		return "", badRequest
 	}
@@ -105,6 +109,18 @@ func (r *route) judge(in *http.Request, c *conn) (port string, _ *failure) {
 		return "", needsLogin // fails closed
 	}
 	return port, nil
+}
+
+// lengthHolds reports whether the length that a request tells is one, and that of its body. Over
+// HTTP/2 net/http lets others pass (RFC 9113, section 8.1.1): a length without a body would make
+// the service take the next request on the connection for it.
+func lengthHolds(in *http.Request) bool {
+	told := in.Header["Content-Length"]
+	if len(told) == 0 {
+		return true
+	}
+	n, err := strconv.ParseInt(told[0], 10, 64)
+	return len(told) == 1 && isLength([]byte(told[0])) && err == nil && n == in.ContentLength
 }
 
 // wantedUpgrade returns the protocol that the client wants to change to. HTTP/2 is not: its
