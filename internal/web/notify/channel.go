@@ -123,12 +123,17 @@ func (c *channel) next(all bool) (m message, wait time.Duration) {
 
 // run sends what is to be told until ctx ends, and then what is left.
 func (c *channel) run(ctx context.Context, desk Desk) {
+	// A request under way at the end is let finish: once cancelled, nobody knows whether the
+	// news was told, and it would be told twice.
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		m, wait := c.next(false)
 		if m.count > 0 {
-			c.deliver(ctx, desk, m)
+			c.deliver(ctx, last, desk, m)
 			continue
 		}
 		timer.Reset(wait)
@@ -138,9 +143,7 @@ func (c *channel) run(ctx context.Context, desk Desk) {
 		case <-c.wake:
 		}
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-	defer cancel()
-	for last.Err() == nil {
+	for {
 		m, _ := c.next(true)
 		if m.count == 0 {
 			return
@@ -151,18 +154,19 @@ func (c *channel) run(ctx context.Context, desk Desk) {
 	}
 }
 
-// deliver sends a message, as often as it takes and makes sense.
-func (c *channel) deliver(ctx context.Context, desk Desk, m message) {
+// deliver sends a message, as often as it takes and makes sense until ctx ends; what is sent
+// then has until last.
+func (c *channel) deliver(ctx, last context.Context, desk Desk, m message) {
 	wait := firstTry
 	for try := 1; ; try++ {
-		err := c.send(ctx, m)
+		err := c.send(last, m)
 		if ctx.Err() != nil && err != nil {
 			c.again(m)
 			return
 		}
 		why, _ := errors.AsType[*failure](err)
 		if err == nil || why.permanent || try == maxTries {
-			c.settle(ctx, desk, m, err)
+			c.settle(last, desk, m, err)
 			return
 		}
 		c.log.Debug("news was not told; trying again", "try", try, logging.Err, err)
