@@ -1,0 +1,290 @@
+// Package gate: the admission that nginx and Caddy ask for at every request, over a Unix socket,
+// and the end of the connections of those whose session has ended, by the kernel. It answers
+// GET /admit with 204 or 403, and with 403 whatever it does not understand.
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// What a server says of a request in these headers. The service is written into the server's
+// configuration; the other two are what the server knows of the connection. Nothing of it is
+// the client's word, so a server has to set all three over what a client sent.
+const (
+	ServiceHeader = "Ownline-Service"
+	ClientHeader  = "Ownline-Client"
+	PortHeader    = "Ownline-Client-Port"
+)
+
+// Path is what is asked for.
+const Path = "/admit"
+
+const (
+	sweepEvery = time.Minute
+	sweepAbove = 1024    // connections known, and twice those left by the last sweep
+	maxKnown   = 1 << 18 // a router with more than this many open ones has other troubles
+)
+
+// Config is what a gate is made of.
+type Config struct {
+	Socket string // path
+	GID    int    // the group that may ask; -1: nobody but root and core itself
+	// Listen are the addresses of the server at which clients arrive, one for an address family.
+	Listen []netip.AddrPort
+	Admit  proxy.Admission
+	Logger *slog.Logger
+}
+
+// Gate answers. It has the socket from New on; Run it.
+type Gate struct {
+	Config
+	listener net.Listener
+	kernel   *kernel // nil: the kernel can't end connections
+	err      error   // why
+	wake     chan struct{}
+
+	mu    sync.Mutex // guards what is below
+	known map[netip.AddrPort]*connection
+	limit int // of known, for the next sweep
+	ended []netip.AddrPort
+}
+
+// connection is one that was let in. It has one service: servers answer 421 to a request for
+// another name than the one of its handshake.
+type connection struct {
+	service ownline.ServiceID
+	live    context.Context
+	stop    func() bool
+	swept   bool // seen by no sweep yet when false
+}
+
+// New takes the socket. A file there that nobody answers at is replaced.
+//
+// The socket belongs to root and is for one group, that of the server: who may ask learns which
+// addresses have sessions, and may have the kernel end connections to the proxy, no others.
+// A folder of its own would not make that narrower, and a mode for all would tell everybody.
+func New(c Config) (*Gate, error) {
+	g := &Gate{Config: c, wake: make(chan struct{}, 1), known: map[netip.AddrPort]*connection{}, limit: sweepAbove}
+	var err error
+	if g.listener, err = listen(c.Socket, c.GID); err != nil {
+		return nil, fmt.Errorf("gate_socket: %w", err)
+	}
+	if g.kernel, g.err = openKernel(); g.err != nil {
+		g.err = fmt.Errorf("the kernel can't end the open connections of ended sessions, which go on until they close: %w", g.err)
+	}
+	return g, nil
+}
+
+func listen(path string, gid int) (net.Listener, error) {
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn.Close()
+		return nil, ownline.Conflict("gate_socket", path+" answers: another ownline-core is running")
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != os.ModeSocket {
+			return nil, ownline.Conflict("gate_socket", path+" is there and is no socket")
+		}
+		if err := os.Remove(path); err != nil { // of a core that was killed
+			return nil, err
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	mode := os.FileMode(0o600)
+	if gid >= 0 {
+		mode = 0o660
+		err = os.Chown(path, -1, gid)
+	}
+	// Until here whoever the umask allows could connect, and be told what others are told.
+	if err = errors.Join(err, os.Chmod(path, mode)); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Err tells what the gate can't do.
+func (g *Gate) Err() error { return g.err }
+
+// Close is for what never ran.
+func (g *Gate) Close() error {
+	if g.kernel != nil {
+		g.kernel.close()
+	}
+	return g.listener.Close()
+}
+
+// Run answers until ctx ends.
+func (g *Gate) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 8 << 10,
+		ErrorLog: log.New(discard{}, "", 0),
+	}
+	var over sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	over.Go(func() { g.end(ctx) })
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	err := server.Serve(g.listener)
+	stop()
+	quit := ctx.Err() != nil
+	cancel()
+	over.Wait()
+	server.Close()
+	g.forgetAll()
+	if g.kernel != nil {
+		g.kernel.close()
+	}
+	if quit {
+		return nil
+	}
+	return fmt.Errorf("gate_socket: %w", err)
+}
+
+type discard struct{}
+
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// ServeHTTP answers one question.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Date"] = nil
+	h.Set("Cache-Control", "no-store")
+	status := http.StatusForbidden
+	if r.Method == http.MethodGet && r.URL.Path == Path {
+		if a, err := parse(r.Header); err == nil && g.admit(a) {
+			status = http.StatusNoContent
+		}
+	}
+	w.WriteHeader(status)
+}
+
+// admit asks whether the connection may go on, and remembers it if so.
+func (g *Gate) admit(a ask) bool {
+	live, ok := g.Admit(a.service, a.client.Addr())
+	if !ok || live.Err() != nil {
+		return false
+	}
+	if live.Done() == nil || g.kernel == nil { // for ever, as in the LAN
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := g.known[a.client]; c != nil {
+		if c.service == a.service && c.live == live {
+			return true
+		}
+		c.stop() // the port is used anew, or the session is another one
+		delete(g.known, a.client)
+	}
+	if len(g.known) >= maxKnown {
+		return false // what can't be ended is not begun
+	}
+	if len(g.known) >= g.limit {
+		g.nudge()
+	}
+	c := &connection{service: a.service, live: live}
+	g.known[a.client] = c
+	c.stop = context.AfterFunc(live, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.known[a.client] == c {
+			delete(g.known, a.client)
+			g.ended = append(g.ended, a.client)
+			g.nudge()
+		}
+	})
+	return true
+}
+
+func (g *Gate) nudge() {
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end has the kernel end what is to be ended, and forgets what has ended by itself.
+func (g *Gate) end(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		sweep := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.wake:
+		case <-tick.C:
+			sweep = true
+		}
+		g.mu.Lock()
+		ended := g.ended
+		g.ended = nil
+		sweep = sweep || len(g.known) >= g.limit
+		g.mu.Unlock()
+		if g.kernel == nil {
+			continue
+		}
+		for _, client := range ended {
+			for _, server := range g.Listen {
+				if server.Addr().Is4() != client.Addr().Is4() {
+					continue
+				}
+				if err := g.kernel.destroy(server, client); err != nil {
+					g.Logger.Error("a connection of an ended session goes on", "source", client.Addr(), logging.Err, err)
+				}
+			}
+		}
+		if sweep {
+			g.sweep()
+		}
+	}
+}
+
+// sweep forgets connections that are no more. One that came in while the kernel was read is
+// left for the next time.
+func (g *Gate) sweep() {
+	g.mu.Lock()
+	for _, c := range g.known {
+		c.swept = true
+	}
+	g.mu.Unlock()
+	open, err := g.kernel.open(g.Listen)
+	if err != nil {
+		g.Logger.Warn("the kernel's connections can't be listed", logging.Err, err)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for client, c := range g.known {
+		if c.swept && !open[client] {
+			c.stop()
+			delete(g.known, client)
+		}
+	}
+	g.limit = max(sweepAbove, 2*len(g.known))
+}
+
+func (g *Gate) forgetAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.known {
+		c.stop()
+	}
+	clear(g.known)
+}
