@@ -130,19 +130,33 @@ func TestEnds(t *testing.T) {
 		}
 
 		// What is gone is forgotten, what is open is not.
-		g.sweep()
-		if len(g.known) != 1 {
-			t.Errorf("%d connections are known, want the open one", len(g.known))
-		}
+		g.swept(t, 1)
 		cb.Close()
 		sb.Close()
-		for range 100 {
-			if g.sweep(); len(g.known) == 0 {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
+		g.swept(t, 0)
+	}
+}
+
+// swept has the gate forget, until that many connections are known.
+func (g *Gate) swept(t *testing.T, want int) {
+	t.Helper()
+	var n int
+	for range 100 {
+		g.mu.Lock()
+		n, g.limit = len(g.known), 0
+		g.mu.Unlock()
+		g.nudge()
+		time.Sleep(20 * time.Millisecond)
+		if g.mu.Lock(); g.limit == 0 { // not swept yet
+			n = -1
+		}
+		n = min(n, len(g.known))
+		g.mu.Unlock()
+		if n == want {
+			return
 		}
 	}
+	t.Errorf("%d connections are known, want %d", n, want)
 }
 
 func portText(a netip.AddrPort) string {

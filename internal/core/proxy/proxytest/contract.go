@@ -165,6 +165,10 @@ func (p *part) hello(from netip.Addr, name string, protocols ...string) (*tls.Co
 
 func (p *part) shut(from netip.Addr, name string) {
 	p.Helper()
+	if p.lacks(AfterTLS) {
+		p.refused(from, name)
+		return
+	}
 	_, saw, err := p.hello(from, name)
 	if saw || err == nil {
 		p.Errorf("%s shakes hands with %s: a certificate was shown: %v, error %v; want an end before it", from, name, saw, err)

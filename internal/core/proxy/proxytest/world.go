@@ -41,6 +41,8 @@ type World struct {
 
 	Requests int // that nobody may notice other sessions in; 0: some
 
+	Limits []Limit // promises that the server can't keep
+
 	// Dial connects to the proxy's TCP port from the address of a source.
 	Dial func(ctx context.Context, from netip.Addr) (net.Conn, error)
 }

@@ -1,0 +1,331 @@
+// Package nginx: the driver of the reverse proxy that writes the configuration of an nginx which
+// somebody else runs. All of it is one file in a folder of ours, tested by nginx before nginx
+// reloads, and put back when nginx refuses it. Who may come in nginx asks core/proxy/gate.
+package nginx
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+const (
+	look       = 5 * time.Second // for new certificates
+	runAtMost  = 30 * time.Second
+	systemRoot = "/etc/ssl/certs/ca-certificates.crt" // Debian's, and OpenWrt's ca-bundle
+)
+
+// Config is what a driver is made of.
+type Config struct {
+	Settings     proxy.Settings
+	Listen       []netip.AddrPort // core's own addresses
+	Certificates proxy.Certificates
+	Directory    string   // ours alone, included by nginx's own configuration
+	Program      string   // of nginx
+	Reload       []string // a command and its arguments
+	Templates    bool     // services may have their own
+	StateDir     string   // ours alone; certificates with their keys, and the last good file
+	Socket       string   // of the gate
+	Logger       *slog.Logger
+}
+
+// Driver keeps the file.
+type Driver struct {
+	Config
+
+	mu      sync.Mutex // guards what is below, and the files
+	want    []link.Service
+	applied bool // the file is what nginx runs, as far as we know
+	err     error
+}
+
+// New makes a driver, and its folders. It changes no file.
+func New(c Config) (*Driver, error) {
+	for _, path := range []string{c.Directory, c.StateDir, c.Socket} {
+		if !filepath.IsAbs(path) || strings.ContainsFunc(path, unfit) {
+			return nil, ownline.Invalid("proxy.nginx", fmt.Sprintf("%q must be an absolute path of A-Z a-z 0-9 / . _ -", path))
+		}
+	}
+	if err := os.MkdirAll(c.Directory, 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+		return nil, err
+	}
+	return &Driver{Config: c}, nil
+}
+
+func unfit(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-", c))
+}
+
+func (d *Driver) file() string { return filepath.Join(d.Directory, "ownline.conf") }
+func (d *Driver) good() string { return filepath.Join(d.StateDir, "good.conf") }
+
+// Apply makes nginx serve exactly the services. After the start of core nginx reloads even if
+// the file is the same: nobody knows whether the core before came to reloading.
+func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.apply(ctx, services); err != nil {
+		return err
+	}
+	d.want, d.err = slices.Clone(services), nil
+	return nil
+}
+
+// Err tells why newer certificates are not used.
+func (d *Driver) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// Run takes new certificates as they come, until ctx ends. What is served stays: nginx asks
+// the gate, and without one lets nobody in.
+func (d *Driver) Run(ctx context.Context) error {
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		d.mu.Lock()
+		if d.applied {
+			err := d.apply(ctx, d.want)
+			if err != nil && d.err == nil && ctx.Err() == nil {
+				d.Logger.Error("nginx did not take the new certificates", logging.Err, err)
+			}
+			d.err = err
+		}
+		d.mu.Unlock()
+	}
+}
+
+func (d *Driver) apply(ctx context.Context, services []link.Service) error {
+	v, err := d.version(ctx)
+	if err != nil {
+		return err
+	}
+	text, used, err := d.render(services, v)
+	if err != nil {
+		return err
+	}
+	now, err := os.ReadFile(d.file())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case !bytes.HasPrefix(now, []byte(mark)):
+		return ownline.Conflict("proxy.nginx.directory", d.file()+" is there and not of ours; remove it")
+	case d.applied && string(now) == text:
+		return nil
+	}
+	if err := write(d.file(), []byte(text), 0o644); err != nil {
+		return err
+	}
+	if err := d.take(ctx); err != nil {
+		return errors.Join(err, d.restore())
+	}
+	d.applied = true
+	return errors.Join(write(d.good(), []byte(text), 0o600), d.clean(used))
+}
+
+// restore puts the last good file back. nginx still runs by it: it did not reload.
+func (d *Driver) restore() error {
+	good, err := os.ReadFile(d.good())
+	if errors.Is(err, fs.ErrNotExist) {
+		return os.Remove(d.file())
+	}
+	if err != nil {
+		return err
+	}
+	return write(d.file(), good, 0o644)
+}
+
+// take has nginx test its whole configuration, then reload.
+func (d *Driver) take(ctx context.Context) error {
+	out, err := d.run(ctx, d.Program, "-T")
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(out, mark) {
+		return ownline.Invalid("proxy.nginx.directory", fmt.Sprintf("nginx does not read it; put the line `include %s/*.conf;` into the http block of its configuration", d.Directory))
+	}
+	_, err = d.run(ctx, d.Reload[0], d.Reload[1:]...)
+	return err
+}
+
+// run returns what a program prints; its complaints are part of the error.
+func (d *Driver) run(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, runAtMost)
+	defer cancel()
+	var out, said bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		words := strings.Join(strings.Fields(said.String()), " ")
+		return "", fmt.Errorf("%s %s: %w: %.600s", name, strings.Join(args, " "), err, words)
+	}
+	return out.String() + said.String(), nil
+}
+
+type version [3]int
+
+func (v version) less(a, b, c int) bool { return slices.Compare(v[:], []int{a, b, c}) < 0 }
+
+var versionText = regexp.MustCompile(`nginx version: [^/]+/(\d+)\.(\d+)\.(\d+)`)
+
+func (d *Driver) version(ctx context.Context) (v version, err error) {
+	out, err := d.run(ctx, d.Program, "-v")
+	if err != nil {
+		return v, err
+	}
+	m := versionText.FindStringSubmatch(out)
+	if m == nil {
+		return v, fmt.Errorf("%s -v does not tell a version", d.Program)
+	}
+	for i := range v {
+		if v[i], err = strconv.Atoi(m[i+1]); err != nil {
+			return v, err
+		}
+	}
+	if v.less(1, 19, 4) {
+		return v, fmt.Errorf("nginx %d.%d.%d can't refuse unknown names; 1.19.4 can", v[0], v[1], v[2])
+	}
+	return v, nil
+}
+
+// render returns the file, and the names of the files in the state folder that it needs. A
+// service whose certificate is not there yet is left out: its name is refused until it is.
+func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, err error) {
+	used = map[string]bool{}
+	var b strings.Builder
+	if err := frame.Execute(&b, map[string]any{"Socket": d.Socket, "Listen": d.Listen, "HTTP2": v.less(1, 25, 1)}); err != nil {
+		return "", nil, err
+	}
+	names := map[string]bool{}
+	for _, s := range services {
+		if names[s.Name] {
+			return "", nil, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
+		}
+		names[s.Name] = true
+		if _, err := d.block(s, "/p", "/c", v); err != nil { // before anything is written
+			return "", nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+		}
+	}
+	for _, s := range services {
+		pair, err := d.pair(d.Settings.Host(s.Name))
+		if err != nil {
+			d.Logger.Debug("a service waits for its certificate", "service", s.Name, logging.Err, err)
+			continue
+		}
+		at, err := d.keep(pair, used)
+		if err != nil {
+			return "", nil, err
+		}
+		ca := systemRoot
+		if s.Options.CA != "" {
+			if ca, err = d.keep([]byte(s.Options.CA), used); err != nil {
+				return "", nil, err
+			}
+		}
+		block, err := d.block(s, at, ca, v)
+		if err != nil {
+			return "", nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+		}
+		b.WriteString(block)
+	}
+	return b.String(), used, nil
+}
+
+// keep writes a file of the state folder, which is named after what is in it: a file that
+// nginx may be reading never changes.
+func (d *Driver) keep(content []byte, used map[string]bool) (string, error) {
+	sum := sha256.Sum256(content)
+	name := hex.EncodeToString(sum[:16]) + ".pem"
+	used[name] = true
+	path := filepath.Join(d.StateDir, name)
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
+		return path, nil
+	}
+	return path, write(path, content, 0o600)
+}
+
+// clean removes what is needed no more.
+func (d *Driver) clean(used map[string]bool) error {
+	entries, err := os.ReadDir(d.StateDir)
+	for _, e := range entries {
+		if ownName.MatchString(e.Name()) && !used[e.Name()] {
+			err = errors.Join(err, os.Remove(filepath.Join(d.StateDir, e.Name())))
+		}
+	}
+	return err
+}
+
+var ownName = regexp.MustCompile(`^[0-9a-f]{32}\.pem$`)
+
+// pair returns certificate, chain and key in PEM.
+func (d *Driver) pair(host string) ([]byte, error) {
+	c, err := d.Certificates.Certificate(&tls.ClientHelloInfo{
+		ServerName: host, SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
+		SupportedCurves:  []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
+		SupportedPoints:  []uint8{0},
+		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.PSSWithSHA256, tls.PKCS1WithSHA256, tls.Ed25519},
+		CipherSuites:     []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+	})
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	for _, der := range c.Certificate {
+		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der})
+	}
+	pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
+	return b.Bytes(), nil
+}
+
+// write replaces a file whole.
+func write(path string, content []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".ownline-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // when it was not renamed
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,260 @@
+package nginx_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/nginx"
+	"github.com/ownline/ownline/internal/core/proxy/proxytest"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+var (
+	client    = netip.MustParseAddr("127.0.0.2")
+	neighbour = netip.MustParseAddr("127.0.0.3")
+	inside    = netip.MustParseAddr("127.0.0.1")
+)
+
+// server is a real nginx that somebody else runs, and what our driver knows of it.
+type server struct {
+	nginx.Config
+	dir, log string
+	door     *proxytest.Door
+	roots    *proxytest.Authority
+}
+
+func startNginx(t *testing.T) *server {
+	t.Helper()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
+			t.Skip("nginx is not installed; make test installs it")
+		}
+	}
+	dir, err := os.MkdirTemp("", "ownline-nginx-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	os.Chmod(dir, 0o755) // nginx's workers are another user
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddrPort(l.Addr().String())
+	l.Close()
+	group, who := -1, ""
+	if u, err := user.Lookup("www-data"); err == nil && os.Geteuid() == 0 {
+		who = "user www-data;\n"
+		group, _ = strconv.Atoi(u.Gid)
+	}
+	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), roots: proxytest.NewAuthority(t)}
+	conf := filepath.Join(dir, "nginx.conf")
+	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 2;\nevents { worker_connections 4096; }\nhttp { access_log off; include %[2]s/d/*.conf; }\n", who, dir))
+	wrapper := filepath.Join(dir, "nginx")
+	s.write(t, wrapper, fmt.Sprintf("#!/bin/sh\nexec %s -e %s/error.log -c %s \"$@\"\n", program, dir, conf))
+	os.Chmod(wrapper, 0o755)
+	s.Config = nginx.Config{
+		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
+		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")},
+		Directory:    filepath.Join(dir, "d"), Program: wrapper, Reload: []string{wrapper, "-s", "reload"},
+		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
+	}
+	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logger: s.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var over sync.WaitGroup
+	over.Go(func() { g.Run(ctx) })
+	cmd := exec.Command(wrapper)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		cancel()
+		over.Wait()
+		if t.Failed() {
+			b, _ := os.ReadFile(s.log)
+			t.Logf("nginx:\n%.4000s", b)
+		}
+	})
+	for range 200 {
+		if b, _ := os.ReadFile(filepath.Join(dir, "pid")); len(b) > 0 {
+			return s
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("nginx does not start")
+	return nil
+}
+
+func (s *server) write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *server) driver(t *testing.T) *nginx.Driver {
+	t.Helper()
+	d, err := nginx.New(s.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// settled waits until nginx has the new configuration: reloading is a signal.
+type settled struct {
+	*nginx.Driver
+	s *server
+}
+
+func (d settled) Apply(ctx context.Context, services []link.Service) error {
+	before := d.s.reloads()
+	text, _ := os.ReadFile(filepath.Join(d.s.Directory, "ownline.conf"))
+	if err := d.Driver.Apply(ctx, services); err != nil {
+		return err
+	}
+	if now, _ := os.ReadFile(filepath.Join(d.s.Directory, "ownline.conf")); string(now) == string(text) {
+		return nil
+	}
+	for range 500 {
+		if d.s.reloads() > before {
+			time.Sleep(50 * time.Millisecond)
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("nginx did not reload")
+}
+
+// reloads counts the workers that were started, as nginx's log tells.
+func (s *server) reloads() int {
+	b, _ := os.ReadFile(s.log)
+	return strings.Count(string(b), "reconfiguring") + strings.Count(string(b), "gracefully shutting down")
+}
+
+func world(t *testing.T) proxytest.World {
+	s := startNginx(t)
+	at := s.Listen[0]
+	return proxytest.World{
+		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Roots: s.roots.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
+		Requests: 2000,
+		Limits:   limits,
+		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
+			return d.DialContext(ctx, "tcp", at.String())
+		},
+	}
+}
+
+func TestContract(t *testing.T) {
+	proxytest.Contract(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t)) })
+}
+
+// What nginx refuses is put back, and so is what a core that was killed left untested.
+func TestRollback(t *testing.T) {
+	s := startNginx(t)
+	d := s.driver(t)
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
+	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.Directory, "ownline.conf")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Templates = true
+	bad := nas
+	bad.Options.Template = "server {\n{{.Listen}}\n{{.Guard}}\nnonsense on; }\n"
+	for _, d := range []*nginx.Driver{s.driver(t), d} {
+		bad := bad
+		if d == nil {
+			continue
+		}
+		err := d.Apply(t.Context(), []link.Service{bad})
+		if err == nil {
+			t.Fatal("nonsense was taken")
+		}
+		if now, _ := os.ReadFile(file); string(now) != string(good) {
+			t.Errorf("the file is not the last good one after: %v", err)
+		}
+	}
+	noGuard := bad
+	noGuard.Options.Template = "server { {{.Listen}} }"
+	if err := s.driver(t).Apply(t.Context(), []link.Service{noGuard}); err == nil || !strings.Contains(err.Error(), "Guard") {
+		t.Errorf("a template that lets everybody in: %v", err)
+	}
+	s.write(t, file, "half of") // not ours: never written over
+	if err := s.driver(t).Apply(t.Context(), []link.Service{nas}); err == nil {
+		t.Error("somebody else's file was written over")
+	}
+	s.write(t, file, strings.Split(string(good), "\n")[0]+"\nhalf of") // killed while writing
+	if err := s.driver(t).Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Errorf("after a kill: %v", err)
+	}
+	if now, _ := os.ReadFile(file); string(now) != string(good) {
+		t.Error("a new start does not make the file anew")
+	}
+	other := filepath.Join(s.Directory, "other.conf")
+	s.write(t, other, "# mine\n")
+	if err := d.Apply(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error("another's file is gone")
+	}
+}
+
+// A folder that nginx does not read is told.
+func TestNotIncluded(t *testing.T) {
+	s := startNginx(t)
+	s.Directory = filepath.Join(s.dir, "elsewhere")
+	err := s.driver(t).Apply(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "include "+s.Directory) {
+		t.Errorf("%v", err)
+	}
+}
+
+// Invariant 10: what nginx can't do is refused, and says how else.
+func TestCheck(t *testing.T) {
+	s := startNginx(t)
+	d := s.driver(t)
+	for field, o := range map[string]ownline.ProxyOptions{
+		"options.pin":           {Scheme: "https", Pin: strings.Repeat("0", 64), ServerName: "x.example"},
+		"options.server_name":   {Scheme: "https"},
+		"options.headers":       {Headers: map[string]string{"X": "a$host"}},
+		"options.template":      {Template: "x"},
+		"options.require_login": {RequireLogin: true},
+	} {
+		bad := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1"), Options: o}
+		if err := d.Apply(t.Context(), []link.Service{bad}); err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// limits are what nginx can't promise.
+var limits = []proxytest.Limit{proxytest.AfterTLS, proxytest.PlainErrors, proxytest.NoPin, proxytest.NoAddressCertificate}
