@@ -180,7 +180,7 @@ func (g *Gate) admit(a ask) bool {
 	if !ok || live.Err() != nil {
 		return false
 	}
-	if live.Done() == nil || g.kernel == nil { // for ever, as in the LAN
+	if g.kernel == nil {
 		return true
 	}
 	g.mu.Lock()
@@ -210,6 +210,20 @@ func (g *Gate) admit(a ask) bool {
 		}
 	})
 	return true
+}
+
+// Cut ends the open connections to a service, which is gone or another one now.
+func (g *Gate) Cut(service ownline.ServiceID) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for client, c := range g.known {
+		if c.service == service {
+			c.stop()
+			delete(g.known, client)
+			g.ended = append(g.ended, client)
+		}
+	}
+	g.nudge()
 }
 
 func (g *Gate) nudge() {

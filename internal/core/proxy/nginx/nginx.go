@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,6 +50,7 @@ type Config struct {
 	Templates    bool     // services may have their own
 	StateDir     string   // ours alone; certificates with their keys, and the last good file
 	Socket       string   // of the gate
+	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
 	Logger       *slog.Logger
 }
 
@@ -92,6 +94,11 @@ func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
 	defer d.mu.Unlock()
 	if err := d.apply(ctx, services); err != nil {
 		return err
+	}
+	for _, old := range d.want { // nginx's workers from before go on with what they have
+		if !slices.ContainsFunc(services, func(s link.Service) bool { return reflect.DeepEqual(s, old) }) {
+			d.Cut(old.ID)
+		}
 	}
 	d.want, d.err = slices.Clone(services), nil
 	return nil

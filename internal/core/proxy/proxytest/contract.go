@@ -292,7 +292,9 @@ func (p *part) cuts() {
 		p.ends("websocket", func() error { _, _, err := ws.ReadMessage(); return err })
 		p.ends("download", func() error { _, err := io.Copy(io.Discard, io.LimitReader(long.Body, 1<<30)); return err })
 		p.ends("long poll", func() error { return <-waits })
-		p.ends("idle connection", func() error { _, err := idle.Read(make([]byte, 1)); return err })
+		if !p.lacks(AfterTLS) { // else nobody knows yet what it is for
+			p.ends("idle connection", func() error { _, err := idle.Read(make([]byte, 1)); return err })
+		}
 		select {
 		case <-a.gone: // the service learns it
 		case <-time.After(2 * within):
@@ -343,8 +345,7 @@ func (p *part) applies() {
 
 func (p *part) protocols() {
 	authority := NewAuthority(p)
-	cert := authority.Issue(p.Inside.String())
-	secure := ownline.ProxyOptions{Scheme: ownline.SchemeHTTPS, CA: authority.PEM()}
+	cert, secure := p.secure(authority)
 	services := map[string]struct {
 		s     *Service
 		o     ownline.ProxyOptions

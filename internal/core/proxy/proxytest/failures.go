@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -33,6 +34,13 @@ func (p *part) trust() {
 		{"pin of another key", "address", ownline.ProxyOptions{Pin: PinOf(byName)}, false},
 		{"right authority, pin of another key", "address", ownline.ProxyOptions{CA: good.PEM(), Pin: PinOf(byName)}, false},
 	} {
+		if p.lacks(NoPin) && tc.o.Pin != "" || p.lacks(NoAddressCertificate) && tc.o.ServerName == "" {
+			tc.o.Scheme = ownline.SchemeHTTPS
+			if err := p.Driver.Apply(p.Context(), []link.Service{entry("a", Nobody(p, p.Inside), tc.o)}); err == nil {
+				p.Errorf("%s: Apply took what the server can't do", tc.what)
+			}
+			continue
+		}
 		cert := byAddress
 		if tc.cert == "name" {
 			cert = byName
@@ -90,12 +98,21 @@ func (p *part) errors() {
 		if tc.serve != nil {
 			target = StartRaw(p, p.Inside, tc.serve())
 		}
+		if what == "nonsense" && p.lacks(OldAnswers) {
+			continue
+		}
 		p.serve("a", target, ownline.ProxyOptions{})
 		p.both(p.Client, func(p *part, c *http.Client) {
 			for _, method := range []string{"GET", "POST"} {
 				resp, got, err := p.do(c, method, p.URL("a", "/"), nil, http.Header{"Accept": {"text/html,application/xhtml+xml,*/*;q=0.8"}})
 				if err != nil {
 					p.Errorf("%s: %v", what, err)
+					continue
+				}
+				if p.lacks(PlainErrors) {
+					if resp.StatusCode != tc.status || strings.Contains(got, inside) || strings.Contains(got, "secret") {
+						p.Errorf("%s, %s: %s, %q", what, method, resp.Status, got)
+					}
 					continue
 				}
 				h := resp.Header

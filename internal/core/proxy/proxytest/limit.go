@@ -2,11 +2,14 @@ package proxytest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Limit is a promise that a driver can't keep, because its server can't. What is promised
@@ -24,18 +27,42 @@ const (
 	NoPin Limit = "no-pin"
 	// NoAddressCertificate: a service's certificate has to be for a name.
 	NoAddressCertificate Limit = "no-address-certificate"
+	// OwnContinue: the proxy tells a client to go on before the service has.
+	OwnContinue Limit = "own-continue"
+	// NoTrailers: headers behind a body are dropped, or refused.
+	NoTrailers Limit = "no-trailers"
+	// NamedHop: headers that Connection names are passed on. Those by which the proxy tells who
+	// asks are the proxy's own all the same.
+	NamedHop Limit = "named-hop"
+	// OldAnswers: what is no answer of HTTP/1.1 is passed on as one of HTTP/0.9.
+	OldAnswers Limit = "old-answers"
 )
+
+// secure is a certificate that the proxy can check, and how.
+func (p *part) secure(a *Authority) (*tls.Certificate, ownline.ProxyOptions) {
+	o := ownline.ProxyOptions{Scheme: ownline.SchemeHTTPS, CA: a.PEM()}
+	if p.lacks(NoAddressCertificate) {
+		o.ServerName = "inner.example"
+		return a.Issue(o.ServerName), o
+	}
+	return a.Issue(p.Inside.String()), o
+}
 
 func (w World) lacks(l Limit) bool { return slices.Contains(w.Limits, l) }
 
 // refused asks after the handshake; nothing but a refusal may come.
 func (p *part) refused(from netip.Addr, name string) {
 	p.Helper()
-	c, _, err := p.hello(from, name, "http/1.1")
+	tcp, err := p.Dial(p.Context(), from)
 	if err != nil {
 		return
 	}
+	defer tcp.Close()
+	c := tls.Client(tcp, p.TLS(name, "http/1.1"))
 	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if c.Handshake() != nil {
+		return
+	}
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: "+p.Settings.Host(name)+"\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {

@@ -67,11 +67,11 @@ func Bounce(c *websocket.Conn, text string) error {
 
 func (p *part) webSockets() {
 	authority := NewAuthority(p)
-	cert := authority.Issue(p.Inside.String())
+	cert, secure := p.secure(authority)
 	for scheme, s := range map[string]*Service{"http": StartHTTP(p, p.Inside, "a", nil, false), "https": StartHTTP(p, p.Inside, "a", cert, true)} {
 		o := ownline.ProxyOptions{Scheme: scheme}
 		if scheme == "https" {
-			o.CA = authority.PEM()
+			o = secure
 		}
 		p.serve("a", s.Addr, o)
 		c := p.webSocket(p.Client, "a")
@@ -235,6 +235,9 @@ func (p *part) expect() {
 		p.Errorf("%v, %v after the body", resp, err)
 	}
 	// The service's word is the client's: it is not asked for a body that nobody wants.
+	if p.lacks(OwnContinue) {
+		return
+	}
 	if _, _, resp := ask("/refuse"); resp.StatusCode != 413 {
 		p.Errorf("%s, want the service's refusal", resp.Status)
 	}
