@@ -84,7 +84,7 @@ $(TOOL):
 schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
-test: build compiler guests database systemd $(TOOL) ## run every test
+test: build compiler guests database peers systemd $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race $(GOTESTFLAGS) ./...
 	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test

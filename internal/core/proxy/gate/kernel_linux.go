@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -33,7 +34,7 @@ func openKernel() (*kernel, error) {
 	}
 	k := &kernel{c}
 	nowhere := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-	if err := k.destroy(nowhere, nowhere); err != nil {
+	if err := k.end(nowhere, nowhere, make([]byte, 8)); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESTALE) {
 		c.Close()
 		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 			err = errNoDestroy
@@ -46,15 +47,36 @@ func openKernel() (*kernel, error) {
 func (k *kernel) close() { k.conn.Close() }
 
 // destroy ends a connection: the client gets a reset, the server an error. One that is gone
-// is none.
+// is none. For one that is gone the kernel finds the socket that listens, so it is looked at
+// first, and then meant by its cookie.
 func (k *kernel) destroy(server, client netip.AddrPort) error {
-	var m netlink.Message
-	m.Begin(destroyCommand, unix.NLM_F_ACK)
-	m.Raw(request(server, client, ^uint32(0))...)
-	if err := k.conn.Do(&m, nil); err != nil && !errors.Is(err, unix.ENOENT) {
+	var get netlink.Message
+	get.Begin(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_ACK)
+	get.Raw(request(server, client, ^uint32(0))...)
+	var cookie []byte
+	err := k.conn.Do(&get, func(_ uint16, b []byte) error {
+		if s, c, ok := connected(b); ok && s == server && c == client && b[1] != tcpListen {
+			cookie = slices.Clone(b[4+idLen-8 : 4+idLen])
+		}
+		return nil
+	})
+	if err == nil && cookie != nil {
+		err = k.end(server, client, cookie)
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESTALE) {
 		return fmt.Errorf("end the connection from %s: %w", client, err)
 	}
 	return nil
+}
+
+// end is destroy of the very socket.
+func (k *kernel) end(server, client netip.AddrPort, cookie []byte) error {
+	var m netlink.Message
+	m.Begin(destroyCommand, unix.NLM_F_ACK)
+	r := request(server, client, ^uint32(0))
+	copy(r[len(r)-8:], cookie)
+	m.Raw(r...)
+	return k.conn.Do(&m, nil)
 }
 
 // open lists the clients that are connected to a server.

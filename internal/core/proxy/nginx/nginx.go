@@ -44,12 +44,12 @@ type Config struct {
 	Settings     proxy.Settings
 	Listen       []netip.AddrPort // core's own addresses
 	Certificates proxy.Certificates
-	Directory    string   // ours alone, included by nginx's own configuration
-	Program      string   // of nginx
-	Reload       []string // a command and its arguments
-	Templates    bool     // services may have their own
-	StateDir     string   // ours alone; certificates with their keys, and the last good file
-	Socket       string   // of the gate
+	Directory    string                  // ours alone, included by nginx's own configuration
+	Program      string                  // of nginx
+	Reload       []string                // a command and its arguments
+	Templates    bool                    // services may have their own
+	StateDir     string                  // ours alone; certificates with their keys, and the last good file
+	Socket       string                  // of the gate
 	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
 	Logger       *slog.Logger
 }

@@ -255,4 +255,5 @@ func TestCheck(t *testing.T) {
 
 // limits are what nginx can't promise.
 var limits = []proxytest.Limit{proxytest.AfterTLS, proxytest.PlainErrors, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,
-	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers}
+	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers,
+	proxytest.NoHeadLength, proxytest.NoHalfClose}

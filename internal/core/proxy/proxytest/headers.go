@@ -162,7 +162,7 @@ func (p *part) fields() {
 			p.Errorf("a range: %v, %v", err, resp)
 		}
 		resp, got = p.get(c, p.URL("a", "/trailers"))
-		if got != "body" || !p.lacks(NoTrailers) && ( resp.Trailer.Get("X-Told") != "after" || resp.Trailer.Get("X-Untold") != "too") {
+		if got != "body" || !p.lacks(NoTrailers) && (resp.Trailer.Get("X-Told") != "after" || resp.Trailer.Get("X-Untold") != "too") {
 			p.Errorf("trailers: %q, %v", got, resp.Trailer)
 		}
 		resp, _ = p.get(c, p.URL("a", "/hop"))

@@ -36,6 +36,10 @@ const (
 	NamedHop Limit = "named-hop"
 	// OldAnswers: what is no answer of HTTP/1.1 is passed on as one of HTTP/0.9.
 	OldAnswers Limit = "old-answers"
+	// NoHeadLength: an h2c service's answer to HEAD loses its length.
+	NoHeadLength Limit = "no-head-length"
+	// NoHalfClose: when a client ends its direction of an upgraded connection, the other ends, too.
+	NoHalfClose Limit = "no-half-close"
 )
 
 // secure is a certificate that the proxy can check, and how.
