@@ -52,11 +52,22 @@ type Firewall struct {
 
 // Proxy is the reverse proxy. It serves when Domain is set.
 type Proxy struct {
-	Driver      string      `key:"driver"`     // embedded or none
+	Driver      string      `key:"driver"`     // embedded, nginx or none
 	Listen      string      `key:"listen"`     // ":PORT" of every address of the router
 	Domain      string      `key:"domain"`     // services are at NAME.Domain; "": nothing is served
 	AccessLog   bool        `key:"access_log"` // every request, to the log
 	Certificate Certificate `key:"certificate"`
+	GateSocket  string      `key:"gate_socket"` // where another server asks who may come in
+	GateGroup   string      `key:"gate_group"`  // of that server; "": its usual one
+	Nginx       Nginx       `key:"nginx"`
+}
+
+// Nginx is the nginx that serves with the driver of that name.
+type Nginx struct {
+	Directory string   `key:"directory"` // core's alone, included by nginx's configuration
+	Program   string   `key:"program"`
+	Reload    []string `key:"reload"`    // a program and its arguments; empty: Program -s reload
+	Templates bool     `key:"templates"` // web may replace what is written for a service
 }
 
 // Serves reports whether services of kind proxy can be opened.
@@ -104,8 +115,11 @@ func DefaultCore() Core {
 			Answer:       true,
 		},
 		Firewall: Firewall{Driver: "nftables"},
-		Proxy:    Proxy{Driver: "embedded", Listen: ":9999"},
-		Log:      defaultLog(),
+		Proxy: Proxy{
+			Driver: "embedded", Listen: ":9999", GateSocket: "/run/ownline-core-gate.sock",
+			Nginx: Nginx{Directory: "/etc/nginx/ownline.d", Program: "nginx"},
+		},
+		Log: defaultLog(),
 	}
 }
 
@@ -148,7 +162,12 @@ func (c *Core) validate(report func(key, detail string)) {
 }
 
 func (p Proxy) validate(r rules) {
-	r.oneOf("proxy.driver", p.Driver, "embedded", "none")
+	r.oneOf("proxy.driver", p.Driver, "embedded", "nginx", "none")
+	if p.Driver == "nginx" {
+		r.notEmpty("proxy.gate_socket", p.GateSocket)
+		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
+		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
+	}
 	r.hostPort("proxy.listen", p.Listen, false)
 	if host(p.Listen) != "" {
 		r.report("proxy.listen", fmt.Sprintf("%q names an address, but the proxy is reached at every address of the router: only the port can be chosen, like :9999", p.Listen))

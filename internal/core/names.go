@@ -4,10 +4,15 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +24,8 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/acme"
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
+	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
@@ -29,13 +36,24 @@ import (
 type names struct {
 	settings proxy.Settings
 	address  firewall.Proxy // without local networks
-	driver   *embedded.Server
+	name     string         // of the driver
+	driver   driver
+	gate     *gate.Gate // nil: the driver is in core
+	check    func(link.Service) error
+	failed   func() error           // what the driver could not do since
+	refused  atomic.Pointer[string] // what is not served, and why
 	certs    certificates
 	root     func() string // "": the certificates are of no authority of ours
 	acme     *acme.Source
 	services *reconcile.Services
 	log      *slog.Logger
 	public   *public
+}
+
+// driver is one that can be closed when it never ran.
+type driver interface {
+	proxy.Driver
+	Close() error
 }
 
 // certificates is where the proxy's certificates come from.
@@ -52,7 +70,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if !p.Serves() {
 		return nil, nil
 	}
-	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log}
+	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log, name: p.Driver, check: func(link.Service) error { return nil }, failed: func() error { return nil }}
 	n.address.Port = p.Port()
 	var listen []netip.AddrPort
 	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
@@ -74,16 +92,65 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if err := n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
+	var err error
+	if p.Driver == "nginx" {
+		if err = n.nginx(cfg, listen, admit); err != nil {
+			return nil, err
+		}
+		n.services = reconcile.NewServices(n.driver, log)
+		return n, nil
+	}
 	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logger: log}
 	if p.AccessLog {
 		c.AccessLog = log
 	}
-	var err error
 	if n.driver, err = embedded.New(c); err != nil {
 		return nil, fmt.Errorf("proxy.listen: %w", err)
 	}
 	n.services = reconcile.NewServices(n.driver, log)
 	return n, nil
+}
+
+// nginx makes the driver of that name, and the gate that it asks.
+func (n *names) nginx(cfg config.Core, listen []netip.AddrPort, admit proxy.Admission) error {
+	p := cfg.Proxy
+	gid, err := groupID(p.GateGroup, "www-data")
+	if err != nil {
+		return ownline.Invalid("proxy.gate_group", err.Error())
+	}
+	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logger: n.log}); err != nil {
+		return fmt.Errorf("proxy.%w", err)
+	}
+	reload := p.Nginx.Reload
+	if len(reload) == 0 {
+		reload = []string{p.Nginx.Program, "-s", "reload"}
+	}
+	d, err := nginx.New(nginx.Config{
+		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
+		Reload: reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
+		Socket: p.GateSocket, Cut: n.gate.Cut, Logger: n.log,
+	})
+	if err != nil {
+		return errors.Join(err, n.gate.Close())
+	}
+	n.driver, n.check, n.failed = d, d.Check, d.Err
+	return nil
+}
+
+// groupID returns -1 when none is named and the usual one is not there.
+func groupID(name, usual string) (int, error) {
+	lookup := name
+	if name == "" {
+		lookup = usual
+	}
+	g, err := user.LookupGroup(lookup)
+	if err != nil {
+		if name == "" {
+			return -1, nil
+		}
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
 }
 
 func (n *names) certificates(c config.Certificate, dir string) (err error) {
@@ -143,6 +210,20 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 	if err != nil {
 		n.log.Error("services are not served", logging.Err, err)
 	}
+	var errs []error
+	good = slices.DeleteFunc(good, func(s link.Service) bool {
+		err := n.check(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("service %q is not served: %w", s.Name, err))
+		}
+		return err != nil
+	})
+	n.refused.Store(nil)
+	if err := errors.Join(errs...); err != nil {
+		text := err.Error()
+		n.refused.Store(&text)
+		n.log.Error("services are not served", logging.Err, err)
+	}
 	n.services.Set(good)
 	if n.acme != nil {
 		var served []string
@@ -158,9 +239,15 @@ func (n *names) status() link.Proxy {
 		return link.Proxy{Driver: "none", OK: true}
 	}
 	s := link.Proxy{
-		Driver: "embedded", Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
+		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
 	}
-	for _, err := range []error{n.services.Err(), n.certs.Err()} {
+	if n.gate != nil && n.gate.Err() != nil {
+		s.Error = n.gate.Err().Error()
+	}
+	if text := n.refused.Load(); text != nil {
+		s.OK, s.Error = false, *text
+	}
+	for _, err := range []error{n.failed(), n.services.Err(), n.certs.Err()} {
 		if err != nil {
 			s.OK, s.Error = false, err.Error()
 		}
@@ -175,6 +262,9 @@ func (n *names) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.driver.Run(ctx) })
+	if n.gate != nil {
+		g.Go(func() error { return n.gate.Run(ctx) })
+	}
 	g.Go(func() error { return n.certs.Run(ctx) })
 	g.Go(func() error { return n.services.Run(ctx) })
 	return g.Wait()
@@ -184,6 +274,9 @@ func (n *names) Run(ctx context.Context) error {
 func (n *names) Close() error {
 	if n == nil {
 		return nil
+	}
+	if n.gate != nil {
+		return errors.Join(n.gate.Close(), n.driver.Close())
 	}
 	return n.driver.Close()
 }
