@@ -134,17 +134,6 @@ func TestEnds(t *testing.T) {
 		cb.Close()
 		sb.Close()
 		g.swept(t, 0)
-
-		// One that has closed is not taken for the socket that listens.
-		door.Open(a, server.Addr())
-		gone, accepted := dial()
-		from := netip.MustParseAddrPort(gone.LocalAddr().String())
-		asked(g, "GET", Path, headers(a.String(), from.Addr().String(), portText(from)))
-		accepted.(*net.TCPConn).SetLinger(0)
-		accepted.Close()
-		door.Shut(a, server.Addr())
-		time.Sleep(50 * time.Millisecond)
-		dial()
 	}
 }
 

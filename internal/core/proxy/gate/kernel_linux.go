@@ -48,7 +48,7 @@ func (k *kernel) close() { k.conn.Close() }
 
 // destroy ends a connection: the client gets a reset, the server an error. One that is gone
 // is none. For one that is gone the kernel finds the socket that listens, so it is looked at
-// first, and then meant by its cookie.
+// first, and then meant by its cookie. The contract of core/proxy/nginx fails without that.
 func (k *kernel) destroy(server, client netip.AddrPort) error {
 	var get netlink.Message
 	get.Begin(unix.SOCK_DIAG_BY_FAMILY, unix.NLM_F_ACK)
