@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/test/bed"
@@ -23,6 +24,9 @@ const (
 	// ProxyYAML belongs into Options.CoreYAML.
 	ProxyYAML = "proxy: {domain: " + Domain + ", certificate: {internal: true}}\n"
 )
+
+// ProxyWith is ProxyYAML with more keys of proxy, written as in {…}.
+func ProxyWith(more string) string { return strings.TrimSuffix(ProxyYAML, "}\n") + ", " + more + "}\n" }
 
 // URL is where a proxied service is.
 func URL(service, path string) string {

@@ -54,6 +54,7 @@ type World struct {
 	programs Programs
 	dir      string
 	ownDir   bool
+	others   []*Daemon // of StartOnRouter
 }
 
 // New builds the bed, starts both daemons, pairs them and signs an admin in.
@@ -160,6 +161,16 @@ func (w *World) startCore(ctx context.Context) error {
 	})
 }
 
+// StartOnRouter starts another program beside core. It ends with the world.
+func (w *World) StartOnRouter(ctx context.Context, name string, args ...string) (*Daemon, error) {
+	d := newDaemon(w.Bed.Router, w.path(filepath.Base(name)+".log"), append([]string{name}, args...)...)
+	if err := d.Start(ctx); err != nil {
+		return nil, err
+	}
+	w.others = append(w.others, d)
+	return d, nil
+}
+
 // PairingCode asks core for one.
 func (w *World) PairingCode(ctx context.Context) (string, error) {
 	out, err := w.CoreCommand(ctx, "pair", "--json")
@@ -232,7 +243,7 @@ func (w *World) WebCommand(ctx context.Context, stdin string, args ...string) ([
 // Close ends everything.
 func (w *World) Close() error {
 	var errs []error
-	for _, d := range []*Daemon{w.Core, w.Web} {
+	for _, d := range append(w.others, w.Core, w.Web) {
 		if d != nil {
 			errs = append(errs, d.Stop(5*time.Second))
 		}
