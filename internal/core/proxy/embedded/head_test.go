@@ -56,22 +56,6 @@ func TestClimbs(t *testing.T) {
 	}
 }
 
-func TestPrefersJSON(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"": false, "*/*": false, "text/html": false, "application/json": true, "application/problem+json": true,
-		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": false,
-		"application/json, text/plain, */*":                               true,
-		"text/html;q=0.5, application/json;q=0.9":                         true,
-		"text/html, application/json;q=0.9":                               false,
-		"application/json;q=0":                                            false,
-		"application/json;q=x":                                            false,
-	} {
-		if got := prefersJSON([]string{accept}); got != want {
-			t.Errorf("%q: %v, want %v", accept, got, want)
-		}
-	}
-}
-
 // What the check lets through, net/http reads as one request with one host and one length, and
 // without another inside.
 func FuzzCheckHead(f *testing.F) {

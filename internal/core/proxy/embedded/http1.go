@@ -93,7 +93,7 @@ func (h *http1) next() bool {
 		h.tls.SetReadDeadline(time.Time{}) // a body takes as long as it takes
 		b.expected = r.ProtoMinor > 0 && hasToken(r.Header["Expect"], "100-continue")
 		if !b.expected && len(r.Header["Expect"]) > 0 {
-			return h.refuse(&failure{417, "bad-expectation", "Unknown expectation", "The header Expect asks for something unknown.", 3})
+			return h.refuse(&failure{Status: 417, Name: "bad-expectation", Title: "Unknown expectation", Text: "The header Expect asks for something unknown.", GRPC: 3})
 		}
 		b.w = w
 		r.Body = b
@@ -154,12 +154,12 @@ func (h *http1) head() ([]byte, *failure, error) {
 func (h *http1) refuse(f *failure) bool {
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: http.Header{}}
 	w := &response{h: h, r: r, body: &body{h: h, over: true}, header: http.Header{}}
-	f.answer(w, r.Method, r.Header, h.c.route.service.Name)
+	f.Answer(w, r.Method, r.Header, h.c.route.service.Name)
 	if w.finish() == nil {
 		h.linger(w.body)
 	}
 	if h.s.AccessLog != nil {
-		h.s.AccessLog.Info("request", logging.Service, h.c.route.service.Name, logging.Source, h.c.source, "status", f.status, "refused", f.name)
+		h.s.AccessLog.Info("request", logging.Service, h.c.route.service.Name, logging.Source, h.c.source, "status", f.Status, "refused", f.Name)
 	}
 	return false
 }

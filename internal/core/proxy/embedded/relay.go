@@ -41,8 +41,8 @@ const statusGone = 499
 func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status int, sent int64, whole bool) {
 	route := c.route
 	fail := func(f *failure) (int, int64, bool) {
-		f.answer(w, r.Method, r.Header, route.service.Name)
-		return f.status, 0, true
+		f.Answer(w, r.Method, r.Header, route.service.Name)
+		return f.Status, 0, true
 	}
 	port, f := route.judge(r, c)
 	if f != nil {
@@ -57,8 +57,8 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 			return statusGone, 0, false
 		}
 		f := s.explain(route, r, err)
-		f.answer(w, r.Method, r.Header, route.service.Name)
-		return f.status, 0, true
+		f.Answer(w, r.Method, r.Header, route.service.Name)
+		return f.Status, 0, true
 	}
 	route.ailing.Store(false)
 	if resp.StatusCode == http.StatusSwitchingProtocols {
@@ -206,7 +206,7 @@ func (s *Server) explain(r *route, in *http.Request, err error) *failure {
 	if !r.ailing.Swap(true) {
 		level = slog.LevelWarn
 	}
-	s.Logger.Log(in.Context(), level, "proxied service does not answer properly", logging.Service, r.service.Name, "what", f.name, logging.Err, err)
+	s.Logger.Log(in.Context(), level, "proxied service does not answer properly", logging.Service, r.service.Name, "what", f.Name, logging.Err, err)
 	return f
 }
 

@@ -17,8 +17,8 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request, resp *http.Respo
 	back, ok2 := resp.Body.(*answer)
 	if !ok || !ok2 || wanted == "" || !strings.EqualFold(resp.Header.Get("Upgrade"), wanted) {
 		resp.Body.Close()
-		badAnswer.answer(w, r.Method, r.Header, connOf(r.Context()).route.service.Name)
-		return badAnswer.status, 0, true
+		badAnswer.Answer(w, r.Method, r.Header, connOf(r.Context()).route.service.Name)
+		return badAnswer.Status, 0, true
 	}
 	name := resp.Header.Get("Upgrade")
 	removeHop(resp.Header)
