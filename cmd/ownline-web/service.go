@@ -36,7 +36,7 @@ site's router serves at https://NAME.DOMAIN:PORT/, to clients of both.`,
 		Args: command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n := access.NewService{Name: args[0], Transport: ownline.Transport(transport), Icon: icon}
-			given, err := options.Apply(cmd.Flags(), &n.Proxy)
+			given, err := options.Apply(cmd, &n.Proxy)
 			switch {
 			case err != nil:
 				return err

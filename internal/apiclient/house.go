@@ -106,6 +106,20 @@ func (c *Client) ChangeService(ctx context.Context, id string, in ServiceChange)
 	return call[Service](ctx, c, http.MethodPatch, "/services/"+url.PathEscape(id), in)
 }
 
+// PreviewService returns what the site's nginx would be configured with for a service, with other
+// options when those are not nil (admin). It changes nothing.
+func (c *Client) PreviewService(ctx context.Context, id string, options *ownline.ProxyOptions) (Preview, error) {
+	in := struct {
+		Options *ownline.ProxyOptions `json:"options,omitempty"`
+	}{options}
+	return call[Preview](ctx, c, http.MethodPost, "/services/"+url.PathEscape(id)+"/preview", in)
+}
+
+// Preview is a part of a configuration.
+type Preview struct {
+	Text string `json:"text"`
+}
+
 // SetIcon gives a service a picture of its own: a PNG, WebP or SVG (admin).
 func (c *Client) SetIcon(ctx context.Context, id string, picture []byte) (Service, error) {
 	kind := http.DetectContentType(picture)

@@ -12,7 +12,7 @@ import (
 
 func (a *app) adminServices() *cobra.Command {
 	return group(&cobra.Command{Use: "services", Short: "List, make, change and remove services"},
-		a.adminServicesList(), a.servicesAdd(), a.servicesSet(), a.servicesIcon(), a.servicesRemove())
+		a.adminServicesList(), a.servicesAdd(), a.servicesSet(), a.servicesTemplate(), a.servicesIcon(), a.servicesRemove())
 }
 
 func (a *app) adminServicesList() *cobra.Command {
@@ -49,7 +49,7 @@ https://NAME.DOMAIN:PORT/; else it is a port of the router.`,
 		Args: command.Args("NAME"),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
 			var o ownline.ProxyOptions
-			given, err := options.Apply(cmd.Flags(), &o)
+			given, err := options.Apply(cmd, &o)
 			switch {
 			case err != nil:
 				return err
@@ -92,7 +92,7 @@ func (a *app) servicesSet() *cobra.Command {
 		Use: "set SERVICE", Short: "Change a service",
 		Long: `Change a service. Another transport or target ends the sessions of a port forward; those of
 a proxied service go on. An empty value takes one away.`,
-		Example:           "  ownline admin services set ssh --target 192.168.1.11:22 --target6 ''\n  ownline admin services set wiki --path-prefix /wiki --header 'X-Script-Name: /wiki'",
+		Example:           "  ownline admin services set ssh --target 192.168.1.11:22 --target6 ''\n  ownline admin services set wiki --path-prefix /wiki --header 'X-Script-Name: /wiki'\n  ownline admin services set wiki --template wiki.tmpl",
 		Args:              command.Args("SERVICE"),
 		ValidArgsFunction: a.completing(serviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
@@ -107,7 +107,7 @@ a proxied service go on. An empty value takes one away.`,
 			if s.Options != nil {
 				o = *s.Options
 			}
-			given, err := options.Apply(cmd.Flags(), &o)
+			given, err := options.Apply(cmd, &o)
 			if err != nil {
 				return err
 			}
@@ -138,6 +138,42 @@ a proxied service go on. An empty value takes one away.`,
 	flags.StringVar(&icon, "icon", "", "by which the pages show it: a built-in one like terminal")
 	options.Add(flags)
 	yesFlag(cmd, &yes)
+	return cmd
+}
+
+func (a *app) servicesTemplate() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "template SERVICE", Short: "Show what nginx would be configured with for a service, and change nothing",
+		Long: `Show the part of the configuration of the site's nginx that is a service's: as it is, or as a
+template of your own would make it. It changes nothing. ` + "`ownline admin services set SERVICE --template FILE`" + `
+sets the template. What may be in one: docs/how/proxied-services.md.`,
+		Example: `  ownline admin services template wiki
+  ownline admin services template wiki --file wiki.tmpl
+  ownline admin services template wiki --file - < wiki.tmpl`,
+		Args:              command.Args("SERVICE"),
+		ValidArgsFunction: a.completing(serviceNames),
+		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+			s, err := findService(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
+			var o *ownline.ProxyOptions
+			if file != "" && s.Options != nil {
+				changed := *s.Options
+				if changed.Template, err = command.TextOf(file, cmd.InOrStdin()); err != nil {
+					return err
+				}
+				o = &changed
+			}
+			p, err := c.PreviewService(cmd.Context(), s.ID, o)
+			if err != nil {
+				return err
+			}
+			return a.say(cmd, p, "%s", strings.Trim(p.Text, "\n"))
+		}),
+	}
+	cmd.Flags().StringVar(&file, "file", "", "template to try; - is the standard input (default: the service's)")
 	return cmd
 }
 

@@ -95,6 +95,12 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	return refused, nil
 }
 
+var errNoConfiguration = ownline.Conflict("site", "its router's proxy writes no configuration for another program: proxy.driver in core.yaml is not nginx")
+
+func (c commands) Preview(ctx context.Context, s link.Service) (string, error) {
+	return c.names.preview(ctx, s, c.host.localNetworks())
+}
+
 func checkState(s link.State) error {
 	switch {
 	case s.Site.IsZero():

@@ -212,7 +212,7 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 	}
 	var errs []error
 	good = slices.DeleteFunc(good, func(s link.Service) bool {
-		err := n.check(s)
+		err := n.serves(s)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("service %q is not served: %w", s.Name, err))
 		}
@@ -232,6 +232,37 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 		}
 		n.acme.Manage(served)
 	}
+}
+
+// serves tells why the driver can't serve a service, nil when it can.
+func (n *names) serves(s link.Service) error {
+	if s.Options.Template != "" && n.name != "nginx" {
+		return ownline.Invalid("options.template", "is for routers whose proxy.driver is nginx; this one's is "+n.name+": remove the template")
+	}
+	return n.check(s)
+}
+
+// preview returns what the proxy's configuration would have for a service.
+func (n *names) preview(ctx context.Context, s link.Service, inside []netip.Prefix) (string, error) {
+	if n == nil {
+		return "", errNoConfiguration
+	}
+	d, ok := n.driver.(previewer)
+	if !ok {
+		return "", errNoConfiguration
+	}
+	if _, err := proxy.Good([]link.Service{s}, inside); err != nil {
+		return "", err
+	}
+	if err := n.serves(s); err != nil {
+		return "", err
+	}
+	return d.Preview(ctx, s)
+}
+
+// previewer is a driver that writes the configuration of another program.
+type previewer interface {
+	Preview(context.Context, link.Service) (string, error)
 }
 
 func (n *names) status() link.Proxy {

@@ -29,6 +29,10 @@ func (*names) onPublic(func(context.Context) error) {}
 
 func (*names) set([]link.Service, []netip.Prefix) {}
 
+func (*names) preview(context.Context, link.Service, []netip.Prefix) (string, error) {
+	return "", errNoConfiguration
+}
+
 func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }
 
 // Run does nothing.

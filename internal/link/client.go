@@ -119,6 +119,12 @@ func (c *Client) Verdict(ctx context.Context, seq uint64, v Verdict) ([]Result, 
 	return r.Results, c.call(ctx, "POST", "/v1/knocks/"+strconv.FormatUint(seq, 10), v, &r)
 }
 
+// Preview asks what the proxy's configuration would have for a service.
+func (c *Client) Preview(ctx context.Context, s Service) (string, error) {
+	var p Preview
+	return p.Text, c.call(ctx, "POST", "/v1/preview", s, &p)
+}
+
 // Events hands every event to handle, in order, until ctx ends, the link breaks or handle
 // returns an error. A slow handle makes core drop the stream.
 func (c *Client) Events(ctx context.Context, handle func(Event) error) error {

@@ -53,6 +53,13 @@ func (f *fakeCore) Pair(_ context.Context, p Pin, token string) (Status, error) 
 	return Status{Version: "test"}, nil
 }
 
+func (f *fakeCore) Preview(_ context.Context, s Service) (string, error) {
+	if s.Name == "" {
+		return "", ownline.Invalid("name", "missing")
+	}
+	return "server " + s.Name, nil
+}
+
 func (f *fakeCore) Status(context.Context) Status { return Status{Version: "test"} }
 
 func (f *fakeCore) PutState(_ context.Context, s State) ([]Result, error) {
@@ -214,6 +221,13 @@ func TestBothDirections(t *testing.T) {
 				t.Errorf("Verdict = %v, %v", rs, err)
 			}
 
+			if text, err := c.Preview(ctx, Service{Name: "wiki"}); err != nil || text != "server wiki" {
+				t.Errorf("Preview = %q, %v", text, err)
+			}
+			if _, err := c.Preview(ctx, Service{}); !errors.Is(err, ownline.ErrInvalid) || err.Error() != "name: missing" {
+				t.Errorf("Preview of nothing = %v", err)
+			}
+
 			stop := errors.New("enough")
 			done := make(chan error)
 			go func() {
@@ -259,6 +273,9 @@ func TestStrangers(t *testing.T) {
 	}
 	stranger := identity(t).NewClient(addr, s2.identity.Pin())
 	defer stranger.Close()
+	if _, err := stranger.Preview(ctx, Service{Name: "a"}); !errors.Is(err, ErrUnpaired) {
+		t.Errorf("preview for a stranger: %v", err)
+	}
 	if err := stranger.Flush(ctx, Revision{}); !errors.Is(err, ErrUnpaired) {
 		t.Errorf("Flush by a stranger = %v, want ErrUnpaired", err)
 	}

@@ -45,7 +45,7 @@ type codeVector struct {
 
 // messageTypes are the messages by their names in spec/link-v1.md.
 var messageTypes = map[string]any{
-	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "Result": Result{},
+	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "Preview": Preview{}, "Result": Result{},
 	"Results": Results{}, "Verdict": Verdict{}, "Event": Event{}, "Problem": Problem{},
 }
 
@@ -123,12 +123,13 @@ func goodMessages() []struct {
 					ID: vecID[ownline.Service](9), Name: "nas", Target4: netip.MustParseAddrPort("192.168.7.13:443"), Target6: netip.MustParseAddrPort("[fd00:7::13]:443"),
 					Options: ownline.ProxyOptions{
 						Scheme: "https", PathPrefix: "/nas", Headers: map[string]string{"X-Script-Name": "/nas"}, CA: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
-						Pin: strings.Repeat("5a", 32), ServerName: "nas.lan", RequireLogin: true, Template: "server { }",
+						Pin: strings.Repeat("5a", 32), ServerName: "nas.lan", RequireLogin: true, Template: "server {\n{ownline:guard}\n}\n",
 					},
 				},
 			},
 		}},
 		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{}}},
+		{"preview", Preview{"server {\n\tserver_name wiki.home.example.org;\n}\n"}},
 		{"open or renew", Put{vecStamp(42), vecSession}},
 		{"opened", Result{ID: vecSession.ID}},
 		{"all applied", Results{[]Result{}}},

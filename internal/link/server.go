@@ -40,6 +40,9 @@ type Commands interface {
 	Flush(context.Context, Revision) error
 	// Verdict applies web's word on the knock and answers the device if it wants that.
 	Verdict(ctx context.Context, seq uint64, v Verdict) ([]Result, error)
+	// Preview returns what the proxy's configuration would have for a service, and changes
+	// nothing.
+	Preview(context.Context, Service) (string, error)
 	// Subscribe returns the events from now on, the first being EventHello. The channel is
 	// closed when ctx ends, or when the reader is too slow to be told everything.
 	Subscribe(ctx context.Context) <-chan Event
@@ -261,6 +264,13 @@ func (s *Server) handler() http.Handler {
 		}
 		results, err := s.commands.Verdict(r.Context(), seq, v)
 		reply(w, newResults(results), err)
+	}))
+	mux.Handle("POST /v1/preview", s.trusted(func(w http.ResponseWriter, r *http.Request) {
+		var service Service
+		if decode(w, r, &service, maxBody) {
+			text, err := s.commands.Preview(r.Context(), service)
+			reply(w, Preview{text}, err)
+		}
 	}))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux

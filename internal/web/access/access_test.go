@@ -67,6 +67,10 @@ func (f *fakeCores) Ping(context.Context, ownline.SiteID) (time.Duration, error)
 	return time.Millisecond, nil
 }
 
+func (f *fakeCores) Preview(_ context.Context, _ ownline.SiteID, s link.Service) (string, error) {
+	return s.Options.Template, f.err()
+}
+
 func (f *fakeCores) Moved(context.Context, ownline.Site) error { return f.err() }
 
 func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {

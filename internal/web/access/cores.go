@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/serverblock"
 )
 
 // goneAfter is how long the core of a removed site is tried, to have it drop what it holds:
@@ -63,7 +65,11 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		}
 		services, err := tx.ProxiedServices(site)
 		for _, v := range services {
-			st.Services = append(st.Services, link.Service{ID: v.ID, Name: v.Name, Target4: v.Target4, Target6: v.Target6, Options: v.Proxy})
+			served, err := serverblock.Service(v)
+			if err != nil { // it was checked when it was saved, by an older Ownline perhaps
+				served.Options.Template = "# " + strings.ReplaceAll(err.Error(), "\n", " ") // without a guard: core refuses it
+			}
+			st.Services = append(st.Services, served)
 		}
 		return err
 	})

@@ -23,6 +23,8 @@ type Enforcer interface {
 	Health(site ownline.SiteID) ownline.LinkHealth
 	// Ping asks the core how it is, and returns how long that took.
 	Ping(ctx context.Context, site ownline.SiteID) (time.Duration, error)
+	// Preview asks the core what its proxy's configuration would have for a service.
+	Preview(ctx context.Context, site ownline.SiteID, s link.Service) (string, error)
 	// Pair makes this web the one that the core of a pairing code obeys.
 	Pair(ctx context.Context, code string) (link.Status, error)
 	// Moved waits until a site's core is met where the site says, by the key that it says.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/serverblock"
 )
 
 // NewService is what an admin tells of a new service.
@@ -193,7 +194,7 @@ func checkService(s, was ownline.Service, site ownline.Site) error {
 	case s.Kind == ownline.Proxy && s.Transport != ownline.TCP:
 		return ownline.Invalid("transport", "must be \"tcp\" for a service of kind proxy")
 	}
-	if err := checkOptions(s); err != nil {
+	if err := checkOptions(s, site); err != nil {
 		return err
 	}
 	if err := cmp.Or(ownline.CheckServiceName(s.Name), checkIcon(s.Icon, was.Icon)); err != nil {
@@ -206,16 +207,20 @@ func checkService(s, was ownline.Service, site ownline.Site) error {
 }
 
 // checkOptions refuses what the proxy could not follow.
-func checkOptions(s ownline.Service) error {
+func checkOptions(s ownline.Service, site ownline.Site) error {
 	switch {
 	case s.Kind != ownline.Proxy && !reflect.DeepEqual(s.Proxy, ownline.ProxyOptions{}):
 		return ownline.Invalid("options", "are for services of kind proxy")
 	case s.Proxy.RequireLogin:
 		return ownline.Invalid("options.require_login", "can't be set yet; it comes later")
-	case s.Proxy.Template != "":
-		return ownline.Invalid("options.template", "can't be set yet; it comes later")
+	case s.Proxy.Template != "" && site.Proxy.Driver != "" && site.Proxy.Driver != "nginx":
+		return ownline.Invalid("options.template", fmt.Sprintf("is for sites whose proxy.driver in core.yaml is nginx; this one's is %s", site.Proxy.Driver))
 	}
-	return s.Proxy.Validate()
+	if err := s.Proxy.Validate(); err != nil {
+		return err
+	}
+	_, err := serverblock.Text(s)
+	return err
 }
 
 // checkNewService refuses what can't be made, although it could stay: a name of web's own,
@@ -312,6 +317,39 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		return ownline.Service{}, err
 	}
 	return s, nil
+}
+
+// PreviewService returns what the site's router would write into the configuration of its proxy
+// for a service, with other options when those are not nil (admin). It changes nothing.
+func (a *Access) PreviewService(ctx context.Context, actor Actor, id ownline.ServiceID, options *ownline.ProxyOptions) (string, error) {
+	if err := actor.MustAdmin(); err != nil {
+		return "", err
+	}
+	var s ownline.Service
+	err := a.store.Read(ctx, func(tx Tx) (err error) {
+		if s, err = tx.Service(id); err != nil {
+			return err
+		}
+		if s.Kind != ownline.Proxy {
+			return ownline.Conflict("service", "is a forward; those of kind proxy alone are in the configuration of a proxy")
+		}
+		site, err := tx.Site(s.Site)
+		if err != nil {
+			return err
+		}
+		set(&s.Proxy, options)
+		return checkOptions(s, site)
+	})
+	if err != nil {
+		return "", err
+	}
+	v, err := serverblock.Service(s)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
+	defer cancel()
+	return a.enforcer.Preview(ctx, s.Site, v)
 }
 
 // checkOwn keeps the service that is web itself as web keeps it, and its name from others.

@@ -143,6 +143,9 @@ var fixtures = map[string]func(scene) request{
 	"get-service":    served,
 	"change-service": func(s scene) request { r := served(s); r.body = m{"target": "192.168.7.11:22"}; return r },
 	"remove-service": served,
+	"preview-service": func(s scene) request {
+		return request{id: s.addProxied(s.unique("p"), nil).ID, body: m{}}
+	},
 	"get-service-icon": func(s scene) request {
 		r := served(s)
 		s.do(s.admin, "PUT", "/services/"+r.id+"/icon", sampleSVG, "Content-Type", "image/svg+xml").want(200)

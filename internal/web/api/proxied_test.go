@@ -1,8 +1,12 @@
 package api
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 func (w *world) addProxied(name string, more m) service {
@@ -94,7 +98,7 @@ func TestProxiedRefused(t *testing.T) {
 		{patch, "body.options.ca", m{"options": m{"scheme": "https", "ca": "x"}}},
 		{patch, "body.options.server_name", m{"options": m{"scheme": "https", "server_name": "a b"}}},
 		{post, "body.options.require_login", m{"options": m{"require_login": true}}},
-		{post, "body.options.template", m{"options": m{"template": "server {}"}}},
+		{post, "body.options.template", m{"options": m{"template": "{{.Guard}}"}}}, // the proxy is not nginx
 		{post, "body.options", m{"kind": "forward", "options": m{"scheme": "http"}}},
 		{patch, "body.kind", m{"kind": "forward"}},
 	} {
@@ -115,4 +119,58 @@ func TestProxiedRefused(t *testing.T) {
 	if got := as[service](w.do(w.admin, "GET", "/services/"+s.ID, nil), 200); got.Name != "wiki" || got.Options.Scheme != "" {
 		t.Errorf("it became %+v", got)
 	}
+}
+
+// Templates are judged by web, and previewed by the router; neither changes anything.
+func TestTemplate(t *testing.T) {
+	w := newWorld(t)
+	wiki := w.addProxied("wiki", nil)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	id, err := ownline.ParseID[ownline.Site](w.site.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.access.Told(t.Context(), id, link.Status{
+		KnockPort: 54754, LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")},
+		Proxy: link.Proxy{Driver: "nginx", Domain: "home.example.org", Port: 9999},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/services/" + wiki.ID
+	preview := func(options m) answer {
+		body := m{}
+		if options != nil {
+			body["options"] = options
+		}
+		return w.do(w.admin, "POST", path+"/preview", body)
+	}
+	if got := as[m](preview(nil), 200); got["text"] != "server wiki\n" {
+		t.Errorf("%v", got)
+	}
+	good := m{"path_prefix": "/x", "template": "# {{.Prefix}}\n{{.Guard}}\n"}
+	if got := as[m](preview(good), 200); got["text"] != "server wiki\n# /x\n{ownline:guard}\n" {
+		t.Errorf("%v", got)
+	}
+	bad := m{"template": "{{.Guard}}\n{{.Nosuch}}"}
+	for _, a := range []answer{preview(bad), w.do(w.admin, "PATCH", path, m{"options": bad})} {
+		a.problem(422, "body.options.template")
+		if !strings.Contains(string(a.body), "line 2: ") {
+			t.Errorf("%s", a.body)
+		}
+	}
+	if got := as[service](w.do(w.admin, "GET", path, nil), 200); got.Options.Template != "" {
+		t.Errorf("it has %q", got.Options.Template)
+	}
+	w.do(w.admin, "PATCH", path, m{"options": good}).want(200)
+	if got := as[service](w.do(w.admin, "GET", path, nil), 200); got.Options.Template != good["template"] {
+		t.Errorf("it has %q", got.Options.Template)
+	}
+	state, _, err := w.access.Desired(t.Context(), id)
+	if err != nil || len(state.Services) != 1 || state.Services[0].Options.Template != "# /x\n{ownline:guard}\n" {
+		t.Errorf("%v: the router is told %+v", err, state.Services)
+	}
+	w.do(w.admin, "POST", "/services/"+ssh.ID+"/preview", m{}).problem(409, "path.id")
+	w.cores.setDown(true)
+	preview(nil).problem(503, "")
 }

@@ -36,7 +36,7 @@ type proxyOptions struct {
 	Pin          string            `json:"pin,omitempty" example:"5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e" doc:"Of scheme https: the SHA-256 of the service's public key; then its certificate may be any"`
 	ServerName   string            `json:"server_name,omitempty" example:"nas.lan" doc:"Of scheme https: the name in the service's certificate, also asked for as host; absent: the target's address"`
 	RequireLogin bool              `json:"require_login,omitempty" doc:"Can't be set yet"`
-	Template     string            `json:"template,omitempty" doc:"Can't be set yet"`
+	Template     string            `json:"template,omitempty" doc:"Of a site whose proxy is nginx: a Go template in place of the server block that is written for the service; see docs/how/proxied-services.md"`
 }
 
 func optionsView(s ownline.Service) *proxyOptions {
@@ -170,6 +170,27 @@ func (s *Server) services() {
 			}
 			v, err := s.access.ChangeService(ctx, actor(id), sid, c)
 			return show(serviceView(v)), err
+		})
+
+	type draft struct {
+		Options *proxyOptions `json:"options,omitempty" doc:"All of them, in place of the service's; absent: the service's"`
+	}
+	type preview struct {
+		Text string `json:"text" doc:"The service's part of the configuration of nginx. The files of certificates are named when it is written; nginx itself judges it then"`
+	}
+	register(s, operation{method: http.MethodPost, path: one + "/preview", id: "preview-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Show what the site's nginx would be configured with for the service, and change nothing (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[draft]) (*output[preview], error) {
+			sid, err := parseID[ownline.Service]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			var o *ownline.ProxyOptions
+			if in.Body.Options != nil {
+				given := options(in.Body.Options)
+				o = &given
+			}
+			text, err := s.access.PreviewService(ctx, actor(id), sid, o)
+			return show(preview{text}), err
 		})
 
 	register(s, operation{method: http.MethodDelete, path: one, id: "remove-service", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a service with its grants, and end its sessions (admin)"},

@@ -76,6 +76,10 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 1500 * time.Microsecond, c.failing()
 }
 
+func (c *cores) Preview(_ context.Context, _ ownline.SiteID, s link.Service) (string, error) {
+	return "server " + s.Name + "\n" + s.Options.Template, c.failing()
+}
+
 func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
 
 func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {

@@ -295,3 +295,12 @@ func (c *Cores) Ping(ctx context.Context, id ownline.SiteID) (time.Duration, err
 	}
 	return s.ping(ctx)
 }
+
+// Preview asks a site's core what its proxy's configuration would have for a service.
+func (c *Cores) Preview(ctx context.Context, id ownline.SiteID, s link.Service) (string, error) {
+	site, err := c.site(ctx, id, false)
+	if err != nil {
+		return "", err
+	}
+	return site.preview(ctx, s)
+}

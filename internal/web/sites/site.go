@@ -256,3 +256,14 @@ func (s *site) ping(ctx context.Context) (time.Duration, error) {
 	}
 	return took, err
 }
+
+func (s *site) preview(ctx context.Context, v link.Service) (string, error) {
+	if err := s.isLive(); err != nil {
+		return "", err
+	}
+	text, err := s.client.Preview(ctx, v)
+	if errors.Is(err, link.ErrUnknownRequest) {
+		return "", ownline.Conflict("site", err.Error())
+	}
+	return text, err
+}

@@ -340,7 +340,7 @@ func (r *record) proxied(s *Service) {
 		r.fail("path_dst_lan", fmt.Sprintf("%q is not a path like /app", r.get("path_dst_lan")))
 	}
 	if r.get("custom_nginx_template") != "" {
-		r.note("custom_nginx_template", "is left out: templates can't be set yet")
+		r.note("custom_nginx_template", "is left out: templates are written in another way here, see options.template")
 	}
 }
 

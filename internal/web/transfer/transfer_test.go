@@ -48,6 +48,10 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 0, nil
 }
 
+func (c *cores) Preview(context.Context, ownline.SiteID, link.Service) (string, error) {
+	return "", ownline.ErrUnavailable
+}
+
 func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
 
 func (c *cores) Pair(context.Context, string) (link.Status, error) {

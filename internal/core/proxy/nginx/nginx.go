@@ -207,6 +207,9 @@ type version [3]int
 
 func (v version) less(a, b, c int) bool { return slices.Compare(v[:], []int{a, b, c}) < 0 }
 
+// speaksHTTP2On reports whether HTTP/2 is a directive of its own; before, it is a word of listen.
+func (v version) speaksHTTP2On() bool { return !v.less(1, 25, 1) }
+
 var versionText = regexp.MustCompile(`nginx version: [^/]+/(\d+)\.(\d+)\.(\d+)`)
 
 func (d *Driver) version(ctx context.Context) (v version, err error) {
@@ -234,9 +237,7 @@ func (d *Driver) version(ctx context.Context) (v version, err error) {
 func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, err error) {
 	used = map[string]bool{}
 	var b strings.Builder
-	if err := frame.Execute(&b, map[string]any{"Socket": d.Socket, "Listen": d.Listen, "HTTP2": v.less(1, 25, 1)}); err != nil {
-		return "", nil, err
-	}
+	b.WriteString(d.frame(v))
 	names := map[string]bool{}
 	for _, s := range services {
 		if names[s.Name] {

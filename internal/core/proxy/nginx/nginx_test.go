@@ -189,7 +189,7 @@ func TestRollback(t *testing.T) {
 	}
 	s.Templates = true
 	bad := nas
-	bad.Options.Template = "server {\n{{.Listen}}\n{{.Guard}}\nnonsense on; }\n"
+	bad.Options.Template = "server {\n{ownline:listen}\n{ownline:guard}\nnonsense on; }\n"
 	for _, d := range []*nginx.Driver{s.driver(t), d} { // after a new start, and before
 		err := d.Apply(t.Context(), []link.Service{bad})
 		if err == nil {
@@ -200,7 +200,7 @@ func TestRollback(t *testing.T) {
 		}
 	}
 	noGuard := bad
-	noGuard.Options.Template = "server { {{.Listen}} }"
+	noGuard.Options.Template = "server { {ownline:listen}\n# {ownline:guard}\n}"
 	if err := s.driver(t).Apply(t.Context(), []link.Service{noGuard}); err == nil || !strings.Contains(err.Error(), "Guard") {
 		t.Errorf("a template that lets everybody in: %v", err)
 	}
@@ -225,6 +225,51 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// Invariant 3: a template of an admin's own is filled in, admits nobody without a session, and
+// serves who has one.
+func TestTemplate(t *testing.T) {
+	p := world(t)
+	s := p.Driver.(settled).s
+	a := proxytest.StartHTTP(t, inside, "a", nil, false)
+	service := link.Service{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr, Options: ownline.ProxyOptions{Template: `server {
+	server_name {ownline:host};
+{ownline:listen}
+{ownline:guard}
+	add_header X-Template "{ownline:host}:{ownline:port}" always;
+	location / {
+{ownline:forward}
+		proxy_pass http://` + a.Addr.String() + `;
+	}
+}`}}
+	s.Templates = true
+	d := settled{s.driver(t), s}
+	text, err := d.Preview(t.Context(), service)
+	if err != nil || !strings.Contains(text, "ssl_certificate CERTIFICATE.pem;") || strings.Contains(text, "ownline:") {
+		t.Errorf("%v: the preview is %s", err, text)
+	}
+	if _, err := os.Stat(filepath.Join(s.Directory, "ownline.conf")); err == nil {
+		t.Error("a preview wrote the file")
+	}
+	if err := d.Apply(t.Context(), []link.Service{service}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{403, 200, 403} {
+		resp, err := p.Browser(t, client, true).Get(p.URL("a", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("X-Template"); resp.StatusCode != want || got != fmt.Sprintf("a.home.example:%d", s.Settings.Port) {
+			t.Errorf("%s, %q; want %d", resp.Status, got, want)
+		}
+		if want == 403 {
+			s.door.Open(service.ID, client)
+		} else {
+			s.door.Shut(service.ID, client)
+		}
+	}
+}
+
 // A folder that nginx does not read is told.
 func TestNotIncluded(t *testing.T) {
 	s := startNginx(t)
@@ -243,7 +288,8 @@ func TestCheck(t *testing.T) {
 		"options.pin":           {Scheme: "https", Pin: strings.Repeat("0", 64), ServerName: "x.example"},
 		"options.server_name":   {Scheme: "https"},
 		"options.headers":       {Headers: map[string]string{"X": "a$host"}},
-		"options.template":      {Template: "x"},
+		"options.template":      {Template: "{ownline:guard}"},
+		"options.path_prefix":   {Scheme: "h2c", PathPrefix: "/x"},
 		"options.require_login": {RequireLogin: true},
 	} {
 		bad := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1"), Options: o}
@@ -254,6 +300,8 @@ func TestCheck(t *testing.T) {
 }
 
 // limits are what nginx can't promise.
-var limits = []proxytest.Limit{proxytest.AfterTLS, proxytest.PlainErrors, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,
+var limits = []proxytest.Limit{
+	proxytest.AfterTLS, proxytest.PlainErrors, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,
 	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers,
-	proxytest.NoHeadLength, proxytest.NoHalfClose}
+	proxytest.NoHeadLength, proxytest.NoHalfClose,
+}

@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/link"
@@ -19,48 +19,16 @@ import (
 // mark is the first line of every file of ours. No other file is ever written over or removed.
 const mark = "# Written by ownline-core, which overwrites what is changed here."
 
-const maxBlock = 256 << 10 // bytes of one service's part
-
-// Block is what a template is executed with. Every text in it is safe inside a configuration.
-type Block struct {
-	Name     string   // of the service
-	Host     string   // NAME.DOMAIN
-	Port     string   // in the URLs that people open
-	Listen   string   // directives: where clients arrive, with the certificate
-	Guard    string   // directives: admission, and what is refused. A template has to have it
-	Forward  string   // directives: who asks, and how answers stream
-	Upstream string   // scheme and upstream, for proxy_pass or grpc_pass
-	Pass     string   // "proxy" or "grpc"
-	Targets  []string // ADDRESS:PORT
-	Prefix   string   // of every path
-	Trust    string   // directives: how the service proves who it is
-	ID       string
-}
-
-// The built-in template. Underscores are nginx's own default: headers with one are dropped.
-var builtIn = template.Must(template.New("service").Parse(`
-upstream ownline_{{.Name}} {
-{{- range $i, $t := .Targets}}
-	server {{$t}}{{if $i}} backup{{end}};
-{{- end}}
-	keepalive 64;
-}
-server {
-	server_name {{.Host}};
-{{.Listen}}
-{{.Guard}}
-	location / {
-{{.Forward}}{{.Trust}}
-		{{.Pass}}_pass {{.Upstream}};
-	}
-}
-`))
-
 // frame is what all services share. Whoever asks for a name that is none is refused in the
 // handshake, without a certificate.
-var frame = template.Must(template.New("frame").Parse(mark + `
+func (d *Driver) frame(v version) string {
+	var listen strings.Builder
+	for _, at := range d.Listen {
+		fmt.Fprintf(&listen, "\tlisten %s ssl%s default_server;\n", at, http2Listen(v))
+	}
+	return mark + `
 upstream ownline_gate {
-	server unix:{{.Socket}};
+	server unix:` + d.Socket + `;
 	keepalive 32;
 }
 map $http_upgrade $ownline_connection {
@@ -77,25 +45,79 @@ map $remote_addr $ownline_for {
 	"~:" 'for="[$remote_addr]"';
 }
 server {
-{{- range .Listen}}
-	listen {{.}} ssl{{if $.HTTP2}} http2{{end}} default_server;
-{{- end}}
-	ssl_reject_handshake on;
+` + listen.String() + `	ssl_reject_handshake on;
 	return 421;
 }
-`))
+`
+}
+
+// words are what a service's block is made of. Every text in it is safe inside a configuration.
+type words struct {
+	name     string
+	host     string   // NAME.DOMAIN
+	listen   string   // directives: where clients arrive, with the certificate
+	guard    string   // directives: admission, and what is refused
+	forward  string   // directives: who asks, and how answers stream
+	trust    string   // directives: how the service proves who it is
+	pass     string   // "proxy" or "grpc"
+	upstream string   // scheme and upstream, for proxy_pass or grpc_pass
+	targets  []string // ADDRESS:PORT
+}
+
+// builtIn is the block of a service without a template of its own. Underscores are nginx's own
+// default: headers with one are dropped.
+func (w words) builtIn() string {
+	var servers strings.Builder
+	for i, t := range w.targets {
+		backup := ""
+		if i > 0 {
+			backup = " backup"
+		}
+		fmt.Fprintf(&servers, "\tserver %s%s;\n", t, backup)
+	}
+	return `
+upstream ownline_` + w.name + ` {
+` + servers.String() + `	keepalive 64;
+}
+server {
+	server_name ` + w.host + `;
+` + w.listen + `
+` + w.guard + `
+	location / {
+` + w.forward + w.trust + `		` + w.pass + `_pass ` + w.upstream + `;
+	}
+}
+`
+}
+
+// fill puts the router's words into a template that web has executed. The guard has to stand
+// on lines of its own, where it is no part of a comment.
+func (w words) fill(text, port string) (string, error) {
+	guarded := slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return strings.TrimSpace(line) == link.GuardMark })
+	if !guarded {
+		return "", ownline.Invalid("options.template", "must have {{.Guard}} in its server block, on a line of its own, or everybody would get in")
+	}
+	return "\n" + strings.NewReplacer(
+		link.HostMark, w.host, link.PortMark, port, link.ListenMark, w.listen, link.GuardMark, w.guard,
+		link.ForwardMark, w.forward, link.UpstreamMark, w.upstream, link.TrustMark, w.trust,
+	).Replace(text) + "\n", nil
+}
+
+// http2Listen is how nginx is told to speak HTTP/2 in front of 1.25.1.
+func http2Listen(v version) string {
+	if v.speaksHTTP2On() {
+		return ""
+	}
+	return " http2"
+}
 
 // listen are the directives of one service.
 func (d *Driver) listen(pair string, v version) string {
 	var b strings.Builder
 	for _, at := range d.Listen {
-		b.WriteString("\tlisten " + at.String() + " ssl")
-		if v.less(1, 25, 1) {
-			b.WriteString(" http2")
-		}
-		b.WriteString(";\n")
+		fmt.Fprintf(&b, "\tlisten %s ssl%s;\n", at, http2Listen(v))
 	}
-	if !v.less(1, 25, 1) {
+	if v.speaksHTTP2On() {
 		b.WriteString("\thttp2 on;\n")
 	}
 	fmt.Fprintf(&b, "\tssl_certificate %s;\n\tssl_certificate_key %s;\n\tssl_protocols TLSv1.2 TLSv1.3;\n", pair, pair)
@@ -199,16 +221,22 @@ func (d *Driver) Check(s link.Service) error {
 		return ownline.Invalid("options.server_name", "nginx can't check a certificate for an address; name the server, or use the embedded driver")
 	case o.RequireLogin:
 		return ownline.Invalid("options.require_login", "the nginx driver can't put a login in front yet")
+	case o.Scheme == ownline.SchemeH2C && o.PathPrefix != "":
+		return ownline.Invalid("options.path_prefix", "nginx can't put one in front of the paths of an h2c service")
 	case o.Template != "" && !d.Templates:
-		return ownline.Invalid("options.template", "proxy.nginx.templates in core.yaml allows no templates")
+		return ownline.Invalid("options.template", "this router takes no templates: set proxy.nginx.templates: true in its core.yaml, or remove the template")
 	}
 	return nil
 }
 
 // Preview returns the part of the configuration that a service would get, without touching
 // anything. nginx itself judges it when it is applied.
-func (d *Driver) Preview(s link.Service) (string, error) {
-	return d.block(s, "/path/of/certificate.pem", "/path/of/authorities.pem", version{1, 22, 1})
+func (d *Driver) Preview(ctx context.Context, s link.Service) (string, error) {
+	v, err := d.version(ctx)
+	if err != nil {
+		return "", err
+	}
+	return d.block(s, "CERTIFICATE.pem", "AUTHORITIES.pem", v)
 }
 
 func (d *Driver) block(s link.Service, pair, ca string, v version) (string, error) {
@@ -216,53 +244,25 @@ func (d *Driver) block(s link.Service, pair, ca string, v version) (string, erro
 		return "", err
 	}
 	host := d.Settings.Host(s.Name)
-	b := Block{
-		Name: s.Name, Host: host, Port: strconv.Itoa(int(d.Settings.Port)), Listen: d.listen(pair, v),
-		Guard: d.guard(s, host), Pass: "proxy", Prefix: s.Options.PathPrefix, ID: s.ID.String(),
-	}
+	w := words{name: s.Name, host: host, listen: d.listen(pair, v), guard: d.guard(s, host), pass: "proxy", upstream: "http://ownline_" + s.Name}
 	for _, t := range []netip.AddrPort{s.Target4, s.Target6} {
 		if t.IsValid() {
-			b.Targets = append(b.Targets, net.JoinHostPort(t.Addr().WithZone("").String(), strconv.Itoa(int(t.Port()))))
+			w.targets = append(w.targets, net.JoinHostPort(t.Addr().WithZone("").String(), strconv.Itoa(int(t.Port()))))
 		}
 	}
-	b.Upstream = "http://ownline_" + s.Name
 	switch s.Options.Scheme {
 	case ownline.SchemeH2C:
-		b.Pass, b.Upstream = "grpc", "grpc://ownline_"+s.Name
-		if b.Prefix != "" {
-			return "", ownline.Invalid("options.path_prefix", "nginx can't put one in front of the paths of an h2c service")
-		}
+		w.pass, w.upstream = "grpc", "grpc://ownline_"+s.Name
 	case ownline.SchemeHTTPS:
-		b.Upstream = "https://ownline_" + s.Name
-		b.Trust = fmt.Sprintf("\t\tproxy_ssl_verify on;\n\t\tproxy_ssl_verify_depth 5;\n\t\tproxy_ssl_server_name on;\n\t\tproxy_ssl_protocols TLSv1.2 TLSv1.3;\n\t\tproxy_ssl_name %s;\n\t\tproxy_ssl_trusted_certificate %s;\n", s.Options.ServerName, ca)
+		w.upstream = "https://ownline_" + s.Name
+		w.trust = fmt.Sprintf("\t\tproxy_ssl_verify on;\n\t\tproxy_ssl_verify_depth 5;\n\t\tproxy_ssl_server_name on;\n\t\tproxy_ssl_protocols TLSv1.2 TLSv1.3;\n\t\tproxy_ssl_name %s;\n\t\tproxy_ssl_trusted_certificate %s;\n", s.Options.ServerName, ca)
 	}
-	b.Forward = d.forward(s, b.Pass, b.Targets)
-	if b.Prefix != "" {
-		b.Upstream += b.Prefix + "$request_uri"
+	w.forward = d.forward(s, w.pass, w.targets)
+	if prefix := s.Options.PathPrefix; prefix != "" {
+		w.upstream += prefix + "$request_uri"
 	}
-	t := builtIn
 	if s.Options.Template != "" {
-		var err error
-		if t, err = template.New("template").Option("missingkey=error").Parse(s.Options.Template); err != nil {
-			return "", ownline.Invalid("options.template", err.Error())
-		}
+		return w.fill(s.Options.Template, strconv.Itoa(int(d.Settings.Port)))
 	}
-	var out limited
-	if err := t.Execute(&out, b); err != nil {
-		return "", ownline.Invalid("options.template", err.Error())
-	}
-	if text := out.String(); strings.Contains(text, b.Guard) {
-		return text, nil
-	}
-	return "", ownline.Invalid("options.template", "must have {{.Guard}} in its server block, or everybody would get in")
-}
-
-// limited takes as much as one service may have.
-type limited struct{ strings.Builder }
-
-func (l *limited) Write(b []byte) (int, error) {
-	if l.Len()+len(b) > maxBlock {
-		return 0, fmt.Errorf("makes more than %d bytes", maxBlock)
-	}
-	return l.Builder.Write(b)
+	return w.builtIn(), nil
 }

@@ -109,6 +109,11 @@ func (c *Core) NextKey(_, next link.Pin) error {
 	})
 }
 
+// Preview implements link.Commands.
+func (c *Core) Preview(_ context.Context, s link.Service) (string, error) {
+	return "# " + s.Name + "\n" + s.Options.Template, nil
+}
+
 // Pair implements link.Commands.
 func (c *Core) Pair(ctx context.Context, p link.Pin, token string) (link.Status, error) {
 	err := c.do("pair", func() error {
