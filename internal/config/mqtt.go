@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // validateMQTT checks the broker, and the page that is exported for guests. It fills in the
@@ -13,9 +14,15 @@ func (w *Web) validateMQTT(r rules) {
 	if w.MQTT.URL != "" {
 		r.address("mqtt.url", w.MQTT.URL, "tls://broker.example.org:8883", "tcp", "tls", "ws", "wss")
 	}
-	if t := w.MQTT.InvitationTopic; t == "" || strings.ContainsAny(t, "+#\x00") {
-		r.report("mqtt.invitation_topic", fmt.Sprintf("%q is not one topic: it must not be empty or hold + or #", t))
+	for _, t := range []struct{ key, topic string }{{"mqtt.topic", w.MQTT.Topic}, {"mqtt.invitation_topic", w.MQTT.InvitationTopic}} {
+		if t.topic == "" || strings.ContainsAny(t.topic, "+#\x00") {
+			r.report(t.key, fmt.Sprintf("%q is not one topic: it must not be empty or hold + or #", t.topic))
+		}
 	}
+	if w.MQTT.Topic == w.MQTT.InvitationTopic {
+		r.report("mqtt.topic", "must be another one than mqtt.invitation_topic")
+	}
+	r.between("mqtt.max_clock_skew", w.MQTT.MaxClockSkew, 5*time.Second, 10*time.Minute)
 	if w.MQTT.CAFile != "" && !strings.HasPrefix(w.MQTT.URL, "tls:") && !strings.HasPrefix(w.MQTT.URL, "wss:") {
 		r.report("mqtt.ca_file", "is of no use without a mqtt.url of tls:// or wss://")
 	} else {

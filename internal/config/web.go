@@ -73,14 +73,15 @@ type Policy struct {
 	ASNDatabase   string   `key:"asn_database"`   // "": autonomous systems are unknown
 }
 
-// MQTT is the broker through which guests redeem invitations.
+// MQTT is the broker through which devices knock, and guests redeem invitations.
 type MQTT struct {
 	URL             string         `key:"url"`              // tcp://, tls://, ws:// or wss://; "": none
-	Topic           string         `key:"topic,later"`      // of knocks
+	Topic           string         `key:"topic"`            // of knocks
 	InvitationTopic string         `key:"invitation_topic"` // to which guests publish
 	Username        string         `key:"username"`
 	Password        ownline.Secret `key:"password"`
-	CAFile          string         `key:"ca_file"` // see Authorities
+	CAFile          string         `key:"ca_file"`        // see Authorities
+	MaxClockSkew    time.Duration  `key:"max_clock_skew"` // of devices that knock; 5s to 10m
 }
 
 // GuestPage is the page for invited guests that is exported to another web host.
@@ -134,7 +135,7 @@ func DefaultWeb() Web {
 			PortRange:      PortRange{20000, 29999},
 			RoamingOverlap: time.Minute,
 		},
-		MQTT:      MQTT{Topic: "ownline/knock", InvitationTopic: "ownline/redeem"},
+		MQTT:      MQTT{Topic: "ownline/knock", InvitationTopic: "ownline/redeem", MaxClockSkew: time.Minute},
 		OIDC:      OIDC{Scopes: []string{"openid", "profile"}, Name: "single sign-on", UsernameClaim: "preferred_username"},
 		Retention: Retention{History: 365 * day, Audit: 2 * 365 * day, Logins: 90 * day},
 		Log:       defaultLog(),

@@ -2,6 +2,7 @@ package knock
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -33,6 +34,7 @@ type vector struct {
 	Answer  bool   `json:"answer_wanted,omitempty"`
 	Service string `json:"service,omitempty"`
 	Seconds uint32 `json:"duration_s,omitempty"`
+	Topic   string `json:"answer_topic,omitempty"`
 }
 
 type answerVector struct {
@@ -200,7 +202,7 @@ func TestVectors(t *testing.T) {
 		if (err == nil) != c.Accept {
 			t.Errorf("%s: Open = %v, want accepted %v", c.Name, err, c.Accept)
 		}
-		if err == nil && knockVector(c.Name, got, sealed) != c {
+		if err == nil && knockVector(k, c.Name, got, sealed) != c {
 			t.Errorf("%s: opened as %+v", c.Name, got)
 		}
 		if err == nil && k.Seal(got) != sealed {
@@ -255,11 +257,11 @@ func vectorNonce(t *testing.T, s string) Nonce {
 	return Nonce(b)
 }
 
-func knockVector(name string, n Knock, p Packet) vector {
+func knockVector(k *Keys, name string, n Knock, p Packet) vector {
 	c := vector{
 		Name: name, Secret: hex.EncodeToString(testSecret), Site: testSite.String(), Packet: hex.EncodeToString(p[:]),
 		Accept: true, TimeMS: n.Time.UnixMilli(), Epoch: EpochOf(n.Time), Nonce: hex.EncodeToString(n.Nonce[:]),
-		Answer: n.AnswerWanted, Seconds: uint32(n.Duration / time.Second),
+		Answer: n.AnswerWanted, Seconds: uint32(n.Duration / time.Second), Topic: k.AnswerTopic(n.Nonce),
 	}
 	if n.Claimed.IsValid() {
 		c.Claimed = n.Claimed.String()
@@ -287,7 +289,7 @@ func writeVectors(t *testing.T) {
 	v := vectors{Comment: "Made by go test ./internal/knock -update; see spec/knock-v1.md."}
 	for _, name := range sortedKeys(goodKnocks()) {
 		n := goodKnocks()[name]
-		v.Knocks = append(v.Knocks, knockVector(name, n, k.Seal(n)))
+		v.Knocks = append(v.Knocks, knockVector(k, name, n, k.Seal(n)))
 	}
 	bad := badKnocks(t)
 	for _, name := range sortedKeys(bad) {
@@ -342,6 +344,19 @@ func FuzzOpen(f *testing.F) {
 		plain, err := openPacket(k.seal, &again)
 		if err != nil || !bytes.Equal(plain[:], b) {
 			t.Fatalf("%x opens as %+v, which is sealed as %x", b, n, plain)
+		}
+	})
+}
+
+func FuzzFromMessage(f *testing.F) {
+	p := testKeys(f).Seal(goodKnocks()["answer wanted"])
+	f.Add(p[:])
+	f.Add([]byte(base64.RawURLEncoding.EncodeToString(p[:])))
+	f.Add([]byte(base64.URLEncoding.EncodeToString(p[:])))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := FromMessage(b)
+		if ok && !bytes.Equal(got[:], b) && base64.RawURLEncoding.EncodeToString(got[:]) != string(b) {
+			t.Fatalf("%q is read as %x", b, got)
 		}
 	})
 }

@@ -79,7 +79,9 @@ var mayImport = map[string]string{
 	"internal/web/broker":            "internal/logging internal/ownline",
 	"internal/web/broker/brokertest": "test/freeport",
 	"internal/web/guestpage":         "internal/ownline",
-	"internal/web/redeem":            "internal/invitation internal/logging internal/ownline internal/web/access",
+	"internal/web/redeem":            "internal/invitation internal/logging internal/ownline internal/web/access internal/web/follow",
+	"internal/web/mqttknock":         "internal/knock internal/link internal/logging internal/ownline internal/web/access internal/web/follow",
+	"internal/web/follow":            "internal/logging internal/web/access",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
 	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share

@@ -5,6 +5,7 @@ import (
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/broker"
+	"github.com/ownline/ownline/internal/web/mqttknock"
 	"github.com/ownline/ownline/internal/web/redeem"
 )
 
@@ -26,6 +27,8 @@ func (w *Web) openBroker() (err error) {
 	}
 	w.redeem = redeem.New(w.access, w.broker, w.log.With(logging.Part, "redeem"))
 	w.broker.Handle(m.InvitationTopic, w.redeem.Handle)
+	w.knocks = mqttknock.New(w.access, w.broker, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
+	w.broker.Handle(m.Topic, w.knocks.Handle)
 	return nil
 }
 

@@ -120,6 +120,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 	if w.broker != nil {
 		g.Go(func() error { return w.broker.Run(roomsCtx) })
 		g.Go(func() error { return w.redeem.Run(roomsCtx, w.access.Subscribe(access.System(), 0)) })
+		g.Go(func() error { return w.knocks.Run(roomsCtx, w.access.Subscribe(access.System(), 0)) })
 	}
 	if w.door != nil {
 		g.Go(func() error { return w.door.Serve(roomsCtx, doorListener) })

@@ -22,6 +22,7 @@ import (
 	"github.com/ownline/ownline/internal/web/broker"
 	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
+	"github.com/ownline/ownline/internal/web/mqttknock"
 	"github.com/ownline/ownline/internal/web/notify"
 	"github.com/ownline/ownline/internal/web/redeem"
 	"github.com/ownline/ownline/internal/web/sites"
@@ -47,6 +48,7 @@ type Web struct {
 	auth     *auth.Auth
 	broker   *broker.Conn     // nil: none is configured
 	redeem   *redeem.Room     // likewise
+	knocks   *mqttknock.Room  // likewise
 	geoip    *geoip.Databases // empty until Serve loads it
 	notify   *notify.Notify
 	metrics  *metrics.Metrics

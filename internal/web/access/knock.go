@@ -209,3 +209,68 @@ func (a *Access) replace(c *change, old *ownline.Session, by ownline.SessionID) 
 	old.Revision = c.sites[old.Site].revision
 	return true
 }
+
+// SiteDevices are the devices whose knocks count at a site, with their secrets.
+type SiteDevices struct {
+	Site    ownline.SiteID
+	Devices []link.Device
+}
+
+// Knockers lists the devices of every site.
+func (a *Access) Knockers(ctx context.Context) (all []SiteDevices, err error) {
+	err = a.store.Read(ctx, func(tx Tx) error {
+		all = nil
+		sites, err := tx.Sites()
+		if err != nil {
+			return err
+		}
+		for _, s := range sites {
+			devices, err := tx.CoreDevices(s.ID)
+			if err != nil {
+				return err
+			}
+			all = append(all, SiteDevices{s.ID, devices})
+		}
+		return nil
+	})
+	return all, err
+}
+
+// KnockByBroker decides on a knock that came through a broker, as Knock on one that a core
+// has verified, and returns once core has applied what it opens. The verdict names the
+// sessions that core holds. ErrUnavailable: core can't be reached; what was opened is then in
+// the whole state that it gets as soon as it can.
+func (a *Access) KnockByBroker(ctx context.Context, site ownline.SiteID, k link.Knocked) (*link.Verdict, error) {
+	v, later, err := a.Knock(ctx, site, k)
+	if err != nil || v == nil {
+		return nil, err
+	}
+	ctx, cancel := forCore(ctx)
+	defer cancel()
+	var asked []ownline.SessionID
+	var results []link.Result
+	var held []link.Session
+	for _, l := range v.Sessions {
+		err := a.enforcer.Put(ctx, site, v.Revision.Revision, l)
+		if errors.Is(err, ownline.ErrUnavailable) {
+			return nil, err
+		}
+		if err == nil {
+			held = append(held, l)
+		}
+		asked, results = append(asked, l.ID), append(results, link.Result{ID: l.ID, Problem: link.ProblemOf(err)})
+	}
+	if err := a.Settle(ctx, site, asked, results); err != nil {
+		return nil, err
+	}
+	for _, l := range later {
+		if err := a.enforcer.Put(ctx, site, v.Revision.Revision, l); err != nil {
+			return nil, err
+		}
+	}
+	if len(v.Sessions) > 0 && len(held) == 0 {
+		v.Status = knock.Refused
+	}
+	v.Sessions = held
+	return v, nil
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/follow"
 )
 
 // Invitations is what a Room wishes of the use cases.
@@ -24,21 +25,13 @@ type Invitations interface {
 	Redeem(context.Context, access.Guest) (ownline.SessionInfo, error)
 }
 
-// Changes tells of what has changed.
-type Changes interface {
-	Next(context.Context) (access.Event, error)
-}
-
 // Publisher sends a message to a topic.
 type Publisher interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 }
 
-const (
-	lookEvery  = 10 * time.Second // other processes make invitations, too
-	retryAfter = time.Second
-	perMinute  = 30 // asks of one link that are looked at
-)
+// perMinute is how many asks of one link are looked at.
+const perMinute = 30
 
 // Room answers guests. Safe for concurrent use.
 type Room struct {
@@ -65,51 +58,9 @@ func New(i Invitations, p Publisher, log *slog.Logger) *Room {
 }
 
 // Run keeps the table of links until ctx ends.
-func (r *Room) Run(ctx context.Context, changes Changes) error {
-	changed := make(chan struct{}, 1)
-	var wg sync.WaitGroup
-	wg.Go(func() { listen(ctx, changes, changed) })
-	defer wg.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		case <-timer.C:
-		}
-		wait := lookEvery
-		if err := r.look(ctx); err != nil && ctx.Err() == nil {
-			r.log.Error("the invitations can't be read; trying again", logging.Err, err)
-			wait = retryAfter
-		}
-		timer.Reset(wait)
-	}
-}
-
-// listen notes that an invitation has changed.
-func listen(ctx context.Context, changes Changes, changed chan<- struct{}) {
-	for {
-		ev, err := changes.Next(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil && !errors.Is(err, access.ErrMissed):
-			select { // the timer of Run finds what is new meanwhile
-			case <-time.After(lookEvery):
-			case <-ctx.Done():
-				return
-			}
-			continue
-		case err == nil && ev.Kind != access.EventInvitation:
-			continue
-		}
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
+func (r *Room) Run(ctx context.Context, changes follow.Changes) error {
+	follow.Run(ctx, changes, r.look, r.log, access.EventInvitation)
+	return nil
 }
 
 // look reads which links there are, and makes the table of how their asks begin.

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -130,7 +131,9 @@ func (b *Broker) Retain(topic, payload string) {
 	defer c.Close()
 	// MQTT 3.1.1: CONNECT with a clean session as "r"; PUBLISH with RETAIN, QoS 0; DISCONNECT.
 	packets := []byte{0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 1, 'r'}
-	packets = append(packets, 0x31, byte(2+len(topic)+len(payload)), 0, byte(len(topic)))
+	packets = append(packets, 0x31)
+	packets = binary.AppendUvarint(packets, uint64(2+len(topic)+len(payload))) // the same as MQTT's lengths
+	packets = append(packets, 0, byte(len(topic)))
 	packets = append(append(packets, topic...), payload...)
 	packets = append(packets, 0xe0, 0)
 	if _, err := c.Write(packets); err != nil {

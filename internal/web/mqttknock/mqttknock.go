@@ -1,0 +1,183 @@
+// Package mqttknock takes knocks through a broker, from networks where no UDP gets to the
+// router: it opens the sealed packet, judges it by the rules of UDP knocks, has access decide,
+// and publishes the sealed answer to the topic of that knock. What is no genuine knock costs
+// one look into a table, and gets no answer.
+package mqttknock
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/follow"
+)
+
+// Desk is what a Room wishes of the use cases.
+type Desk interface {
+	Knockers(context.Context) ([]access.SiteDevices, error)
+	KnockByBroker(context.Context, ownline.SiteID, link.Knocked) (*link.Verdict, error)
+}
+
+// Publisher sends a message to a topic.
+type Publisher interface {
+	Publish(ctx context.Context, topic string, payload []byte) error
+}
+
+// perMinute is how many genuine knocks of one device are looked at.
+const perMinute = 60
+
+// Room takes knocks. Safe for concurrent use.
+type Room struct {
+	desk      Desk
+	publisher Publisher
+	skew      time.Duration
+	log       *slog.Logger
+
+	mu      sync.Mutex // guards what follows, and every device's memory, minute and count
+	devices map[deviceKey]*device
+	table   map[knock.HintValue]*device // by how the knocks of now begin
+}
+
+// deviceKey is a device and the secret that its keys were made from: a new one makes new keys.
+type deviceKey struct {
+	id     ownline.DeviceID
+	secret string
+}
+
+// device is one whose knocks count.
+type device struct {
+	id   ownline.DeviceID
+	site ownline.SiteID
+	keys *knock.Keys
+
+	turn   sync.Mutex // held while a knock is carried out: core is told of one after the other
+	memory knock.Memory
+	minute int64 // the one that count is of
+	count  int
+}
+
+// New makes a Room that takes knocks whose clock differs from ours by no more than skew. It
+// starts nothing.
+func New(d Desk, p Publisher, skew time.Duration, log *slog.Logger) *Room {
+	return &Room{desk: d, publisher: p, skew: skew, log: log}
+}
+
+// Run keeps the table of devices until ctx ends.
+func (r *Room) Run(ctx context.Context, changes follow.Changes) error {
+	follow.Run(ctx, changes, r.look, r.log, access.EventDevice, access.EventUser, access.EventSite)
+	return nil
+}
+
+// look reads which devices there are, and makes the table of how their knocks begin.
+func (r *Room) look(ctx context.Context) error {
+	sites, err := r.desk.Knockers(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	had := r.devices
+	r.mu.Unlock()
+	devices := make(map[deviceKey]*device)
+	table := make(map[knock.HintValue]*device)
+	epoch := knock.EpochOf(time.Now())
+	for _, s := range sites {
+		for _, l := range s.Devices {
+			key := deviceKey{l.ID, string(l.Secret)}
+			d := had[key]
+			if d == nil {
+				keys, err := knock.DeriveKeys(l.Secret, s.Site)
+				if err != nil {
+					return fmt.Errorf("device %s: %w", l.ID, err)
+				}
+				d = &device{id: l.ID, site: s.Site, keys: keys}
+			}
+			devices[key] = d
+			for e := max(epoch, 1) - 1; e <= epoch+1; e++ {
+				table[d.keys.Hint(e)] = d
+			}
+		}
+	}
+	r.mu.Lock()
+	r.devices, r.table = devices, table
+	r.mu.Unlock()
+	return nil
+}
+
+// Handle takes one message.
+func (r *Room) Handle(ctx context.Context, message []byte) {
+	p, ok := knock.FromMessage(message)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	d := r.table[knock.HintValue(p[:knock.HintSize])]
+	r.mu.Unlock()
+	if d == nil {
+		return
+	}
+	n, err := d.keys.Open(&p)
+	if err != nil {
+		return
+	}
+	// A broker knows no source: only what the device says counts.
+	if !n.Claimed.IsValid() || ownline.KindOf(n.Claimed) != ownline.SourcePublic {
+		return
+	}
+	if now := time.Now(); !knock.Fresh(n.Time, now, r.skew) || !r.admit(d, n, now) {
+		return
+	}
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	v, err := r.desk.KnockByBroker(ctx, d.site, link.Knocked{
+		Device: d.id, Nonce: n.Nonce[:], Made: n.Time, Source: n.Claimed, Claimed: n.Claimed,
+		Service: n.Service, Duration: n.Duration, Skew: r.skew,
+	})
+	switch {
+	case errors.Is(err, ownline.ErrUnavailable):
+		r.log.Info("a knock waits for its core", logging.Device, d.id, logging.Source, n.Claimed, logging.Err, err)
+	case err != nil && ctx.Err() == nil:
+		r.log.Warn("a knock was not carried out", logging.Device, d.id, logging.Source, n.Claimed, logging.Err, err)
+	case err == nil && v != nil && n.AnswerWanted:
+		r.answer(ctx, d, n, v)
+	}
+}
+
+// admit reports whether a knock was not seen before, and is none of a flood. Whether it counts
+// is decided by the database; this only saves it the trouble.
+func (r *Room) admit(d *device, n knock.Knock, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if minute := now.Unix() / 60; minute != d.minute {
+		d.minute, d.count = minute, 0
+	}
+	if d.count >= perMinute || !d.memory.Accept(n.Nonce, n.Time, r.skew) {
+		return false
+	}
+	d.count++
+	return true
+}
+
+// answer tells the device what became of its knock.
+func (r *Room) answer(ctx context.Context, d *device, n knock.Knock, v *link.Verdict) {
+	a := knock.Answer{Status: v.Status, Sessions: uint16(min(len(v.Sessions), 0xffff)), Time: time.Now(), Source: n.Claimed}
+	for _, s := range v.Sessions {
+		if a.Expires.IsZero() || s.Expires.Before(a.Expires) {
+			a.Expires = s.Expires
+		}
+	}
+	var nonce knock.Nonce
+	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
+	p := d.keys.SealAnswer(n.Nonce, nonce, a)
+	if err := r.publisher.Publish(ctx, d.keys.AnswerTopic(n.Nonce), p[:]); err != nil && ctx.Err() == nil {
+		r.log.Warn("a device got no answer", logging.Device, d.id, logging.Err, err)
+	}
+}
