@@ -79,13 +79,15 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	if err := c.state.change(func(v *saved) { v.Site, v.SiteName, v.IPv6Prefix = s.Site, s.SiteName, s.IPv6Prefix }); err != nil {
 		return nil, err
 	}
-	_, refused, err := c.book.Replace(s.Revision, s.Sessions, func(l link.Session) time.Time { return began.Add(l.Expires.Sub(s.Now)) })
+	until := func(t time.Time) time.Time { return began.Add(t.Sub(s.Now)) }
+	_, refused, err := c.book.Replace(s.Revision, s.Sessions, func(l link.Session) time.Time { return until(l.Expires) })
 	if err != nil {
 		return nil, err
 	}
 	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices); err != nil {
 		return nil, err
 	}
+	c.names.pass(s, until)
 	c.names.set(s.Services, c.host.localNetworks())
 	if err := c.reconciler.Replaced(ctx, s.IPv6Prefix); err != nil {
 		return nil, err
@@ -170,6 +172,16 @@ func (c commands) EndSession(ctx context.Context, rev link.Revision, id ownline.
 	c.log.Info("session closed", logging.Session, id)
 	return nil
 }
+
+func (c commands) PutPass(_ context.Context, p link.PutPass) error {
+	if p.Now.IsZero() {
+		return ownline.Invalid("now", "missing")
+	}
+	c.clock.Tell(p.Now)
+	return c.names.put(p, time.Now().Add(p.Expires.Sub(p.Now)))
+}
+
+var errNoProxy = ownline.Conflict("service", "this router has no reverse proxy")
 
 func (c commands) Flush(ctx context.Context, rev link.Revision) error {
 	generation, err := c.book.FlushFor(rev)

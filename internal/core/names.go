@@ -25,6 +25,7 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/link"
@@ -46,6 +47,7 @@ type names struct {
 	root     func() string // "": the certificates are of no authority of ours
 	acme     *acme.Source
 	services *reconcile.Services
+	logins   *login.Book
 	log      *slog.Logger
 	public   *public
 }
@@ -72,6 +74,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	}
 	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log, name: p.Driver, check: func(link.Service) error { return nil }, failed: func() error { return nil }}
 	n.address.Port = p.Port()
+	n.logins = login.New(log)
 	var listen []netip.AddrPort
 	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
 		if err := loopback.Add(addr); err != nil {
@@ -100,7 +103,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		n.services = reconcile.NewServices(n.driver, log)
 		return n, nil
 	}
-	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logger: log}
+	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logins: n.logins, Logger: log}
 	if p.AccessLog {
 		c.AccessLog = log
 	}
@@ -263,6 +266,21 @@ func (n *names) preview(ctx context.Context, s link.Service, inside []netip.Pref
 // previewer is a driver that writes the configuration of another program.
 type previewer interface {
 	Preview(context.Context, link.Service) (string, error)
+}
+
+// pass replaces who is logged in. until turns an end by web's clock into one by ours.
+func (n *names) pass(s link.State, until func(time.Time) time.Time) {
+	if n != nil {
+		n.logins.Replace(s.Revision, s.Pages, s.Passes, until)
+	}
+}
+
+// put adds somebody who is logged in.
+func (n *names) put(p link.PutPass, until time.Time) error {
+	if n == nil {
+		return errNoProxy
+	}
+	return n.logins.Put(p, until)
 }
 
 func (n *names) status() link.Proxy {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -32,6 +33,10 @@ func (*names) set([]link.Service, []netip.Prefix) {}
 func (*names) preview(context.Context, link.Service, []netip.Prefix) (string, error) {
 	return "", errNoConfiguration
 }
+
+func (*names) pass(link.State, func(time.Time) time.Time) {}
+
+func (*names) put(link.PutPass, time.Time) error { return errNoProxy }
 
 func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }
 

@@ -113,6 +113,11 @@ func (c *Client) Flush(ctx context.Context, rev Revision) error {
 	return c.call(ctx, "DELETE", "/v1/sessions"+rev.query(), nil, nil)
 }
 
+// PutPass adds a pass and a code for it. Its error is ErrUnknownRequest when core is too old.
+func (c *Client) PutPass(ctx context.Context, p PutPass) error {
+	return c.call(ctx, "PUT", "/v1/passes", p, nil)
+}
+
 // Verdict answers the knock with that number; the results name every session of it.
 func (c *Client) Verdict(ctx context.Context, seq uint64, v Verdict) ([]Result, error) {
 	var r Results

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ type fakeCore struct {
 	next  Pin
 	state State
 	put   Put
+	pass  PutPass
 	ended ownline.SessionID
 	seq   uint64
 
@@ -89,6 +91,13 @@ func (f *fakeCore) EndSession(_ context.Context, r Revision, id ownline.SessionI
 	return nil
 }
 func (f *fakeCore) Flush(context.Context, Revision) error { return nil }
+
+func (f *fakeCore) PutPass(_ context.Context, p PutPass) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.pass = p
+	return nil
+}
 
 func (f *fakeCore) Verdict(_ context.Context, seq uint64, v Verdict) ([]Result, error) {
 	f.mu.Lock()
@@ -215,6 +224,10 @@ func TestBothDirections(t *testing.T) {
 			}
 			if err := c.EndSession(ctx, Revision{"e", 6}, sess.ID); err != nil || core.ended != sess.ID {
 				t.Errorf("EndSession = %v", err)
+			}
+			pass := PutPass{Stamp: stamp, Pass: Pass{User: "ana"}, Code: []byte{1}, State: []byte{2}}
+			if err := c.PutPass(ctx, pass); err != nil || !reflect.DeepEqual(core.pass, pass) {
+				t.Errorf("PutPass = %v; core got %+v", err, core.pass)
 			}
 			rs, err := c.Verdict(ctx, 7, Verdict{stamp, knock.Opened, []Session{sess}})
 			if err != nil || len(rs) != 1 || rs[0].Problem.Err() != nil || core.seq != 7 {

@@ -45,7 +45,7 @@ type codeVector struct {
 
 // messageTypes are the messages by their names in spec/link-v1.md.
 var messageTypes = map[string]any{
-	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "Preview": Preview{}, "Result": Result{},
+	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "PutPass": PutPass{}, "Preview": Preview{}, "Result": Result{},
 	"Results": Results{}, "Verdict": Verdict{}, "Event": Event{}, "Problem": Problem{},
 }
 
@@ -67,6 +67,7 @@ var (
 		ID: vecID[ownline.Session](7), Service: "wiki", ServiceID: vecID[ownline.Service](8), User: "ana", Kind: ownline.Proxy,
 		Source: netip.MustParsePrefix("198.51.100.7/32"), Transport: ownline.TCP, PublicPort: 9999, Expires: vecNow.Add(time.Hour),
 	}
+	vecPass   = Pass{Login: vecID[ownline.Login](10), Service: vecID[ownline.Service](8), User: "ana", Expires: vecNow.Add(time.Hour)}
 	vecStatus = Status{
 		Version: "1.0.0", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
 		Applied: Revision{"2026-09-01T08:00:00Z", 41}, Sessions: 2, Devices: 1, KnockPort: 54754,
@@ -128,9 +129,15 @@ func goodMessages() []struct {
 				},
 			},
 		}},
+		{"state with passes", State{
+			Stamp: vecStamp(41), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{},
+			Services: []Service{{ID: vecID[ownline.Service](8), Name: "wiki", Target4: netip.MustParseAddrPort("192.168.7.12:80"), Options: ownline.ProxyOptions{RequireLogin: true}}},
+			Pages:    "https://ownline.home.example.org:9999", Passes: []Pass{vecPass},
+		}},
 		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{}}},
 		{"preview", Preview{"server {\n\tserver_name wiki.home.example.org;\n}\n"}},
 		{"open or renew", Put{vecStamp(42), vecSession}},
+		{"pass and code", PutPass{vecStamp(42), vecPass, bytes.Repeat([]byte{0x0c}, 32), bytes.Repeat([]byte{0x57}, 32)}},
 		{"opened", Result{ID: vecSession.ID}},
 		{"all applied", Results{[]Result{}}},
 		{"nothing to tell", Results{}},
@@ -166,6 +173,7 @@ var badMessages = []messageVector{
 	{Name: "negative revision", Message: "Put", JSON: json.RawMessage(`{"revision":-1}`)},
 	{Name: "time without a zone", Message: "Put", JSON: json.RawMessage(`{"now":"2026-09-21T14:13:20"}`)},
 	{Name: "unknown option of a service", Message: "State", JSON: json.RawMessage(`{"services":[{"id":"","name":"wiki","options":{"insecure":true}}]}`)},
+	{Name: "unknown key in a pass", Message: "PutPass", JSON: json.RawMessage(`{"login":"","admin":true}`)},
 	{Name: "secret that is not base64", Message: "State", JSON: json.RawMessage(`{"devices":[{"id":"","secret":"*"}]}`)},
 }
 

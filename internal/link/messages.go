@@ -62,7 +62,9 @@ type State struct {
 	IPv6Prefix int            `json:"ipv6_prefix"` // bits of an IPv6 source that count
 	Sessions   []Session      `json:"sessions"`
 	Devices    []Device       `json:"devices"`
-	Services   []Service      `json:"services"` // of kind proxy
+	Services   []Service      `json:"services"`         // of kind proxy
+	Pages      string         `json:"pages,omitempty"`  // URL of Ownline's own, where people log in; "": nowhere
+	Passes     []Pass         `json:"passes,omitempty"` // to services that require a login
 }
 
 // Put opens or renews one session.

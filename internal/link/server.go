@@ -38,6 +38,8 @@ type Commands interface {
 	EndSession(context.Context, Revision, ownline.SessionID) error
 	// Flush ends every session.
 	Flush(context.Context, Revision) error
+	// PutPass adds a pass and a code for it.
+	PutPass(context.Context, PutPass) error
 	// Verdict applies web's word on the knock and answers the device if it wants that.
 	Verdict(ctx context.Context, seq uint64, v Verdict) ([]Result, error)
 	// Preview returns what the proxy's configuration would have for a service, and changes
@@ -272,6 +274,7 @@ func (s *Server) handler() http.Handler {
 			reply(w, Preview{text}, err)
 		}
 	}))
+	mux.Handle("PUT /v1/passes", s.trusted(s.putPass))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 )
 
@@ -29,11 +30,12 @@ func world(t testing.TB, change ...func(*embedded.Config)) proxytest.World {
 		t.Fatal(err)
 	}
 	at := netip.MustParseAddrPort(l.Addr().String())
+	logins := login.New(slog.New(slog.DiscardHandler))
 	l.Close()
 	c := embedded.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: authority.Issue("*.home.example")}, Admit: door.Admit,
-		Logger: slog.New(slog.DiscardHandler),
+		Logins: logins, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
 		f(&c)
@@ -55,7 +57,7 @@ func world(t testing.TB, change ...func(*embedded.Config)) proxytest.World {
 	})
 	return proxytest.World{
 		Settings: c.Settings, Driver: s, Door: door, Roots: authority.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
-		Requests: soak(2000, 100_000),
+		Logins: logins, Requests: soak(2000, 100_000),
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", at.String())

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/logging"
 )
 
@@ -48,6 +49,17 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 	if f != nil {
 		return fail(f)
 	}
+	if route.service.Options.RequireLogin {
+		if s.Logins == nil {
+			return fail(needsLogin)
+		}
+		live, instead := s.Logins.Admit(login.Request{Service: route.service.ID, Source: c.source, Method: r.Method, URI: r.RequestURI, Header: r.Header})
+		if instead != nil {
+			return instead.Write(w, r.Method, r.Header, route.service.Name), 0, true
+		}
+		defer context.AfterFunc(live, c.cut)()
+	}
+	login.Strip(r.Header) // also when none is required any more: the browser has them still
 	upgrade := wantedUpgrade(r)
 	told := c.tell(port)
 	route.prepare(r, told)
@@ -104,9 +116,6 @@ func (r *route) judge(in *http.Request, c *conn) (port string, _ *failure) {
 	}
 	if r.prefix != "" && climbs(in.RequestURI) {
 		return "", badPath
-	}
-	if r.service.Options.RequireLogin {
-		return "", needsLogin // fails closed
 	}
 	return port, nil
 }

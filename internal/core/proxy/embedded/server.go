@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 )
@@ -29,8 +30,15 @@ type Config struct {
 	Listen       []netip.AddrPort // core's own addresses, where the kernel leads sessions
 	Certificates proxy.Certificates
 	Admit        proxy.Admission
+	Logins       Logins       // nil: services that require a login are refused to everybody
 	AccessLog    *slog.Logger // a line per request; nil: none
 	Logger       *slog.Logger
+}
+
+// Logins stand in front of services that require one.
+type Logins interface {
+	// Admit judges a request. Its connection is cut when live ends; otherwise instead is answered.
+	Admit(login.Request) (live context.Context, instead *login.Reply)
 }
 
 const (

@@ -99,7 +99,12 @@ func TestAccessLog(t *testing.T) {
 // A service that wants a login is not served without one.
 func TestRequireLoginFailsClosed(t *testing.T) {
 	s := proxytest.StartHTTP(t, inside, "a", nil, false)
-	w := serve(t, ownline.ProxyOptions{RequireLogin: true}, s)
+	w := world(t, func(c *embedded.Config) { c.Logins = nil })
+	id := proxytest.ID("a")
+	if err := w.Driver.Apply(t.Context(), []link.Service{{ID: id, Name: "a", Target4: s.Addr, Options: ownline.ProxyOptions{RequireLogin: true}}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Door.Open(id, client)
 	resp, err := w.Browser(t, client, true).Get(w.URL("a", "/"))
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,7 @@ func Contract(t *testing.T, run func(t *testing.T, test func(t *testing.T, w Wor
 		{"an answer that breaks off is not taken for whole", (*part).broken},
 		{"path prefix, headers, server name and redirections", (*part).rewrites},
 		{"what fails is said, without addresses of the LAN", (*part).errors},
+		{"a login in front", (*part).logins},
 		{"sessions come and go without a failed request", (*part).churn},
 	}
 	for _, p := range parts {

@@ -21,12 +21,16 @@ import (
 )
 
 // WebSocket opens one at /ws of a service.
-func (w *World) WebSocket(ctx context.Context, from netip.Addr, name string) (*websocket.Conn, error) {
+func (w *World) WebSocket(ctx context.Context, from netip.Addr, name string, cookies ...string) (*websocket.Conn, error) {
 	d := websocket.Dialer{
 		NetDialContext:  func(ctx context.Context, _, _ string) (net.Conn, error) { return w.Dial(ctx, from) },
 		TLSClientConfig: w.TLS(name, "http/1.1"), ReadBufferSize: 512, WriteBufferSize: 512, HandshakeTimeout: 30 * time.Second,
 	}
-	c, resp, err := d.DialContext(ctx, "wss"+strings.TrimPrefix(w.URL(name, "/ws"), "https"), http.Header{"Origin": {w.URL(name, "")}})
+	h := http.Header{"Origin": {w.URL(name, "")}}
+	if len(cookies) > 0 {
+		h["Cookie"] = cookies
+	}
+	c, resp, err := d.DialContext(ctx, "wss"+strings.TrimPrefix(w.URL(name, "/ws"), "https"), h)
 	if resp != nil {
 		resp.Body.Close()
 	}

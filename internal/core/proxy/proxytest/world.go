@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -35,6 +36,8 @@ type World struct {
 	}
 	Door  *Door          // whom the proxy asks
 	Roots *x509.CertPool // that the proxy's certificates are from
+	// Logins is who is logged in at services that require it; nil: the driver serves none of them.
+	Logins *login.Book
 
 	Client, Neighbour netip.Addr // two sources
 	Inside            netip.Addr // where services of the test can listen, and the proxy reaches them

@@ -33,6 +33,7 @@ type Core struct {
 	revisions map[ownline.SessionID]uint64 // also of sessions that ended
 	devices   map[ownline.DeviceID]link.Device
 	services  []link.Service
+	passes    []link.Pass
 	proxy     link.Proxy
 	reserved  []uint16
 	networks  []netip.Prefix
@@ -62,7 +63,7 @@ func New(token string) *Core {
 }
 
 // SetHooks sets functions that run before a command is carried out and after it was, with
-// its name: "pair", "key", "state", "put", "end", "flush" or "verdict". An error is the reply.
+// its name: "pair", "key", "state", "put", "end", "flush", "pass" or "verdict". An error is the reply.
 func (c *Core) SetHooks(before, after func(op string) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,7 +166,7 @@ func (c *Core) PutState(_ context.Context, s link.State) (results []link.Result,
 		for _, d := range s.Devices {
 			c.devices[d.ID] = d
 		}
-		c.services = slices.Clone(s.Services)
+		c.services, c.passes = slices.Clone(s.Services), slices.Clone(s.Passes)
 		return nil
 	})
 	return results, err
@@ -217,6 +218,25 @@ func (c *Core) EndSession(_ context.Context, r link.Revision, id ownline.Session
 		delete(c.sessions, id)
 		return nil
 	})
+}
+
+// PutPass implements link.Commands.
+func (c *Core) PutPass(_ context.Context, p link.PutPass) error {
+	return c.do("pass", func() error {
+		if p.Epoch != c.epoch || p.Revision.Revision <= c.state && !slices.ContainsFunc(c.passes, p.Pass.Same) {
+			return link.ErrStale
+		}
+		c.passes = append(slices.DeleteFunc(c.passes, p.Pass.Same), p.Pass)
+		c.applied = max(c.applied, p.Revision.Revision)
+		return nil
+	})
+}
+
+// Passes returns those that core holds.
+func (c *Core) Passes() []link.Pass {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.passes)
 }
 
 // Flush implements link.Commands.
@@ -328,7 +348,7 @@ func (c *Core) Forget() {
 	clear(c.sessions)
 	clear(c.revisions)
 	clear(c.devices)
-	c.services = nil
+	c.services, c.passes = nil, nil
 	clear(c.pending)
 	c.epoch, c.applied, c.state = "", 0, 0
 }
