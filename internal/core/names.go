@@ -131,7 +131,7 @@ func (n *names) nginx(cfg config.Core, listen []netip.AddrPort, admit proxy.Admi
 	d, err := nginx.New(nginx.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
 		Reload: reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
-		Socket: p.GateSocket, Cut: n.gate.Cut, Logger: n.log,
+		Socket: p.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
 	})
 	if err != nil {
 		return errors.Join(err, n.gate.Close())

@@ -12,6 +12,7 @@ import (
 type ask struct {
 	service ownline.ServiceID
 	client  netip.AddrPort
+	version string // "": not told
 }
 
 // parse takes only what a server writes: each header once, in its only form.
@@ -36,5 +37,8 @@ func parse(h http.Header) (a ask, err error) {
 		return ask{}, ownline.Invalid(PortHeader, "is no port")
 	}
 	a.client = netip.AddrPortFrom(addr.Unmap(), uint16(port))
+	if values := h[VersionHeader]; len(values) == 1 {
+		a.version = values[0]
+	}
 	return a, nil
 }

@@ -1,6 +1,7 @@
 // Package gate: the admission that nginx and Caddy ask for at every request, over a Unix socket,
 // and the end of the connections of those whose session has ended, by the kernel. It answers
-// GET /admit with 204 or 403, and with 403 whatever it does not understand.
+// GET /admit with 204, or with 403 and the page that says so, and with 403 whatever it does not
+// understand.
 package gate
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/page"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -28,6 +31,9 @@ const (
 	ServiceHeader = "Ownline-Service"
 	ClientHeader  = "Ownline-Client"
 	PortHeader    = "Ownline-Client-Port"
+	// VersionHeader is which version of the service the server's configuration has. Only the one
+	// that Only has told is admitted to.
+	VersionHeader = "Ownline-Version"
 )
 
 // Path is what is asked for.
@@ -57,10 +63,11 @@ type Gate struct {
 	err      error   // why
 	wake     chan struct{}
 
-	mu    sync.Mutex // guards what is below
-	known map[netip.AddrPort]*connection
-	limit int // of known, for the next sweep
-	ended []netip.AddrPort
+	mu       sync.Mutex                   // guards what is below
+	versions map[ownline.ServiceID]string // nil: any
+	known    map[netip.AddrPort]*connection
+	limit    int // of known, for the next sweep
+	ended    []netip.AddrPort
 }
 
 // connection is one that was let in. It has one service: servers answer 421 to a request for
@@ -165,19 +172,34 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Date"] = nil
 	h.Set("Cache-Control", "no-store")
-	status := http.StatusForbidden
 	if r.Method == http.MethodGet && r.URL.Path == Path {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {
-			status = http.StatusNoContent
+			w.WriteHeader(http.StatusNoContent)
+			return
 		}
 	}
-	w.WriteHeader(status)
+	page.SessionOver.Answer(w, r.Method, r.Header, "")
+}
+
+// Only has the gate admit to these versions of services alone, from now on: a server that reloads
+// goes on for a while by the configuration that it had, which may lead elsewhere.
+func (g *Gate) Only(versions map[ownline.ServiceID]string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.versions = maps.Clone(versions)
+}
+
+// newest reports whether a server asks by the configuration that it should have.
+func (g *Gate) newest(a ask) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.versions == nil || a.version != "" && g.versions[a.service] == a.version
 }
 
 // admit asks whether the connection may go on, and remembers it if so.
 func (g *Gate) admit(a ask) bool {
 	live, ok := g.Admit(a.service, a.client.Addr())
-	if !ok || live.Err() != nil {
+	if !ok || live.Err() != nil || !g.newest(a) {
 		return false
 	}
 	if g.kernel == nil {

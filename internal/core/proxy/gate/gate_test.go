@@ -10,12 +10,14 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 func headers(service, client, port string) http.Header {
@@ -76,6 +78,59 @@ func TestAdmit(t *testing.T) {
 	door.Shut(id, netip.MustParseAddr("127.0.0.2"))
 	if got := asked(g, "GET", Path, good); got != 403 {
 		t.Errorf("%d after the end", got)
+	}
+}
+
+// Invariants 3 and 5: a server that goes on by an old configuration gets no yes for what has changed
+// since, nor for what is gone.
+func TestOnly(t *testing.T) {
+	door := proxytest.NewDoor()
+	a, b := proxytest.ID("a"), proxytest.ID("b")
+	client := netip.MustParseAddr("127.0.0.2")
+	door.Open(a, client)
+	door.Open(b, client)
+	g := start(t, door.Admit)
+	ask := func(id ownline.ServiceID, version string) int {
+		h := headers(id.String(), client.String(), "4000")
+		if version != "" {
+			h[VersionHeader] = []string{version}
+		}
+		return asked(g, "GET", Path, h)
+	}
+	if ask(a, "") != 204 {
+		t.Error("before anything is told, versions matter")
+	}
+	g.Only(map[ownline.ServiceID]string{})
+	if ask(a, "") != 403 || ask(a, "1") != 403 {
+		t.Error("a service that is not there")
+	}
+	g.Only(map[ownline.ServiceID]string{a: "2"})
+	for version, want := range map[string]int{"2": 204, "1": 403, "": 403} {
+		if got := ask(a, version); got != want {
+			t.Errorf("version %q: %d, want %d", version, got, want)
+		}
+	}
+	if ask(b, "2") != 403 {
+		t.Error("another service")
+	}
+	twice := headers(a.String(), client.String(), "4000")
+	twice[VersionHeader] = []string{"2", "2"}
+	if asked(g, "GET", Path, twice) != 403 {
+		t.Error("two versions")
+	}
+}
+
+// Who is refused is told so, in the form that they read: Caddy passes it on.
+func TestRefusal(t *testing.T) {
+	g := start(t, proxytest.NewDoor().Admit)
+	for accept, want := range map[string]string{"text/html": "<h1>Session over</h1>", "application/json": `"status":403`} {
+		r := httptest.NewRequest("GET", Path, nil)
+		r.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, r)
+		if w.Code != 403 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d, %v, %s", accept, w.Code, w.Header(), w.Body)
+		}
 	}
 }
 

@@ -51,7 +51,9 @@ type Config struct {
 	StateDir     string                  // ours alone; certificates with their keys, and the last good file
 	Socket       string                  // of the gate
 	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
-	Logger       *slog.Logger
+	// Only has the gate admit to these versions of services alone.
+	Only   func(map[ownline.ServiceID]string)
+	Logger *slog.Logger
 }
 
 // Driver keeps the file.
@@ -60,11 +62,13 @@ type Driver struct {
 
 	mu      sync.Mutex // guards what is below, and the files
 	want    []link.Service
-	applied bool // the file is what nginx runs, as far as we know
+	applied bool                         // the file is what nginx runs, as far as we know
+	served  map[ownline.ServiceID]string // versions that the gate admits to
 	err     error
 }
 
-// New makes a driver, and its folders. It changes no file.
+// New makes a driver, and its folders. It changes no file. Until something is applied the gate
+// admits nobody: nobody knows whether nginx has what it should.
 func New(c Config) (*Driver, error) {
 	for _, path := range []string{c.Directory, c.StateDir, c.Socket} {
 		if !filepath.IsAbs(path) || strings.ContainsFunc(path, unfit) {
@@ -77,7 +81,9 @@ func New(c Config) (*Driver, error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, err
 	}
-	return &Driver{Config: c}, nil
+	d := &Driver{Config: c, served: map[ownline.ServiceID]string{}}
+	d.Only(d.served)
+	return d, nil
 }
 
 func unfit(c rune) bool {
@@ -139,7 +145,7 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 	if err != nil {
 		return err
 	}
-	text, used, err := d.render(services, v)
+	text, used, versions, err := d.render(services, v)
 	if err != nil {
 		return err
 	}
@@ -156,7 +162,7 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 	if err := write(d.file(), []byte(text), 0o644); err != nil {
 		return err
 	}
-	if err := d.take(ctx); err != nil {
+	if err := d.take(ctx, versions); err != nil {
 		return errors.Join(err, d.restore())
 	}
 	d.applied = true
@@ -175,8 +181,9 @@ func (d *Driver) restore() error {
 	return write(d.file(), good, 0o644)
 }
 
-// take has nginx test its whole configuration, then reload.
-func (d *Driver) take(ctx context.Context) error {
+// take has nginx test its whole configuration, then reload. From then on the gate admits to what
+// is new: nginx's workers from before may still take a request by what they have.
+func (d *Driver) take(ctx context.Context, versions map[ownline.ServiceID]string) error {
 	out, err := d.run(ctx, d.Program, "-T")
 	if err != nil {
 		return err
@@ -184,8 +191,13 @@ func (d *Driver) take(ctx context.Context) error {
 	if !strings.Contains(out, mark) {
 		return ownline.Invalid("proxy.nginx.directory", fmt.Sprintf("nginx does not read it; put the line `include %s/*.conf;` into the http block of its configuration", d.Directory))
 	}
-	_, err = d.run(ctx, d.Reload[0], d.Reload[1:]...)
-	return err
+	d.Only(versions)
+	if _, err = d.run(ctx, d.Reload[0], d.Reload[1:]...); err != nil {
+		d.Only(d.served)
+		return err
+	}
+	d.served = versions
+	return nil
 }
 
 // run returns what a program prints; its complaints are part of the error.
@@ -232,21 +244,24 @@ func (d *Driver) version(ctx context.Context) (v version, err error) {
 	return v, nil
 }
 
-// render returns the file, and the names of the files in the state folder that it needs. A
-// service whose certificate is not there yet is left out: its name is refused until it is.
-func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, err error) {
-	used = map[string]bool{}
+// render returns the file, the names of the files in the state folder that it needs, and the
+// version of every service, which is another one only when the service is. A service whose certificate is not there yet is left out: its name is refused until it is.
+func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, versions map[ownline.ServiceID]string, err error) {
+	used, versions = map[string]bool{}, map[ownline.ServiceID]string{}
 	var b strings.Builder
 	b.WriteString(d.frame(v))
 	names := map[string]bool{}
 	for _, s := range services {
 		if names[s.Name] {
-			return "", nil, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
+			return "", nil, nil, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
 		}
 		names[s.Name] = true
-		if _, err := d.block(s, "/p", "/c", v); err != nil { // before anything is written
-			return "", nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+		block, err := d.block(s, "/p", "/c", "v", v) // before anything is written
+		if err != nil {
+			return "", nil, nil, fmt.Errorf("service %.70q: %w", s.Name, err)
 		}
+		sum := sha256.Sum256([]byte(block + s.Options.CA))
+		versions[s.ID] = hex.EncodeToString(sum[:12])
 	}
 	for _, s := range services {
 		pair, err := d.pair(d.Settings.Host(s.Name))
@@ -256,21 +271,21 @@ func (d *Driver) render(services []link.Service, v version) (text string, used m
 		}
 		at, err := d.keep(pair, used)
 		if err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 		ca := systemRoot
 		if s.Options.CA != "" {
 			if ca, err = d.keep([]byte(s.Options.CA), used); err != nil {
-				return "", nil, err
+				return "", nil, nil, err
 			}
 		}
-		block, err := d.block(s, at, ca, v)
+		block, err := d.block(s, at, ca, versions[s.ID], v)
 		if err != nil {
-			return "", nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+			return "", nil, nil, fmt.Errorf("service %.70q: %w", s.Name, err)
 		}
 		b.WriteString(block)
 	}
-	return b.String(), used, nil
+	return b.String(), used, versions, nil
 }
 
 // keep writes a file of the state folder, which is named after what is in it: a file that

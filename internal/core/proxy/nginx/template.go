@@ -46,9 +46,10 @@ map $remote_addr $ownline_for {
 }
 server {
 ` + listen.String() + `	ssl_reject_handshake on;
+	set $ownline_name "";
 	return 421;
 }
-`
+` + pageMaps()
 }
 
 // words are what a service's block is made of. Every text in it is safe inside a configuration.
@@ -130,7 +131,7 @@ const climbs = `^[^?]*(/|\\\\|%2f|%5c)([.]|%2e)([.]|%2e)(/|\\\\|%2f|%5c|;|[?]|$)
 
 // guard is what a request has to pass. The handshake's name is compared, so that a connection
 // has one service, and ends with its session.
-func (d *Driver) guard(s link.Service, host string) string {
+func (d *Driver) guard(s link.Service, host, id string) string {
 	climb := ""
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
 		climb = "\tif ($request_uri ~* \"" + climbs + "\") { return 400; }\n"
@@ -155,12 +156,15 @@ func (d *Driver) guard(s link.Service, host string) string {
 		proxy_set_header Connection "";
 		proxy_set_header Content-Length "";
 		proxy_set_header %s "%s";
+		proxy_set_header %s "%s";
 		proxy_set_header %s $remote_addr;
 		proxy_set_header %s $remote_port;
 		proxy_connect_timeout 2s;
 		proxy_read_timeout 5s;
 		proxy_intercept_errors off;
-	}`, strings.ReplaceAll(host, ".", "[.]"), gate.Path, gate.ServiceHeader, s.ID, gate.ClientHeader, gate.PortHeader)
+		error_page 599 /; # none of those of the server
+	}
+`+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, gate.ServiceHeader, s.ID, gate.VersionHeader, id, gate.ClientHeader, gate.PortHeader, s.Name)
 }
 
 func (d *Driver) forward(s link.Service, pass string, targets []string) string {
@@ -173,7 +177,7 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 		"Host": asked, "X-Forwarded-For": "$remote_addr", "X-Real-IP": "$remote_addr", "X-Forwarded-Proto": "https",
 		"X-Forwarded-Host": "$http_host", "X-Forwarded-Port": port, "X-Forwarded-Prefix": "", "Proxy": "",
 		"Forwarded":        `"$ownline_for;proto=https;host=\"$http_host\""`,
-		gate.ServiceHeader: "", gate.ClientHeader: "", gate.PortHeader: "",
+		gate.ServiceHeader: "", gate.VersionHeader: "", gate.ClientHeader: "", gate.PortHeader: "",
 	}
 	if pass == "proxy" {
 		set["Connection"], set["Upgrade"] = "$ownline_connection", "$ownline_upgrade"
@@ -236,15 +240,15 @@ func (d *Driver) Preview(ctx context.Context, s link.Service) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return d.block(s, "CERTIFICATE.pem", "AUTHORITIES.pem", v)
+	return d.block(s, "CERTIFICATE.pem", "AUTHORITIES.pem", "VERSION", v)
 }
 
-func (d *Driver) block(s link.Service, pair, ca string, v version) (string, error) {
+func (d *Driver) block(s link.Service, pair, ca, id string, v version) (string, error) {
 	if err := errors.Join(ownline.CheckServiceName(s.Name), s.Options.Validate(), d.Check(s)); err != nil {
 		return "", err
 	}
 	host := d.Settings.Host(s.Name)
-	w := words{name: s.Name, host: host, listen: d.listen(pair, v), guard: d.guard(s, host), pass: "proxy", upstream: "http://ownline_" + s.Name}
+	w := words{name: s.Name, host: host, listen: d.listen(pair, v), guard: d.guard(s, host, id), pass: "proxy", upstream: "http://ownline_" + s.Name}
 	for _, t := range []netip.AddrPort{s.Target4, s.Target6} {
 		if t.IsValid() {
 			w.targets = append(w.targets, net.JoinHostPort(t.Addr().WithZone("").String(), strconv.Itoa(int(t.Port()))))

@@ -28,8 +28,8 @@ type Failure struct {
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color:#222;background:#fff}` +
 	`h1{font-size:1.4rem}small{color:#666}a{color:inherit}@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}small{color:#999}}`
 
-// policy allows the page its one style, and nothing else.
-var policy = func() string {
+// Policy is the page's Content-Security-Policy: its one style, and nothing else.
+var Policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
@@ -49,37 +49,47 @@ func (f *Failure) Answer(w http.ResponseWriter, method string, asked http.Header
 	var body string
 	if f.JSON || prefersJSON(asked["Accept"]) {
 		h.Set("Content-Type", "application/problem+json")
-		problem := map[string]any{
-			"type": "urn:ownline:problem:proxy:" + f.Name, "title": f.Title, "status": f.Status, "detail": f.Text,
-		}
-		if f.Login != "" {
-			problem["login"] = f.Login
-		}
-		b, err := json.Marshal(problem)
-		if err != nil {
-			panic(err) // strings and a number
-		}
-		body = string(b)
+		body = f.Problem()
 	} else {
 		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", Policy)
 		h.Set("Referrer-Policy", "no-referrer")
-		if service != "" {
-			service += " · "
-		}
-		way := ""
-		if f.Login != "" {
-			way = `<p><a href="` + html.EscapeString(f.Login) + `" target="_top">Log in</a></p>`
-		}
-		body = fmt.Sprintf(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">`+
-			`<title>%[1]s</title><style>%[2]s</style></head><body><h1>%[1]s</h1><p>%[3]s</p>%[6]s<p><small>%[4]sOwnline · %[5]d</small></p></body></html>`+"\n",
-			html.EscapeString(f.Title), style, html.EscapeString(f.Text), html.EscapeString(service), f.Status, way)
+		body = f.HTML(service)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(f.Status)
 	if method != http.MethodHead {
 		w.Write([]byte(body))
 	}
+}
+
+// Problem returns problem details in JSON (RFC 9457).
+func (f *Failure) Problem() string {
+	problem := map[string]any{
+		"type": "urn:ownline:problem:proxy:" + f.Name, "title": f.Title, "status": f.Status, "detail": f.Text,
+	}
+	if f.Login != "" {
+		problem["login"] = f.Login
+	}
+	b, err := json.Marshal(problem)
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return string(b)
+}
+
+// HTML returns a page, which needs nothing else. It names the service, when it is told.
+func (f *Failure) HTML(service string) string {
+	if service != "" {
+		service += " · "
+	}
+	way := ""
+	if f.Login != "" {
+		way = `<p><a href="` + html.EscapeString(f.Login) + `" target="_top">Log in</a></p>`
+	}
+	return fmt.Sprintf(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">`+
+		`<title>%[1]s</title><style>%[2]s</style></head><body><h1>%[1]s</h1><p>%[3]s</p>%[6]s<p><small>%[4]sOwnline · %[5]d</small></p></body></html>`+"\n",
+		html.EscapeString(f.Title), style, html.EscapeString(f.Text), html.EscapeString(service), f.Status, way)
 }
 
 // prefersJSON reports whether JSON is wished for at least as much as HTML (RFC 9110, section
