@@ -133,7 +133,7 @@ func TestMistakes(t *testing.T) {
 		"nothing to meet on":  {"link: {listen: ''}\n", nil, []string{"FILE:1:7: link: neither listen nor dial is set, so web could never command this core"}},
 		"later":               {"metrics: {listen: ':9'}\n", nil, []string{"FILE:1:19: metrics.listen: is not supported yet; leave it out"}},
 		"later driver":        {"firewall: {driver: ufw}\n", nil, []string{"FILE:1:20: firewall.driver: is not supported yet; leave it out"}},
-		"proxy driver":        {"proxy: {driver: apache}\n", nil, []string{`FILE:1:17: proxy.driver: "apache" is not one of embedded, nginx, none`}},
+		"proxy driver":        {"proxy: {driver: apache}\n", nil, []string{`FILE:1:17: proxy.driver: "apache" is not one of embedded, nginx, caddy, none`}},
 		"proxy address":       {"proxy: {listen: '1.2.3.4:9999'}\n", nil, []string{`FILE:1:17: proxy.listen: "1.2.3.4:9999" names an address, but the proxy is reached at every address of the router: only the port can be chosen, like :9999`}},
 		"proxy port":          {"proxy: {listen: ':0'}\n", nil, []string{`FILE:1:17: proxy.listen: ":0" is not a host and port like 127.0.0.1:8080`}},
 		"proxy domain":        {"proxy: {domain: 'Home;}', certificate: {internal: true}}\n", nil, []string{`FILE:1:17: proxy.domain: "Home;}" is not a name like home.example.org, in lower case and without a final dot`}},

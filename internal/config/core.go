@@ -52,7 +52,7 @@ type Firewall struct {
 
 // Proxy is the reverse proxy. It serves when Domain is set.
 type Proxy struct {
-	Driver      string      `key:"driver"`     // embedded, nginx or none
+	Driver      string      `key:"driver"`     // embedded, nginx, caddy or none
 	Listen      string      `key:"listen"`     // ":PORT" of every address of the router
 	Domain      string      `key:"domain"`     // services are at NAME.Domain; "": nothing is served
 	AccessLog   bool        `key:"access_log"` // every request, to the log
@@ -60,6 +60,7 @@ type Proxy struct {
 	GateSocket  string      `key:"gate_socket"` // where another server asks who may come in
 	GateGroup   string      `key:"gate_group"`  // of that server; "": its usual one
 	Nginx       Nginx       `key:"nginx"`
+	Caddy       Caddy       `key:"caddy"`
 }
 
 // Nginx is the nginx that serves with the driver of that name.
@@ -68,6 +69,11 @@ type Nginx struct {
 	Program   string   `key:"program"`
 	Reload    []string `key:"reload"`    // a program and its arguments; empty: Program -s reload
 	Templates bool     `key:"templates"` // web may replace what is written for a service
+}
+
+// Caddy is the Caddy that serves with the driver of that name.
+type Caddy struct {
+	Admin string `key:"admin"` // its admin API: http://ADDRESS:PORT of this machine, or unix:/path
 }
 
 // Serves reports whether services of kind proxy can be opened.
@@ -118,6 +124,7 @@ func DefaultCore() Core {
 		Proxy: Proxy{
 			Driver: "embedded", Listen: ":9999", GateSocket: "/run/ownline-core-gate.sock",
 			Nginx: Nginx{Directory: "/etc/nginx/ownline.d", Program: "nginx"},
+			Caddy: Caddy{Admin: "http://127.0.0.1:2019"},
 		},
 		Log: defaultLog(),
 	}
@@ -162,9 +169,14 @@ func (c *Core) validate(report func(key, detail string)) {
 }
 
 func (p Proxy) validate(r rules) {
-	r.oneOf("proxy.driver", p.Driver, "embedded", "nginx", "none")
-	if p.Driver == "nginx" {
+	r.oneOf("proxy.driver", p.Driver, "embedded", "nginx", "caddy", "none")
+	if p.Driver == "nginx" || p.Driver == "caddy" {
 		r.notEmpty("proxy.gate_socket", p.GateSocket)
+	}
+	if p.Driver == "caddy" && !caddyAdmin(p.Caddy.Admin) {
+		r.report("proxy.caddy.admin", fmt.Sprintf("%q is not http://127.0.0.1:2019, with whatever port and address of this very machine, and not unix:/path: certificates' keys go there, and must not cross a network", p.Caddy.Admin))
+	}
+	if p.Driver == "nginx" {
 		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
 		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
 	}
@@ -195,6 +207,17 @@ func (p Proxy) validate(r rules) {
 	if c.ACME.Challenge == "tls-alpn-01" && p.Port() == 443 {
 		r.report("proxy.certificate.acme.challenge", "tls-alpn-01 needs port 443, which proxy.listen has; use http-01 or dns-01")
 	}
+}
+
+func caddyAdmin(address string) bool {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return strings.HasPrefix(path, "/")
+	}
+	hostPort, ok := strings.CutPrefix(strings.TrimSuffix(address, "/"), "http://")
+	h, port, err := net.SplitHostPort(hostPort)
+	n, perr := strconv.ParseUint(port, 10, 16)
+	addr, aerr := netip.ParseAddr(h)
+	return ok && err == nil && perr == nil && n != 0 && (h == "localhost" || aerr == nil && addr.IsLoopback())
 }
 
 func (a ACME) validate(r rules) {

@@ -22,6 +22,7 @@ import (
 	"github.com/ownline/ownline/internal/core/loopback"
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/acme"
+	"github.com/ownline/ownline/internal/core/proxy/caddy"
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
@@ -96,9 +97,12 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
 	var err error
-	if p.Driver == "nginx" {
-		if err = n.nginx(cfg, listen, admit); err != nil {
+	if connect := map[string]connect{"nginx": n.nginx, "caddy": n.caddy}[p.Driver]; connect != nil {
+		if err = n.openGate(p, listen, admit); err != nil {
 			return nil, err
+		}
+		if err = connect(cfg, listen); err != nil {
+			return nil, errors.Join(err, n.gate.Close())
 		}
 		n.services = reconcile.NewServices(n.driver, log)
 		return n, nil
@@ -114,16 +118,36 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	return n, nil
 }
 
-// nginx makes the driver of that name, and the gate that it asks.
-func (n *names) nginx(cfg config.Core, listen []netip.AddrPort, admit proxy.Admission) error {
-	p := cfg.Proxy
-	gid, err := groupID(p.GateGroup, "www-data")
+// connect makes a driver of another server.
+type connect func(config.Core, []netip.AddrPort) error
+
+// openGate makes the gate that other servers ask.
+func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Admission) error {
+	usual := map[string]string{"nginx": "www-data", "caddy": "caddy"}
+	gid, err := groupID(p.GateGroup, usual[p.Driver])
 	if err != nil {
 		return ownline.Invalid("proxy.gate_group", err.Error())
 	}
 	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logger: n.log}); err != nil {
 		return fmt.Errorf("proxy.%w", err)
 	}
+	return nil
+}
+
+func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
+	d, err := caddy.New(caddy.Config{
+		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
+		Socket: cfg.Proxy.GateSocket, Cut: n.gate.Cut, Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.driver, n.check, n.failed = d, d.Check, d.Err
+	return nil
+}
+
+func (n *names) nginx(cfg config.Core, listen []netip.AddrPort) error {
+	p := cfg.Proxy
 	reload := p.Nginx.Reload
 	if len(reload) == 0 {
 		reload = []string{p.Nginx.Program, "-s", "reload"}
@@ -134,7 +158,7 @@ func (n *names) nginx(cfg config.Core, listen []netip.AddrPort, admit proxy.Admi
 		Socket: p.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
 	})
 	if err != nil {
-		return errors.Join(err, n.gate.Close())
+		return err
 	}
 	n.driver, n.check, n.failed = d, d.Check, d.Err
 	return nil

@@ -44,6 +44,7 @@ var mayImport = map[string]string{
 
 	"internal/core/loopback":            "internal/core/firewall/netlink",
 	"internal/core/proxy":               "internal/link internal/ownline",
+	"internal/core/proxy/caddy":         "internal/core/proxy internal/core/proxy/gate internal/link internal/logging internal/ownline",
 	"internal/core/proxy/acme":          "internal/logging internal/ownline",
 	"internal/core/proxy/acme/acmetest": "",
 	"internal/core/proxy/cert":          "internal/logging internal/ownline",
@@ -52,7 +53,7 @@ var mayImport = map[string]string{
 	"internal/core/proxy/login":         "internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/nginx":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/page":          "",
-	"internal/core/proxy/proxytest":     "internal/core/proxy internal/core/proxy/login internal/link internal/ownline",
+	"internal/core/proxy/proxytest":     "internal/core/loopback internal/core/proxy internal/core/proxy/login internal/link internal/ownline",
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",

@@ -140,7 +140,7 @@ func (g *Gate) Close() error {
 // Run answers until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
 	server := &http.Server{
-		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 8 << 10,
+		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10, // Caddy passes on what it got
 		ErrorLog: log.New(discard{}, "", 0),
 	}
 	var over sync.WaitGroup

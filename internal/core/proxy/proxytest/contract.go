@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -331,17 +333,27 @@ func (p *part) applies() {
 
 	p.apply(entry("a", c.Addr, ownline.ProxyOptions{}), first[1]) // to another target
 	p.ends("websocket to the old target", func() error { _, _, err := wsA.ReadMessage(); return err })
-	p.bounces(wsB)
+	wsB = p.stays(wsB, "b")
 	if seen := p.echo(p.Browser(p, p.Client, true), "GET", p.URL("a", "/"), nil, nil); seen.Service != "c" {
 		p.Errorf("%q answered", seen.Service)
 	}
 
 	p.apply(first[1])
 	p.shut(p.Client, "a")
-	p.bounces(wsB)
+	wsB = p.stays(wsB, "b")
 	p.apply()
 	p.ends("websocket of a service that is gone", func() error { _, _, err := wsB.ReadMessage(); return err })
 	p.shut(p.Client, "b")
+}
+
+// stays is for a websocket of another service than the one that was changed.
+func (p *part) stays(c *websocket.Conn, name string) *websocket.Conn {
+	p.Helper()
+	if p.lacks(UpgradesEnd) {
+		c = p.webSocket(p.Client, name)
+	}
+	p.bounces(c)
+	return c
 }
 
 func (p *part) protocols() {

@@ -117,15 +117,25 @@ func (p *part) smuggling() {
 		"HTTP/3 in words":             "GET /smuggled HTTP/3.0\r\n" + host + "\r\n",
 		"HTTP/2 in words":             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	}
+	tolerated := map[string]Limit{"length and chunked": LengthIgnored, "chunked and length": LengthIgnored, "folded line": FoldedLines}
+	var most int
 	for name, text := range heads {
+		may := p.lacks(tolerated[name])
+		if may {
+			most++
+		}
 		if resp := p.raw("a", text); resp != nil {
 			resp.Body.Close()
-			if resp.StatusCode < 400 || resp.StatusCode > 505 {
+			if (resp.StatusCode < 400 || resp.StatusCode > 505) && !may {
 				p.Errorf("%s: %s", name, resp.Status)
 			}
 		}
 	}
-	if seen := a.Requests(); len(seen) != 0 {
+	seen := a.Requests()
+	inside := slices.ContainsFunc(seen, func(s Seen) bool {
+		return s.Method != "POST" || s.URI != "/" || s.Body != 0 || s.Header["Transfer-Encoding"] != nil || s.Header.Get("Content-Length") == "4"
+	})
+	if len(seen) > most || inside {
 		p.Errorf("the service saw %+v", seen)
 	}
 	// A name with an underscore is our name for many services: dropped or refused.
@@ -174,7 +184,7 @@ func (p *part) fields() {
 		if resp.Header.Get("X-Stays") != "1" {
 			p.Errorf("headers: %v", resp.Header)
 		}
-		if p.lacks(NoTrailers) {
+		if p.lacks(NoTrailers) || p.lacks(NoRequestTrailers) {
 			return
 		}
 		r, err := http.NewRequestWithContext(p.Context(), "POST", p.URL("a", "/upload"), io.MultiReader(strings.NewReader("12345")))
@@ -201,6 +211,9 @@ func (p *part) broken() {
 			p.Errorf("%s with %q, and no error", resp.Status, got)
 		}
 	})
+	if p.lacks(BrokenChunks) {
+		return
+	}
 	// Without a length, only the missing last chunk tells.
 	half := StartRaw(p, p.Inside, func(c net.Conn) {
 		c.Read(make([]byte, 4096))

@@ -31,6 +31,17 @@ const (
 	OwnContinue Limit = "own-continue"
 	// NoTrailers: headers behind a body are dropped, or refused.
 	NoTrailers Limit = "no-trailers"
+	// NoRequestTrailers: headers behind the body of a request are dropped.
+	NoRequestTrailers Limit = "no-request-trailers"
+	// LengthIgnored: of a request that has a length and chunks the chunks count, as RFC 9112,
+	// section 6.3, allows; the length does not reach the service.
+	LengthIgnored Limit = "length-ignored"
+	// FoldedLines: a header that is folded into two lines is passed on as one.
+	FoldedLines Limit = "folded-lines"
+	// BrokenChunks: an answer in chunks that breaks off looks whole.
+	BrokenChunks Limit = "broken-chunks"
+	// UpgradesEnd: a change of one service ends the upgraded connections of all.
+	UpgradesEnd Limit = "upgrades-end"
 	// NamedHop: headers that Connection names are passed on. Those by which the proxy tells who
 	// asks are the proxy's own all the same.
 	NamedHop Limit = "named-hop"
