@@ -17,6 +17,7 @@ type front struct {
 // fronts are all of them. What one needs is made anew for each test.
 var fronts = map[string]func(t *testing.T) front{
 	"embedded": func(*testing.T) front { return front{core: world.ProxyYAML} },
+	"caddy":    caddyFront,
 }
 
 // patience is for what a server of somebody else's does in its own time.

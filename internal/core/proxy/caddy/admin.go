@@ -24,7 +24,7 @@ const (
 )
 
 // errChanged: somebody else has changed the configuration since it was read.
-var errChanged = errors.New("Caddy's configuration changes all the time")
+var errChanged = errors.New("the configuration of Caddy changes all the time")
 
 // admin is Caddy's admin API.
 type admin struct {
@@ -101,19 +101,19 @@ func (a *admin) do(ctx context.Context, method, path string, body []byte, tag st
 	}
 	resp, err := a.client.Do(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("Caddy's admin API, proxy.caddy.admin: %w", err)
+		return nil, nil, fmt.Errorf("proxy.caddy.admin: the admin API of Caddy: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxConfig+1))
 	switch {
 	case err != nil:
-		return nil, nil, fmt.Errorf("Caddy's admin API: %w", err)
+		return nil, nil, fmt.Errorf("the admin API of Caddy: %w", err)
 	case len(answer) > maxConfig:
-		return nil, nil, fmt.Errorf("Caddy's admin API: more than %d bytes", maxConfig)
+		return nil, nil, fmt.Errorf("the admin API of Caddy: more than %d bytes", maxConfig)
 	case resp.StatusCode == http.StatusPreconditionFailed:
 		return nil, nil, errChanged
 	case resp.StatusCode != http.StatusOK:
-		return nil, nil, fmt.Errorf("Caddy's admin API: %s: %s", resp.Status, complaint(answer))
+		return nil, nil, fmt.Errorf("the admin API of Caddy: %s: %s", resp.Status, complaint(answer))
 	}
 	return resp, answer, nil
 }

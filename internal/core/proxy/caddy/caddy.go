@@ -148,7 +148,7 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 			return err
 		}
 		if tag == "" {
-			return errors.New("Caddy's admin API tells no ETag, without which changes of others could be lost; 2.6 does")
+			return errors.New("the admin API of Caddy tells no ETag, without which changes of others could be lost; 2.6 does")
 		}
 		next, changed, err := merge(now, want)
 		if err != nil {

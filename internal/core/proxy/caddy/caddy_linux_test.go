@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +24,6 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 func TestMain(m *testing.M) { proxytest.Main(m) }
@@ -261,8 +259,3 @@ func (s *server) service(name string, target netip.AddrPort) link.Service {
 	}
 	return service
 }
-
-var (
-	_ = reflect.DeepEqual
-	_ = ownline.Invalid
-)

@@ -29,7 +29,7 @@ type object map[string]json.RawMessage
 func merge(now []byte, want wanted) (next []byte, changed bool, err error) {
 	var root object
 	if err := json.Unmarshal(now, &root); err != nil {
-		return nil, false, fmt.Errorf("Caddy's configuration: %w", err)
+		return nil, false, fmt.Errorf("the configuration of Caddy: %w", err)
 	}
 	if root == nil { // "null", of a Caddy that has none
 		root = object{}
@@ -55,7 +55,7 @@ func (o object) edit(path []string, change func(object) (changed bool, err error
 	var child object
 	if raw := o[path[0]]; raw != nil {
 		if err := json.Unmarshal(raw, &child); err != nil {
-			return false, fmt.Errorf("Caddy's configuration, %q: %w", path[0], err)
+			return false, fmt.Errorf("the configuration of Caddy, %q: %w", path[0], err)
 		}
 	}
 	if child == nil {
@@ -101,7 +101,7 @@ func mergeCertificates(loaders object, want []certificate) (changed bool, err er
 	var all []json.RawMessage
 	if raw := loaders[loader]; raw != nil {
 		if err := json.Unmarshal(raw, &all); err != nil {
-			return false, fmt.Errorf("Caddy's configuration, %q: %w", loader, err)
+			return false, fmt.Errorf("the configuration of Caddy, %q: %w", loader, err)
 		}
 	}
 	var next, old, ours []json.RawMessage

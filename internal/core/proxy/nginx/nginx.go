@@ -7,10 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -264,12 +261,12 @@ func (d *Driver) render(services []link.Service, v version) (text string, used m
 		versions[s.ID] = hex.EncodeToString(sum[:12])
 	}
 	for _, s := range services {
-		pair, err := d.pair(d.Settings.Host(s.Name))
+		chain, key, err := proxy.Pair(d.Certificates, d.Settings.Host(s.Name))
 		if err != nil {
 			d.Logger.Debug("a service waits for its certificate", "service", s.Name, logging.Err, err)
 			continue
 		}
-		at, err := d.keep(pair, used)
+		at, err := d.keep(append(chain, key...), used)
 		if err != nil {
 			return "", nil, nil, err
 		}
@@ -313,30 +310,6 @@ func (d *Driver) clean(used map[string]bool) error {
 }
 
 var ownName = regexp.MustCompile(`^[0-9a-f]{32}\.pem$`)
-
-// pair returns certificate, chain and key in PEM.
-func (d *Driver) pair(host string) ([]byte, error) {
-	c, err := d.Certificates.Certificate(&tls.ClientHelloInfo{
-		ServerName: host, SupportedVersions: []uint16{tls.VersionTLS13, tls.VersionTLS12},
-		SupportedCurves:  []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384},
-		SupportedPoints:  []uint8{0},
-		SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.PSSWithSHA256, tls.PKCS1WithSHA256, tls.Ed25519},
-		CipherSuites:     []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
-	})
-	if err != nil {
-		return nil, err
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	for _, der := range c.Certificate {
-		pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der})
-	}
-	pem.Encode(&b, &pem.Block{Type: "PRIVATE KEY", Bytes: key})
-	return b.Bytes(), nil
-}
 
 // write replaces a file whole.
 func write(path string, content []byte, mode os.FileMode) error {
