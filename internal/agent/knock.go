@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,7 +40,9 @@ type Request struct {
 
 // Reply is what became of the knocks by one address family.
 type Reply struct {
-	Server netip.AddrPort // where the knocks went
+	Family string         // "4" or "6"
+	Server netip.AddrPort // where the knocks went by UDP
+	Broker string         // or through which broker
 	Sent   int            // how many
 	Answer knock.Answer   // zero when Err is not nil
 	Skew   time.Duration  // how far core's clock is ahead of ours
@@ -59,33 +62,82 @@ func (r Reply) OK() bool {
 	return false
 }
 
+// answered is the reply with the answer to a knock that was sent at the given time.
+func (r Reply) answered(a knock.Answer, at time.Time) Reply {
+	now := time.Now()
+	r.Answer, r.Err, r.Took = a, nil, now.Sub(at)
+	r.Skew = a.Time.Sub(now.Add(-r.Took / 2))
+	return r
+}
+
 // Knock knocks at every address family of the site's host at once, again and again until
-// each has answered or ctx ends. It returns a reply for each family; the error says that
-// nothing could be tried.
+// each has answered or ctx ends; when none has for a while, through the profile's broker as
+// well. It returns a reply for each family and way; the error says that nothing could be
+// tried.
 func Knock(ctx context.Context, r Request) ([]Reply, error) {
 	keys, err := knock.DeriveKeys(r.Profile.Key, r.Profile.Site)
 	if err != nil {
 		return nil, err
 	}
+	var ways []func(context.Context) Reply
 	servers, err := resolve(ctx, r)
-	if err != nil {
+	for _, server := range servers {
+		ways = append(ways, func(ctx context.Context) Reply { return knockAt(ctx, server, keys, r) })
+	}
+	if r.Profile.Broker.URL != "" && !(r.Only4 && r.Only6) {
+		udp := len(servers) > 0 && !r.Silent
+		for _, family := range families(r) {
+			ways = append(ways, func(ctx context.Context) Reply {
+				if udp && !pause(ctx, patience) {
+					return Reply{Family: family, Broker: r.Profile.Broker.URL, Err: errNotNeeded}
+				}
+				return knockThrough(ctx, keys, r, family)
+			})
+		}
+	}
+	if len(ways) == 0 {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	replies := make([]Reply, len(servers))
+	replies := make([]Reply, len(ways))
 	var wg sync.WaitGroup
-	for i, server := range servers {
+	for i, way := range ways {
 		wg.Go(func() {
-			replies[i] = knockAt(ctx, server, keys, r)
+			replies[i] = way(ctx)
 			if replies[i].Err == nil && !r.Silent {
-				// The other family may not work at all from here.
+				// The others may not work at all from here.
 				time.AfterFunc(grace, cancel)
 			}
 		})
 	}
 	wg.Wait()
-	return replies, nil
+	return slices.DeleteFunc(replies, func(r Reply) bool { return errors.Is(r.Err, errNotNeeded) }), nil
+}
+
+// errNotNeeded marks a way that was not tried.
+var errNotNeeded = errors.New("not needed")
+
+func families(r Request) []string {
+	switch {
+	case r.Only4:
+		return []string{"4"}
+	case r.Only6:
+		return []string{"6"}
+	}
+	return []string{"4", "6"}
+}
+
+// pause reports whether d has gone by before ctx ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // resolve finds one address of each family.
@@ -124,7 +176,10 @@ type sent struct {
 }
 
 func knockAt(ctx context.Context, server netip.AddrPort, keys *knock.Keys, r Request) Reply {
-	reply := Reply{Server: server, Err: ErrNoAnswer}
+	reply := Reply{Family: "4", Server: server, Err: ErrNoAnswer}
+	if server.Addr().Is6() {
+		reply.Family = "6"
+	}
 	// A connected socket takes packets from nobody else.
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
 	if err != nil {
@@ -151,10 +206,7 @@ func knockAt(ctx context.Context, server netip.AddrPort, keys *knock.Keys, r Req
 		}
 		answer, asked, ok := await(ctx, conn, keys, all)
 		if ok {
-			now := time.Now()
-			reply.Answer, reply.Err, reply.Took = answer, nil, now.Sub(asked.at)
-			reply.Skew = answer.Time.Sub(now.Add(-reply.Took / 2))
-			return reply
+			return reply.answered(answer, asked.at)
 		}
 	}
 	return reply

@@ -26,8 +26,9 @@ import (
 
 // How long an answer is waited for.
 const (
-	knockTimeout = 5 * time.Second
-	waitTimeout  = time.Minute
+	knockTimeout  = 5 * time.Second
+	brokerTimeout = 15 * time.Second // there, and what tells the address, too
+	waitTimeout   = time.Minute
 )
 
 // tellSkew is how wrong a clock must be to be spoken of. Knocks are refused at a minute.
@@ -51,6 +52,7 @@ type knocked struct {
 }
 
 type familyReply struct {
+	Way      string     `json:"way"` // "udp" or "mqtt"
 	Server   string     `json:"server"`
 	Family   int        `json:"family"`
 	Sent     int        `json:"sent"`
@@ -70,7 +72,8 @@ func (a *app) knock() *cobra.Command {
 		Short: "Ask to be let in with one sealed packet",
 		Long: `Send one sealed packet to the site of a profile, by IPv4 and IPv6, and wait for the sealed
 answer. Without SERVICE everything is opened that is granted to the device's owner to open
-by knock. A packet that gets lost is followed by another after a second.
+by knock. A packet that gets lost is followed by another after a second. When no answer comes,
+and the profile names an MQTT broker, the packet goes through that, too.
 
 With -- COMMAND the command is run once the door is open; {host} and {port} in it become
 the site's name and the public port of SERVICE, or the name and port of a proxied one. The exit code is then that of the command.`,
@@ -103,7 +106,7 @@ the site's name and the public port of SERVICE, or the name and port of a proxie
 	flags := cmd.Flags()
 	flags.StringVar(&f.profile, "profile", "", "which profile (default: the only one, or the one called default)")
 	flags.BoolVar(&f.wait, "wait", false, "wait up to a minute, until services can be connected to")
-	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("how long to try (default %s, with --wait %s)", knockTimeout, waitTimeout))
+	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("how long to try (default %s, with a broker %s, with --wait %s)", knockTimeout, brokerTimeout, waitTimeout))
 	flags.DurationVar(&f.d, "for", 0, "how long to be let in (default: what the server says)")
 	flags.BoolVarP(&f.only4, "ipv4", "4", false, "by IPv4 alone")
 	flags.BoolVarP(&f.only6, "ipv6", "6", false, "by IPv6 alone")
@@ -121,9 +124,13 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 		return command.Usagef("--no-answer can't wait for anything")
 	}
 	if f.timeout == 0 {
-		f.timeout = knockTimeout
-		if f.wait {
+		switch {
+		case f.wait:
 			f.timeout = waitTimeout
+		case r.Profile.Broker.URL != "":
+			f.timeout = brokerTimeout
+		default:
+			f.timeout = knockTimeout
 		}
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
@@ -211,8 +218,11 @@ func (a *app) knownService(what, site string) (known, error) {
 }
 
 func showReply(r agent.Reply, silent bool) familyReply {
-	v := familyReply{Server: r.Server.String(), Family: 4, Sent: r.Sent, Status: r.Answer.Status.String()}
-	if r.Server.Addr().Is6() {
+	v := familyReply{Way: "udp", Server: r.Server.String(), Family: 4, Sent: r.Sent, Status: r.Answer.Status.String()}
+	if r.Broker != "" {
+		v.Way, v.Server = "mqtt", r.Broker
+	}
+	if r.Family == "6" {
 		v.Family = 6
 	}
 	switch {
@@ -241,6 +251,9 @@ func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
 	for i, v := range out.Replies {
 		r := replies[i]
 		line := fmt.Sprintf("IPv%d  %s", v.Family, v.Status)
+		if r.Broker != "" {
+			line = fmt.Sprintf("IPv%d through the broker  %s", v.Family, v.Status)
+		}
 		switch {
 		case r.Err != nil:
 			if answered {

@@ -28,6 +28,7 @@ func (w *Web) validateMQTT(r rules) {
 	} else {
 		r.authorities("mqtt.ca_file", w.MQTT.CAFile)
 	}
+	w.MQTT.validateDevices(r)
 	g := &w.GuestPage
 	if g.URL != "" {
 		r.address("guest_page.url", g.URL, "https://guests.example.org/", "https", "http")
@@ -45,6 +46,26 @@ func (w *Web) validateMQTT(r rules) {
 	}
 	for i, a := range g.AddressURLs {
 		r.address(at("guest_page.address_urls", i), a, "https://address.example.org/", "https", "http")
+	}
+}
+
+func (m *MQTT) validateDevices(r rules) {
+	d := m.Devices
+	if d.URL != "" {
+		r.address("mqtt.devices.url", d.URL, "wss://broker.example.org/mqtt", "tcp", "tls", "ws", "wss")
+	}
+	for i, a := range d.AddressURLs {
+		if strings.HasPrefix(a, "stun:") {
+			r.hostPort(at("mqtt.devices.address_urls", i), strings.TrimPrefix(a, "stun:"), false)
+		} else {
+			r.address(at("mqtt.devices.address_urls", i), a, "https://address.example.org/", "https", "http")
+		}
+	}
+	if m.URL == "" && (d.URL != "" || len(d.AddressURLs) > 0) {
+		r.report("mqtt.devices", "needs mqtt.url, the broker from which Ownline takes what devices send")
+	}
+	if len(d.AddressURLs) == 0 && (d.URL != "" || d.Username != "") {
+		r.report("mqtt.devices.address_urls", "is needed: a device that knocks through a broker has to say its public address; name a service that tells it, like stun:HOST:3478")
 	}
 }
 

@@ -82,6 +82,16 @@ type MQTT struct {
 	Password        ownline.Secret `key:"password"`
 	CAFile          string         `key:"ca_file"`        // see Authorities
 	MaxClockSkew    time.Duration  `key:"max_clock_skew"` // of devices that knock; 5s to 10m
+	Devices         MQTTDevices    `key:"devices"`
+}
+
+// MQTTDevices is what devices that are made from now on are told of the broker, in their
+// profiles.
+type MQTTDevices struct {
+	URL         string         `key:"url"` // as devices reach it; "": mqtt.url
+	Username    string         `key:"username"`
+	Password    ownline.Secret `key:"password"`
+	AddressURLs []string       `key:"address_urls"` // https:// or stun:HOST:PORT; empty: profiles have no broker
 }
 
 // GuestPage is the page for invited guests that is exported to another web host.

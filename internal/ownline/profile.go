@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -20,17 +21,62 @@ type Profile struct {
 	Device DeviceID
 	Key    Secret // 32 bytes
 	Name   string // for people
+	Broker Broker // for networks from which no UDP gets to the site
 }
 
-// URI writes the profile as ownline://HOST:PORT/?v=1&site=…&device=…&key=…&name=…
-// The result is a secret: show it to its owner, once.
+// Broker is an MQTT broker that devices may knock through. The zero Broker is none.
+type Broker struct {
+	URL         string // tcp://, tls://, ws:// or wss://, with neither user nor query
+	Topic       string // of knocks; "": DefaultTopic
+	Username    string // "": none
+	Password    Secret
+	AddressURLs []string // services that tell the device its public address: https:// or stun:HOST:PORT
+}
+
+// DefaultTopic is what devices publish knocks to, if nothing else is said.
+const DefaultTopic = "ownline/knock"
+
+// URI writes the profile as ownline://HOST:PORT/?v=1&site=…&device=…&key=…&name=…, and with
+// a broker &mqtt=…&topic=…&user=…&password=…&address=… as far as they are set. The result is a secret: show it to its owner, once.
 func (p Profile) URI() string {
 	u := url.URL{
 		Scheme: profileScheme, Host: net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))), Path: "/",
 		RawQuery: "v=1&site=" + p.Site.String() + "&device=" + p.Device.String() +
-			"&key=" + base64.RawURLEncoding.EncodeToString(p.Key) + "&name=" + url.QueryEscape(p.Name),
+			"&key=" + base64.RawURLEncoding.EncodeToString(p.Key) + "&name=" + url.QueryEscape(p.Name) + p.Broker.query(),
 	}
 	return u.String()
+}
+
+func (b Broker) query() string {
+	if b.URL == "" {
+		return ""
+	}
+	q := "&mqtt=" + url.QueryEscape(b.URL)
+	for _, part := range []struct{ key, value string }{{"topic", b.Topic}, {"user", b.Username}, {"password", string(b.Password)}} {
+		if part.value != "" {
+			q += "&" + part.key + "=" + url.QueryEscape(part.value)
+		}
+	}
+	for _, a := range b.AddressURLs {
+		q += "&address=" + url.QueryEscape(a)
+	}
+	return q
+}
+
+func parseBroker(q url.Values) (Broker, error) {
+	if q.Get("mqtt") == "" {
+		return Broker{}, nil
+	}
+	b := Broker{URL: q.Get("mqtt"), Topic: q.Get("topic"), Username: q.Get("user"), Password: Secret(q.Get("password")), AddressURLs: q["address"]}
+	if u, err := url.Parse(b.URL); err != nil || u.Hostname() == "" || u.User != nil || !slices.Contains([]string{"tcp", "tls", "ws", "wss"}, u.Scheme) {
+		return Broker{}, Invalid("profile", "the broker is not an address like tls://broker.example.org:8883")
+	}
+	for _, a := range b.AddressURLs {
+		if u, err := url.Parse(a); err != nil || !slices.Contains([]string{"http", "https", "stun"}, u.Scheme) {
+			return Broker{}, Invalid("profile", "what tells addresses is neither https:// nor stun:")
+		}
+	}
+	return b, nil
 }
 
 // ParseProfile reads what URI writes. Keys that it does not know are ignored, so that a
@@ -59,5 +105,6 @@ func ParseProfile(s string) (Profile, error) {
 	if p.Key, err = base64.RawURLEncoding.Strict().DecodeString(q.Get("key")); err != nil || len(p.Key) != SecretSize {
 		return bad("the key is damaged")
 	}
-	return p, nil
+	p.Broker, err = parseBroker(q)
+	return p, err
 }

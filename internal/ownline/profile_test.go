@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,26 @@ func TestProfile(t *testing.T) {
 	}
 }
 
+func TestProfileWithBroker(t *testing.T) {
+	p := Profile{Host: "h", Port: 1, Site: NewID[Site](), Device: NewID[Device](), Key: make([]byte, 32)}
+	for _, b := range []Broker{
+		{URL: "wss://broker.example.org/mqtt"},
+		{URL: "tls://broker.example.org:8883", Topic: "a/b c", Username: "phone & co", Password: Secret("p&=ß#"), AddressURLs: []string{"https://a.example.org/", "stun:s.example.org:3478"}},
+	} {
+		p.Broker = b
+		got, err := ParseProfile(p.URI())
+		if err != nil || !reflect.DeepEqual(got.Broker, b) && !(len(b.Password) == 0 && got.Broker.URL == b.URL && len(got.Broker.Password) == 0) {
+			t.Errorf("%s: %+v, %v", p.URI(), got.Broker, err)
+		}
+	}
+	for _, bad := range []string{"mqtt=https://h", "mqtt=tls://u:p@h", "mqtt=tls:", "mqtt=tls://h&address=file:///x"} {
+		p.Broker = Broker{}
+		if _, err := ParseProfile(p.URI() + "&" + bad); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "u:p") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
 func FuzzParseProfile(f *testing.F) {
 	f.Add(Profile{Host: "h", Port: 1, Site: SiteID{1}, Device: DeviceID{2}, Key: make([]byte, 32), Name: "n"}.URI())
 	f.Fuzz(func(t *testing.T, s string) {
@@ -38,7 +59,7 @@ func FuzzParseProfile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseProfile(p.URI()); err != nil || again.Device != p.Device || again.Host != p.Host || again.Name != p.Name {
+		if again, err := ParseProfile(p.URI()); err != nil || again.Device != p.Device || again.Host != p.Host || again.Name != p.Name || !reflect.DeepEqual(again.Broker, p.Broker) {
 			t.Errorf("%q reads as %+v and then as %+v, %v", s, p, again, err)
 		}
 	})

@@ -57,7 +57,7 @@ var mayImport = map[string]string{
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/...",
-	"internal/web":                 "internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/...",
+	"internal/web":                 "internal/broker internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/...",
 	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth internal/web/oidc",
 	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy internal/web/icon internal/web/serverblock",
 	"internal/web/icon":            "internal/ownline",
@@ -78,18 +78,18 @@ var mayImport = map[string]string{
 	"internal/web/ui":              "",
 
 	// Guests who redeem an invitation, and the broker between them and us.
-	"internal/web/broker":            "internal/logging internal/ownline",
-	"internal/web/broker/brokertest": "test/freeport",
-	"internal/web/guestpage":         "internal/ownline",
-	"internal/web/redeem":            "internal/invitation internal/logging internal/ownline internal/web/access internal/web/follow",
-	"internal/web/mqttknock":         "internal/knock internal/link internal/logging internal/ownline internal/web/access internal/web/follow",
-	"internal/web/follow":            "internal/logging internal/web/access",
+	"internal/broker":            "internal/logging internal/ownline",
+	"internal/broker/brokertest": "test/freeport",
+	"internal/web/guestpage":     "internal/ownline",
+	"internal/web/redeem":        "internal/invitation internal/logging internal/ownline internal/web/access internal/web/follow",
+	"internal/web/mqttknock":     "internal/knock internal/link internal/logging internal/ownline internal/web/access internal/web/follow",
+	"internal/web/follow":        "internal/logging internal/web/access",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
 	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
 	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
 	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version",
-	"internal/agent":         "internal/agent/... internal/knock internal/logging internal/ownline",
+	"internal/agent":         "internal/agent/... internal/broker internal/knock internal/logging internal/ownline",
 	"internal/agent/profile": "internal/knock internal/ownline",
 	"internal/apiclient":     "internal/ownline",
 
@@ -141,7 +141,8 @@ var homes = map[string]string{
 	"golang.org/x/net":                        "internal/core/proxy/embedded", // http2/hpack
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
-	"github.com/eclipse/paho.golang":          "internal/web/broker",
+	"github.com/pion/stun/v3":                 "internal/agent",
+	"github.com/eclipse/paho.golang":          "internal/broker",
 	"github.com/go-webauthn/webauthn":         "internal/web/auth",
 	"github.com/google/uuid":                  "internal/ownline",
 	"github.com/maxmind/mmdbwriter":           "internal/web/geoip/geoiptest",
@@ -158,7 +159,7 @@ var homes = map[string]string{
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/image":                      "internal/web/icon",
-	"golang.org/x/sync":                       "internal/core internal/web/... internal/cli internal/agent/... test/...",
+	"golang.org/x/sync":                       "internal/broker internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",
 	"modernc.org/sqlite":                      "internal/web/store/...",

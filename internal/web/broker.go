@@ -1,10 +1,13 @@
 package web
 
 import (
+	"cmp"
+
+	"github.com/ownline/ownline/internal/broker"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/api"
-	"github.com/ownline/ownline/internal/web/broker"
 	"github.com/ownline/ownline/internal/web/mqttknock"
 	"github.com/ownline/ownline/internal/web/redeem"
 )
@@ -38,4 +41,17 @@ func (w *Web) brokerStatus() func() api.BrokerStatus {
 		return nil
 	}
 	return func() api.BrokerStatus { return api.BrokerStatus(w.broker.Status()) }
+}
+
+// deviceBroker is what new devices are told; none where they could not learn their address.
+func deviceBroker(m config.MQTT) ownline.Broker {
+	d := m.Devices
+	if len(d.AddressURLs) == 0 {
+		return ownline.Broker{}
+	}
+	b := ownline.Broker{URL: cmp.Or(d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
+	if m.Topic != ownline.DefaultTopic {
+		b.Topic = m.Topic
+	}
+	return b
 }

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
-	"github.com/ownline/ownline/internal/web/broker/brokertest"
 	"github.com/ownline/ownline/test/freeport"
 )
 

@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker"
+	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/invitation"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
-	"github.com/ownline/ownline/internal/web/broker"
-	"github.com/ownline/ownline/internal/web/broker/brokertest"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
 )
 

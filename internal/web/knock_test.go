@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
-	"github.com/ownline/ownline/internal/web/broker"
 )
 
 // phone is a device that knocks through the broker.

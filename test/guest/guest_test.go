@@ -23,7 +23,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web"
 	"github.com/ownline/ownline/internal/web/access"
-	"github.com/ownline/ownline/internal/web/broker/brokertest"
+	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/web/guestpage"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
 )

@@ -23,6 +23,7 @@ type Options struct {
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
 	Reporter   Reporter      // nil: nobody is told the news
 	Retention  Retention
+	Broker     ownline.Broker // that new devices may knock through
 	Publish    netip.AddrPort // where routers reach web; zero: it is not published at sites
 	Meter      Meter          // nil: nobody counts
 	Log        *slog.Logger
@@ -55,6 +56,7 @@ type Access struct {
 	reporter   Reporter
 	retention  Retention
 	publish    netip.AddrPort
+	broker     ownline.Broker
 	meter      Meter
 	log        *slog.Logger
 	started    time.Time
@@ -78,7 +80,7 @@ func New(o Options) *Access {
 	}
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, publish: o.Publish, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, publish: o.Publish, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}
 }

@@ -89,7 +89,7 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		if err != nil {
 			return err
 		}
-		if profile, err = profileOf(d, site); err != nil {
+		if profile, err = a.profileOf(d, site); err != nil {
 			return err
 		}
 		if err := c.AddDevice(d); err != nil {
@@ -128,14 +128,14 @@ func siteFor(tx Tx, actor Actor, id ownline.SiteID) (ownline.Site, error) {
 }
 
 // profileOf makes what the device is shown once.
-func profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
+func (a *Access) profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
 	if s.KnockPort == 0 {
 		return ownline.Profile{}, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
 	}
 	if s.Host == "localhost" { // as a site is called that paired by file
 		return ownline.Profile{}, ownline.Conflict("site", fmt.Sprintf("devices would knock at %s, which is themselves: name the router's public host first, `ownline-web site set %s --host HOST`", s.Host, s.Name))
 	}
-	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name}, nil
+	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name, Broker: a.broker}, nil
 }
 
 // device publishes and records what was done to a device.
@@ -214,7 +214,7 @@ func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.Devic
 		}
 		fresh := *d
 		fresh.Secret = newSecret()
-		if profile, err = profileOf(fresh, site); err != nil {
+		if profile, err = a.profileOf(fresh, site); err != nil {
 			return err
 		}
 		if err := c.SetDeviceSecret(id, fresh.Secret); err != nil {

@@ -41,6 +41,7 @@ type Options struct {
 	Username    string
 	Password    ownline.Secret
 	Authorities *x509.CertPool // nil: the system's
+	Up          func()         // called once, when it is subscribed for the first time; nil: nobody waits
 	Log         *slog.Logger
 }
 
@@ -219,7 +220,14 @@ func (c *Conn) say(s Status) {
 		return
 	}
 	c.status = s
+	up := c.o.Up
+	if s.Connected {
+		c.o.Up = nil
+	}
 	c.mu.Unlock()
+	if s.Connected && up != nil {
+		up()
+	}
 	if s.Connected {
 		c.o.Log.Info("connected to the broker", "broker", c.url.Redacted())
 	} else {

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker"
+	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/internal/web/broker"
-	"github.com/ownline/ownline/internal/web/broker/brokertest"
 )
 
 // connect runs a connection that hands what arrives on topic to the channel.

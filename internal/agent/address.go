@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pion/stun/v3"
+
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// addressTimeout is how long one service is waited for that tells addresses.
+const addressTimeout = 3 * time.Second
+
+// PublicAddress asks services, one after the other, for this machine's public address of a
+// family ("4" or "6"). A service is a web address that answers with it as text, or as JSON
+// with a member "ip" or "address", or stun:HOST:PORT (RFC 8489). Anybody of them could lie:
+// a session would open for somebody else.
+func PublicAddress(ctx context.Context, services []string, family string) (netip.Addr, error) {
+	if len(services) == 0 {
+		return netip.Addr{}, errors.New("no service is known that tells this machine's public address")
+	}
+	var failed []error
+	for _, s := range services {
+		a, err := askAddress(ctx, s, family)
+		if err == nil {
+			return a, nil
+		}
+		failed = append(failed, fmt.Errorf("%s: %w", s, err))
+	}
+	return netip.Addr{}, fmt.Errorf("find the public IPv%s address: %w", family, errors.Join(failed...))
+}
+
+func askAddress(ctx context.Context, service, family string) (a netip.Addr, err error) {
+	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
+	defer cancel()
+	if server, ok := strings.CutPrefix(service, "stun:"); ok {
+		a, err = askSTUN(ctx, server, family)
+	} else {
+		a, err = askWeb(ctx, service, family)
+	}
+	switch {
+	case err != nil:
+		return netip.Addr{}, err
+	case a.Is4() != (family == "4"):
+		return netip.Addr{}, fmt.Errorf("it tells %s, which is not of IPv%s", a, family)
+	case ownline.KindOf(a) != ownline.SourcePublic:
+		return netip.Addr{}, fmt.Errorf("it tells %s, which is no public address", a)
+	}
+	return a, nil
+}
+
+func askWeb(ctx context.Context, service, family string) (netip.Addr, error) {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp"+family, addr)
+		},
+		DisableKeepAlives: true,
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, service, nil)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return netip.Addr{}, errors.New(resp.Status)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return readAddress(body)
+}
+
+// readAddress reads what a service answers.
+func readAddress(body []byte) (netip.Addr, error) {
+	text := strings.TrimSpace(string(body))
+	var named struct{ IP, Address string }
+	if strings.HasPrefix(text, "{") && json.Unmarshal(body, &named) == nil {
+		text = named.IP + named.Address
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		return netip.Addr{}, errors.New("what it answers is no address")
+	}
+	return a.Unmap(), nil
+}
+
+func askSTUN(ctx context.Context, server, family string) (netip.Addr, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "udp"+family, server)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer conn.Close()
+	ask, err := stun.Build(stun.TransactionID, stun.BindingRequest)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	var buf [1500]byte
+	for wait := 500 * time.Millisecond; ctx.Err() == nil; wait *= 2 { // RFC 8489, section 6.2.1
+		if _, err := conn.Write(ask.Raw); err != nil {
+			return netip.Addr{}, err
+		}
+		until := time.Now().Add(wait)
+		if end, ok := ctx.Deadline(); ok && end.Before(until) {
+			until = end
+		}
+		if err := conn.SetReadDeadline(until); err != nil {
+			return netip.Addr{}, err
+		}
+		for {
+			n, err := conn.Read(buf[:])
+			if err != nil {
+				break
+			}
+			answer := &stun.Message{Raw: append([]byte(nil), buf[:n]...)}
+			var mapped stun.XORMappedAddress
+			if answer.Decode() != nil || answer.TransactionID != ask.TransactionID || mapped.GetFrom(answer) != nil {
+				continue
+			}
+			if a, ok := netip.AddrFromSlice(mapped.IP); ok {
+				return a.Unmap(), nil
+			}
+		}
+	}
+	return netip.Addr{}, errors.New("it does not answer")
+}
