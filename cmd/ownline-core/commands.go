@@ -39,6 +39,9 @@ When it stops, or is killed, open sessions go on and end on time: the kernel see
 			if err != nil {
 				return err
 			}
+			if cfg.Proxy.Serves() && cfg.Proxy.Driver == "embedded" {
+				setGarbage(100) // every request and handshake makes some; 2 MB more save a tenth of their cost
+			}
 			daemon, err := core.New(cfg, version.String(), log)
 			if err != nil {
 				return err

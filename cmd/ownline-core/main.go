@@ -12,11 +12,17 @@ import (
 
 func main() {
 	// A router has little memory, and core makes little garbage: collecting it early is cheap.
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(40)
-	}
+	setGarbage(40)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// setGarbage says how much garbage may gather, in percent of the memory in use, unless the
+// environment does (package runtime).
+func setGarbage(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }

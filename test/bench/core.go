@@ -33,7 +33,7 @@ func (b *bench) core(ctx context.Context) error {
 	if _, err := w.StartServers(); err != nil {
 		return err
 	}
-	c, err := b.startCore(ctx, w)
+	c, err := b.startCore(ctx, w, "")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,8 @@ type rig struct {
 	rev  uint64
 }
 
-func (b *bench) startCore(ctx context.Context, w *bed.Bed) (*rig, error) {
+// startCore starts a core on the router with more settings, and pairs it.
+func (b *bench) startCore(ctx context.Context, w *bed.Bed, more string) (*rig, error) {
 	dir, err := os.MkdirTemp("", "ownline-bench-")
 	if err != nil {
 		return nil, err
@@ -65,8 +66,8 @@ func (b *bench) startCore(ctx context.Context, w *bed.Bed) (*rig, error) {
 	listen := netip.AddrPortFrom(w.Router.IPv4s[1], 57329).String()
 	config := filepath.Join(dir, "core.yaml")
 	if err := os.WriteFile(config, fmt.Appendf(nil,
-		"state_dir: %q\ncontrol_socket: %q\nlink: {listen: %q}\nfirewall: {wan_interfaces: [wan0]}\nlog: {level: error}\n",
-		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen), 0o600); err != nil {
+		"state_dir: %q\ncontrol_socket: %q\nlink: {listen: %q}\nfirewall: {wan_interfaces: [wan0]}\nlog: {level: error}\n%s",
+		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen, more), 0o600); err != nil {
 		return nil, err
 	}
 	r.core = w.Router.Command(ctx, b.programs.Core, "run", "--config", config)

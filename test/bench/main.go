@@ -38,17 +38,9 @@ func main() {
 	out := flag.String("out", "bench-results.json", "file to write; \"\": none")
 	only := flag.String("only", "", "measure just these: binary, history, knocks, core or proxy; nothing is written then")
 	quick := flag.Bool("quick", false, "few repetitions: to see that it works")
-	at := flag.String("serve", "", "be the embedded proxy at this ADDRESS:PORT, for the comparison of proxies")
-	certificate, key := flag.String("certificate", "", "of -serve"), flag.String("key", "", "of -serve")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if *at != "" {
-		if err := serve(ctx, *at, *certificate, *key); err != nil {
-			fail(err)
-		}
-		return
-	}
 	if err := bed.Enter(); err != nil {
 		fail(err)
 	}

@@ -128,7 +128,7 @@ func (b *backend) dial(ctx context.Context) (net.Conn, error) {
 	var first error
 	for _, t := range b.targets {
 		d := net.Dialer{Timeout: dialTimeout}
-		c, err := d.DialContext(ctx, "tcp", t.String())
+		c, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, t)
 		if err == nil {
 			return c, nil
 		}

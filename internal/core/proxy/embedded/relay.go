@@ -219,8 +219,9 @@ func (s *Server) explain(r *route, in *http.Request, err error) *failure {
 	return f
 }
 
-// chunk is how much of a body is copied at a time.
-const chunk = 64 << 10
+// chunk is how much of a body is copied at a time. Twice as much would spare a twentieth of a
+// download's cost, and each of many slow clients holds two.
+const chunk = 32 << 10
 
 var buffers = sync.Pool{New: func() any { return new([chunk]byte) }}
 

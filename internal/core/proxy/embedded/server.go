@@ -55,9 +55,11 @@ type Server struct {
 	Config
 	table     atomic.Pointer[table]
 	listeners []net.Listener
-	greeting  *tls.Config // until the hello is read
-	open      *tls.Config // for whom a service is known and admitted
-	shut      *tls.Config // for everybody else: ends in an alert
+	next      chan net.Conn // for a goroutine that has served one
+	done      chan struct{} // closed with the server
+	greeting  *tls.Config   // until the hello is read
+	open      *tls.Config   // for whom a service is known and admitted
+	shut      *tls.Config   // for everybody else: ends in an alert
 	http2     *http.Server
 	handover  *handover // connections that agreed on HTTP/2
 
@@ -70,7 +72,7 @@ type Server struct {
 
 // New listens. A server that is never run has to be closed.
 func New(c Config) (*Server, error) {
-	s := &Server{Config: c, conns: map[*conn]struct{}{}, handover: newHandover()}
+	s := &Server{Config: c, conns: map[*conn]struct{}{}, handover: newHandover(), next: make(chan net.Conn), done: make(chan struct{})}
 	s.table.Store(new(table))
 	s.open = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
@@ -104,8 +106,9 @@ func New(c Config) (*Server, error) {
 		ErrorLog:    slog.NewLogLogger(c.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return withConn(ctx, tcpOf(c)) },
 	}
+	lc := listening()
 	for _, addr := range c.Listen {
-		l, err := net.Listen("tcp", addr.String())
+		l, err := lc.Listen(context.Background(), "tcp", addr.String())
 		if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("listen for proxied services: %w", err)
@@ -150,7 +153,9 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Close ends everything that was begun, and waits for it.
 func (s *Server) Close() error {
-	s.closed.Store(true)
+	if !s.closed.Swap(true) {
+		close(s.done)
+	}
 	for _, l := range s.listeners {
 		l.Close()
 	}
@@ -178,7 +183,11 @@ func (s *Server) accept(l net.Listener) error {
 		c, err := l.Accept()
 		if err == nil {
 			wait = shortest
-			s.loops.Go(func() { s.serve(c) })
+			select {
+			case s.next <- c:
+			default:
+				s.loops.Go(func() { s.work(c) })
+			}
 			continue
 		}
 		if s.closed.Load() || errors.Is(err, net.ErrClosed) {
@@ -187,6 +196,27 @@ func (s *Server) accept(l net.Listener) error {
 		s.Logger.Warn("connection not accepted", logging.Err, err) // too many open files
 		time.Sleep(wait)
 		wait = min(2*wait, longest)
+	}
+}
+
+// lull is how long a goroutine without a connection waits for one.
+const lull = time.Second
+
+// work serves one connection after the other. A handshake needs much of a stack, which a new
+// goroutine would get in many steps, each a copy: a sixteenth of all that a handshake costs.
+func (s *Server) work(c net.Conn) {
+	idle := time.NewTimer(lull)
+	defer idle.Stop()
+	for {
+		s.serve(c)
+		idle.Reset(lull)
+		select {
+		case c = <-s.next:
+		case <-idle.C:
+			return
+		case <-s.done:
+			return
+		}
 	}
 }
 
