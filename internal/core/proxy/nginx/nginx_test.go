@@ -2,6 +2,7 @@ package nginx_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -416,4 +417,27 @@ var limits = []proxytest.Limit{
 	proxytest.AfterTLS, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,
 	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers,
 	proxytest.NoHeadLength, proxytest.NoHalfClose,
+}
+
+// TestTLS: nginx takes the versions of an address's first server block for all of them, and
+// before 1.23.4 has no TLS 1.3 unless told.
+func TestTLS(t *testing.T) {
+	p := world(t)
+	a := proxytest.StartHTTP(t, inside, "a", nil, false)
+	if err := p.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}); err != nil {
+		t.Fatal(err)
+	}
+	p.Door.Open(proxytest.ID("a"), client)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", p.URL("a", "/"), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.Browser(t, client, false).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.TLS.Version != tls.VersionTLS13 {
+		t.Errorf("a handshake of %s, want TLS 1.3", tls.VersionName(resp.TLS.Version))
+	}
 }

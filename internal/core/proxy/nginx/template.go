@@ -45,7 +45,8 @@ map $remote_addr $ownline_for {
 	"~:" 'for="[$remote_addr]"';
 }
 server {
-` + listen.String() + `	ssl_reject_handshake on;
+` + listen.String() + `	ssl_protocols TLSv1.2 TLSv1.3;
+	ssl_reject_handshake on;
 	set $ownline_name "";
 	return 421;
 }
