@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -139,20 +138,13 @@ func (g *Gate) Close() error {
 
 // Run answers until ctx ends.
 func (g *Gate) Run(ctx context.Context) error {
-	server := &http.Server{
-		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10, // Caddy passes on what it got
-		ErrorLog: log.New(discard{}, "", 0),
-	}
 	var over sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	over.Go(func() { g.end(ctx) })
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	err := server.Serve(g.listener)
-	stop()
+	err := (&server{handler: g}).run(ctx, g.listener)
 	quit := ctx.Err() != nil
 	cancel()
 	over.Wait()
-	server.Close()
 	g.forgetAll()
 	if g.kernel != nil {
 		g.kernel.close()
@@ -163,14 +155,9 @@ func (g *Gate) Run(ctx context.Context) error {
 	return fmt.Errorf("gate_socket: %w", err)
 }
 
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error) { return len(b), nil }
-
 // ServeHTTP answers one question.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h["Date"] = nil
 	h.Set("Cache-Control", "no-store")
 	if r.Method == http.MethodGet && r.URL.Path == Path {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {
