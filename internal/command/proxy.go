@@ -15,11 +15,12 @@ import (
 type ProxyFlags struct {
 	scheme, path, ca, pin, serverName, template string
 	headers                                     []string
+	login                                       bool
 }
 
 // Names are those of the flags.
 func (*ProxyFlags) Names() []string {
-	return []string{"scheme", "path-prefix", "header", "ca", "pin", "server-name", "template"}
+	return []string{"scheme", "path-prefix", "header", "ca", "pin", "server-name", "require-login", "template"}
 }
 
 // Add adds them to a command.
@@ -30,6 +31,7 @@ func (f *ProxyFlags) Add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ca, "ca", "", "proxied, https: file of certificates in PEM that have signed the service's; - is the standard input")
 	flags.StringVar(&f.pin, "pin", "", "proxied, https: SHA-256 of the service's public key, in place of checking its certificate")
 	flags.StringVar(&f.serverName, "server-name", "", "proxied, https: name in the service's certificate")
+	flags.BoolVar(&f.login, "require-login", false, "proxied: Ownline's own login stands in front, for sources that many people share; --require-login=false takes it away")
 	flags.StringVar(&f.template, "template", "", "proxied by nginx: file with a Go template of the server block; - is the standard input, '' takes it away")
 }
 
@@ -53,6 +55,9 @@ func (f *ProxyFlags) Apply(cmd *cobra.Command, o *ownline.ProxyOptions) (given b
 				return false, err
 			}
 		}
+	}
+	if flags.Changed("require-login") {
+		o.RequireLogin, given = f.login, true
 	}
 	if !flags.Changed("header") {
 		return given, nil

@@ -17,6 +17,20 @@ type Login struct {
 	Expires time.Time
 }
 
+// Pass lets a login in at a service that has ProxyOptions.RequireLogin.
+type Pass struct {
+	Login   LoginID
+	User    UserID
+	Service ServiceID
+	Expires time.Time
+}
+
+// PassInfo is a pass with its user's name.
+type PassInfo struct {
+	Pass
+	UserName string
+}
+
 // LoginMethod tells how somebody proved who they are.
 type LoginMethod string
 

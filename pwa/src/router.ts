@@ -10,6 +10,8 @@ declare module 'vue-router' {
     title: (t: Messages) => string
     /** Shown without anybody signed in, and without the frame. */
     open?: boolean
+    /** Shown without the frame. */
+    bare?: boolean
   }
 }
 
@@ -27,6 +29,11 @@ export function makeRouter(): Router {
         path: '/login',
         component: LoginPage,
         meta: { title: (t) => t.login.submit, open: true },
+      },
+      {
+        path: '/continue',
+        component: () => import('./pages/ContinuePage.vue'),
+        meta: { title: (t) => t.pass.title, bare: true },
       },
       {
         path: '/setup',

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,7 @@ type Options struct {
 	Retention  Retention
 	Broker     ownline.Broker // that new devices may knock through
 	Publish    netip.AddrPort // where routers reach web; zero: it is not published at sites
+	PublicURL  string         // of the pages, where people log in; "": they can where web is published
 	Meter      Meter          // nil: nobody counts
 	Log        *slog.Logger
 }
@@ -57,6 +59,7 @@ type Access struct {
 	retention  Retention
 	publish    netip.AddrPort
 	broker     ownline.Broker
+	publicURL  string
 	meter      Meter
 	log        *slog.Logger
 	started    time.Time
@@ -80,7 +83,7 @@ func New(o Options) *Access {
 	}
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, publish: o.Publish, meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}
 }

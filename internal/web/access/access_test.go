@@ -20,11 +20,12 @@ import (
 
 // fakeCores obeys at once, or can't be reached.
 type fakeCores struct {
-	mu    sync.Mutex
-	down  bool
-	open  map[ownline.SessionID]link.Session
-	syncs int
-	proxy link.Proxy // of a core that is paired with
+	mu     sync.Mutex
+	down   bool
+	open   map[ownline.SessionID]link.Session
+	syncs  int
+	passes []link.Pass
+	proxy  link.Proxy // of a core that is paired with
 }
 
 func (f *fakeCores) err() error {
@@ -56,6 +57,13 @@ func (f *fakeCores) Sync(context.Context, ownline.SiteID, uint64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.syncs++
+	return f.err()
+}
+
+func (f *fakeCores) Pass(_ context.Context, _ ownline.SiteID, _ uint64, p link.Pass, _, _ []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.passes = append(f.passes, p)
 	return f.err()
 }
 

@@ -150,6 +150,11 @@ func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail strin
 	}
 	c.session(s)
 	c.sessionOver(s)
+	if s.ServiceKind == ownline.Proxy {
+		if err := c.outside(s.User, s.Service, s.Site); err != nil {
+			return s, err
+		}
+	}
 	return s, c.audit("session.end", s.ID.String(), s.Site, string(why))
 }
 

@@ -70,6 +70,16 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 				served.Options.Template = "# " + strings.ReplaceAll(err.Error(), "\n", " ") // without a guard: core refuses it
 			}
 			st.Services = append(st.Services, served)
+			if v.Proxy.RequireLogin {
+				st.Pages = a.pagesAt(s)
+			}
+		}
+		if err != nil || st.Pages == "" {
+			return err // a core without such a service may be too old for passes
+		}
+		passes, err := tx.Passes(site, at)
+		for _, p := range passes {
+			st.Passes = append(st.Passes, link.Pass{Login: p.Login, Service: p.Service, User: p.UserName, Expires: p.Expires})
 		}
 		return err
 	})

@@ -17,6 +17,8 @@ type Enforcer interface {
 	Put(ctx context.Context, site ownline.SiteID, revision uint64, s link.Session) error
 	// End closes sessions; nil means that none of their packets gets through any more.
 	End(ctx context.Context, site ownline.SiteID, revision uint64, ids []ownline.SessionID) error
+	// Pass lets a login in at a service, and has core take a code for it.
+	Pass(ctx context.Context, site ownline.SiteID, revision uint64, p link.Pass, code, state []byte) error
 	// Sync waits until core has applied everything up to the revision.
 	Sync(ctx context.Context, site ownline.SiteID, revision uint64) error
 	// Health tells how the site's core is reached.

@@ -187,6 +187,9 @@ func (a *Access) RemoveGrant(ctx context.Context, actor Actor, id ownline.GrantI
 		if err := c.RemoveGrant(id); err != nil {
 			return err
 		}
+		if err := c.outside(g.User, g.Service, s.Site); err != nil {
+			return err
+		}
 		c.publish(Event{Kind: EventGrant, Removed: true, Owner: g.User, Resource: g})
 		return c.audit("grant.remove", id.String(), s.Site, describeGrant(g, g.User.String(), s.Name))
 	})

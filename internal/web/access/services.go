@@ -137,7 +137,7 @@ func (a *Access) AddService(ctx context.Context, actor Actor, n NewService) (own
 		if err != nil {
 			return err
 		}
-		if err := cmp.Or(checkService(s, was, site), checkNewService(s, site)); err != nil {
+		if err := cmp.Or(checkService(s, was, site), checkNewService(s, site), a.checkLogin(s, was)); err != nil {
 			return err
 		}
 		return c.addService(&s, site)
@@ -211,8 +211,6 @@ func checkOptions(s ownline.Service, site ownline.Site) error {
 	switch {
 	case s.Kind != ownline.Proxy && !reflect.DeepEqual(s.Proxy, ownline.ProxyOptions{}):
 		return ownline.Invalid("options", "are for services of kind proxy")
-	case s.Proxy.RequireLogin:
-		return ownline.Invalid("options.require_login", "can't be set yet; it comes later")
 	case s.Proxy.Template != "" && site.Proxy.Driver != "" && site.Proxy.Driver != "nginx":
 		return ownline.Invalid("options.template", fmt.Sprintf("is for sites whose proxy.driver in core.yaml is nginx; this one's is %s", site.Proxy.Driver))
 	}
@@ -221,6 +219,14 @@ func checkOptions(s ownline.Service, site ownline.Site) error {
 	}
 	_, err := serverblock.Text(s)
 	return err
+}
+
+// checkLogin refuses a login in front of a service when there is nowhere to log in.
+func (a *Access) checkLogin(s, was ownline.Service) error {
+	if s.Proxy.RequireLogin && !was.Proxy.RequireLogin && a.publicURL == "" && !a.publish.IsValid() {
+		return ownline.Conflict("options.require_login", "needs public_url in web.yaml, where people log in")
+	}
+	return nil
 }
 
 // checkNewService refuses what can't be made, although it could stay: a name of web's own,
@@ -294,7 +300,7 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		if err != nil {
 			return err
 		}
-		if err := checkService(s, was, site); err != nil {
+		if err := cmp.Or(checkService(s, was, site), a.checkLogin(s, was)); err != nil {
 			return err
 		}
 		if err := c.SaveService(s); err != nil {

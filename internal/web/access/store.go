@@ -51,6 +51,7 @@ type Tx interface {
 	sessionRows
 	transferRows
 	invitationRows
+	passRows
 
 	Audit(ownline.AuditEntry) error
 	// CutAudit lets ForgetAudit delete the lines before, unless it did so less than every
@@ -154,6 +155,16 @@ type invitationRows interface {
 	// RedeemOnce records the nonce of a sealed message and reports whether it is new.
 	RedeemOnce(i ownline.InvitationID, nonce []byte, now time.Time) (bool, error)
 	Unsealing() (map[ownline.InvitationID]ownline.Secret, error)
+}
+
+type passRows interface {
+	// PutPass keeps a pass; of a login that is none of the user's at now it is ErrNotFound.
+	PutPass(p ownline.Pass, now time.Time) (ownline.Pass, error)
+	Passes(site ownline.SiteID, now time.Time) ([]ownline.PassInfo, error)
+	// MayPass reports whether a user has a grant for the service, or a live session of their
+	// own; LosePasses forgets the passes of one who may not, and reports whether there were any.
+	MayPass(ownline.UserID, ownline.ServiceID) (bool, error)
+	LosePasses(ownline.UserID, ownline.ServiceID) (bool, error)
 }
 
 type sessionRows interface {

@@ -107,6 +107,7 @@ func New(o Options) (*Server, error) {
 	s.grants()
 	s.devices()
 	s.sessions()
+	s.passes()
 	s.invitations()
 	s.tokens()
 	s.notificationResource()

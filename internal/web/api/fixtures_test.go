@@ -90,6 +90,12 @@ var fixtures = map[string]func(scene) request{
 	},
 	"oidc-link": func(scene) request { return request{browser: true} },
 
+	"add-pass": func(s scene) request {
+		v := as[service](s.do(s.admin, "POST", "/services", m{"site": s.site.ID, "name": s.unique("s"), "kind": "proxy", "target": "192.168.7.12:80", "options": m{"require_login": true}}), 201)
+		s.addGrant(s.of.token, v, nil)
+		return request{browser: true, body: m{"service": v.ID, "state": strings.Repeat("A", 43)}}
+	},
+
 	"add-device":    func(s scene) request { s.service(); return request{body: m{"site": s.site.ID, "name": "tablet"}} },
 	"get-device":    device,
 	"change-device": func(s scene) request { r := device(s); r.body = m{"name": "telephone"}; return r },

@@ -97,7 +97,6 @@ func TestProxiedRefused(t *testing.T) {
 		{patch, "body.options.headers", m{"options": m{"headers": m{"Host": "x"}}}},
 		{patch, "body.options.ca", m{"options": m{"scheme": "https", "ca": "x"}}},
 		{patch, "body.options.server_name", m{"options": m{"scheme": "https", "server_name": "a b"}}},
-		{post, "body.options.require_login", m{"options": m{"require_login": true}}},
 		{post, "body.options.template", m{"options": m{"template": "{{.Guard}}"}}}, // the proxy is not nginx
 		{post, "body.options", m{"kind": "forward", "options": m{"scheme": "http"}}},
 		{patch, "body.kind", m{"kind": "forward"}},

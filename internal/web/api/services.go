@@ -35,7 +35,7 @@ type proxyOptions struct {
 	CA           string            `json:"ca,omitempty" doc:"Of scheme https: certificates in PEM of which one has signed the service's; absent: those that the router knows"`
 	Pin          string            `json:"pin,omitempty" example:"5d2f1e0c9b8a79685746352413029f8e7d6c5b4a39281706f5e4d3c2b1a09f8e" doc:"Of scheme https: the SHA-256 of the service's public key; then its certificate may be any"`
 	ServerName   string            `json:"server_name,omitempty" example:"nas.lan" doc:"Of scheme https: the name in the service's certificate, also asked for as host; absent: the target's address"`
-	RequireLogin bool              `json:"require_login,omitempty" doc:"Can't be set yet"`
+	RequireLogin bool              `json:"require_login,omitempty" doc:"Ownline's own login stands in front, for sources that many people share"`
 	Template     string            `json:"template,omitempty" doc:"Of a site whose proxy is nginx: a Go template in place of the server block that is written for the service; see docs/how/proxied-services.md"`
 }
 

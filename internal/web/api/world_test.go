@@ -68,6 +68,10 @@ func (c *cores) End(_ context.Context, _ ownline.SiteID, _ uint64, ids []ownline
 	return nil
 }
 func (c *cores) Sync(context.Context, ownline.SiteID, uint64) error { return c.failing() }
+func (c *cores) Pass(context.Context, ownline.SiteID, uint64, link.Pass, []byte, []byte) error {
+	return c.failing()
+}
+
 func (c *cores) Health(ownline.SiteID) ownline.LinkHealth {
 	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3", Root: rootPEM, Proxy: "no certificate yet"}
 }
@@ -127,7 +131,7 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewTextHandler(lockedWriter{&mu, w.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	passwords := auth.CheapPasswords()
 	w.access = access.New(access.Options{
-		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, Log: log,
+		Store: access.Over(w.store), Enforcer: w.cores, Passwords: passwords, Overlap: time.Minute, IPv6Prefix: 64, PublicURL: publicURL, Log: log,
 		Limits: policy.Limits{Default: 30 * time.Minute, Max: 2 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 20099},
 	})
 	options := auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, PublicURL: publicURL, Log: log}

@@ -254,6 +254,15 @@ func (c *Cores) Put(ctx context.Context, id ownline.SiteID, revision uint64, l l
 	return s.put(ctx, revision, l)
 }
 
+// Pass lets a login in at a service, and has core take a code for it.
+func (c *Cores) Pass(ctx context.Context, id ownline.SiteID, revision uint64, p link.Pass, code, state []byte) error {
+	s, err := c.site(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	return s.pass(ctx, revision, p, code, state)
+}
+
 // End closes sessions; nil means that core has applied it.
 func (c *Cores) End(ctx context.Context, id ownline.SiteID, revision uint64, ids []ownline.SessionID) error {
 	s, err := c.site(ctx, id, false)

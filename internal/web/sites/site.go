@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -193,6 +194,23 @@ func (s *site) put(ctx context.Context, rev uint64, l link.Session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refused[l.ID].Err()
+}
+
+// pass adds a pass and a code. A whole state that came first has the pass, and core takes the
+// code for it: unlike with other commands, its revision may be covered already.
+func (s *site) pass(ctx context.Context, rev uint64, p link.Pass, code, state []byte) error {
+	if err := s.isLive(); err != nil {
+		return err
+	}
+	end := s.begin(rev)
+	err := s.command(ctx, math.MaxUint64, func(ctx context.Context) error {
+		return s.client.PutPass(ctx, link.PutPass{Stamp: s.stamp(rev), Pass: p, Code: code, State: state})
+	})
+	end(err == nil || definite(err))
+	if errors.Is(err, link.ErrStale) {
+		return noCore(err) // core has just begun anew, or the pass was taken away again
+	}
+	return err
 }
 
 func (s *site) end(ctx context.Context, rev uint64, ids []ownline.SessionID) error {

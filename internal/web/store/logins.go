@@ -44,8 +44,9 @@ func (s *Store) AddLogin(ctx context.Context, l ownline.Login, hash []byte) erro
 		if err != nil {
 			return err
 		}
-		return t.exec("DELETE FROM logins WHERE user_id = ? AND id <= (SELECT id FROM logins WHERE user_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+		_, err = t.forgetLogins("l.user_id = ? AND l.id <= (SELECT id FROM logins WHERE user_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
 			l.User.String(), l.User.String(), maxLogins)
+		return err
 	})
 }
 
@@ -98,7 +99,7 @@ func (s *Store) TouchLogin(ctx context.Context, l ownline.LoginID, seen, until t
 // is not there is ErrNotFound.
 func (s *Store) DeleteLogin(ctx context.Context, user ownline.UserID, l ownline.LoginID) error {
 	return s.Write(ctx, func(t *Tx) error {
-		rows, err := t.c.exec("DELETE FROM logins WHERE id = ? AND (user_id = ? OR ? = '')", l.String(), idText(user), idText(user))
+		rows, err := t.forgetLogins("l.id = ? AND (l.user_id = ? OR ? = '')", l.String(), idText(user), idText(user))
 		if err == nil && rows == 0 {
 			err = ownline.NotFound("login", l.String())
 		}
@@ -110,7 +111,7 @@ func (s *Store) DeleteLogin(ctx context.Context, user ownline.UserID, l ownline.
 // but the kept one. It returns how many logins and tokens that were.
 func (s *Store) SignOutOthers(ctx context.Context, user ownline.UserID, keep ownline.LoginID, tokens bool, keepToken ownline.TokenID) (n int, err error) {
 	err = s.Write(ctx, func(t *Tx) error {
-		rows, err := t.c.exec("DELETE FROM logins WHERE user_id = ? AND id <> ?", user.String(), idText(keep))
+		rows, err := t.forgetLogins("l.user_id = ? AND l.id <> ?", user.String(), idText(keep))
 		if n = int(rows); err != nil || !tokens {
 			return err
 		}

@@ -127,6 +127,9 @@ func prepare(ctx context.Context, file string, key ownline.Secret, o RestoreOpti
 		if err := t.NewEpoch(); err != nil {
 			return err
 		}
+		if err := t.exec("DELETE FROM passes"); err != nil {
+			return err
+		}
 		if err := t.exec("DELETE FROM logins"); err != nil {
 			return err
 		}

@@ -254,7 +254,10 @@ func (t *Tx) ForgetIdempotent(s ownline.SessionID) error {
 
 // Sweep forgets logins and tokens that are over at now, and keys that are older than since.
 func (t *Tx) Sweep(now, since time.Time) error {
-	if err := t.exec("DELETE FROM logins WHERE expires <= ?", ms(now)); err != nil {
+	if err := t.exec("DELETE FROM passes WHERE expires <= ?", ms(now)); err != nil { // core has ended them by itself
+		return err
+	}
+	if _, err := t.forgetLogins("l.expires <= ?", ms(now)); err != nil {
 		return err
 	}
 	if err := t.exec("DELETE FROM spent_steps WHERE expires <= ?", ms(now)); err != nil {

@@ -80,7 +80,7 @@ func (t *Tx) SetPassword(u ownline.UserID, password string) error {
 
 // SignOut forgets the user's logins and tokens.
 func (t *Tx) SignOut(u ownline.UserID) error {
-	if err := t.exec("DELETE FROM logins WHERE user_id = ?", u.String()); err != nil {
+	if _, err := t.forgetLogins("l.user_id = ?", u.String()); err != nil {
 		return err
 	}
 	return t.exec("DELETE FROM tokens WHERE user_id = ?", u.String())

@@ -60,6 +60,7 @@ var stays = map[string]string{
 	"device_places":       "the first knock at each place says it again",
 
 	"logins":         "a browser signs in again; its cookie belongs to the address of the old server anyway",
+	"passes":         "likewise, at the services where it signed in",
 	"login_attempts": "it is kept for 90 days, and is about the old server's doors",
 	"spent_steps":    "steps of a sign-in begun at the old server, which end within minutes",
 	"idempotency":    "answers to requests that the old server was asked",

@@ -43,6 +43,10 @@ func (c *cores) Sync(context.Context, ownline.SiteID, uint64) error {
 	c.told++
 	return nil
 }
+
+func (c *cores) Pass(context.Context, ownline.SiteID, uint64, link.Pass, []byte, []byte) error {
+	return ownline.ErrUnavailable
+}
 func (c *cores) Health(ownline.SiteID) ownline.LinkHealth { return ownline.LinkHealth{} }
 func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 	return 0, nil

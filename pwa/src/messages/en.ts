@@ -19,6 +19,7 @@ export const en = {
   },
   login: {
     title: 'Sign in to Ownline',
+    forService: 'The service wants to know who you are. You come back to it then.',
     name: 'User name',
     password: 'Password',
     submit: 'Sign in',
@@ -33,6 +34,15 @@ export const en = {
     newPassword: 'New password',
     show: 'Show password',
     hide: 'Hide password',
+  },
+  pass: {
+    title: 'Back to the service',
+    goOn: 'Continue',
+    refusedTitle: 'You may not use this service',
+    refused: (name: string) =>
+      `You are signed in as ${name}, who has no access to this service. Ask an admin for it.`,
+    another: 'Sign in as somebody else',
+    stale: 'This link is of no use here. Open the page of the service again.',
   },
   setup: {
     title: 'Set up Ownline',

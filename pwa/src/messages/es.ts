@@ -19,6 +19,7 @@ export const es: Messages = {
   },
   login: {
     title: 'Entra en Ownline',
+    forService: 'El servicio quiere saber quién eres. Después vuelves a él.',
     name: 'Nombre de usuario',
     password: 'Contraseña',
     submit: 'Entrar',
@@ -33,6 +34,15 @@ export const es: Messages = {
     newPassword: 'Contraseña nueva',
     show: 'Mostrar la contraseña',
     hide: 'Ocultar la contraseña',
+  },
+  pass: {
+    title: 'De vuelta al servicio',
+    goOn: 'Seguir',
+    refusedTitle: 'No puedes usar este servicio',
+    refused: (name) =>
+      `Has entrado como ${name}, sin permiso para este servicio. Pide acceso a quien administra.`,
+    another: 'Entrar con otro nombre',
+    stale: 'Este enlace no vale aquí. Vuelve a abrir la página del servicio.',
   },
   setup: {
     title: 'Prepara Ownline',

@@ -25,7 +25,7 @@ var T0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 	for name, test := range map[string]func(*testing.T, func(testing.TB) *store.Store){
 		"transfer": testTransfer, "kept": testKept, "users": testUsers, "grants": testGrants, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
-		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
+		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "passes": testPasses, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
 		"proxied": testProxied, "filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
 		"factors": testFactors, "passkeys": testPasskeys,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
