@@ -93,9 +93,16 @@ type Proxy struct {
 	Port          uint16     // TCP, of the router and of the addresses; 0: there is no proxy
 	Addr4, Addr6  netip.Addr // of the loopback interface, and of nobody else; zero: none of that family
 	LocalNetworks []netip.Prefix
-	// Public are addresses of the proxy that everybody is led to at the same TCP port of the
-	// router, for as long as a certificate authority looks.
-	Public []netip.AddrPort
+	Public        []Public
+}
+
+// Public is an address of the proxy that everybody is led to for a while, from the same TCP
+// port of the router: while a certificate authority looks, or a guest is expected. Sessions
+// come first: a connection that one of them brings is its own, and ends with it.
+type Public struct {
+	netip.AddrPort
+	Until time.Time // from then on nobody new is led there
+	Stay  time.Time // from then on connections from before get no further, either
 }
 
 // Target returns the proxy's address of the family of addr.
@@ -123,7 +130,7 @@ func (s Settings) Validate() error {
 	}
 	for _, a := range s.Proxy.Public {
 		if a.Port() == 0 || a.Addr() != s.Proxy.Addr4 && a.Addr() != s.Proxy.Addr6 {
-			return ownline.Invalid("proxy", fmt.Sprintf("%s is not an address of the proxy", a))
+			return ownline.Invalid("proxy", fmt.Sprintf("%s is not an address of the proxy", a.AddrPort))
 		}
 	}
 	for _, p := range s.Proxy.LocalNetworks {

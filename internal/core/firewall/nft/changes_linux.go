@@ -2,6 +2,7 @@ package nft
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,8 +28,52 @@ type changes struct {
 	renewed []firewall.Key     // removed and put again, and their counters go on
 	traffic map[firewall.Key]ownline.Traffic
 
-	putHints    []firewall.Hint
-	removeHints [][8]byte
+	putTimed    []timedElement
+	removeTimed []timed
+}
+
+// timed is an element with nothing but a time: a hint, or a port for everybody.
+type timed struct{ set, key string }
+
+type timedElement struct {
+	timed
+	until time.Time
+}
+
+// timedOf lists them all.
+func timedOf(want firewall.Ruleset) []timedElement {
+	var out []timedElement
+	if want.KnockPort != 0 {
+		for _, h := range want.Hints {
+			out = append(out, timedElement{timed{setHints, string(h.Value[:])}, h.Until})
+		}
+	}
+	for _, f := range families(128) {
+		if !proxyAddress(want.Proxy, f).IsValid() {
+			continue
+		}
+		for _, p := range want.Proxy.Public {
+			if f.has(p.Addr()) {
+				key := string(number(p.Port()))
+				out = append(out, timedElement{timed{f.open, key}, p.Until}, timedElement{timed{f.stay, key}, p.Stay})
+			}
+		}
+	}
+	return out
+}
+
+// timedSets names the sets of such elements that there are.
+func timedSets(s firewall.Settings) []string {
+	var out []string
+	if s.KnockPort != 0 {
+		out = append(out, setHints)
+	}
+	for _, f := range families(128) {
+		if proxyAddress(s.Proxy, f).IsValid() {
+			out = append(out, f.open, f.stay)
+		}
+	}
+	return out
 }
 
 type removal struct {
@@ -47,29 +92,30 @@ func difference(have view, want firewall.Ruleset, now time.Time, can abilities) 
 	for _, f := range want.Forwards {
 		c.putOne(have.held, f)
 	}
-	if want.KnockPort == 0 {
-		return c
-	}
-	wanted := make(map[[8]byte]bool, len(want.Hints))
-	for _, h := range want.Hints {
-		left := milliseconds(h.Until, now) > 0
-		if wanted[h.Value] = left; !left {
-			continue
+	wanted := make(map[timed]time.Time, len(want.Hints))
+	for _, e := range timedOf(want) {
+		if milliseconds(e.until, now) > 0 && e.until.After(wanted[e.timed]) {
+			wanted[e.timed] = e.until
 		}
-		until, ok := have.hints[h.Value]
-		if ok && until.Sub(h.Until).Abs() <= tolerance {
+	}
+	for e, end := range wanted {
+		until, ok := have.timed[e]
+		if ok && until.Sub(end).Abs() <= tolerance {
 			continue
 		}
 		if ok {
-			c.removeHints = append(c.removeHints, h.Value)
+			c.removeTimed = append(c.removeTimed, e)
 		}
-		c.putHints = append(c.putHints, h)
+		c.putTimed = append(c.putTimed, timedElement{e, end})
 	}
-	for v := range have.hints {
-		if !wanted[v] {
-			c.removeHints = append(c.removeHints, v)
+	for e := range have.timed {
+		if wanted[e].IsZero() {
+			c.removeTimed = append(c.removeTimed, e)
 		}
 	}
+	// Set by set, as they are written.
+	slices.SortFunc(c.putTimed, func(a, b timedElement) int { return strings.Compare(a.set, b.set) })
+	slices.SortFunc(c.removeTimed, func(a, b timed) int { return strings.Compare(a.set, b.set) })
 	return c
 }
 
@@ -116,7 +162,7 @@ func (c *changes) drop(have map[firewall.Key]held, k firewall.Key) {
 
 // empty reports whether there is nothing to tell the kernel.
 func (c *changes) empty() bool {
-	return len(c.put)+len(c.remove)+len(c.strays)+len(c.putHints)+len(c.removeHints) == 0
+	return len(c.put)+len(c.remove)+len(c.strays)+len(c.putTimed)+len(c.removeTimed) == 0
 }
 
 // carry finds out what the counters of new elements begin with.
@@ -141,11 +187,11 @@ func (d *Driver) remember(c changes) {
 	for _, f := range c.put {
 		d.held[f.Key] = held{target: f.Target, until: f.Until, parts: whole}
 	}
-	for _, v := range c.removeHints {
-		delete(d.hints, v)
+	for _, e := range c.removeTimed {
+		delete(d.timed, e)
 	}
-	for _, h := range c.putHints {
-		d.hints[h.Value] = h.Until
+	for _, e := range c.putTimed {
+		d.timed[e.timed] = e.until
 	}
 }
 
@@ -173,8 +219,8 @@ func (c *changes) writeRemovals(t *transaction) {
 		c.writeOut(t, func(yield func(stray)) { yield(s) })
 	}
 	c.writeOut(t, func(yield func(stray)) {
-		for _, v := range c.removeHints {
-			yield(stray{setHints, v[:], nil})
+		for _, e := range c.removeTimed {
+			yield(stray{e.set, []byte(e.key), nil})
 		}
 	})
 }
@@ -213,9 +259,9 @@ func (c *changes) writeForwards(t *transaction, put []firewall.Forward) {
 	}
 }
 
-func (c *changes) writeHints(t *transaction) {
-	for _, h := range c.putHints {
-		t.add(setHints, element{key: h.Value[:], timeout: milliseconds(h.Until, c.now)})
+func (c *changes) writeTimed(t *transaction) {
+	for _, e := range c.putTimed {
+		t.add(e.set, element{key: []byte(e.key), timeout: milliseconds(e.until, c.now)})
 	}
 }
 
@@ -227,7 +273,7 @@ const perForward = 400
 // took: one, wherever the socket's buffer can be made large enough.
 func (d *Driver) commit(t *transaction, c changes) (commits int, err error) {
 	c.writeRemovals(t)
-	c.writeHints(t)
+	c.writeTimed(t)
 	rest := c.put
 	for {
 		room := d.conn.Room(min(d.room, t.m.Len()+perForward*(len(rest)+2)))

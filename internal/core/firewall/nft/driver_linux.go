@@ -41,7 +41,7 @@ type Driver struct {
 	gen      uint32            // of the kernel's ruleset after our last change, had nobody else made one
 	settings firewall.Settings // of the table
 	held     map[firewall.Key]held
-	hints    map[[8]byte]time.Time
+	timed    map[timed]time.Time
 	lost     firewall.KnockCounts // counted by tables that we replaced
 }
 
@@ -199,7 +199,7 @@ func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
 // view is what the kernel holds of ours.
 type view struct {
 	held    map[firewall.Key]held
-	hints   map[[8]byte]time.Time
+	timed   map[timed]time.Time
 	strays  []stray
 	traffic map[firewall.Key]ownline.Traffic // of a table that is about to be replaced
 	knocks  firewall.KnockCounts             // likewise
@@ -212,7 +212,7 @@ func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 	if err != nil {
 		return err
 	}
-	have := view{held: d.held, hints: d.hints}
+	have := view{held: d.held, timed: d.timed}
 	var build *layout // the table to make; nil: the one that is there will do
 	var is kernelTable
 	if !d.known || gen != d.gen || !reflect.DeepEqual(d.settings, want.Settings) {
@@ -261,7 +261,7 @@ func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 		gen = next(gen)
 	}
 	d.gen, d.settings, d.known = gen, copied(want.Settings), true
-	d.held, d.hints = have.held, have.hints
+	d.held, d.timed = have.held, have.timed
 	d.remember(c)
 	d.sweeper.forget(c.opened)
 	return d.correct(c)
@@ -280,7 +280,7 @@ func (d *Driver) inspect(s firewall.Settings) (*layout, kernelTable, error) {
 
 // read reads the table's elements, or, when the table is to be made anew, what outlives it.
 func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, err error) {
-	v.held, v.hints = map[firewall.Key]held{}, map[[8]byte]time.Time{}
+	v.held, v.timed = map[firewall.Key]held{}, map[timed]time.Time{}
 	if anew {
 		if is.hasForwards() {
 			v.traffic, err = d.readTraffic(s.IPv6Prefix)
@@ -290,8 +290,8 @@ func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, e
 		}
 		return v, err
 	}
-	if v.held, v.strays, err = d.readForwards(s.IPv6Prefix); err == nil && s.KnockPort != 0 {
-		v.hints, err = d.readHints()
+	if v.held, v.strays, err = d.readForwards(s.IPv6Prefix); err == nil {
+		err = d.readTimed(v.timed, timedSets(s))
 	}
 	return v, err
 }
@@ -306,7 +306,7 @@ func (d *Driver) found(gen uint32, exact bool, s firewall.Settings, v view) erro
 		return unix.ERESTART
 	}
 	d.gen, d.settings, d.known = gen, copied(s), true
-	d.held, d.hints = v.held, v.hints
+	d.held, d.timed = v.held, v.timed
 	return nil
 }
 

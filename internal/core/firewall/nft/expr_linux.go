@@ -25,6 +25,7 @@ const (
 
 	stateRelated   = 1 << 2 // NF_CT_STATE_BIT(IP_CT_RELATED)
 	stateUntracked = 1 << 6 // NF_CT_STATE_UNTRACKED_BIT
+	statusDNAT     = 1 << 5 // IPS_DST_NAT
 )
 
 // meta loads what is known about the packet: a key NFT_META_.
@@ -107,11 +108,16 @@ func dynset(op, from uint32, set string, timeout uint64, each exprs) exprs {
 		nest(unix.NFTA_DYNSET_EXPR, each[attrHead:]), attr32(unix.NFTA_DYNSET_FLAGS, 0))
 }
 
-// limitOver leaves the rule unless more packets come than rate each second, after a burst.
-func limitOver(rate uint64, burst uint32) exprs {
+// limit leaves the rule when more packets come than rate each second, after a burst.
+func limit(rate uint64, burst uint32) exprs { return limited(rate, burst, 0) }
+
+// limitOver leaves the rule unless they do.
+func limitOver(rate uint64, burst uint32) exprs { return limited(rate, burst, unix.NFT_LIMIT_F_INV) }
+
+func limited(rate uint64, burst, flags uint32) exprs {
 	const second = 1
 	return expression("limit", attr64(unix.NFTA_LIMIT_RATE, rate), attr64(unix.NFTA_LIMIT_UNIT, second), attr32(unix.NFTA_LIMIT_BURST, burst),
-		attr32(unix.NFTA_LIMIT_TYPE, unix.NFT_LIMIT_PKTS), attr32(unix.NFTA_LIMIT_FLAGS, unix.NFT_LIMIT_F_INV))
+		attr32(unix.NFTA_LIMIT_TYPE, unix.NFT_LIMIT_PKTS), attr32(unix.NFTA_LIMIT_FLAGS, flags))
 }
 
 // dnat translates the destination to the address and port that two registers hold.

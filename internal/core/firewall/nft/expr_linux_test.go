@@ -38,6 +38,7 @@ func TestExpressions(t *testing.T) {
 		"cmp !=":         {got: cmp(unix.NFT_CMP_NEQ, 8, []byte{1}), want: &expr.Cmp{Op: expr.CmpOpNeq, Register: 8, Data: []byte{1}}},
 		"lookup":         {got: lookup(8, "up4"), want: &expr.Lookup{SourceRegister: 8, SetName: "up4"}},
 		"lookup map":     {got: lookupMap(8, "dnat4", 9), want: &expr.Lookup{SourceRegister: 8, DestRegister: 9, IsDestRegSet: true, SetName: "dnat4"}},
+		"limit":          {got: limit(20, 40), want: &expr.Limit{Type: expr.LimitTypePkts, Rate: 20, Unit: expr.LimitTimeSecond, Burst: 40}},
 		"limit over":     {got: limitOver(20, 40), want: &expr.Limit{Type: expr.LimitTypePkts, Rate: 20, Unit: expr.LimitTimeSecond, Burst: 40, Over: true}},
 		"dnat":           {got: dnat(unix.NFPROTO_IPV6, 9, 13), want: &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV6, RegAddrMin: 9, RegProtoMin: 13, Specified: true}},
 		"masq":           {got: masq(), want: &expr.Masq{}},

@@ -21,7 +21,9 @@ const (
 	setUp4, setUp6     = "up4", "up6"     // from the source
 	setDown4, setDown6 = "down4", "down6" // to the source
 	setHints           = "hints"
-	setPace            = "pace" // of each hint
+	setPace            = "pace"           // of each hint
+	setOpen4, setOpen6 = "open4", "open6" // ports of the proxy for everybody
+	setStay4, setStay6 = "stay4", "stay6" // ports of the proxy where everybody's connections may go on
 	counterPassed      = "knock_passed"
 	counterLimited     = "knock_limited"
 	counterGarbage     = "knock_garbage"
@@ -42,6 +44,13 @@ const (
 	hintRate  = 20 // a second
 	hintBurst = 40
 	paceFor   = 10_000 // milliseconds that the kernel remembers a hint's pace
+)
+
+// How many connections a second everybody together may begin at the ports that are open for a
+// while: each of them may cost the proxy a handshake.
+const (
+	everybodyRate  = 50
+	everybodyBurst = 200
 )
 
 // layout is the table without elements: everything that depends on the settings only.
@@ -100,6 +109,7 @@ type family struct {
 	addrLen         uint32
 	saddr, daddr    uint32 // offsets in the network header
 	dnat, up, down  string
+	open, stay      string
 	mask            []byte // nil: the whole address counts
 	keyLen, liveLen uint32
 	icmp            byte
@@ -111,7 +121,7 @@ func (f family) has(a netip.Addr) bool { return a.Is4() == (f.nfproto == unix.NF
 func families(prefix6 int) [2]family {
 	v6 := family{
 		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, saddr: 8, daddr: 24,
-		dnat: setDNAT6, up: setUp6, down: setDown6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
+		dnat: setDNAT6, up: setUp6, down: setDown6, open: setOpen6, stay: setStay6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
 	}
 	if prefix6 < 128 {
 		v6.mask = make([]byte, 16)
@@ -121,7 +131,7 @@ func families(prefix6 int) [2]family {
 	}
 	return [2]family{{
 		nfproto: unix.NFPROTO_IPV4, addrType: typeIPv4, addrLen: 4, saddr: 12, daddr: 16,
-		dnat: setDNAT4, up: setUp4, down: setDown4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
+		dnat: setDNAT4, up: setUp4, down: setDown4, open: setOpen4, stay: setStay4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
 	}, v6}
 }
 
@@ -148,6 +158,10 @@ func newLayout(s firewall.Settings, how marking) layout {
 		}, "source . protocol . public port : target; counts connections")
 		b.set(set{name: f.up, flags: timed, keyType: live, keyLen: f.liveLen, counter: true}, "live sessions, packets from the source")
 		b.set(set{name: f.down, flags: timed, keyType: live, keyLen: f.liveLen, counter: true}, "live sessions, packets to the source")
+		if proxyAddress(s.Proxy, f).IsValid() {
+			b.set(set{name: f.open, flags: timed, keyType: typeService, keyLen: 2}, "ports that lead everybody to the proxy")
+			b.set(set{name: f.stay, flags: timed, keyType: typeService, keyLen: 2}, "ports of the proxy where everybody may go on")
+		}
 	}
 
 	// A connection is taken by name: from this source, to this port, of this host.
@@ -180,13 +194,13 @@ func newLayout(s firewall.Settings, how marking) layout {
 
 	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
 	b.proxyFromInside(s.Proxy, fams)
-	b.proxyFromEverywhere(s.Proxy, fams)
 	if len(s.WAN) == 0 {
 		b.rule("", verdict(unix.NFT_JUMP, "take"))
 	}
 	for _, name := range s.WAN {
 		b.rule("", b.from(name), verdict(unix.NFT_JUMP, "take"))
 	}
+	b.proxyFromEverywhere(s.Proxy, fams)
 	b.chain("gate_forward", "filter", unix.NF_INET_FORWARD, priorityGate)
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
@@ -219,15 +233,30 @@ func (b *builder) proxyFromInside(p firewall.Proxy, fams [2]family) {
 	}
 }
 
-// proxyFromEverywhere leads everybody to what is public for a while.
+// proxyFromEverywhere leads everybody to what is public for a while. Sessions have been asked
+// for by then. What comes too fast finds a port as closed as it usually is.
 func (b *builder) proxyFromEverywhere(p firewall.Proxy, fams [2]family) {
 	for _, f := range fams {
-		for _, to := range p.Public {
-			if f.has(to.Addr()) {
-				b.rule("the proxy, from everywhere", b.family(f), b.protocol(protoTCP), b.port(2, to.Port()), b.local(), leadTo(f, to))
-			}
+		addr := proxyAddress(p, f)
+		if !addr.IsValid() {
+			continue
 		}
+		port := regTarget + f.addrLen/4
+		b.rule("the proxy, from everywhere", b.family(f), b.protocol(protoTCP), b.anyPort(2, f.open), b.local(), limit(everybodyRate, everybodyBurst),
+			immediate(addr.AsSlice(), regTarget), payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, port),
+			dnat(uint32(f.nfproto), regTarget, port))
 	}
+}
+
+// proxyAddress returns the proxy's address of a family; none when it does not serve.
+func proxyAddress(p firewall.Proxy, f family) netip.Addr {
+	switch {
+	case p.Port == 0:
+		return netip.Addr{}
+	case f.nfproto == unix.NFPROTO_IPV6:
+		return p.Addr6
+	}
+	return p.Addr4
 }
 
 // leadTo translates the destination.
@@ -243,11 +272,8 @@ func leadTo(f family, to netip.AddrPort) exprs {
 // send packets to them without any translation.
 func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
 	for _, f := range fams {
-		addr := p.Addr4
-		if f.nfproto == unix.NFPROTO_IPV6 {
-			addr = p.Addr6
-		}
-		if !addr.IsValid() || p.Port == 0 {
+		addr := proxyAddress(p, f)
+		if !addr.IsValid() {
 			continue
 		}
 		to := b.payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.daddr, addr.AsSlice())
@@ -256,11 +282,7 @@ func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
 				b.rule("the proxy, from inside", b.family(f), to, b.inside(f, n), verdict(unix.NFT_RETURN, ""))
 			}
 		}
-		for _, a := range p.Public {
-			if a.Addr() == addr {
-				b.rule("the proxy, from everywhere", b.family(f), to, b.protocol(protoTCP), b.port(2, a.Port()), verdict(unix.NFT_RETURN, ""))
-			}
-		}
+		b.rule("the proxy, from everywhere", b.family(f), to, b.protocol(protoTCP), b.anyPort(2, f.stay), b.translated(), verdict(unix.NFT_RETURN, ""))
 		b.rule("the proxy, from elsewhere", b.family(f), to, b.notFrom("lo"), b.mark.isNotSet(), verdict(verdictDrop, ""))
 	}
 }

@@ -138,6 +138,12 @@ func (b *builder) port(offset uint32, port uint16) exprs {
 	return b.payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offset, number(port))
 }
 
+// anyPort holds for source (offset 0) or destination ports (offset 2) that are in a set. Say
+// protocol first.
+func (*builder) anyPort(offset uint32, set string) exprs {
+	return slices.Concat(payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, reg0), lookup(reg0, set))
+}
+
 // reset holds for TCP segments with RST. Say protocol first.
 func (*builder) reset() exprs {
 	return slices.Concat(
@@ -166,6 +172,15 @@ func (*builder) state(bit, op uint32) exprs {
 
 // related holds for errors about a connection's packets, and for connections that belong to it.
 func (b *builder) related() exprs { return b.state(stateRelated, unix.NFT_CMP_NEQ) }
+
+// translated holds for packets of connections whose destination was translated.
+func (*builder) translated() exprs {
+	return slices.Concat(
+		ct(unix.NFT_CT_STATUS, regOther),
+		bitwise(regOther, binary.NativeEndian.AppendUint32(nil, statusDNAT), make([]byte, 4), regOther),
+		cmp(unix.NFT_CMP_NEQ, regOther, make([]byte, 4)),
+	)
+}
 
 // tracked holds for packets that connection tracking was not told to leave alone.
 func (b *builder) tracked() exprs { return b.state(stateUntracked, unix.NFT_CMP_EQ) }

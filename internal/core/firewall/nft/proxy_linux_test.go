@@ -94,7 +94,7 @@ func testProxy(t *testing.T, cfg nft.Config) {
 				t.Errorf("before it is public, the port of the challenge is %s", st)
 			}
 			public := s
-			public.Proxy.Public = []netip.AddrPort{netip.AddrPortFrom(target.Addr(), challenge)}
+			public.Proxy.Public = []firewall.Public{everybody(target.Addr(), challenge, time.Minute, time.Minute)}
 			sync(t, d, ruleset(public))
 			if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Open {
 				t.Errorf("while it is public, the port of the challenge is %s", st)
@@ -105,10 +105,69 @@ func testProxy(t *testing.T, cfg nft.Config) {
 				t.Errorf("after it was public, the port of the challenge is %s", st)
 			}
 
+			testEverybody(t, side, d, s, closed)
+
 			sync(t, d, ruleset(settings))
 			if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Refused {
 				t.Errorf("from inside without a proxy, the port is %s", st)
 			}
 		})
 	}
+}
+
+// everybody is a port of the proxy that leads everybody there, so long, and lets them go on.
+func everybody(addr netip.Addr, port uint16, open, stay time.Duration) firewall.Public {
+	now := time.Now()
+	return firewall.Public{AddrPort: netip.AddrPortFrom(addr, port), Until: now.Add(open), Stay: now.Add(stay)}
+}
+
+// Invariants 1, 3 and 4: while the proxy's own port is open to everybody, sessions end with their
+// own time, and outlive it; the kernel shuts the port by itself, then cuts who is still there.
+func testEverybody(t *testing.T, side side, d *nft.Driver, s firewall.Settings, closed func(string, *bed.Host)) {
+	t.Helper()
+	target := s.Proxy.Target(side.lan)
+	at := netip.AddrPortFrom(side.router, target.Port())
+	session := forward(side.addr(side.client), ownline.TCP, target.Port(), target, time.Minute)
+	door := s
+	door.Proxy.Public = []firewall.Public{everybody(target.Addr(), target.Port(), time.Minute, time.Minute)}
+	sync(t, d, ruleset(door, session))
+	if st := probe(side.neighbour, ownline.TCP, at); st != bed.Open {
+		t.Errorf("while it is open to everybody, the port is %s", st)
+	}
+	if st := side.neighbour.ConnectTCP(target, silence).State; st == bed.Open {
+		t.Error("while the port is open to everybody, the proxy's own address is, too")
+	}
+	ours, strangers := startFlow(t, side.client, ownline.TCP, at), startFlow(t, side.neighbour, ownline.TCP, at)
+	defer ours.Stop()
+	defer strangers.Stop()
+
+	// Shut, with a moment left for who is there.
+	most := lag(t)
+	end := time.Now().Add(2 * time.Second)
+	door.Proxy.Public[0].Until, door.Proxy.Public[0].Stay = time.Now(), end
+	sync(t, d, ruleset(door, session))
+	if st := probe(side.neighbour, ownline.TCP, at); st != bed.Refused {
+		t.Errorf("shut, but while others may go on, the port is %s", st)
+	}
+	cutOnTime(t, strangers, "", end, most) // silently: it has no session that could have ended
+	closed("after it was open to everybody", side.neighbour)
+	if st := probe(side.client, ownline.TCP, at); st != bed.Open {
+		t.Errorf("with a session, after it was open to everybody, the port is %s", st)
+	}
+	if cut := ours.Report().Cut; cut != nil {
+		t.Error("the session's connection ended with those of everybody")
+	}
+
+	// By the kernel alone.
+	door.Proxy.Public[0] = everybody(target.Addr(), target.Port(), 1500*time.Millisecond, 2*time.Second)
+	until := door.Proxy.Public[0].Until
+	sync(t, d, ruleset(door, session))
+	if st := probe(side.neighbour, ownline.TCP, at); st != bed.Open && time.Now().Before(until) {
+		t.Errorf("open to everybody again, the port is %s", st)
+	}
+	time.Sleep(time.Until(until) + 100*time.Millisecond + 3*most())
+	closed("after the kernel's own time", side.neighbour)
+	now := time.Now()
+	sync(t, d, ruleset(s))
+	cutOnTime(t, ours, ownline.TCP, now, most)
 }

@@ -276,15 +276,14 @@ func (d *Driver) readForwards(prefix6 int) (map[firewall.Key]held, []stray, erro
 	return all, strays, nil
 }
 
-// readHints reads the hints.
-func (d *Driver) readHints() (map[[8]byte]time.Time, error) {
-	all := map[[8]byte]time.Time{}
-	err := d.readElements(setHints, func(e kernelElement) {
-		if len(e.key) == 8 {
-			all[[8]byte(e.key)] = e.until
+// readTimed reads the elements of sets that have nothing but a time.
+func (d *Driver) readTimed(into map[timed]time.Time, sets []string) error {
+	for _, set := range sets {
+		if err := d.readElements(set, func(e kernelElement) { into[timed{set, string(e.key)}] = e.until }); err != nil {
+			return err
 		}
-	})
-	return all, err
+	}
+	return nil
 }
 
 // readTraffic reads the counters of all live sessions.
