@@ -175,6 +175,7 @@ func TestWebMistakes(t *testing.T) {
 		"url":               {"public_url: example.org\n", `FILE:1:13: public_url: "example.org" is not an address like https://ownline.example.org:9999`},
 		"publish, no port":  {"publish: 192.168.1.5\n", `FILE:1:10: publish: "192.168.1.5" is not an address and port like 127.0.0.1:8080 or [::]:8080`},
 		"publish, loopback": {"publish: 127.0.0.1:8080\n", "FILE:1:10: publish: 127.0.0.1:8080 can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080"},
+		"doorstep alone":    {"doorstep: true\n", "FILE:1:11: doorstep: needs publish: the doorstep leads guests to where routers reach web"},
 		"publish, any":      {"publish: '[::]:8080'\n", "FILE:1:10: publish: [::]:8080 can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080"},
 		"url with a path":   {"public_url: https://a.b/c\n", `FILE:1:13: public_url: must have nothing behind the host; https://a.b would be right`},
 		"listen":            {"listen: '8080'\n", `FILE:1:9: listen: "8080" is not a host and port like 127.0.0.1:8080`},

@@ -23,6 +23,7 @@ type Web struct {
 	SecretKeyFile  string         `key:"secret_key_file"` // "": made in StateDir on first start
 	TrustedProxies []netip.Prefix `key:"trusted_proxies"`
 	Publish        netip.AddrPort `key:"publish"`   // where routers reach Listen, to be a proxied service; zero: it is none
+	Doorstep       bool           `key:"doorstep"`  // guests with an invitation meet us at the proxy; needs Publish
 	PairFile       string         `key:"pair_file"` // "": pair by hand
 	Link           WebLink        `key:"link"`
 	Sessions       Sessions       `key:"sessions"`
@@ -186,6 +187,9 @@ func (w *Web) validate(report func(key, detail string)) {
 	if a := w.Publish.Addr(); w.Publish != (netip.AddrPort{}) &&
 		(w.Publish.Port() == 0 || a.IsLoopback() || a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() || a.Is4In6()) {
 		report("publish", fmt.Sprintf("%s can't be reached from a router: name the address and port in the LAN, as in 192.168.1.5:8080", w.Publish))
+	}
+	if w.Doorstep && !w.Publish.IsValid() {
+		report("doorstep", "needs publish: the doorstep leads guests to where routers reach web")
 	}
 	w.validateMQTT(r)
 	s := w.Sessions

@@ -88,6 +88,9 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 		return nil, err
 	}
 	c.names.pass(s, until)
+	if err := c.expect(s, began); err != nil {
+		c.log.Error("there is no doorstep for guests", logging.Err, err)
+	}
 	c.names.set(s.Services, c.host.localNetworks())
 	if err := c.reconciler.Replaced(ctx, s.IPv6Prefix); err != nil {
 		return nil, err
@@ -101,6 +104,17 @@ var errNoConfiguration = ownline.Conflict("site", "its router's proxy writes no 
 
 func (c commands) Preview(ctx context.Context, s link.Service) (string, error) {
 	return c.names.preview(ctx, s, c.host.localNetworks())
+}
+
+// expect makes the doorstep what a state wants. The firewall follows with what is applied next.
+func (c *Core) expect(s link.State, now time.Time) error {
+	var until time.Time
+	if s.Doorstep != nil && s.Doorstep.Until.After(s.Now) {
+		until = now.Add(s.Doorstep.Until.Sub(s.Now))
+	}
+	err := c.names.expect(s.Doorstep, until, c.host.localNetworks())
+	c.setProxy()
+	return err
 }
 
 func checkState(s link.State) error {

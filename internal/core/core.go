@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +45,7 @@ type Core struct {
 	reconciler *reconcile.Reconciler
 	door       *udpknock.Door
 	names      *names
+	proxyTurn  sync.Mutex // held from asking where the proxy is until the reconciler knows
 	link       *link.Server
 	listener   net.Listener // nil when core only dials
 }
@@ -92,15 +94,26 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	closers = append(closers, c.names.Close)
-	proxyAt := func() firewall.Proxy { return c.names.at(c.host.localNetworks()) }
-	c.host.looked = func() { c.reconciler.SetProxy(proxyAt()) }
-	c.names.onPublic(func(ctx context.Context) error { return c.reconciler.ApplyProxy(ctx, proxyAt()) })
+	c.host.looked = c.setProxy
+	c.names.onPublic(func(ctx context.Context) error {
+		c.setProxy()
+		return c.reconciler.Apply(ctx)
+	})
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
-		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: proxyAt(),
+		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: c.proxyAt(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
 	return c, nil
+}
+
+func (c *Core) proxyAt() firewall.Proxy { return c.names.at(c.host.localNetworks()) }
+
+// setProxy tells the reconciler where the proxy is now, and who may come.
+func (c *Core) setProxy() {
+	c.proxyTurn.Lock()
+	defer c.proxyTurn.Unlock()
+	c.reconciler.SetProxy(c.proxyAt())
 }
 
 // ownPorts are those that core listens on where others could see it.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/doorstep"
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/loopback"
 	"github.com/ownline/ownline/internal/core/proxy"
@@ -51,6 +52,8 @@ type names struct {
 	logins   *login.Book
 	log      *slog.Logger
 	public   *public
+	doorstep *doorstep.Doorstep
+	guests   atomic.Bool // the doorstep is served
 }
 
 // driver is one that can be closed when it never ran.
@@ -93,10 +96,19 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, ownline.Invalid("proxy", "the router's loopback interface takes no address for it")
 	}
 	n.public = newPublic()
-	if err := n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
+	admit = n.withDoorstep(admit)
+	var err error
+	if n.doorstep, err = doorstep.New(log); err != nil {
+		return nil, fmt.Errorf("proxy: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			n.doorstep.Close()
+		}
+	}()
+	if err = n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
-	var err error
 	if connect := map[string]connect{"nginx": n.nginx, "caddy": n.caddy}[p.Driver]; connect != nil {
 		if err = n.openGate(p, listen, admit); err != nil {
 			return nil, err
@@ -251,6 +263,9 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 		n.refused.Store(&text)
 		n.log.Error("services are not served", logging.Err, err)
 	}
+	if n.guests.Load() {
+		good = append(good, n.doorstepService())
+	}
 	n.services.Set(good)
 	if n.acme != nil {
 		var served []string
@@ -312,7 +327,7 @@ func (n *names) status() link.Proxy {
 		return link.Proxy{Driver: "none", OK: true}
 	}
 	s := link.Proxy{
-		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
+		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(), Doorstep: n.doorstep.Until().UTC(),
 	}
 	if n.gate != nil && n.gate.Err() != nil {
 		s.Error = n.gate.Err().Error()
@@ -340,6 +355,7 @@ func (n *names) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return n.certs.Run(ctx) })
 	g.Go(func() error { return n.services.Run(ctx) })
+	g.Go(func() error { return n.doorstep.Run(ctx) })
 	return g.Wait()
 }
 
@@ -348,8 +364,9 @@ func (n *names) Close() error {
 	if n == nil {
 		return nil
 	}
+	err := errors.Join(n.driver.Close(), n.doorstep.Close())
 	if n.gate != nil {
-		return errors.Join(n.gate.Close(), n.driver.Close())
+		err = errors.Join(n.gate.Close(), err)
 	}
-	return n.driver.Close()
+	return err
 }

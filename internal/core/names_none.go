@@ -38,6 +38,8 @@ func (*names) pass(link.State, func(time.Time) time.Time) {}
 
 func (*names) put(link.PutPass, time.Time) error { return errNoProxy }
 
+func (*names) expect(*link.Doorstep, time.Time, []netip.Prefix) error { return nil }
+
 func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }
 
 // Run does nothing.

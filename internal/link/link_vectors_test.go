@@ -75,7 +75,7 @@ var (
 		ReservedPorts: []uint16{22, 54754},
 		Clock:         Clock{Source: "system", Now: vecNow},
 		Firewall:      Firewall{Driver: "nftables", OK: true, Filter: true},
-		Proxy:         Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Root: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Services: 2},
+		Proxy:         Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Root: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", Services: 2, Doorstep: vecNow.Add(time.Hour)},
 		Knocks:        Knocks{Accepted: 3, Dropped: map[string]uint64{"replay": 1, "unknown_hint": 12}},
 	}
 )
@@ -128,6 +128,11 @@ func goodMessages() []struct {
 					},
 				},
 			},
+			Doorstep: &Doorstep{Web4: netip.MustParseAddrPort("192.168.7.5:8080"), Web6: netip.MustParseAddrPort("[fd00:7::5]:8080"), Until: vecNow.Add(24 * time.Hour)},
+		}},
+		{"state with a doorstep that is shut", State{
+			Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{},
+			Doorstep: &Doorstep{Web4: netip.MustParseAddrPort("192.168.7.5:8080")},
 		}},
 		{"state with passes", State{
 			Stamp: vecStamp(41), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{},

@@ -54,6 +54,14 @@ type Service struct {
 	Options ownline.ProxyOptions `json:"options,omitzero"`
 }
 
+// Doorstep is a name at the proxy for guests, who can't be known: see internal/core/doorstep. To
+// everybody it is open until Until, and shut when that is over.
+type Doorstep struct {
+	Web4  netip.AddrPort `json:"web4,omitzero"` // where the router reaches web
+	Web6  netip.AddrPort `json:"web6,omitzero"`
+	Until time.Time      `json:"until,omitzero"` // by web's clock; core counts from the stamp's Now
+}
+
 // State is everything that one core should hold.
 type State struct {
 	Stamp
@@ -62,9 +70,10 @@ type State struct {
 	IPv6Prefix int            `json:"ipv6_prefix"` // bits of an IPv6 source that count
 	Sessions   []Session      `json:"sessions"`
 	Devices    []Device       `json:"devices"`
-	Services   []Service      `json:"services"`         // of kind proxy
-	Pages      string         `json:"pages,omitempty"`  // URL of Ownline's own, where people log in; "": nowhere
-	Passes     []Pass         `json:"passes,omitempty"` // to services that require a login
+	Services   []Service      `json:"services"`           // of kind proxy
+	Pages      string         `json:"pages,omitempty"`    // URL of Ownline's own, where people log in; "": nowhere
+	Passes     []Pass         `json:"passes,omitempty"`   // to services that require a login
+	Doorstep   *Doorstep      `json:"doorstep,omitempty"` // nil: there is none
 }
 
 // Put opens or renews one session.
@@ -131,6 +140,8 @@ type Proxy struct {
 	Error    string `json:"error,omitempty"`
 	Root     string `json:"root,omitempty"` // certificate in PEM of the internal authority, for browsers to trust
 	Services int    `json:"services"`
+	// Doorstep is until when everybody is let in at the doorstep; zero: it is shut, or there is none.
+	Doorstep time.Time `json:"doorstep,omitzero"`
 }
 
 // Clock tells which clock core goes by.

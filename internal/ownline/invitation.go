@@ -74,6 +74,13 @@ func (i InvitationInfo) Families() []int {
 	return out
 }
 
+// InvitationEnd is when the last invitation of a user to a service ends.
+type InvitationEnd struct {
+	User    UserID
+	Service ServiceID
+	Last    time.Time
+}
+
 // InvitationQuery selects invitations; zero fields select all.
 type InvitationQuery struct {
 	Page

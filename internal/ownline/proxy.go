@@ -22,6 +22,13 @@ const (
 // OwnService is the name of the service that is Ownline's own pages, at every site.
 const OwnService = "ownline"
 
+// Doorstep is the name at a site's proxy where guests without an account meet Ownline, so that no
+// service may have it; and DoorstepID the service that it is to the proxy.
+const Doorstep = "doorstep"
+
+// DoorstepID is no identifier that NewID makes.
+var DoorstepID = ServiceID([]byte("ownline-doorstep"))
+
 // NoProxy is the driver of a router without a reverse proxy.
 const NoProxy = "none"
 

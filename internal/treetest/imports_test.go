@@ -42,6 +42,7 @@ var mayImport = map[string]string{
 	"internal/core/firewall/netlink":  "",
 	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 
+	"internal/core/doorstep":            "internal/logging",
 	"internal/core/loopback":            "internal/core/firewall/netlink",
 	"internal/core/proxy":               "internal/link internal/ownline",
 	"internal/core/proxy/caddy":         "internal/core/proxy internal/core/proxy/gate internal/link internal/logging internal/ownline",

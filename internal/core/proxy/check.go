@@ -35,13 +35,24 @@ func check(s link.Service, inside []netip.Prefix) error {
 	if s.ID.IsZero() {
 		return ownline.Invalid("id", "missing")
 	}
+	if s.ID == ownline.DoorstepID || s.Name == ownline.Doorstep {
+		return ownline.Invalid("name", fmt.Sprintf("%q is the doorstep's, where guests come", ownline.Doorstep))
+	}
 	if err := ownline.CheckServiceName(s.Name); err != nil {
 		return err
 	}
-	if !s.Target4.IsValid() && !s.Target6.IsValid() {
+	if err := CheckTargets(s.Target4, s.Target6, inside); err != nil {
+		return err
+	}
+	return s.Options.Validate()
+}
+
+// CheckTargets refuses what does not lie inside the given networks. One of the two may be zero.
+func CheckTargets(target4, target6 netip.AddrPort, inside []netip.Prefix) error {
+	if !target4.IsValid() && !target6.IsValid() {
 		return ownline.Invalid("target", "missing")
 	}
-	for _, t := range []netip.AddrPort{s.Target4, s.Target6} {
+	for _, t := range []netip.AddrPort{target4, target6} {
 		if t == (netip.AddrPort{}) {
 			continue
 		}
@@ -49,5 +60,5 @@ func check(s link.Service, inside []netip.Prefix) error {
 			return ownline.Invalid("target", fmt.Sprintf("%s is in none of the router's local networks %v; see local_networks in core.yaml", t, inside))
 		}
 	}
-	return s.Options.Validate()
+	return nil
 }

@@ -34,6 +34,8 @@ func TestGood(t *testing.T) {
 		"one of two":  bad(func(s *link.Service) { s.Target6 = netip.MustParseAddrPort("[2001:db8::1]:80") }),
 		"same name":   bad(func(s *link.Service) { s.Name = "nas" }),
 		"same id":     bad(func(s *link.Service) { s.ID = nas.ID }),
+		"doorstep":    bad(func(s *link.Service) { s.Name = ownline.Doorstep }),
+		"its id":      bad(func(s *link.Service) { s.ID = ownline.DoorstepID }),
 		"bad options": bad(func(s *link.Service) { s.Options.PathPrefix = "/a;b" }),
 	} {
 		good, err := Good([]link.Service{nas, s}, lan)

@@ -86,9 +86,8 @@ func (r *Reconciler) SetProxy(p firewall.Proxy) {
 	}
 }
 
-// ApplyProxy is SetProxy, and returns when the kernel holds it.
-func (r *Reconciler) ApplyProxy(ctx context.Context, p firewall.Proxy) error {
-	r.SetProxy(p)
+// Apply returns when the kernel holds what was set before.
+func (r *Reconciler) Apply(ctx context.Context) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
 	return r.sync(context.WithoutCancel(ctx))

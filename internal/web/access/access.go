@@ -27,6 +27,7 @@ type Options struct {
 	Broker     ownline.Broker // that new devices may knock through
 	Publish    netip.AddrPort // where routers reach web; zero: it is not published at sites
 	PublicURL  string         // of the pages, where people log in; "": they can where web is published
+	Doorstep   bool           // guests are led to web while one is expected; needs Publish
 	Meter      Meter          // nil: nobody counts
 	Log        *slog.Logger
 }
@@ -60,6 +61,7 @@ type Access struct {
 	publish    netip.AddrPort
 	broker     ownline.Broker
 	publicURL  string
+	doorstep   bool
 	meter      Meter
 	log        *slog.Logger
 	started    time.Time
@@ -68,6 +70,7 @@ type Access struct {
 	next       atomic.Int64  // when Run looks for what is due, in Unix milliseconds
 	turned     atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
+	guests  sync.Mutex // held while doorsteps are made to follow, until cores have
 	order   sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
 	changes int64      // of all processes, as far as readers of events know of them; -1: not known yet; guarded by order
 }
@@ -83,7 +86,7 @@ func New(o Options) *Access {
 	}
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), doorstep: o.Doorstep && o.Publish.IsValid(), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}
 }

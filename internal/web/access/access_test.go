@@ -126,6 +126,7 @@ type house struct {
 	retention      access.Retention
 	meter          access.Meter
 	publish        netip.AddrPort
+	doorstep       bool
 }
 
 func newHouse(t testing.TB) *house {
@@ -169,7 +170,7 @@ func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
 		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, Log: slog.New(slog.DiscardHandler),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
-		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Publish: h.publish, Meter: h.meter,
+		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Publish: h.publish, Doorstep: h.doorstep, Meter: h.meter,
 	})
 }
 
@@ -313,6 +314,7 @@ func TestRefusals(t *testing.T) {
 		"a bad transport":        {newService(func(n *access.NewService) { n.Transport = "icmp" }), ownline.ErrInvalid, "transport"},
 		"a kind of no kind":      {newService(func(n *access.NewService) { n.Kind = "tunnel" }), ownline.ErrInvalid, "kind"},
 		"a name of web's own":    {newService(func(n *access.NewService) { n.Name = ownline.OwnService }), ownline.ErrInvalid, "name"},
+		"the doorstep's name":    {newService(func(n *access.NewService) { n.Name = ownline.Doorstep }), ownline.ErrInvalid, "name"},
 		"a proxied UDP service":  {newService(func(n *access.NewService) { n.Kind, n.Transport = ownline.Proxy, ownline.UDP }), ownline.ErrInvalid, "transport"},
 		"a forward's options":    {newService(func(n *access.NewService) { n.Proxy.Scheme = "http" }), ownline.ErrInvalid, "options"},
 		"a service at no site":   {newService(func(n *access.NewService) { n.Site = ownline.SiteID{} }), ownline.ErrNotFound, "site"},

@@ -68,6 +68,9 @@ func (a *Access) change(ctx context.Context, actor Actor, f func(*change) error)
 	a.hub.publish(c.events...)
 	a.report(c.news)
 	c.count(a.meter)
+	if actor.By != ByInvitation && c.concernsGuests() { // a guest gets an answer first
+		a.lookForGuests()
+	}
 	return c, nil
 }
 
@@ -80,6 +83,7 @@ func (a *Access) changeAndEnforce(ctx context.Context, actor Actor, f func(*chan
 	}
 	ctx, cancel := forCore(ctx)
 	defer cancel()
+	defer a.followGuests(ctx, c)
 	for id, s := range c.sites {
 		if s.whole || len(s.ended) > 16 {
 			err = a.enforcer.Sync(ctx, id, s.revision)

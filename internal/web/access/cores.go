@@ -81,6 +81,10 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		for _, p := range passes {
 			st.Passes = append(st.Passes, link.Pass{Login: p.Login, Service: p.Service, User: p.UserName, Expires: p.Expires})
 		}
+		if err != nil {
+			return err
+		}
+		st.Doorstep, err = a.doorstepOf(tx, s, at)
 		return err
 	})
 	return st, opening, err

@@ -49,7 +49,7 @@ type InvitationsAsk struct {
 }
 
 // Invite makes an invitation to a service that the actor may open. The secret of its link is
-// returned here and nowhere else.
+// returned here and nowhere else. When it returns, the guest is expected where Doorstep says.
 func (a *Access) Invite(ctx context.Context, actor Actor, n NewInvitation) (i ownline.InvitationInfo, secret ownline.Secret, err error) {
 	if err := actor.May(ownline.ScopeInvitations); err != nil {
 		return i, nil, err
@@ -66,7 +66,7 @@ func (a *Access) Invite(ctx context.Context, actor Actor, n NewInvitation) (i ow
 	if err != nil {
 		return i, nil, err
 	}
-	_, err = a.change(ctx, actor, func(c *change) error {
+	err = a.changeAndEnforce(ctx, actor, func(c *change) error {
 		f, err := a.facts(c.Tx, actor.User.ID, n.Service)
 		if err != nil {
 			return err

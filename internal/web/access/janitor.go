@@ -47,6 +47,9 @@ func (a *Access) Run(ctx context.Context) error {
 		a.turned.Store(time.Now().UnixMilli())
 		a.next.Store(math.MaxInt64) // from before it is read until it is known, everything counts
 		wait, err := a.expire(ctx)
+		if err == nil {
+			err = a.keepDoorsteps(ctx)
+		}
 		if err == nil && now().Sub(swept) >= sweepEvery {
 			swept = now()
 			_, err = a.change(ctx, System(), func(c *change) error { return c.Sweep(c.now, c.now.Add(-keyAge)) })
@@ -59,7 +62,7 @@ func (a *Access) Run(ctx context.Context) error {
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			a.log.ErrorContext(ctx, "sessions that are over could not be written so; trying again", logging.Err, err)
+			a.log.ErrorContext(ctx, "what is over could not be written so; trying again", logging.Err, err)
 			wait = retryAfter
 		}
 		a.next.Store(now().Add(wait).UnixMilli())

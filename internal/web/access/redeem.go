@@ -104,6 +104,8 @@ func (a *Access) Redeem(ctx context.Context, g Guest) (ownline.SessionInfo, erro
 		return a.settled(ctx, o.SessionInfo.ID)
 	}
 	a.wake(o.Expires)
+	// Nobody may be expected any more, or somebody again if core did not open.
+	defer a.lookForGuests()
 	return a.enforce(ctx, actor, o)
 }
 

@@ -232,8 +232,8 @@ func (a *Access) checkLogin(s, was ownline.Service) error {
 // checkNewService refuses what can't be made, although it could stay: a name of web's own,
 // and what is proxied where there is no proxy. A core that has not told yet may have one.
 func checkNewService(s ownline.Service, site ownline.Site) error {
-	if s.Name == ownline.OwnService {
-		return errOwnName
+	if err := checkReserved(s.Name); err != nil {
+		return err
 	}
 	if s.Kind == ownline.Proxy && site.Proxy.Driver != "" && !site.Proxy.Serves() {
 		return ownline.Conflict("kind", "proxy needs the site's reverse proxy, which is not set up: set proxy.domain, and a proxy.driver that is not none, in its core.yaml")
@@ -241,7 +241,16 @@ func checkNewService(s ownline.Service, site ownline.Site) error {
 	return nil
 }
 
-var errOwnName = ownline.Invalid("name", fmt.Sprintf("%q is for Ownline's own pages: set publish in web.yaml", ownline.OwnService))
+// checkReserved refuses names that lead to web itself.
+func checkReserved(name string) error {
+	switch name {
+	case ownline.OwnService:
+		return ownline.Invalid("name", fmt.Sprintf("%q is for Ownline's own pages: set publish in web.yaml", name))
+	case ownline.Doorstep:
+		return ownline.Invalid("name", fmt.Sprintf("%q is where guests meet Ownline: choose another one", name))
+	}
+	return nil
+}
 
 func checkTarget(field string, t netip.AddrPort, v4 bool, site ownline.Site) error {
 	if t == (netip.AddrPort{}) {
@@ -366,8 +375,8 @@ func checkOwn(s, was ownline.Service) error {
 			return errOwnService
 		}
 	}
-	if s.Name != was.Name && s.Name == ownline.OwnService {
-		return errOwnName
+	if s.Name != was.Name {
+		return checkReserved(s.Name)
 	}
 	return nil
 }

@@ -145,6 +145,9 @@ type deviceRows interface {
 
 type invitationRows interface {
 	Invitation(ownline.InvitationID) (ownline.InvitationInfo, error)
+	// InvitationEnds tells, by who invites and to which service of a site, when the last of the
+	// invitations ends that can be redeemed at now; what ends last comes first.
+	InvitationEnds(s ownline.SiteID, now time.Time) ([]ownline.InvitationEnd, error)
 	InvitationByHash(hash []byte) (ownline.InvitationInfo, error)
 	Invitations(ownline.InvitationQuery) ([]ownline.InvitationInfo, string, error)
 	AddInvitation(i ownline.Invitation, hash []byte, unseals ownline.Secret) error

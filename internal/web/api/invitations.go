@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/invitation"
@@ -88,7 +89,7 @@ func (s *Server) invitations() {
 	type made struct {
 		Invitation
 		Link       string `json:"link" doc:"To be sent to the guest. Shown only now: its secret is kept by nobody"`
-		InsideLink string `json:"inside_link,omitempty" doc:"The same for a guest who can reach this server, when link leads to another one"`
+		InsideLink string `json:"inside_link,omitempty" doc:"The same for a guest who can reach this server, when link leads elsewhere"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/invitations", id: "invite", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeInvitations}, tag: tag, status: http.StatusCreated, summary: "Invite somebody without an account to a service that one may open"},
 		func(ctx context.Context, id auth.Identity, in *body[newInvitation]) (*output[made], error) {
@@ -109,11 +110,13 @@ func (s *Server) invitations() {
 				return nil, err
 			}
 			// Behind the #, where no server logs it.
-			out := made{Invitation: invitationView(i), Link: s.pagesURL + guestPath + "#" + invitation.FormatSecret(secret)}
-			if s.guestPage != "" {
-				out.InsideLink, out.Link = out.Link, s.guestPage+"#"+invitation.FormatSecret(secret)
+			behind := "#" + invitation.FormatSecret(secret)
+			out := made{Invitation: invitationView(i), Link: s.pagesURL + guestPath + behind}
+			outside, err := s.guestsMeet(ctx, i.Site)
+			if outside != "" {
+				out.InsideLink, out.Link = out.Link, outside+behind
 			}
-			return show(out), nil
+			return show(out), err
 		})
 
 	register(s, operation{method: http.MethodGet, path: one, id: "get-invitation", who: owner, scope: see, tag: tag, summary: "Show an invitation"},
@@ -136,6 +139,16 @@ func (s *Server) invitations() {
 			return show(invitationView(i)), err
 		})
 	s.guests()
+}
+
+// guestsMeet returns the address of the page that guests of a site can load from outside: on the
+// site's own doorstep, or on another web host; "": neither.
+func (s *Server) guestsMeet(ctx context.Context, site ownline.SiteID) (string, error) {
+	at, err := s.access.Doorstep(ctx, site)
+	if at == "" {
+		return s.guestPage, err
+	}
+	return strings.TrimRight(at, "/") + guestPath, nil
 }
 
 // welcome is what a guest is told of an invitation.

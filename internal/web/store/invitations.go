@@ -69,6 +69,17 @@ func (t *Tx) Invitations(q ownline.InvitationQuery) ([]ownline.InvitationInfo, s
 	return is, next, nil
 }
 
+// InvitationEnds tells, by user and service of a site, when the last invitation ends that can be
+// redeemed at now; what ends last comes first.
+func (t *Tx) InvitationEnds(s ownline.SiteID, now time.Time) ([]ownline.InvitationEnd, error) {
+	return all(t, func(scan scanner) (e ownline.InvitationEnd, err error) {
+		err = scan(id(&e.User), id(&e.Service), when(&e.Last))
+		return e, err
+	}, `SELECT i.user_id, i.service_id, MAX(i.expires) AS last FROM invitations i JOIN services s ON s.id = i.service_id
+			WHERE s.site_id = ? AND i.revoked = 0 AND i.expires > ? AND i.used < i.uses
+			GROUP BY i.user_id, i.service_id ORDER BY last DESC, i.user_id, i.service_id`, s.String(), ms(now))
+}
+
 // AddInvitation adds an invitation with the hash of its secret, and what opens sealed redeems,
 // which is kept sealed.
 func (t *Tx) AddInvitation(i ownline.Invitation, hash []byte, unseals ownline.Secret) error {

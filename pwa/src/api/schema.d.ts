@@ -1580,7 +1580,7 @@ export interface components {
             for: string;
             /** Format: uuid */
             id: string;
-            /** @description The same for a guest who can reach this server, when link leads to another one */
+            /** @description The same for a guest who can reach this server, when link leads elsewhere */
             inside_link?: string;
             /** @description To be sent to the guest. Shown only now: its secret is kept by nobody */
             link: string;

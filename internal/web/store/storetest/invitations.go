@@ -77,6 +77,12 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 	equal(t, "newest first", list(ownline.InvitationQuery{User: f.User.ID, Service: f.Service.ID, Site: f.Site.ID}), []ownline.InvitationID{late.ID, i.ID})
 	equal(t, "of nobody", len(list(ownline.InvitationQuery{User: ownline.NewID[ownline.User]()})), 0)
 	after := T0.Add(2 * time.Minute)
+	ends := func(site ownline.SiteID, at time.Time) []ownline.InvitationEnd {
+		return read(t, s, func(tx *store.Tx) ([]ownline.InvitationEnd, error) { return tx.InvitationEnds(site, at) })
+	}
+	equal(t, "the last end", ends(f.Site.ID, T0), []ownline.InvitationEnd{{User: f.User.ID, Service: f.Service.ID, Last: i.Expires}})
+	equal(t, "ends elsewhere", len(ends(ownline.NewID[ownline.Site](), T0)), 0)
+	equal(t, "ends, when all are over", len(ends(f.Site.ID, i.Expires)), 0)
 	states := func() map[ownline.InvitationState]int {
 		n := map[ownline.InvitationState]int{}
 		for _, state := range []ownline.InvitationState{ownline.InvitationValid, ownline.InvitationUsed, ownline.InvitationExpired, ownline.InvitationRevoked} {
@@ -86,6 +92,7 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 	}
 	equal(t, "states", states(), map[ownline.InvitationState]int{"valid": 1, "used": 0, "expired": 1, "revoked": 0})
 	use(i.ID, T0)
+	equal(t, "ends of what is not used up", ends(f.Site.ID, T0), []ownline.InvitationEnd{{User: f.User.ID, Service: f.Service.ID, Last: late.Expires}})
 	equal(t, "states", states(), map[ownline.InvitationState]int{"valid": 0, "used": 1, "expired": 1, "revoked": 0})
 
 	// A session knows its invitation.
