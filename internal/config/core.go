@@ -67,6 +67,7 @@ type Proxy struct {
 type Nginx struct {
 	Directory string   `key:"directory"` // core's alone, included by nginx's configuration
 	Program   string   `key:"program"`
+	Config    string   `key:"config"`    // the file that it is started with; "": its own default
 	Reload    []string `key:"reload"`    // a program and its arguments; empty: Program -s reload
 	Templates bool     `key:"templates"` // web may replace what is written for a service
 }
@@ -179,6 +180,9 @@ func (p Proxy) validate(r rules) {
 	if p.Driver == "nginx" {
 		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
 		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
+		if p.AccessLog {
+			r.report("proxy.access_log", "is of the embedded driver; nginx writes a log of its own: set access_log in its configuration, and leave this one out")
+		}
 	}
 	r.hostPort("proxy.listen", p.Listen, false)
 	if host(p.Listen) != "" {

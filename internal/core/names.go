@@ -160,13 +160,9 @@ func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
 
 func (n *names) nginx(cfg config.Core, listen []netip.AddrPort) error {
 	p := cfg.Proxy
-	reload := p.Nginx.Reload
-	if len(reload) == 0 {
-		reload = []string{p.Nginx.Program, "-s", "reload"}
-	}
 	d, err := nginx.New(nginx.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
-		Reload: reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
+		File: p.Nginx.Config, Reload: p.Nginx.Reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
 		Socket: p.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
 	})
 	if err != nil {

@@ -95,3 +95,32 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+// systemd takes the additions to units of others: here to one that does nothing, after another.
+func TestDropIns(t *testing.T) {
+	additions, err := filepath.Glob("../../packaging/systemd/*.service.d/*.conf")
+	if err != nil || len(additions) == 0 {
+		t.Fatal(additions, err)
+	}
+	for _, addition := range additions {
+		b, err := os.ReadFile(addition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		name := strings.TrimSuffix(filepath.Base(filepath.Dir(addition)), ".d")
+		const nothing = "[Service]\nExecStart=/bin/true\n"
+		if err := os.Mkdir(filepath.Join(dir, name+".d"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for file, text := range map[string]string{name: nothing, "ownline-core.service": nothing, name + ".d/" + filepath.Base(addition): string(b)} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", filepath.Join(dir, name))
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", addition, err, out)
+		}
+	}
+}

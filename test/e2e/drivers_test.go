@@ -12,12 +12,14 @@ import (
 type front struct {
 	core  string                       // core.yaml
 	start func(s *suite) *world.Daemon // of the server, when core runs; nil: core serves by itself
+	kill  func(*world.Daemon) error    // nil: as any other
 }
 
 // fronts are all of them. What one needs is made anew for each test.
 var fronts = map[string]func(t *testing.T) front{
 	"embedded": func(*testing.T) front { return front{core: world.ProxyYAML} },
 	"caddy":    caddyFront,
+	"nginx":    nginxFront,
 }
 
 // patience is for what a server of somebody else's does in its own time.
@@ -73,7 +75,11 @@ func TestProxyKilled(t *testing.T) {
 				served()
 			}
 			if server != nil {
-				if err := server.Kill(); err != nil {
+				kill := server.Kill
+				if f.kill != nil {
+					kill = func() error { return f.kill(server) }
+				}
+				if err := kill(); err != nil {
 					t.Fatal(err)
 				}
 				if err := server.Start(t.Context()); err != nil {

@@ -5,6 +5,7 @@ package nginx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -31,7 +32,7 @@ import (
 )
 
 const (
-	look       = 5 * time.Second // for new certificates
+	lookEvery  = 5 * time.Second
 	runAtMost  = 30 * time.Second
 	systemRoot = "/etc/ssl/certs/ca-certificates.crt" // Debian's, and OpenWrt's ca-bundle
 )
@@ -43,13 +44,15 @@ type Config struct {
 	Certificates proxy.Certificates
 	Directory    string                  // ours alone, included by nginx's own configuration
 	Program      string                  // of nginx
-	Reload       []string                // a command and its arguments
+	File         string                  // the configuration that nginx is started with; "": its own default
+	Reload       []string                // a command and its arguments; empty: Program's own
 	Templates    bool                    // services may have their own
 	StateDir     string                  // ours alone; certificates with their keys, and the last good file
 	Socket       string                  // of the gate
 	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
 	// Only has the gate admit to these versions of services alone.
 	Only   func(map[ownline.ServiceID]string)
+	Look   time.Duration // how often certificates are looked at; 0: lookEvery
 	Logger *slog.Logger
 }
 
@@ -117,7 +120,7 @@ func (d *Driver) Err() error {
 // Run takes new certificates as they come, until ctx ends. What is served stays: nginx asks
 // the gate, and without one lets nobody in.
 func (d *Driver) Run(ctx context.Context) error {
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(cmp.Or(d.Look, lookEvery))
 	defer tick.Stop()
 	for {
 		select {
@@ -181,7 +184,7 @@ func (d *Driver) restore() error {
 // take has nginx test its whole configuration, then reload. From then on the gate admits to what
 // is new: nginx's workers from before may still take a request by what they have.
 func (d *Driver) take(ctx context.Context, versions map[ownline.ServiceID]string) error {
-	out, err := d.run(ctx, d.Program, "-T")
+	out, err := d.run(ctx, d.Program, d.args("-T")...)
 	if err != nil {
 		return err
 	}
@@ -189,12 +192,24 @@ func (d *Driver) take(ctx context.Context, versions map[ownline.ServiceID]string
 		return ownline.Invalid("proxy.nginx.directory", fmt.Sprintf("nginx does not read it; put the line `include %s/*.conf;` into the http block of its configuration", d.Directory))
 	}
 	d.Only(versions)
-	if _, err = d.run(ctx, d.Reload[0], d.Reload[1:]...); err != nil {
+	reload := d.Reload
+	if len(reload) == 0 {
+		reload = append([]string{d.Program}, d.args("-s", "reload")...)
+	}
+	if _, err = d.run(ctx, reload[0], reload[1:]...); err != nil {
 		d.Only(d.served)
 		return err
 	}
 	d.served = versions
 	return nil
+}
+
+// args are nginx's, with the configuration that they are about.
+func (d *Driver) args(more ...string) []string {
+	if d.File == "" {
+		return more
+	}
+	return append([]string{"-c", d.File}, more...)
 }
 
 // run returns what a program prints; its complaints are part of the error.

@@ -1,6 +1,7 @@
 package nginx_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -66,14 +67,14 @@ func startNginx(t *testing.T) *server {
 	}
 	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), roots: proxytest.NewAuthority(t)}
 	conf := filepath.Join(dir, "nginx.conf")
-	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; include %[2]s/d/*.conf; }\n", who, dir))
+	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, dir))
 	wrapper := filepath.Join(dir, "nginx")
-	s.write(t, wrapper, fmt.Sprintf("#!/bin/sh\nexec %s -e %s/error.log -c %s \"$@\"\n", program, dir, conf))
+	s.write(t, wrapper, fmt.Sprintf("#!/bin/sh\nexec %s -e %s/error.log \"$@\"\n", program, dir))
 	os.Chmod(wrapper, 0o755)
 	s.Config = nginx.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")},
-		Directory:    filepath.Join(dir, "d"), Program: wrapper, Reload: []string{wrapper, "-s", "reload"},
+		Directory:    filepath.Join(dir, "d"), Program: wrapper, File: conf,
 		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
 	}
 	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logger: s.Logger})
@@ -84,7 +85,7 @@ func startNginx(t *testing.T) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	var over sync.WaitGroup
 	over.Go(func() { g.Run(ctx) })
-	cmd := exec.Command(wrapper)
+	cmd := exec.Command(wrapper, "-c", conf)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -380,6 +381,103 @@ func TestOldVersion(t *testing.T) {
 	}
 	if asked(idA, now[idA]) != 204 || asked(idB, now[idB]) != 403 {
 		t.Error("a certificate that was renewed is another version, or a service that is gone is there")
+	}
+}
+
+// renewable is a source whose certificate may become another one.
+type renewable struct {
+	mu   sync.Mutex
+	cert tls.Certificate
+}
+
+func (r *renewable) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.cert
+	return &c, nil
+}
+
+func (r *renewable) renew(c tls.Certificate) { r.mu.Lock(); r.cert = c; r.mu.Unlock() }
+
+// A renewed certificate reaches nginx by itself, in a file of its own that root alone reads, and
+// the old one's is gone; nginx reloads for that, and for nothing else.
+func TestRenewal(t *testing.T) {
+	p := world(t)
+	s := p.Driver.(settled).s
+	first, second := s.roots.Issue("*.home.example"), s.roots.Issue("*.home.example")
+	source := &renewable{cert: *first}
+	s.Certificates, s.Look = source, 20*time.Millisecond
+	d := settled{s.driver(t), s}
+	a := proxytest.StartHTTP(t, inside, "a", nil, false)
+	service := link.Service{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}
+	if err := d.Apply(t.Context(), []link.Service{service}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var over sync.WaitGroup
+	over.Go(func() { d.Run(ctx) })
+	defer func() { cancel(); over.Wait() }()
+	shown := func() []byte {
+		tcp, err := p.Dial(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close()
+		c := tls.Client(tcp, p.TLS("a"))
+		if err := c.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return c.ConnectionState().PeerCertificates[0].Raw
+	}
+	files := func() []string {
+		t.Helper()
+		found, err := filepath.Glob(filepath.Join(s.StateDir, "*.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", f, info.Mode(), err)
+			}
+		}
+		return found
+	}
+	if !bytes.Equal(shown(), first.Certificate[0]) {
+		t.Fatal("another certificate is shown")
+	}
+	asked := func() int { // nginx, to reload
+		b, _ := os.ReadFile(s.log)
+		return strings.Count(string(b), ", reconfiguring")
+	}
+	before, old := asked(), files()
+	if len(old) != 1 {
+		t.Errorf("there are %v", old)
+	}
+	for range 5 { // the same again and again
+		if err := d.Driver.Apply(t.Context(), []link.Service{service}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	if got := asked(); got != before {
+		t.Errorf("nginx reloaded %d times for nothing", got-before)
+	}
+	source.renew(*second)
+	for began := time.Now(); !bytes.Equal(shown(), second.Certificate[0]); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the new certificate is not shown")
+		}
+	}
+	if got := asked(); got != before+1 {
+		t.Errorf("nginx reloaded %d times", got-before)
+	}
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // the old file goes after the reload
+		if now := files(); len(now) == 1 && now[0] != old[0] {
+			break
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("there are %v, and were %v", files(), old)
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ map $remote_addr $ownline_for {
 server {
 ` + listen.String() + `	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_reject_handshake on;
+	large_client_header_buffers 8 16k; # this one's counts in some versions
 	set $ownline_name "";
 	return 421;
 }
@@ -141,6 +142,8 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
 	if ($request_method = TRACE) { return 405; }
 	client_max_body_size 0;
+	large_client_header_buffers 8 16k;
+	gzip off;
 	underscores_in_headers off;
 	ignore_invalid_headers on;
 	server_tokens off;
@@ -197,7 +200,7 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	fmt.Fprintf(&b, "\t\t%[1]s_connect_timeout 10s;\n\t\t%[1]s_read_timeout 1d;\n\t\t%[1]s_send_timeout 1d;\n\t\t%[1]s_next_upstream error timeout non_idempotent;\n", pass)
 	fmt.Fprintf(&b, "\t\t%[1]s_hide_header Alt-Svc;\n\t\t%[1]s_pass_header Server;\n\t\t%[1]s_pass_header Date;\n\t\t%[1]s_pass_header X-Accel-Buffering;\n", pass)
 	if pass == "proxy" {
-		b.WriteString("\t\tproxy_http_version 1.1;\n\t\tproxy_request_buffering off;\n\t\tproxy_buffering off;\n")
+		b.WriteString("\t\tproxy_buffer_size 32k;\n\t\tproxy_buffers 8 32k;\n\t\tproxy_http_version 1.1;\n\t\tproxy_request_buffering off;\n\t\tproxy_buffering off;\n")
 		for _, t := range targets {
 			fmt.Fprintf(&b, "\t\tproxy_redirect http://%[1]s/ https://$http_host/;\n\t\tproxy_redirect https://%[1]s/ https://$http_host/;\n", t)
 		}
