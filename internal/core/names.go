@@ -149,7 +149,7 @@ func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Ad
 func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := caddy.New(caddy.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
-		Socket: cfg.Proxy.GateSocket, Cut: n.gate.Cut, Logger: n.log,
+		Socket: cfg.Proxy.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
 	})
 	if err != nil {
 		return err

@@ -38,7 +38,9 @@ type Config struct {
 	Admin        string                  // http://ADDRESS:PORT or unix:/path
 	Socket       string                  // of the gate
 	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
-	Logger       *slog.Logger
+	// Only has the gate admit to these versions of services alone.
+	Only   func(map[ownline.ServiceID]string)
+	Logger *slog.Logger
 }
 
 // Driver keeps what is ours in Caddy's configuration.
@@ -48,12 +50,14 @@ type Driver struct {
 
 	mu      sync.Mutex // guards what is below, and is held while Caddy is spoken to
 	want    []link.Service
-	applied bool   // Caddy took it once
-	id      string // of the server that Caddy should have; "": of none
+	applied bool                         // Caddy took it once
+	served  map[ownline.ServiceID]string // versions that the gate admits to
+	id      string                       // of the server that Caddy should have; "": of none
 	err     error
 }
 
-// New makes a driver. It does not speak to Caddy yet.
+// New makes a driver. It does not speak to Caddy yet. Until something is applied the gate admits
+// nobody: nobody knows whether Caddy has what it should.
 func New(c Config) (*Driver, error) {
 	if !filepath.IsAbs(c.Socket) || strings.ContainsAny(c.Socket, "{}") {
 		return nil, ownline.Invalid("proxy.gate_socket", fmt.Sprintf("%q must be an absolute path without braces", c.Socket))
@@ -62,7 +66,9 @@ func New(c Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Config: c, admin: a}, nil
+	d := &Driver{Config: c, admin: a, served: map[ownline.ServiceID]string{}}
+	d.Only(d.served)
+	return d, nil
 }
 
 // Apply makes Caddy serve exactly the services. When Caddy refuses, it goes on as before.
@@ -136,12 +142,23 @@ func (w wanted) id() string {
 }
 
 // apply changes Caddy's configuration in one step, and only if it has to: with every change
-// Caddy starts all of its servers anew, and ends the upgraded connections of all.
+// Caddy starts all of its servers anew, and ends the upgraded connections of all. The gate admits
+// to what is new from then on: the servers from before may still take a request by what they have.
 func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 	want, err := d.render(services)
 	if err != nil {
 		return err
 	}
+	d.Only(want.versions)
+	if err := d.put(ctx, want); err != nil {
+		d.Only(d.served)
+		return err
+	}
+	d.served, d.id = want.versions, want.id()
+	return nil
+}
+
+func (d *Driver) put(ctx context.Context, want wanted) error {
 	for range patient {
 		now, tag, err := d.admin.read(ctx, "/config/")
 		if err != nil {
@@ -161,7 +178,6 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 				return err
 			}
 		}
-		d.id = want.id()
 		return nil
 	}
 	return errChanged

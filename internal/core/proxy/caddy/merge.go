@@ -19,6 +19,7 @@ const name = "ownline"
 type wanted struct {
 	server       *server // nil: none
 	certificates []certificate
+	versions     map[ownline.ServiceID]string // that the gate is to admit to
 }
 
 // object is a part of Caddy's configuration, of which we know but few keys.

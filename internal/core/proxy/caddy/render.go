@@ -23,11 +23,11 @@ import (
 // Placeholders of Caddy's.
 const (
 	asIs     = "{http.request.orig_uri}"
-	version  = "{http.request.proto}"
+	protocol = "{http.request.proto}"
 	client   = "{http.request.remote.host}"
 	port     = "{http.request.remote.port}"
 	hostPort = "{http.request.hostport}"
-	forwards = "{http.vars.ownline_for}"
+	forwards = "{http.vars." + forVariable + "}"
 )
 
 // climbs finds what some reader of a path might take for a step up.
@@ -49,10 +49,11 @@ func (d *Driver) Check(s link.Service) error {
 // render returns what Caddy is to have. A service whose certificate is not there yet is left
 // out: its name is refused until it is.
 func (d *Driver) render(services []link.Service) (want wanted, err error) {
+	want.versions = map[ownline.ServiceID]string{}
 	names, tags := map[string]bool{}, map[string]bool{}
 	s := server{
 		Protocols: []string{"h1", "h2"}, ReadHeaderTimeout: "10s", IdleTimeout: "3m", MaxHeaderBytes: 64 << 10,
-		StrictSNIHost: true, AutomaticHTTPS: automatic{Disable: true}, Routes: refusals(),
+		StrictSNIHost: true, AutomaticHTTPS: automatic{Disable: true}, Routes: refusals(), Errors: pages(),
 	}
 	for _, at := range d.Listen {
 		s.Listen = append(s.Listen, at.String())
@@ -62,7 +63,7 @@ func (d *Driver) render(services []link.Service) (want wanted, err error) {
 			return want, ownline.Conflict("services", fmt.Sprintf("%q is there twice", service.Name))
 		}
 		names[service.Name] = true
-		r, err := d.route(service)
+		r, version, err := d.route(service)
 		if err != nil {
 			return want, fmt.Errorf("service %.70q: %w", service.Name, err)
 		}
@@ -81,9 +82,10 @@ func (d *Driver) render(services []link.Service) (want wanted, err error) {
 		p.Match.SNI, p.Select.AnyTag = []string{host}, []string{tag}
 		s.Policies = append(s.Policies, p)
 		s.Routes = append(s.Routes, r)
+		want.versions[service.ID] = version
 	}
 	if len(s.Policies) == 0 { // without one Caddy would not speak TLS
-		return wanted{}, nil
+		return want, nil
 	}
 	s.Routes = append(s.Routes, refuse(matcher{}, http.StatusMisdirectedRequest))
 	all, err := json.Marshal(s)
@@ -101,19 +103,19 @@ func digest(b []byte) string {
 // refusals are in front of all services; behind them is one for other names.
 func refusals() []route {
 	return []route{
-		{Match: []matcher{{RemoteIP: &ranges{[]string{"0.0.0.0/0"}}}}, Handle: []any{variables{"vars", client}}},
-		{Match: []matcher{{RemoteIP: &ranges{[]string{"::/0"}}}}, Handle: []any{variables{"vars", `"[` + client + `]"`}}},
+		{Match: []matcher{{RemoteIP: &ranges{[]string{"0.0.0.0/0"}}}}, Handle: []any{set(forVariable, client)}},
+		{Match: []matcher{{RemoteIP: &ranges{[]string{"::/0"}}}}, Handle: []any{set(forVariable, `"[`+client+`]"`)}},
 		{ // HTTP/2 inside would pass by all that is judged
 			Match:  []matcher{{HeaderRegexp: map[string]pattern{"Upgrade": {"(?i)h2c"}}}},
 			Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Upgrade", "Http2-Settings"}}}},
 		},
-		refuse(matcher{Method: []string{http.MethodTrace, http.MethodConnect}}, http.StatusMethodNotAllowed),
-		refuse(matcher{Vars: map[string][]string{version: {"HTTP/1.0"}}}, http.StatusHTTPVersionNotSupported),
+		refuse(matcher{Method: []string{http.MethodTrace, http.MethodConnect}}, http.StatusNotImplemented),
+		refuse(matcher{Vars: map[string][]string{protocol: {"HTTP/1.0"}}}, http.StatusHTTPVersionNotSupported),
 	}
 }
 
 func refuse(m matcher, status int) route {
-	r := route{Handle: []any{answer{Handler: "static_response", StatusCode: status, Close: true}}, Terminal: true}
+	r := route{Handle: []any{answer{Handler: "error", StatusCode: status}}, Terminal: true}
 	if !m.empty() {
 		r.Match = []matcher{m}
 	}
@@ -122,18 +124,26 @@ func refuse(m matcher, status int) route {
 
 func (m matcher) empty() bool { return m.Method == nil && m.Vars == nil && m.VarsRegexp == nil }
 
-// route is all that happens to requests for a service. One in absolute form, whose host may be
-// another than the one that is written below it, has none.
-func (d *Driver) route(s link.Service) (r route, err error) {
+// route is all that happens to requests for a service, and the version of it that the gate is
+// told, which is another one only when the service is.
+func (d *Driver) route(s link.Service) (r route, version string, err error) {
 	for _, err := range []error{ownline.CheckServiceName(s.Name), s.Options.Validate(), d.Check(s)} {
 		if err != nil {
-			return r, err
+			return r, "", err
 		}
 	}
 	roots, err := authorities(s.Options.CA)
 	if err != nil {
-		return r, err
+		return r, "", err
 	}
+	all, err := json.Marshal(d.handle(s, roots, ""))
+	version = digest(all)
+	return d.handle(s, roots, version), version, err
+}
+
+// A request in absolute form, whose host may be another than the one that is written below it,
+// has no route.
+func (d *Driver) handle(s link.Service, roots []string, version string) (r route) {
 	r = route{
 		ID: mine + s.ID.String(), Terminal: true,
 		Match: []matcher{{Host: []string{d.Settings.Host(s.Name)}, VarsRegexp: map[string]pattern{asIs: {"^/"}}}},
@@ -148,14 +158,14 @@ func (d *Driver) route(s link.Service) (r route, err error) {
 		Request:  &headerOps{Delete: []string{"*_*", "X-Forwarded-*", "X-Real-Ip", "Forwarded", "Proxy", "Ownline-*"}},
 		Response: &headerOps{Delete: []string{"Server"}}, // Caddy's own, not the service's
 	}
-	r.Handle = append(r.Handle, d.admission(s), own)
+	r.Handle = append(r.Handle, set(nameVariable, s.Name+nameThenPart), d.admission(s, version), own)
 	if s.Options.Scheme != ownline.SchemeHTTPS {
 		versions := []string{"1.1"}
 		if s.Options.Scheme == ownline.SchemeH2C {
 			versions = []string{"h2c", "2"}
 		}
 		r.Handle = append(r.Handle, d.forward(s, versions, nil))
-		return r, nil
+		return r
 	}
 	// What is upgraded has to be asked for over HTTP/1.1.
 	secure := &security{Roots: roots, ServerName: s.Options.ServerName, HandshakeTimeout: "10s"}
@@ -163,13 +173,13 @@ func (d *Driver) route(s link.Service) (r route, err error) {
 		{Match: []matcher{{Header: map[string][]string{"Upgrade": {"*"}}}}, Handle: []any{d.forward(s, []string{"1.1"}, secure)}, Terminal: true},
 		{Handle: []any{d.forward(s, []string{"1.1", "2"}, secure)}},
 	}})
-	return r, nil
+	return r
 }
 
 // admission asks the gate. Whatever it answers but 204 is the answer to the request, and if it
-// does not answer, that is 502: the way to what follows leads through a 204 alone.
-func (d *Driver) admission(s link.Service) reverseProxy {
-	r := response{Routes: []route{{Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Ownline-*"}}}}}}}
+// does not answer, that is 503: the way to what follows leads through a 204 alone.
+func (d *Driver) admission(s link.Service, version string) reverseProxy {
+	r := response{Routes: []route{{Handle: []any{set(letInVariable, letIn)}}}}
 	r.Match.StatusCode = []int{http.StatusNoContent}
 	return reverseProxy{
 		Handler: "reverse_proxy", Upstreams: []upstream{{"unix/" + d.Socket}},
@@ -177,7 +187,8 @@ func (d *Driver) admission(s link.Service) reverseProxy {
 		Rewrite:   &rewrite{Method: http.MethodGet, URI: gate.Path},
 		Headers: &headers{Request: &headerOps{
 			Set: map[string][]string{
-				"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.ClientHeader: {client}, gate.PortHeader: {port},
+				"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.VersionHeader: {version},
+				gate.ClientHeader: {client}, gate.PortHeader: {port},
 			},
 			Delete: []string{"Connection", "Upgrade", "Expect", "Te", "Trailer", "Cookie", "Authorization"},
 		}},
@@ -187,19 +198,19 @@ func (d *Driver) admission(s link.Service) reverseProxy {
 
 func (d *Driver) forward(s link.Service, versions []string, secure *security) reverseProxy {
 	o := s.Options
-	set := map[string]string{
+	own := map[string]string{
 		"X-Forwarded-For": client, "X-Real-Ip": client, "X-Forwarded-Proto": "https", "X-Forwarded-Host": hostPort,
 		"X-Forwarded-Port": strconv.Itoa(int(d.Settings.Port)),
 		"Forwarded":        "for=" + forwards + `;proto=https;host="` + hostPort + `"`,
 	}
 	if o.ServerName != "" {
-		set["Host"] = o.ServerName
+		own["Host"] = o.ServerName
 	}
 	for name, value := range o.Headers {
-		set[name] = literal(value)
+		own[name] = literal(value)
 	}
 	request := &headerOps{Set: map[string][]string{}}
-	for name, value := range set {
+	for name, value := range own {
 		request.Set[name] = []string{value}
 	}
 	r := reverseProxy{

@@ -4,16 +4,21 @@ package caddy
 // https://caddyserver.com/docs/json/ of version 2.6.
 
 type server struct {
-	ID                string    `json:"@id"`
-	Listen            []string  `json:"listen"`
-	Protocols         []string  `json:"protocols"`
-	ReadHeaderTimeout string    `json:"read_header_timeout"`
-	IdleTimeout       string    `json:"idle_timeout"`
-	MaxHeaderBytes    int       `json:"max_header_bytes"`
-	StrictSNIHost     bool      `json:"strict_sni_host"`
-	AutomaticHTTPS    automatic `json:"automatic_https"`
-	Policies          []policy  `json:"tls_connection_policies"`
-	Routes            []route   `json:"routes"`
+	ID                string      `json:"@id"`
+	Listen            []string    `json:"listen"`
+	Protocols         []string    `json:"protocols"`
+	ReadHeaderTimeout string      `json:"read_header_timeout"`
+	IdleTimeout       string      `json:"idle_timeout"`
+	MaxHeaderBytes    int         `json:"max_header_bytes"`
+	StrictSNIHost     bool        `json:"strict_sni_host"`
+	AutomaticHTTPS    automatic   `json:"automatic_https"`
+	Policies          []policy    `json:"tls_connection_policies"`
+	Routes            []route     `json:"routes"`
+	Errors            errorRoutes `json:"errors"`
+}
+
+type errorRoutes struct {
+	Routes []route `json:"routes"`
 }
 
 type automatic struct {
@@ -45,6 +50,7 @@ type route struct {
 	Terminal bool      `json:"terminal,omitempty"`
 }
 
+// Everything in a matcher has to match; of the variables in Vars or VarsRegexp one.
 type matcher struct {
 	Host         []string            `json:"host,omitempty"`
 	Method       []string            `json:"method,omitempty"`
@@ -53,6 +59,7 @@ type matcher struct {
 	RemoteIP     *ranges             `json:"remote_ip,omitempty"`
 	Vars         map[string][]string `json:"vars,omitempty"`
 	VarsRegexp   map[string]pattern  `json:"vars_regexp,omitempty"`
+	Not          []matcher           `json:"not,omitempty"`
 }
 
 type ranges struct {
@@ -66,19 +73,15 @@ type pattern struct {
 // Handlers, each with its name in "handler".
 
 type answer struct {
-	Handler    string `json:"handler"` // static_response
-	StatusCode int    `json:"status_code"`
-	Close      bool   `json:"close,omitempty"`
+	Handler    string              `json:"handler"` // static_response, or error, which leads to the errors of the server
+	StatusCode int                 `json:"status_code"`
+	Headers    map[string][]string `json:"headers,omitempty"`
+	Body       string              `json:"body,omitempty"`
 }
 
 type subroute struct {
 	Handler string  `json:"handler"` // subroute
 	Routes  []route `json:"routes"`
-}
-
-type variables struct {
-	Handler string `json:"handler"` // vars
-	For     string `json:"ownline_for"`
 }
 
 type headers struct {
