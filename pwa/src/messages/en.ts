@@ -91,6 +91,12 @@ export const en = {
     some: (up: number, all: number) => `${up} of ${all} sites`,
     down: (names: string[]) =>
       `${listOf('en', names)} can't be reached. Open sessions keep running and end on time; new ones can't open.`,
+    root: {
+      title: 'Certificates',
+      meaning: (domain: string) =>
+        `The services below ${domain} have certificates of the router's own authority, and browsers warn of them. A device that trusts it opens them without a warning, and takes its word for every name below ${domain}. Do that only on devices of yours.`,
+      download: (site: string) => `Download the certificate of ${site}`,
+    },
   },
   session: {
     title: 'Open now',

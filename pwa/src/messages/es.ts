@@ -91,6 +91,12 @@ export const es: Messages = {
     some: (up, all) => `${up} de ${all} sedes`,
     down: (names) =>
       `No se llega a ${listOf('es', names)}. Las sesiones abiertas siguen y acaban a su hora; no se pueden abrir otras.`,
+    root: {
+      title: 'Certificados',
+      meaning: (domain) =>
+        `Los servicios bajo ${domain} llevan certificados de una autoridad propia del router, y los navegadores avisan de ello. Un dispositivo que confía en ella los abre sin aviso, y la cree para todo nombre bajo ${domain}. Hazlo solo en dispositivos tuyos.`,
+      download: (site) => `Descargar el certificado de ${site}`,
+    },
   },
   session: {
     title: 'Abierto ahora',

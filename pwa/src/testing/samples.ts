@@ -1,6 +1,7 @@
 import type { Me } from '@/api/auth'
 import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
+import type { Site } from '@/api/sites'
 
 // Whole resources for tests; each test names only what matters to it.
 
@@ -18,6 +19,10 @@ export function sampleService(change: Partial<Service> = {}): Service {
     id: 'photos-id', site: 'home-id', name: 'photos', kind: 'forward', transport: 'tcp',
     target: '192.168.7.10:443', created: at(-86_400_000), ...change,
   }
+}
+
+export function sampleSite(change: Partial<Site> = {}): Site {
+  return { id: 'home-id', name: 'Home', host: 'home.example.org', connected: true, ...change }
 }
 
 /** Open since ten minutes, for twenty more. */
