@@ -117,6 +117,7 @@ soak: build database ## fuzz every parser of bytes from the network, kill web un
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestSlowloris|TestConstantMemory' -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions' -count 1 -v -timeout 0
 	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
 
 fmt: ## format the Go code

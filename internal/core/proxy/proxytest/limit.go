@@ -21,8 +21,6 @@ const (
 	// AfterTLS: whoever has a session for another service, which opens the port, gets as far as
 	// a handshake with a service that is there, and 403 then.
 	AfterTLS Limit = "after-tls"
-	// PlainErrors: what fails is said by status, in the server's own words.
-	PlainErrors Limit = "plain-errors"
 	// NoPin: a service's key can't be pinned.
 	NoPin Limit = "no-pin"
 	// NoAddressCertificate: a service's certificate has to be for a name.
