@@ -65,19 +65,22 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 		}
 	}
 	for _, p := range r.rivals {
-		nginx := r.rivals[0].name
-		if strings.HasPrefix(p.name, "nginx_") {
-			nginx = "nginx_ungated"
+		peer := r.rivals[0].name
+		switch p.name {
+		case "nginx_driver":
+			peer = "nginx_ungated"
+		case "caddy_driver":
+			peer = "caddy"
 		}
 		for _, path := range []string{"/1k", "/1m"} {
 			name := "proxy_" + p.name + "_" + path[1:]
-			f, of := all[p.name+path], all[nginx+path]
-			b.compare(name+"_per_s", median(f.perSecond), "requests/s", nginx, median(f.perSecond)/median(of.perSecond))
-			b.compare(name+"_p50_ms", median(f.p50), "ms", nginx, median(f.p50)/median(of.p50))
-			b.compare(name+"_p99_ms", median(f.p99), "ms", nginx, median(f.p99)/median(of.p99))
+			f, of := all[p.name+path], all[peer+path]
+			b.compare(name+"_per_s", median(f.perSecond), "requests/s", peer, median(f.perSecond)/median(of.perSecond))
+			b.compare(name+"_p50_ms", median(f.p50), "ms", peer, median(f.p50)/median(of.p50))
+			b.compare(name+"_p99_ms", median(f.p99), "ms", peer, median(f.p99)/median(of.p99))
 		}
-		b.compare("proxy_"+p.name+"_handshakes_per_s", median(hands[p.name]), "1/s", nginx, median(hands[p.name])/median(hands[nginx]))
-		b.compare("proxy_"+p.name+"_handshakes_per_cpu_s", median(perCPU[p.name]), "1/s", nginx, median(perCPU[p.name])/median(perCPU[nginx]))
+		b.compare("proxy_"+p.name+"_handshakes_per_s", median(hands[p.name]), "1/s", peer, median(hands[p.name])/median(hands[peer]))
+		b.compare("proxy_"+p.name+"_handshakes_per_cpu_s", median(perCPU[p.name]), "1/s", peer, median(perCPU[p.name])/median(perCPU[peer]))
 		rss, err := p.memory()
 		if err != nil {
 			return err

@@ -26,6 +26,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/loopback"
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/caddy"
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
@@ -61,7 +62,6 @@ type ring struct {
 	dir       string
 	cert, key string
 	service   link.Service
-	gate      *gate.Gate // that an nginx asks
 	rivals    []rival
 	wait      []func() // until what was started is over
 }
@@ -98,7 +98,7 @@ func (b *bench) newRing(ctx context.Context) (r *ring, err error) {
 	if err != nil {
 		return r, err
 	}
-	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.gatedNginx, r.ungatedNginx} {
+	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.nginxDriver, r.ungatedNginx, r.caddyDriver} {
 		p, err := start(ctx, netip.AddrPortFrom(loopback.Addr4, uint16(firstPort+i)))
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", p.name, err)
@@ -119,8 +119,8 @@ func (r *ring) close() {
 	os.RemoveAll(r.dir)
 }
 
-// start starts a program, and waits until it listens.
-func (r *ring) start(ctx context.Context, name string, at netip.AddrPort, args ...string) (rival, error) {
+// start starts a program, tells it what it does not know yet, and waits until it listens.
+func (r *ring) start(ctx context.Context, name string, at netip.AddrPort, tell func() error, args ...string) (rival, error) {
 	p := rival{name: name, at: at, host: r.bed.Router}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -133,11 +133,17 @@ func (r *ring) start(ctx context.Context, name string, at netip.AddrPort, args .
 	}
 	r.wait = append(r.wait, func() { _ = cmd.Wait() }) // it was killed
 	p.pid = cmd.Process.Pid
-	if err := p.listens(ctx); err != nil {
+	err := tell()
+	if err == nil {
+		err = p.listens(ctx)
+	}
+	if err != nil {
 		return p, fmt.Errorf("%w\n%s", err, said.String())
 	}
 	return p, nil
 }
+
+func nothing() error { return nil }
 
 func (p rival) listens(ctx context.Context) error {
 	var err error
@@ -164,7 +170,7 @@ func (r *ring) nginx(ctx context.Context, name string, at netip.AddrPort, worker
 	if err != nil {
 		return rival{}, err
 	}
-	return r.start(ctx, name, at, "nginx", "-c", file)
+	return r.start(ctx, name, at, nothing, "nginx", "-c", file)
 }
 
 // plainNginx has what somebody would write who has one service.
@@ -184,7 +190,7 @@ func (r *ring) caddy(ctx context.Context, at netip.AddrPort) (rival, error) {
 	if err != nil {
 		return rival{}, err
 	}
-	return r.start(ctx, "caddy", at, "caddy", "run", "--config", file, "--adapter", "caddyfile")
+	return r.start(ctx, "caddy", at, nothing, "caddy", "run", "--config", file, "--adapter", "caddyfile")
 }
 
 // embedded is core as people run it. To it the load is somebody in the LAN.
@@ -210,42 +216,49 @@ func (b *bench) embedded(r *ring) func(context.Context, netip.AddrPort) (rival, 
 	}
 }
 
-// gatedNginx has what the nginx driver writes, and asks a gate in this process, which lets
-// everybody in.
-func (r *ring) gatedNginx(ctx context.Context, at netip.AddrPort) (rival, error) {
-	name := "nginx_driver"
-	p := rival{name: name}
+// newGate starts a gate in this process that lets everybody in, and reads the certificate.
+func (r *ring) newGate(ctx context.Context, name string, at netip.AddrPort) (*gate.Gate, *cert.FileSource, error) {
 	files, err := cert.Files(r.cert, r.key, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	live, end := context.WithCancel(ctx)
+	g, err := gate.New(gate.Config{
+		Socket: filepath.Join(r.dir, name+".gate"), GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
+		Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
+	})
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = g.Run(ctx)
+	}()
+	r.wait = append(r.wait, func() { <-over; end() })
+	return g, files, nil
+}
+
+// nginxDriver has what the nginx driver writes.
+func (r *ring) nginxDriver(ctx context.Context, at netip.AddrPort) (rival, error) {
+	const name = "nginx_driver"
+	p := rival{name: name}
+	g, files, err := r.newGate(ctx, name, at)
 	if err != nil {
 		return p, err
 	}
-	file, wrapper := filepath.Join(r.dir, name+".conf"), filepath.Join(r.dir, "nginx-driver")
+	file, wrapper := filepath.Join(r.dir, name+".conf"), filepath.Join(r.dir, name)
 	err = errors.Join(
 		os.WriteFile(file, fmt.Appendf(nil, "http { include %s/d/*.conf; } events {}\n", r.dir), 0o644),
 		os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec nginx -c %s \"$@\"\n", file), 0o755))
 	if err != nil {
 		return p, err
 	}
-	live, end := context.WithCancel(ctx)
-	socket := filepath.Join(r.dir, "gate")
-	r.gate, err = gate.New(gate.Config{
-		Socket: socket, GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
-		Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
-	})
-	if err != nil {
-		end()
-		return p, err
-	}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		_ = r.gate.Run(ctx)
-	}()
-	r.wait = append(r.wait, func() { <-over; end() })
 	d, err := nginx.New(nginx.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
 		Directory: filepath.Join(r.dir, "d"), Program: wrapper, Reload: []string{"true"}, StateDir: filepath.Join(r.dir, "state"),
-		Socket: socket, Cut: r.gate.Cut, Logger: slog.New(slog.DiscardHandler),
+		Socket: g.Socket, Cut: g.Cut, Only: g.Only, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
@@ -254,6 +267,37 @@ func (r *ring) gatedNginx(ctx context.Context, at netip.AddrPort) (rival, error)
 		return p, err
 	}
 	return r.nginx(ctx, name, at, 2, fmt.Sprintf("keepalive_requests 1000000000; include %s/d/*.conf;", r.dir))
+}
+
+// caddyDriver has what the Caddy driver sets.
+func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error) {
+	const name = "caddy_driver"
+	p := rival{name: name, at: at, host: r.bed.Router}
+	g, files, err := r.newGate(ctx, name, at)
+	if err != nil {
+		return p, err
+	}
+	file, admin := filepath.Join(r.dir, name+".json"), filepath.Join(r.dir, name+".admin")
+	if err := os.WriteFile(file, fmt.Appendf(nil, `{"admin": {"listen": "unix/%s"}}`, admin), 0o644); err != nil {
+		return p, err
+	}
+	d, err := caddy.New(caddy.Config{
+		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
+		Admin: "unix:" + admin, Socket: g.Socket, Cut: g.Cut, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return p, err
+	}
+	return r.start(ctx, name, at, func() error {
+		var err error
+		for range 500 { // until it takes it
+			if err = d.Apply(ctx, []link.Service{r.service}); err == nil || ctx.Err() != nil {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		return err
+	}, "caddy", "run", "--config", file)
 }
 
 var asks = regexp.MustCompile(`(?m)^\s*auth_request .*$`)
