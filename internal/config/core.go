@@ -175,7 +175,7 @@ func (p Proxy) validate(r rules) {
 		r.notEmpty("proxy.gate_socket", p.GateSocket)
 	}
 	if p.Driver == "caddy" && !caddyAdmin(p.Caddy.Admin) {
-		r.report("proxy.caddy.admin", fmt.Sprintf("%q is not http://127.0.0.1:2019, with whatever port and address of this very machine, and not unix:/path: certificates' keys go there, and must not cross a network", p.Caddy.Admin))
+		r.report("proxy.caddy.admin", fmt.Sprintf("%q is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there", p.Caddy.Admin))
 	}
 	if p.Driver == "nginx" {
 		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
