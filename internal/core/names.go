@@ -140,7 +140,7 @@ func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Ad
 	if err != nil {
 		return ownline.Invalid("proxy.gate_group", err.Error())
 	}
-	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logger: n.log}); err != nil {
+	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
 		return fmt.Errorf("proxy.%w", err)
 	}
 	return nil

@@ -50,9 +50,9 @@ var mayImport = map[string]string{
 	"internal/core/proxy/acme/acmetest": "",
 	"internal/core/proxy/cert":          "internal/logging internal/ownline",
 	"internal/core/proxy/embedded":      "internal/core/proxy internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",
-	"internal/core/proxy/gate":          "internal/core/firewall/netlink internal/core/proxy internal/core/proxy/page internal/logging internal/ownline",
+	"internal/core/proxy/gate":          "internal/core/firewall/netlink internal/core/proxy internal/core/proxy/login internal/core/proxy/page internal/logging internal/ownline",
 	"internal/core/proxy/login":         "internal/core/proxy/page internal/link internal/logging internal/ownline",
-	"internal/core/proxy/nginx":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/page internal/link internal/logging internal/ownline",
+	"internal/core/proxy/nginx":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/page":          "",
 	"internal/core/proxy/proxytest":     "internal/core/loopback internal/core/proxy internal/core/proxy/login internal/link internal/ownline",
 

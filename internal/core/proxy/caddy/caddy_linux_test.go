@@ -22,6 +22,7 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/caddy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 )
@@ -45,12 +46,13 @@ var families = []family{
 type server struct {
 	caddy.Config
 	family
-	door  *proxytest.Door
-	roots *proxytest.Authority
-	dir   string
-	args  []string
-	cmd   *exec.Cmd
-	made  *caddy.Driver
+	door   *proxytest.Door
+	logins *login.Book
+	roots  *proxytest.Authority
+	dir    string
+	args   []string
+	cmd    *exec.Cmd
+	made   *caddy.Driver
 }
 
 // somebody is a configuration that is not ours.
@@ -90,13 +92,13 @@ func startCaddy(t *testing.T, f family) *server {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	at, admin := proxytest.Nobody(t, f.inside), proxytest.Nobody(t, netip.MustParseAddr("127.0.0.1"))
-	s := &server{family: f, dir: dir, door: proxytest.NewDoor(), roots: proxytest.NewAuthority(t)}
+	s := &server{family: f, dir: dir, door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	s.Config = caddy.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")}, Admin: "http://" + admin.String(),
 		Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logger: s.Logger})
+	g, err := gate.New(gate.Config{Socket: s.Socket, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +258,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func (s *server) world(t *testing.T) proxytest.World {
 	return proxytest.World{
-		Settings: s.Settings, Driver: s.driver(t), Door: s.door, Roots: s.roots.Roots(), Client: s.client, Neighbour: s.neighbour, Inside: s.inside,
+		Settings: s.Settings, Driver: s.driver(t), Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: s.client, Neighbour: s.neighbour, Inside: s.inside,
 		Requests: requests(), Limits: limits,
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}

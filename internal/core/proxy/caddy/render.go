@@ -23,6 +23,7 @@ import (
 // Placeholders of Caddy's.
 const (
 	asIs     = "{http.request.orig_uri}"
+	method   = "{http.request.orig_method}"
 	protocol = "{http.request.proto}"
 	client   = "{http.request.remote.host}"
 	port     = "{http.request.remote.port}"
@@ -38,8 +39,6 @@ func (d *Driver) Check(s link.Service) error {
 	switch o := s.Options; {
 	case o.Pin != "":
 		return ownline.Invalid("options.pin", "Caddy can't compare a service's key; use ca, or the embedded driver")
-	case o.RequireLogin:
-		return ownline.Invalid("options.require_login", "the Caddy driver can't put a login in front yet")
 	case o.Template != "":
 		return ownline.Invalid("options.template", "is for nginx, and this router has Caddy: remove the template")
 	}
@@ -179,19 +178,26 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 // admission asks the gate. Whatever it answers but 204 is the answer to the request, and if it
 // does not answer, that is 503: the way to what follows leads through a 204 alone.
 func (d *Driver) admission(s link.Service, version string) reverseProxy {
-	r := response{Routes: []route{{Handle: []any{set(letInVariable, letIn)}}}}
+	ask := map[string][]string{
+		"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.VersionHeader: {version},
+		gate.ClientHeader: {client}, gate.PortHeader: {port},
+	}
+	without := []string{"Connection", "Upgrade", "Expect", "Te", "Trailer", "Authorization"}
+	in := route{Handle: []any{set(letInVariable, letIn)}}
+	if s.Options.RequireLogin {
+		ask[gate.LoginHeader], ask[gate.MethodHeader], ask[gate.URIHeader] = []string{gate.Required}, []string{method}, []string{asIs}
+		seen := &headerOps{Set: map[string][]string{"Cookie": {"{http.reverse_proxy.header." + gate.CookieHeader + "}"}}} // without ours
+		in.Handle = append(in.Handle, headers{Handler: "headers", Request: seen})
+	} else {
+		without = append(without, "Cookie")
+	}
+	r := response{Routes: []route{in}}
 	r.Match.StatusCode = []int{http.StatusNoContent}
 	return reverseProxy{
 		Handler: "reverse_proxy", Upstreams: []upstream{{"unix/" + d.Socket}},
-		Transport: transport{Protocol: "http", Versions: []string{"1.1"}, DialTimeout: "2s", ResponseHeaderTimeout: "5s"},
-		Rewrite:   &rewrite{Method: http.MethodGet, URI: gate.Path},
-		Headers: &headers{Request: &headerOps{
-			Set: map[string][]string{
-				"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.VersionHeader: {version},
-				gate.ClientHeader: {client}, gate.PortHeader: {port},
-			},
-			Delete: []string{"Connection", "Upgrade", "Expect", "Te", "Trailer", "Cookie", "Authorization"},
-		}},
+		Transport:      transport{Protocol: "http", Versions: []string{"1.1"}, DialTimeout: "2s", ResponseHeaderTimeout: "5s"},
+		Rewrite:        &rewrite{Method: http.MethodGet, URI: gate.EnterPath},
+		Headers:        &headers{Request: &headerOps{Set: ask, Delete: without}},
 		HandleResponse: []response{r},
 	}
 }

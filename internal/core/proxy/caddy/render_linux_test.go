@@ -111,10 +111,9 @@ func TestCheck(t *testing.T) {
 	s := startCaddy(t, families[0])
 	d := s.driver(t)
 	for field, o := range map[string]ownline.ProxyOptions{
-		"options.pin":           {Scheme: "https", Pin: strings.Repeat("0", 64)},
-		"options.template":      {Template: "{ownline:guard}"},
-		"options.require_login": {RequireLogin: true},
-		"options.ca":            {Scheme: "https", CA: "x"},
+		"options.pin":      {Scheme: "https", Pin: strings.Repeat("0", 64)},
+		"options.template": {Template: "{ownline:guard}"},
+		"options.ca":       {Scheme: "https", CA: "x"},
 	} {
 		bad := s.service("nas", netip.AddrPortFrom(s.inside, 1))
 		bad.Options = o

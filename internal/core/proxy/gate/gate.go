@@ -51,6 +51,7 @@ type Config struct {
 	// Listen are the addresses of the server at which clients arrive, one for an address family.
 	Listen []netip.AddrPort
 	Admit  proxy.Admission
+	Logins Logins // nil: nobody gets in to services that require one
 	Logger *slog.Logger
 }
 
@@ -74,7 +75,8 @@ type Gate struct {
 type connection struct {
 	service ownline.ServiceID
 	live    context.Context
-	stop    func() bool
+	logins  []context.Context // of what was let in
+	stops   []func() bool
 	swept   bool // seen by no sweep yet when false
 }
 
@@ -159,8 +161,12 @@ func (g *Gate) Run(ctx context.Context) error {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if r.Method == http.MethodGet && r.URL.Path == Path {
+	if r.Method == http.MethodGet && (r.URL.Path == Path || r.URL.Path == EnterPath) {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {
+			if _, required := r.Header[LoginHeader]; required {
+				g.login(w, r, a)
+				return
+			}
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
@@ -209,16 +215,27 @@ func (g *Gate) admit(a ask) bool {
 	}
 	c := &connection{service: a.service, live: live}
 	g.known[a.client] = c
-	c.stop = context.AfterFunc(live, func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.known[a.client] == c {
-			delete(g.known, a.client)
-			g.ended = append(g.ended, a.client)
-			g.nudge()
-		}
-	})
+	c.stops = []func() bool{context.AfterFunc(live, func() { g.over(a.client, c) })}
 	return true
+}
+
+// over has the connection ended, if it is known still.
+func (g *Gate) over(client netip.AddrPort, c *connection) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.known[client] == c {
+		c.stop()
+		delete(g.known, client)
+		g.ended = append(g.ended, client)
+		g.nudge()
+	}
+}
+
+// stop has nothing watched any more.
+func (c *connection) stop() {
+	for _, stop := range c.stops {
+		stop()
+	}
 }
 
 // Cut ends the open connections to a service, which is gone or another one now.

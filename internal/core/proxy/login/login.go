@@ -61,11 +61,11 @@ var (
 // for as long as live does; what is instead of the service is said to all others, and at paths
 // of ours.
 func (b *Book) Admit(r Request) (live context.Context, instead *Reply) {
-	path, query, _ := strings.Cut(r.URI, "?")
-	if path == Reserved || strings.HasPrefix(path, Reserved+"/") {
+	if ours(r.URI) {
+		path, query, _ := strings.Cut(r.URI, "?")
 		return nil, b.own(r, path, query)
 	}
-	if live, ok := b.admitted(r.Service, values(r.Header, passCookie)); ok {
+	if live, ok := b.In(r); ok {
 		return live, nil
 	}
 	if navigates(r) {
@@ -75,6 +75,19 @@ func (b *Book) Admit(r Request) (live context.Context, instead *Reply) {
 		Status: 401, Name: "needs-login", Title: "Login needed", GRPC: 16, JSON: !wantsPage(r.Header), Login: Path,
 		Text: "This service may only be used after a login. Log in with a browser, and open the page again.",
 	}}
+}
+
+// In reports whether a request has a login that counts, as Admit does, and changes nothing.
+func (b *Book) In(r Request) (live context.Context, ok bool) {
+	if ours(r.URI) {
+		return nil, false
+	}
+	return b.admitted(r.Service, values(r.Header, passCookie))
+}
+
+func ours(uri string) bool {
+	path, _, _ := strings.Cut(uri, "?")
+	return path == Reserved || strings.HasPrefix(path, Reserved+"/")
 }
 
 // own answers at paths of ours.

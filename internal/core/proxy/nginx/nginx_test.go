@@ -24,6 +24,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
@@ -42,6 +43,7 @@ type server struct {
 	nginx.Config
 	dir, log string
 	door     *proxytest.Door
+	logins   *login.Book
 	roots    *proxytest.Authority
 }
 
@@ -65,7 +67,7 @@ func startNginx(t *testing.T) *server {
 		who = "user www-data;\n"
 		group, _ = strconv.Atoi(u.Gid)
 	}
-	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), roots: proxytest.NewAuthority(t)}
+	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	conf := filepath.Join(dir, "nginx.conf")
 	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, dir))
 	wrapper := filepath.Join(dir, "nginx")
@@ -77,7 +79,7 @@ func startNginx(t *testing.T) *server {
 		Directory:    filepath.Join(dir, "d"), Program: wrapper, File: conf,
 		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logger: s.Logger})
+	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +163,7 @@ func world(t *testing.T) proxytest.World {
 	s := startNginx(t)
 	at := s.Listen[0]
 	return proxytest.World{
-		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Roots: s.roots.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
+		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
 		Requests: 2000,
 		Limits:   limits,
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
@@ -501,7 +503,6 @@ func TestCheck(t *testing.T) {
 		"options.headers":       {Headers: map[string]string{"X": "a$host"}},
 		"options.template":      {Template: "{ownline:guard}"},
 		"options.path_prefix":   {Scheme: "h2c", PathPrefix: "/x"},
-		"options.require_login": {RequireLogin: true},
 	} {
 		bad := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1"), Options: o}
 		if err := d.Apply(t.Context(), []link.Service{bad}); err == nil || !strings.Contains(err.Error(), field) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -134,7 +135,27 @@ const climbs = `^[^?]*(/|\\\\|%2f|%5c)([.]|%2e)([.]|%2e)(/|\\\\|%2f|%5c|;|[?]|$)
 // guard is what a request has to pass. The handshake's name is compared, so that a connection
 // has one service, and ends with its session.
 func (d *Driver) guard(s link.Service, host, id string) string {
-	climb := ""
+	climb, enter := "", ""
+	ask := question(s, id)
+	if s.Options.RequireLogin {
+		enter = fmt.Sprintf(`	auth_request_set $ownline_cookie $upstream_http_%s;
+	error_page 401 = @ownline_enter;
+	location @ownline_enter {
+		auth_request off;
+		rewrite ^ %[2]s? break;
+		proxy_pass http://ownline_gate;
+%[3]s	}
+	location = %[4]s {
+		auth_request off;
+		proxy_pass http://ownline_gate%[2]s?;
+%[3]s	}
+	location ^~ %[4]s/ {
+		auth_request off;
+		rewrite ^ %[2]s? break;
+		proxy_pass http://ownline_gate;
+%[3]s	}
+`, strings.ReplaceAll(strings.ToLower(gate.CookieHeader), "-", "_"), gate.EnterPath, ask, login.Reserved)
+	}
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
 		climb = "\tif ($request_uri ~* \"" + climbs + "\") { return 400; }\n"
 	}
@@ -152,23 +173,35 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 		internal;
 		auth_request off;
 		proxy_pass http://ownline_gate%s;
-		proxy_http_version 1.1;
+%s		error_page 599 /; # none of those of the server
+	}
+%s`+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, ask, enter, s.Name)
+}
+
+// question is how the gate is asked: directives of a location.
+func question(s link.Service, id string) string {
+	set := map[string]string{gate.ServiceHeader: s.ID.String(), gate.VersionHeader: id, gate.ClientHeader: "$remote_addr", gate.PortHeader: "$remote_port"}
+	if s.Options.RequireLogin {
+		set[gate.LoginHeader], set[gate.MethodHeader], set[gate.URIHeader] = gate.Required, "$request_method", "$request_uri"
+		for _, name := range gate.LoginNeeds() {
+			set[name] = "$http_" + strings.ReplaceAll(strings.ToLower(name), "-", "_")
+		}
+	}
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		fmt.Fprintf(&b, "\t\tproxy_set_header %s \"%s\";\n", name, set[name])
+	}
+	return `		proxy_http_version 1.1;
 		proxy_method GET;
 		proxy_pass_request_body off;
 		proxy_pass_request_headers off;
 		proxy_set_header Host ownline;
 		proxy_set_header Connection "";
 		proxy_set_header Content-Length "";
-		proxy_set_header %s "%s";
-		proxy_set_header %s "%s";
-		proxy_set_header %s $remote_addr;
-		proxy_set_header %s $remote_port;
-		proxy_connect_timeout 2s;
+` + b.String() + `		proxy_connect_timeout 2s;
 		proxy_read_timeout 5s;
 		proxy_intercept_errors off;
-		error_page 599 /; # none of those of the server
-	}
-`+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, gate.ServiceHeader, s.ID, gate.VersionHeader, id, gate.ClientHeader, gate.PortHeader, s.Name)
+`
 }
 
 func (d *Driver) forward(s link.Service, pass string, targets []string) string {
@@ -185,6 +218,9 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	}
 	if pass == "proxy" {
 		set["Connection"], set["Upgrade"] = "$ownline_connection", "$ownline_upgrade"
+	}
+	if s.Options.RequireLogin {
+		set["Cookie"] = "$ownline_cookie" // without ours
 	}
 	for name, value := range s.Options.Headers {
 		set[name] = quote(value)
@@ -227,8 +263,6 @@ func (d *Driver) Check(s link.Service) error {
 		return ownline.Invalid("options.pin", "nginx can't compare a service's key; use ca and server_name, or the embedded driver")
 	case o.Scheme == ownline.SchemeHTTPS && o.ServerName == "":
 		return ownline.Invalid("options.server_name", "nginx can't check a certificate for an address; name the server, or use the embedded driver")
-	case o.RequireLogin:
-		return ownline.Invalid("options.require_login", "the nginx driver can't put a login in front yet")
 	case o.Scheme == ownline.SchemeH2C && o.PathPrefix != "":
 		return ownline.Invalid("options.path_prefix", "nginx can't put one in front of the paths of an h2c service")
 	case o.Template != "" && !d.Templates:
