@@ -74,17 +74,16 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 				st.Pages = a.pagesAt(s)
 			}
 		}
-		if err != nil || st.Pages == "" {
+		if err != nil {
+			return err
+		}
+		if st.Doorstep, err = a.doorstepOf(tx, s, at); err != nil || st.Pages == "" {
 			return err // a core without such a service may be too old for passes
 		}
 		passes, err := tx.Passes(site, at)
 		for _, p := range passes {
 			st.Passes = append(st.Passes, link.Pass{Login: p.Login, Service: p.Service, User: p.UserName, Expires: p.Expires})
 		}
-		if err != nil {
-			return err
-		}
-		st.Doorstep, err = a.doorstepOf(tx, s, at)
 		return err
 	})
 	return st, opening, err
