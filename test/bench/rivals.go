@@ -283,7 +283,7 @@ func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	}
 	d, err := caddy.New(caddy.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
-		Admin: "unix:" + admin, Socket: g.Socket, Cut: g.Cut, Logger: slog.New(slog.DiscardHandler),
+		Admin: "unix:" + admin, Socket: g.Socket, Cut: g.Cut, Only: g.Only, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
