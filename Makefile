@@ -113,11 +113,11 @@ bench: core database peers ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length
+soak: build database peers ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestSlowloris|TestConstantMemory' -count 1 -v -timeout 0
-	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions' -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions' -count 1 -v -timeout 0
 	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
 
 fmt: ## format the Go code

@@ -32,10 +32,16 @@ import (
 	"github.com/ownline/ownline/test/freeport"
 )
 
+func TestMain(m *testing.M) { proxytest.Main(m) }
+
+// family is where a test takes place.
+type family struct{ inside, client, neighbour netip.Addr }
+
 var (
-	client    = netip.MustParseAddr("127.0.0.2")
-	neighbour = netip.MustParseAddr("127.0.0.3")
-	inside    = netip.MustParseAddr("127.0.0.1")
+	ipv4 = family{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
+	ipv6 = family{proxytest.Inside6, proxytest.Client6, proxytest.Neighbour6}
+
+	client, inside = ipv4.client, ipv4.inside
 )
 
 // server is a real nginx that somebody else runs, and what our driver knows of it.
@@ -47,7 +53,7 @@ type server struct {
 	roots    *proxytest.Authority
 }
 
-func startNginx(t *testing.T) *server {
+func startNginx(t *testing.T, f family) *server {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -62,6 +68,14 @@ func startNginx(t *testing.T) *server {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	os.Chmod(dir, 0o755) // nginx's workers are another user
 	at := freeport.Addr(t)
+	if f.inside.Is6() {
+		at = netip.AddrPortFrom(f.inside, at.Port())
+		l, err := net.Listen("tcp", at.String())
+		if err != nil {
+			t.Skip(err) // without a network of our own
+		}
+		l.Close()
+	}
 	group, who := -1, ""
 	if u, err := user.Lookup("www-data"); err == nil && os.Geteuid() == 0 {
 		who = "user www-data;\n"
@@ -159,12 +173,12 @@ func (s *server) reloads() int {
 	return strings.Count(string(b), "gracefully shutting down")
 }
 
-func world(t *testing.T) proxytest.World {
-	s := startNginx(t)
+func world(t *testing.T, f family) proxytest.World {
+	s := startNginx(t, f)
 	at := s.Listen[0]
 	return proxytest.World{
-		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
-		Requests: 2000,
+		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: f.client, Neighbour: f.neighbour, Inside: f.inside,
+		Requests: requests(),
 		Limits:   limits,
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
@@ -173,13 +187,28 @@ func world(t *testing.T) proxytest.World {
 	}
 }
 
+// requests are the 100,000 that are promised, when there is time for them.
+func requests() int {
+	if os.Getenv("OWNLINE_SOAK") != "" {
+		return 100_000
+	}
+	return 2000
+}
+
 func TestContract(t *testing.T) {
-	proxytest.Contract(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t)) })
+	for name, f := range map[string]family{"IPv4": ipv4, "IPv6": ipv6} {
+		t.Run(name, func(t *testing.T) {
+			if os.Getenv("OWNLINE_SOAK") == "" {
+				t.Parallel() // it waits, most of the time
+			}
+			proxytest.Contract(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t, f)) })
+		})
+	}
 }
 
 // What nginx refuses is put back, and so is what a core that was killed left untested.
 func TestRollback(t *testing.T) {
-	s := startNginx(t)
+	s := startNginx(t, ipv4)
 	d := s.driver(t)
 	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
 	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
@@ -231,7 +260,7 @@ func TestRollback(t *testing.T) {
 // Invariant 3: a template of an admin's own is filled in, admits nobody without a session, and
 // serves who has one.
 func TestTemplate(t *testing.T) {
-	p := world(t)
+	p := world(t, ipv4)
 	s := p.Driver.(settled).s
 	a := proxytest.StartHTTP(t, inside, "a", nil, false)
 	service := link.Service{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr, Options: ownline.ProxyOptions{Template: `server {
@@ -276,7 +305,7 @@ func TestTemplate(t *testing.T) {
 // Invariant 6: with the gate gone nobody gets in, and is told why, by nginx alone; the body of
 // an upload is not kept for it.
 func TestGateAway(t *testing.T) {
-	p := world(t)
+	p := world(t, ipv4)
 	s := p.Driver.(settled).s
 	a := proxytest.StartHTTP(t, inside, "a", nil, false)
 	if err := p.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}); err != nil {
@@ -312,7 +341,7 @@ func TestGateAway(t *testing.T) {
 
 // Invariants 3 and 5: by the version that was nginx's before, a changed service admits nobody.
 func TestOldVersion(t *testing.T) {
-	p := world(t)
+	p := world(t, ipv4)
 	s := p.Driver.(settled).s
 	a := proxytest.StartHTTP(t, inside, "a", nil, false)
 	b := proxytest.StartHTTP(t, inside, "b", nil, false)
@@ -404,7 +433,7 @@ func (r *renewable) renew(c tls.Certificate) { r.mu.Lock(); r.cert = c; r.mu.Unl
 // A renewed certificate reaches nginx by itself, in a file of its own that root alone reads, and
 // the old one's is gone; nginx reloads for that, and for nothing else.
 func TestRenewal(t *testing.T) {
-	p := world(t)
+	p := world(t, ipv4)
 	s := p.Driver.(settled).s
 	first, second := s.roots.Issue("*.home.example"), s.roots.Issue("*.home.example")
 	source := &renewable{cert: *first}
@@ -485,7 +514,7 @@ func TestRenewal(t *testing.T) {
 
 // A folder that nginx does not read is told.
 func TestNotIncluded(t *testing.T) {
-	s := startNginx(t)
+	s := startNginx(t, ipv4)
 	s.Directory = filepath.Join(s.dir, "elsewhere")
 	err := s.driver(t).Apply(t.Context(), nil)
 	if err == nil || !strings.Contains(err.Error(), "include "+s.Directory) {
@@ -495,7 +524,7 @@ func TestNotIncluded(t *testing.T) {
 
 // Invariant 10: what nginx can't do is refused, and says how else.
 func TestCheck(t *testing.T) {
-	s := startNginx(t)
+	s := startNginx(t, ipv4)
 	d := s.driver(t)
 	for field, o := range map[string]ownline.ProxyOptions{
 		"options.pin":           {Scheme: "https", Pin: strings.Repeat("0", 64), ServerName: "x.example"},
@@ -521,7 +550,7 @@ var limits = []proxytest.Limit{
 // TestTLS: nginx takes the versions of an address's first server block for all of them, and
 // before 1.23.4 has no TLS 1.3 unless told.
 func TestTLS(t *testing.T) {
-	p := world(t)
+	p := world(t, ipv4)
 	a := proxytest.StartHTTP(t, inside, "a", nil, false)
 	if err := p.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}); err != nil {
 		t.Fatal(err)
