@@ -180,9 +180,9 @@ func (p Proxy) validate(r rules) {
 	if p.Driver == "nginx" {
 		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
 		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
-		if p.AccessLog {
-			r.report("proxy.access_log", "is of the embedded driver; nginx writes a log of its own: set access_log in its configuration, and leave this one out")
-		}
+	}
+	if p.AccessLog && p.Driver != "embedded" {
+		r.report("proxy.access_log", "is of the embedded driver: nginx and Caddy write logs of their own, as their configurations say; leave this one out")
 	}
 	r.hostPort("proxy.listen", p.Listen, false)
 	if host(p.Listen) != "" {

@@ -527,11 +527,11 @@ func TestCheck(t *testing.T) {
 	s := startNginx(t, ipv4)
 	d := s.driver(t)
 	for field, o := range map[string]ownline.ProxyOptions{
-		"options.pin":           {Scheme: "https", Pin: strings.Repeat("0", 64), ServerName: "x.example"},
-		"options.server_name":   {Scheme: "https"},
-		"options.headers":       {Headers: map[string]string{"X": "a$host"}},
-		"options.template":      {Template: "{ownline:guard}"},
-		"options.path_prefix":   {Scheme: "h2c", PathPrefix: "/x"},
+		"options.pin":         {Scheme: "https", Pin: strings.Repeat("0", 64), ServerName: "x.example"},
+		"options.server_name": {Scheme: "https"},
+		"options.headers":     {Headers: map[string]string{"X": "a$host"}},
+		"options.template":    {Template: "{ownline:guard}"},
+		"options.path_prefix": {Scheme: "h2c", PathPrefix: "/x"},
 	} {
 		bad := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1"), Options: o}
 		if err := d.Apply(t.Context(), []link.Service{bad}); err == nil || !strings.Contains(err.Error(), field) {
