@@ -18,12 +18,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/invitation"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web"
 	"github.com/ownline/ownline/internal/web/access"
-	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/web/guestpage"
 	"github.com/ownline/ownline/internal/web/sites/coretest"
 )
