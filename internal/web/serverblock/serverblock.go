@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 	"text/template"
 	"text/template/parse"
@@ -48,9 +47,8 @@ func Text(s ownline.Service) (string, error) {
 	if err != nil {
 		return "", ownline.Invalid("options.template", readable(err))
 	}
-	guarded := func(line string) bool { return strings.TrimSpace(line) == link.GuardMark }
-	if !slices.ContainsFunc(strings.Split(text, "\n"), guarded) {
-		return "", ownline.Invalid("options.template", "must have {{.Guard}} in its server block, on a line of its own, or everybody would get in")
+	if !link.Guarded(text) {
+		return "", link.ErrUnguarded
 	}
 	sent := ownline.ProxyOptions{Template: text}
 	return text, sent.Validate() // its limits are those of what is sent, too

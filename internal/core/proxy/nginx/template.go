@@ -94,12 +94,10 @@ server {
 `
 }
 
-// fill puts the router's words into a template that web has executed. The guard has to stand
-// on lines of its own, where it is no part of a comment.
+// fill puts the router's words into a template that web has executed.
 func (w words) fill(text, port string) (string, error) {
-	guarded := slices.ContainsFunc(strings.Split(text, "\n"), func(line string) bool { return strings.TrimSpace(line) == link.GuardMark })
-	if !guarded {
-		return "", ownline.Invalid("options.template", "must have {{.Guard}} in its server block, on a line of its own, or everybody would get in")
+	if !link.Guarded(text) {
+		return "", link.ErrUnguarded
 	}
 	return "\n" + strings.NewReplacer(
 		link.HostMark, w.host, link.PortMark, port, link.ListenMark, w.listen, link.GuardMark, w.guard,
