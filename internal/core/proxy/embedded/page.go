@@ -12,7 +12,7 @@ var (
 	badMethod   = page.BadMethod
 	wrongName   = page.WrongName
 	sessionOver = page.SessionOver
-	needsLogin  = &failure{Status: 403, Name: "needs-login", Title: "Login needed", Text: "This service may only be used after a login, which this router does not offer.", GRPC: 16}
+	noLogins    = page.NoLogins
 	unreachable = page.Unreachable
 	notTrusted  = &failure{Status: 502, Name: "not-trusted", Title: "Service not trusted", Text: "The service behind the proxy did not prove with its certificate that it is the right one.", GRPC: 14}
 	timedOut    = page.TimedOut

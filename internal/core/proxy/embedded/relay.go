@@ -51,7 +51,7 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 	}
 	if route.service.Options.RequireLogin {
 		if s.Logins == nil {
-			return fail(needsLogin)
+			return fail(noLogins)
 		}
 		live, instead := s.Logins.Admit(login.Request{Service: route.service.ID, Source: c.source, Method: r.Method, URI: r.RequestURI, Header: r.Header})
 		if instead != nil {

@@ -41,15 +41,13 @@ type Logins interface {
 	Admit(login.Request) (live context.Context, instead *login.Reply)
 }
 
-var noLogins = &page.Failure{Status: 403, Name: "needs-login", Title: "Login needed", Text: "This service may only be used after a login, which this router does not offer.", GRPC: 16}
-
 // maxLogins is how many may use one connection, so that all of them can be watched.
 const maxLogins = 16
 
 // login judges a request whose source is admitted.
 func (g *Gate) login(w http.ResponseWriter, r *http.Request, a ask) {
 	if g.Logins == nil || len(r.Header[URIHeader]) != 1 || len(r.Header[MethodHeader]) != 1 || r.Header.Get(LoginHeader) != Required {
-		noLogins.Answer(w, r.Method, r.Header, "")
+		page.NoLogins.Answer(w, r.Method, r.Header, "")
 		return
 	}
 	in := login.Request{Service: a.service, Source: a.client.Addr(), Method: r.Header.Get(MethodHeader), URI: r.Header.Get(URIHeader), Header: r.Header}

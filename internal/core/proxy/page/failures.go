@@ -10,6 +10,8 @@ var (
 	SessionOver = &Failure{Status: 403, Name: "session-over", Title: "Session over", Text: "Your session for this service has ended. Open a new one, then load the page again.", GRPC: 7}
 	Unreachable = &Failure{Status: 502, Name: "unreachable", Title: "Service not reachable", Text: "The proxy works, but the service behind it takes no connections. It may be turned off.", GRPC: 14}
 	TimedOut    = &Failure{Status: 504, Name: "timed-out", Title: "Service timed out", Text: "The service behind the proxy did not answer in time.", GRPC: 4}
+	// NoLogins fails closed: nobody has told the driver, or the gate, who is logged in.
+	NoLogins = &Failure{Status: 403, Name: "needs-login", Title: "Login needed", Text: "This service may only be used after a login, which this router does not offer.", GRPC: 16}
 	// Away is for servers that ask core who may come in.
 	Away = &Failure{Status: 503, Name: "router-away", Title: "Router does not answer", Text: "Ownline on the router is not running, or is just starting. Nobody gets in until it runs.", GRPC: 14}
 )
