@@ -1,7 +1,8 @@
 // Package gate: the admission that nginx and Caddy ask for at every request, over a Unix socket,
-// and the end of the connections of those whose session has ended, by the kernel. It answers
-// GET /admit with 204, or with 403 and the page that says so, and with 403 whatever it does not
-// understand.
+// and the end of the connections of those whose session or login has ended, by the kernel. It
+// answers GET /admit with 204, or with 403 and the page that says so, and with 403 whatever it
+// does not understand. Who lacks a login that the service requires gets 401 there, and the way to
+// log in at /enter.
 package gate
 
 import (

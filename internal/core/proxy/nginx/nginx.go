@@ -258,7 +258,8 @@ func (d *Driver) version(ctx context.Context) (v version, err error) {
 }
 
 // render returns the file, the names of the files in the state folder that it needs, and the
-// version of every service, which is another one only when the service is. A service whose certificate is not there yet is left out: its name is refused until it is.
+// version of every service, which is another one only when the service is. A service whose
+// certificate is not there yet is left out: its name is refused until it is.
 func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, versions map[ownline.ServiceID]string, err error) {
 	used, versions = map[string]bool{}, map[ownline.ServiceID]string{}
 	var b strings.Builder
