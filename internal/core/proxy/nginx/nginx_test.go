@@ -6,194 +6,23 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
-	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/test/freeport"
 )
-
-func TestMain(m *testing.M) { proxytest.Main(m) }
-
-// family is where a test takes place.
-type family struct{ inside, client, neighbour netip.Addr }
-
-var (
-	ipv4 = family{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"), netip.MustParseAddr("127.0.0.3")}
-	ipv6 = family{proxytest.Inside6, proxytest.Client6, proxytest.Neighbour6}
-
-	client, inside = ipv4.client, ipv4.inside
-)
-
-// server is a real nginx that somebody else runs, and what our driver knows of it.
-type server struct {
-	nginx.Config
-	dir, log string
-	door     *proxytest.Door
-	logins   *login.Book
-	roots    *proxytest.Authority
-}
-
-func startNginx(t *testing.T, f family) *server {
-	t.Helper()
-	program, err := exec.LookPath("nginx")
-	if err != nil {
-		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed; make test installs it")
-		}
-	}
-	dir, err := os.MkdirTemp("", "ownline-nginx-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	os.Chmod(dir, 0o755) // nginx's workers are another user
-	at := freeport.Addr(t)
-	if f.inside.Is6() {
-		at = netip.AddrPortFrom(f.inside, at.Port())
-		l, err := net.Listen("tcp", at.String())
-		if err != nil {
-			t.Skip(err) // without a network of our own
-		}
-		l.Close()
-	}
-	group, who := -1, ""
-	if u, err := user.Lookup("www-data"); err == nil && os.Geteuid() == 0 {
-		who = "user www-data;\n"
-		group, _ = strconv.Atoi(u.Gid)
-	}
-	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
-	conf := filepath.Join(dir, "nginx.conf")
-	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, dir))
-	wrapper := filepath.Join(dir, "nginx")
-	s.write(t, wrapper, fmt.Sprintf("#!/bin/sh\nexec %s -e %s/error.log \"$@\"\n", program, dir))
-	os.Chmod(wrapper, 0o755)
-	s.Config = nginx.Config{
-		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
-		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")},
-		Directory:    filepath.Join(dir, "d"), Program: wrapper, File: conf,
-		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
-	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Cut, s.Only = g.Cut, g.Only
-	ctx, cancel := context.WithCancel(context.Background())
-	var over sync.WaitGroup
-	over.Go(func() { g.Run(ctx) })
-	cmd := exec.Command(wrapper, "-c", conf)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Signal(syscall.SIGTERM)
-		cmd.Wait()
-		cancel()
-		over.Wait()
-		if t.Failed() {
-			b, _ := os.ReadFile(s.log)
-			t.Logf("nginx:\n%.4000s", b)
-		}
-	})
-	for range 2000 {
-		if b, _ := os.ReadFile(filepath.Join(dir, "pid")); len(b) > 0 {
-			return s
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("nginx does not start")
-	return nil
-}
-
-func (s *server) write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (s *server) driver(t *testing.T) *nginx.Driver {
-	t.Helper()
-	d, err := nginx.New(s.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// settled waits until nginx has the new configuration: reloading is a signal.
-type settled struct {
-	*nginx.Driver
-	s *server
-}
-
-func (d settled) Apply(ctx context.Context, services []link.Service) error {
-	before := d.s.reloads()
-	text, _ := os.ReadFile(filepath.Join(d.s.Directory, "ownline.conf"))
-	if err := d.Driver.Apply(ctx, services); err != nil {
-		return err
-	}
-	if now, _ := os.ReadFile(filepath.Join(d.s.Directory, "ownline.conf")); string(now) == string(text) {
-		return nil
-	}
-	for range 4000 {
-		if d.s.reloads() > before {
-			time.Sleep(50 * time.Millisecond)
-			return nil
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	return fmt.Errorf("nginx did not reload")
-}
-
-// reloads counts the workers that were started, as nginx's log tells.
-func (s *server) reloads() int {
-	b, _ := os.ReadFile(s.log)
-	return strings.Count(string(b), "gracefully shutting down")
-}
-
-func world(t *testing.T, f family) proxytest.World {
-	s := startNginx(t, f)
-	at := s.Listen[0]
-	return proxytest.World{
-		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: f.client, Neighbour: f.neighbour, Inside: f.inside,
-		Requests: requests(),
-		Limits:   limits,
-		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
-			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
-			return d.DialContext(ctx, "tcp", at.String())
-		},
-	}
-}
-
-// requests are the 100,000 that are promised, when there is time for them.
-func requests() int {
-	if os.Getenv("OWNLINE_SOAK") != "" {
-		return 100_000
-	}
-	return 2000
-}
 
 func TestContract(t *testing.T) {
 	for name, f := range map[string]family{"IPv4": ipv4, "IPv6": ipv6} {
