@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -23,12 +21,10 @@ import (
 	"github.com/ownline/ownline/internal/core/loopback"
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/acme"
-	"github.com/ownline/ownline/internal/core/proxy/caddy"
 	"github.com/ownline/ownline/internal/core/proxy/cert"
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/login"
-	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
@@ -54,12 +50,6 @@ type names struct {
 	public   *public
 	doorstep *doorstep.Doorstep
 	guests   atomic.Bool // the doorstep is served
-}
-
-// driver is one that can be closed when it never ran.
-type driver interface {
-	proxy.Driver
-	Close() error
 }
 
 // certificates is where the proxy's certificates come from.
@@ -128,64 +118,6 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	}
 	n.services = reconcile.NewServices(n.driver, log)
 	return n, nil
-}
-
-// connect makes a driver of another server.
-type connect func(config.Core, []netip.AddrPort) error
-
-// openGate makes the gate that other servers ask.
-func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Admission) error {
-	usual := map[string]string{"nginx": "www-data", "caddy": "caddy"}
-	gid, err := groupID(p.GateGroup, usual[p.Driver])
-	if err != nil {
-		return ownline.Invalid("proxy.gate_group", err.Error())
-	}
-	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
-		return fmt.Errorf("proxy.%w", err)
-	}
-	return nil
-}
-
-func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
-	d, err := caddy.New(caddy.Config{
-		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
-		Socket: cfg.Proxy.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
-	})
-	if err != nil {
-		return err
-	}
-	n.driver, n.check, n.failed = d, d.Check, d.Err
-	return nil
-}
-
-func (n *names) nginx(cfg config.Core, listen []netip.AddrPort) error {
-	p := cfg.Proxy
-	d, err := nginx.New(nginx.Config{
-		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
-		File: p.Nginx.Config, Reload: p.Nginx.Reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
-		Socket: p.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
-	})
-	if err != nil {
-		return err
-	}
-	n.driver, n.check, n.failed = d, d.Check, d.Err
-	return nil
-}
-
-// groupID returns -1 when none is named and the usual one is not there.
-func groupID(name, usual string) (int, error) {
-	lookup := name
-	if name == "" {
-		lookup = usual
-	}
-	g, err := user.LookupGroup(lookup)
-	if err != nil {
-		if name == "" {
-			return -1, nil
-		}
-		return 0, err
-	}
-	return strconv.Atoi(g.Gid)
 }
 
 func (n *names) certificates(c config.Certificate, dir string) (err error) {
@@ -270,37 +202,6 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 		}
 		n.acme.Manage(served)
 	}
-}
-
-// serves tells why the driver can't serve a service, nil when it can.
-func (n *names) serves(s link.Service) error {
-	if s.Options.Template != "" && n.name != "nginx" {
-		return ownline.Invalid("options.template", "is for routers whose proxy.driver is nginx; this one's is "+n.name+": remove the template")
-	}
-	return n.check(s)
-}
-
-// preview returns what the proxy's configuration would have for a service.
-func (n *names) preview(ctx context.Context, s link.Service, inside []netip.Prefix) (string, error) {
-	if n == nil {
-		return "", errNoConfiguration
-	}
-	d, ok := n.driver.(previewer)
-	if !ok {
-		return "", errNoConfiguration
-	}
-	if _, err := proxy.Good([]link.Service{s}, inside); err != nil {
-		return "", err
-	}
-	if err := n.serves(s); err != nil {
-		return "", err
-	}
-	return d.Preview(ctx, s)
-}
-
-// previewer is a driver that writes the configuration of another program.
-type previewer interface {
-	Preview(context.Context, link.Service) (string, error)
 }
 
 // pass replaces who is logged in. until turns an end by web's clock into one by ours.
