@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -78,10 +77,8 @@ func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
 	if err := d.apply(ctx, services); err != nil {
 		return err
 	}
-	for _, old := range d.want { // Caddy ends requests as they began
-		if !slices.ContainsFunc(services, func(s link.Service) bool { return reflect.DeepEqual(s, old) }) {
-			d.Cut(old.ID)
-		}
+	for _, id := range proxy.Changed(d.want, services) { // Caddy ends requests as they began
+		d.Cut(id)
 	}
 	d.want, d.applied, d.err = slices.Clone(services), true, nil
 	return nil

@@ -31,9 +31,6 @@ const (
 	forwards = "{http.vars." + forVariable + "}"
 )
 
-// climbs finds what some reader of a path might take for a step up.
-const climbs = `(?i)^[^?]*(/|\\|%2f|%5c)([.]|%2e)([.]|%2e)(/|\\|%2f|%5c|;|[?]|$)`
-
 // Check tells why Caddy can't serve a service, nil when it can.
 func (d *Driver) Check(s link.Service) error {
 	switch o := s.Options; {
@@ -148,7 +145,7 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 		Match: []matcher{{Host: []string{d.Settings.Host(s.Name)}, VarsRegexp: map[string]pattern{asIs: {"^/"}}}},
 	}
 	if s.Options.PathPrefix != "" {
-		up := refuse(matcher{VarsRegexp: map[string]pattern{asIs: {climbs}}}, http.StatusBadRequest)
+		up := refuse(matcher{VarsRegexp: map[string]pattern{asIs: {"(?i)" + proxy.Climbs}}}, http.StatusBadRequest)
 		r.Handle = append(r.Handle, subroute{"subroute", []route{up}})
 	}
 	// Names with an underscore are those of others for many services.

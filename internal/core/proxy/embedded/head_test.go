@@ -6,10 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/ownline/ownline/internal/core/proxy"
 )
 
 func TestCheckHead(t *testing.T) {
@@ -44,7 +47,9 @@ func TestCheckHead(t *testing.T) {
 	}
 }
 
+// Other servers are given an expression that finds the same.
 func TestClimbs(t *testing.T) {
+	expression := regexp.MustCompile("(?i)" + proxy.Climbs)
 	for path, want := range map[string]bool{
 		"/": false, "/a/b": false, "/a..b/..c/d..": false, "/...": false, "/?x=/../": false, "/a%2fb": false, "/%2e": false, "": false,
 		"/..": true, "/../": true, "/a/..": true, "/a/../b": true, "/%2e%2e/": true, "/.%2E/x": true, "/a%2f..": true, "/a%5C..%5cb": true,
@@ -52,6 +57,9 @@ func TestClimbs(t *testing.T) {
 	} {
 		if got := climbs(path); got != want {
 			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+		if got := expression.MatchString(path); got != want {
+			t.Errorf("%s: %v by the expression, want %v", path, got, want)
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -101,10 +100,8 @@ func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
 	if err := d.apply(ctx, services); err != nil {
 		return err
 	}
-	for _, old := range d.want { // nginx's workers from before go on with what they have
-		if !slices.ContainsFunc(services, func(s link.Service) bool { return reflect.DeepEqual(s, old) }) {
-			d.Cut(old.ID)
-		}
+	for _, id := range proxy.Changed(d.want, services) { // nginx's workers from before go on with what they have
+		d.Cut(id)
 	}
 	d.want, d.err = slices.Clone(services), nil
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/link"
@@ -127,9 +128,6 @@ func (d *Driver) listen(pair string, v version) string {
 	return b.String()
 }
 
-// climbs finds what some reader of a path might take for a step up.
-const climbs = `^[^?]*(/|\\\\|%2f|%5c)([.]|%2e)([.]|%2e)(/|\\\\|%2f|%5c|;|[?]|$)`
-
 // guard is what a request has to pass. The handshake's name is compared, so that a connection
 // has one service, and ends with its session.
 func (d *Driver) guard(s link.Service, host, id string) string {
@@ -155,7 +153,7 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 `, strings.ReplaceAll(strings.ToLower(gate.CookieHeader), "-", "_"), gate.EnterPath, ask, login.Reserved)
 	}
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
-		climb = "\tif ($request_uri ~* \"" + climbs + "\") { return 400; }\n"
+		climb = "\tif ($request_uri ~* " + quote(proxy.Climbs) + ") { return 400; }\n"
 	}
 	return climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
