@@ -19,6 +19,13 @@ type Pass struct {
 // Same reports whether both are of the same login at the same service.
 func (p Pass) Same(o Pass) bool { return p.Login == o.Login && p.Service == o.Service }
 
+const (
+	// LoginPath is where core takes a code, at the host of the service; web sends browsers there.
+	LoginPath = "/.ownline/login"
+	// MaxTo bounds, in bytes, the path that a browser comes back to.
+	MaxTo = 4096
+)
+
 // PutPass adds a pass, and the code for which core gives it to a browser: once, and only to
 // the one that has what State is the hash of.
 type PutPass struct {

@@ -15,14 +15,9 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const (
-	// passLife is how long a browser stays logged in at a service. Then it comes here again,
-	// which nobody sees who is signed in.
-	passLife = 7 * 24 * time.Hour
-	// passPath is where core takes a code, at the service's own host.
-	passPath = ".ownline/login"
-	maxTo    = 4096 // bytes
-)
+// passLife is how long a browser stays logged in at a service. Then it comes here again,
+// which nobody sees who is signed in.
+const passLife = 7 * 24 * time.Hour
 
 // PassAsk is what a browser was told when a service that requires a login sent it here.
 type PassAsk struct {
@@ -46,7 +41,7 @@ func (a *Access) Pass(ctx context.Context, actor Actor, ask PassAsk) (location s
 	if err != nil || len(state) != sha256.Size {
 		return "", ownline.Invalid("state", "is not what the service's router has sent: open the service's page again")
 	}
-	if !strings.HasPrefix(ask.To, "/") || len(ask.To) > maxTo {
+	if !strings.HasPrefix(ask.To, "/") || len(ask.To) > link.MaxTo {
 		return "", ownline.Invalid("to", "must be a path of the service")
 	}
 	var (
@@ -94,7 +89,7 @@ func (a *Access) Pass(ctx context.Context, actor Actor, ask PassAsk) (location s
 		a.log.WarnContext(ctx, "core was not told of a login at a service", logging.Site, s.Site, logging.Service, s.Name, logging.Err, err)
 		return "", err
 	}
-	return s.URL() + passPath + "?" + url.Values{"code": {code}, "to": {ask.To}}.Encode(), nil
+	return strings.TrimSuffix(s.URL(), "/") + link.LoginPath + "?" + url.Values{"code": {code}, "to": {ask.To}}.Encode(), nil
 }
 
 // outside ends a user's logins at a service that they may not use any more.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy/page"
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -19,7 +20,7 @@ import (
 // and never reaches a service that requires a login.
 const (
 	Reserved = "/.ownline"
-	Path     = Reserved + "/login"
+	Path     = link.LoginPath
 )
 
 // The cookies. __Host- has browsers keep them for this very host: no other, of a sub-domain or
@@ -29,10 +30,7 @@ const (
 	stateCookie = "__Host-ownline-state" // binds a code to the browser that was sent for it
 )
 
-const (
-	stateLife = 10 * time.Minute // for logging in
-	maxTo     = 4096             // bytes
-)
+const stateLife = 10 * time.Minute // for logging in
 
 // Request is what a proxy knows of one.
 type Request struct {
@@ -140,7 +138,7 @@ func setCookie(name, value string, life time.Duration) string {
 // "/<tab>/host" as another one.
 func inside(to string) string {
 	bad := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' || c == '#' }
-	if len(to) > maxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || strings.HasPrefix(to, Reserved) {
+	if len(to) > link.MaxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || strings.HasPrefix(to, Reserved) {
 		return "/"
 	}
 	return to
