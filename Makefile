@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core cross compiler database peers systemd schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help build core http3 cross compiler database peers systemd schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ core: ## build ownline-core for this machine into bin/, and the one without the 
 	$(GOBUILD) $(SMALL) -o $(BIN)/ownline-core-noproxy ./cmd/ownline-core
 	@for f in ownline-core:12000000 ownline-core-noproxy:8000000; do size=$$(wc -c <$(BIN)/$${f%:*}); \
 	[ $$size -lt $${f#*:} ] || { echo "$(BIN)/$${f%:*} has $$size bytes; it must stay below $${f#*:} (docs/adr/0004-small-core.md)"; exit 1; }; done
+
+http3: ## build an ownline-core that speaks HTTP/3, which is too large for the usual one, into bin/
+	$(GOBUILD) -tags http3 $(CORE) -o $(BIN)/ownline-core-http3 ./cmd/ownline-core
 
 cross: ## build ownline-core for routers into bin/GOOS-GOARCH/, for the small ones without the proxy
 	GOOS=linux GOARCH=arm64 $(GOBUILD) $(CORE) -o $(BIN)/linux-arm64/ownline-core ./cmd/ownline-core
@@ -88,6 +91,7 @@ schemathesis: $(TOOL) ## hold the API against its description, as admin and as u
 
 test: build compiler guests database peers systemd $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race $(GOTESTFLAGS) ./...
+	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
 
@@ -95,6 +99,7 @@ check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and l
 	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) vet -tags noproxy ./internal/core ./cmd/ownline-core
+	$(GO) vet -tags http3 ./internal/core/... ./cmd/ownline-core ./test/e2e
 	GOOS=darwin $(GO) vet ./internal/... ./cmd/ownline
 	GOOS=windows $(GO) vet ./internal/... ./cmd/ownline
 	$(STATICCHECK) ./...

@@ -138,6 +138,7 @@ func TestMistakes(t *testing.T) {
 		"proxy driver":        {"proxy: {driver: apache}\n", nil, []string{`FILE:1:17: proxy.driver: "apache" is not one of embedded, nginx, caddy, none`}},
 		"proxy address":       {"proxy: {listen: '1.2.3.4:9999'}\n", nil, []string{`FILE:1:17: proxy.listen: "1.2.3.4:9999" names an address, but the proxy is reached at every address of the router: only the port can be chosen, like :9999`}},
 		"proxy port":          {"proxy: {listen: ':0'}\n", nil, []string{`FILE:1:17: proxy.listen: ":0" is not a host and port like 127.0.0.1:8080`}},
+		"nginx's HTTP/3":      {"proxy: {driver: nginx, http3: true}\n", nil, []string{"FILE:1:31: proxy.http3: is of the embedded driver; leave it out"}},
 		"nginx's log":         {"proxy: {driver: nginx, access_log: true}\n", nil, []string{"FILE:1:36: proxy.access_log: is of the embedded driver: nginx and Caddy write logs of their own, as their configurations say; leave this one out"}},
 		"proxy domain":        {"proxy: {domain: 'Home;}', certificate: {internal: true}}\n", nil, []string{`FILE:1:17: proxy.domain: "Home;}" is not a name like home.example.org, in lower case and without a final dot`}},
 		"no certificate":      {"proxy: {domain: example.org}\n", nil, []string{"FILE:1:8: proxy.certificate: is needed with a domain: set acme.challenge, or file and key_file, or internal: true to try it out with an authority of core's own"}},

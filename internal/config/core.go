@@ -55,6 +55,7 @@ type Proxy struct {
 	Driver      string      `key:"driver"`     // embedded, nginx, caddy or none
 	Listen      string      `key:"listen"`     // ":PORT" of every address of the router
 	Domain      string      `key:"domain"`     // services are at NAME.Domain; "": nothing is served
+	HTTP3       bool        `key:"http3"`      // as well, by the same port of UDP; needs a build that has it
 	AccessLog   bool        `key:"access_log"` // every request, to the log
 	Certificate Certificate `key:"certificate"`
 	GateSocket  string      `key:"gate_socket"` // where another server asks who may come in
@@ -183,6 +184,9 @@ func (p Proxy) validate(r rules) {
 	}
 	if p.AccessLog && p.Driver != "embedded" {
 		r.report("proxy.access_log", "is of the embedded driver: nginx and Caddy write logs of their own, as their configurations say; leave this one out")
+	}
+	if p.HTTP3 && p.Driver != "embedded" {
+		r.report("proxy.http3", "is of the embedded driver; leave it out")
 	}
 	r.hostPort("proxy.listen", p.Listen, false)
 	if host(p.Listen) != "" {

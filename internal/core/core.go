@@ -123,6 +123,9 @@ func (c *Core) ownPorts() []firewall.Port {
 		if _, port, err := net.SplitHostPort(addr); err == nil {
 			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
 				ports = append(ports, firewall.Port{Transport: ownline.TCP, Number: uint16(n)})
+				if c.cfg.Proxy.HTTP3 && addr == c.cfg.Proxy.Listen {
+					ports = append(ports, firewall.Port{Transport: ownline.UDP, Number: uint16(n)})
+				}
 			}
 		}
 	}

@@ -106,6 +106,9 @@ func (h *host) admit(s link.Session, ipv6Prefix int, proxy firewall.Proxy) (link
 	key := firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort}
 	switch s.Kind {
 	case ownline.Forward:
+		if proxy.UDP && s.Transport == ownline.UDP && s.PublicPort == proxy.Port {
+			return s, ownline.Conflict("public_port", fmt.Sprintf("%d/udp is the reverse proxy's, for HTTP/3; choose another port", proxy.Port))
+		}
 		return s, rules.Check(firewall.Forward{Key: key, Target: s.Target}, s.AllowReserved)
 	case ownline.Proxy:
 	default:

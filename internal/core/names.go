@@ -67,7 +67,10 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, nil
 	}
 	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log, name: p.Driver, check: func(link.Service) error { return nil }, failed: func() error { return nil }}
-	n.address.Port = p.Port()
+	if p.HTTP3 && !embedded.HTTP3 {
+		return nil, ownline.Invalid("proxy.http3", "this ownline-core was built without HTTP/3; leave it out, or use a build with `-tags http3` (make http3)")
+	}
+	n.address.Port, n.address.UDP = p.Port(), p.HTTP3
 	n.logins = login.New(log)
 	var listen []netip.AddrPort
 	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
@@ -109,7 +112,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		n.services = reconcile.NewServices(n.driver, log)
 		return n, nil
 	}
-	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logins: n.logins, Logger: log}
+	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logins: n.logins, HTTP3: p.HTTP3, Logger: log}
 	if p.AccessLog {
 		c.AccessLog = log
 	}

@@ -142,6 +142,7 @@ var homes = map[string]string{
 	"golang.org/x/net":                        "internal/core/proxy/embedded", // http2/hpack
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
+	"github.com/quic-go/quic-go":              "internal/core/proxy/embedded",
 	"github.com/pion/stun/v3":                 "internal/agent",
 	"github.com/eclipse/paho.golang":          "internal/broker",
 	"github.com/go-webauthn/webauthn":         "internal/web/auth",

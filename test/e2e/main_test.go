@@ -47,7 +47,9 @@ type suite struct {
 func start(t *testing.T, o world.Options) *suite {
 	t.Helper()
 	bedtest.Need(t)
-	o.Programs = programs
+	if o.Programs == (world.Programs{}) {
+		o.Programs = programs
+	}
 	w, err := world.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -92,6 +92,7 @@ type Settings struct {
 type Proxy struct {
 	Port          uint16     // TCP, of the router and of the addresses; 0: there is no proxy
 	Addr4, Addr6  netip.Addr // of the loopback interface, and of nobody else; zero: none of that family
+	UDP           bool       // the same port of UDP, too, for sessions and the local networks: HTTP/3
 	LocalNetworks []netip.Prefix
 	Public        []Public
 }

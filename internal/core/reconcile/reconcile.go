@@ -231,7 +231,7 @@ func (r *Reconciler) stale(ctx context.Context, since time.Duration) bool {
 // the turn held.
 func (r *Reconciler) change(ctx context.Context) error {
 	r.mu.Lock()
-	failing, adopt := r.err != nil, r.adopt
+	failing, adopt, proxy := r.err != nil, r.adopt, r.settings.Proxy
 	r.mu.Unlock()
 	if failing || adopt {
 		return r.sync(ctx)
@@ -240,6 +240,7 @@ func (r *Reconciler) change(ctx context.Context) error {
 	if len(put)+len(drop) == 0 {
 		return r.finish(generation, nil)
 	}
+	put, drop = withTwins(proxy, put, drop)
 	err := r.fw.Change(ctx, put, drop)
 	if errors.Is(err, firewall.ErrOutOfStep) {
 		return r.sync(ctx)
@@ -254,6 +255,7 @@ func (r *Reconciler) sync(ctx context.Context) error {
 	r.mu.Unlock()
 	var generation uint64
 	want.Forwards, generation = r.book.TakeAll()
+	addTwins(want.Proxy, want.Forwards)
 	return r.finish(generation, r.fw.Sync(ctx, want))
 }
 
@@ -265,6 +267,10 @@ func (r *Reconciler) count(ctx context.Context) {
 		r.log.Debug("counters not read", "err", err)
 		return
 	}
+	r.mu.Lock()
+	proxy := r.settings.Proxy
+	r.mu.Unlock()
+	countTwins(proxy, counters)
 	if changed := r.book.Count(counters); len(changed) > 0 {
 		r.tell(link.Event{Type: link.EventTraffic, Traffic: changed})
 	}

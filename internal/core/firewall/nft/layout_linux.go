@@ -229,6 +229,9 @@ func (b *builder) proxyFromInside(p firewall.Proxy, fams [2]family) {
 				continue
 			}
 			b.rule("the proxy, from inside", b.family(f), b.inside(f, n), b.protocol(protoTCP), b.port(2, p.Port), b.local(), leadTo(f, to))
+			if p.UDP {
+				b.rule("the proxy, from inside, over UDP", b.family(f), b.inside(f, n), b.protocol(protoUDP), b.port(2, p.Port), b.local(), leadTo(f, to))
+			}
 		}
 	}
 }

@@ -171,3 +171,48 @@ func testEverybody(t *testing.T, side side, d *nft.Driver, s firewall.Settings, 
 	sync(t, d, ruleset(s))
 	cutOnTime(t, ours, ownline.TCP, now, most)
 }
+
+// Where the proxy speaks HTTP/3, the same goes for UDP.
+func TestProxyOverUDP(t *testing.T) {
+	const port = 9999
+	b := bedtest.New(t)
+	s := settings
+	s.Proxy = firewall.Proxy{Port: port, Addr4: loopback.Addr4, Addr6: loopback.Addr6, UDP: true, LocalNetworks: []netip.Prefix{b.LAN4, b.LAN6}}
+	for _, a := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
+		if err := b.Router.Do(func() error { return loopback.Add(a) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Router.UDPEcho(port, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := newDriver(t, b.Router, nft.Config{})
+	for _, side := range sides(b) {
+		t.Run(side.name, func(t *testing.T) {
+			at := netip.AddrPortFrom(side.router, port)
+			open := func(from *bed.Host) bool { return probe(from, ownline.UDP, at) == bed.Open }
+			sync(t, d, ruleset(s))
+			if open(side.client) || open(side.neighbour) {
+				t.Error("without a session, the port is open")
+			}
+			if !open(b.Lan.From(side.lan)) {
+				t.Error("from inside, the port is not open")
+			}
+			sync(t, d, ruleset(s, forward(side.addr(side.client), ownline.UDP, port, s.Proxy.Target(side.lan), time.Minute)))
+			if !open(side.client) || open(side.neighbour) {
+				t.Error("with a session, the port is shut, or open to a neighbour")
+			}
+			flow := startFlow(t, side.client, ownline.UDP, at)
+			most, now := lag(t), time.Now()
+			sync(t, d, ruleset(s))
+			cutOnTime(t, flow, ownline.UDP, now, most)
+			flow.Stop()
+			s := s
+			s.Proxy.UDP = false
+			sync(t, d, ruleset(s))
+			if open(b.Lan.From(side.lan)) {
+				t.Error("without HTTP/3, the port is open from inside")
+			}
+		})
+	}
+}

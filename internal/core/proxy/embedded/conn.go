@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// conn is the TCP connection of a client, below TLS. From the hello on it belongs to one
+// conn is the connection of a client, of TCP below TLS, or of QUIC. From the hello on it belongs to one
 // route, and ends with that or with what admits its source.
 type conn struct {
 	net.Conn
@@ -34,7 +34,7 @@ type conn struct {
 func newConn(tcp net.Conn) *conn {
 	c := &conn{Conn: tcp, done: make(chan struct{})}
 	c.ctx, c.end = context.WithCancel(withConn(context.Background(), c))
-	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+	if a, ok := tcp.RemoteAddr().(interface{ AddrPort() netip.AddrPort }); ok {
 		c.source = a.AddrPort().Addr().Unmap().WithZone("")
 	}
 	return c
@@ -43,22 +43,24 @@ func newConn(tcp net.Conn) *conn {
 // greet binds a connection to the service that its hello names, if that is admitted to its
 // source. Everybody else gets the same alert, whether there is such a service or not.
 func (s *Server) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-	c, _ := hello.Conn.(*conn)
-	r := s.table.Load().hosts[lower(hello.ServerName)]
+	if c, _ := hello.Conn.(*conn); s.bind(c, hello.ServerName) {
+		return s.open, nil
+	}
+	return s.shut, nil
+}
+
+func (s *Server) bind(c *conn, name string) bool {
+	r := s.table.Load().hosts[lower(name)]
 	if c == nil || r == nil {
-		return s.shut, nil
+		return false
 	}
 	live, ok := s.Admit(r.service.ID, c.source)
 	if !ok {
-		return s.shut, nil
+		return false
 	}
-	c.bind(r, live)
-	return s.open, nil
-}
-
-func (c *conn) bind(r *route, live context.Context) {
 	c.route, c.live = r, live
 	c.stop = []func() bool{context.AfterFunc(live, c.cut), context.AfterFunc(r.ctx, c.cut)}
+	return true
 }
 
 // held are records of TLS that wait to be written in one go.

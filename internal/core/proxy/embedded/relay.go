@@ -78,6 +78,9 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 	}
 	defer resp.Body.Close()
 	route.tidy(resp, r.Host, told.host)
+	if s.alt != nil && r.ProtoMajor < 3 {
+		resp.Header["Alt-Svc"] = s.alt
+	}
 	return passOn(w, r, resp)
 }
 

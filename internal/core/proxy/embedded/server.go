@@ -31,6 +31,7 @@ type Config struct {
 	Certificates proxy.Certificates
 	Admit        proxy.Admission
 	Logins       Logins       // nil: services that require a login are refused to everybody
+	HTTP3        bool         // as well, where the build has it
 	AccessLog    *slog.Logger // a line per request; nil: none
 	Logger       *slog.Logger
 }
@@ -62,11 +63,13 @@ type Server struct {
 	shut      *tls.Config   // for everybody else: ends in an alert
 	http2     *http.Server
 	handover  *handover // connections that agreed on HTTP/2
+	quic      *overQUIC // nil: no HTTP/3
+	alt       []string  // Alt-Svc; nil: no HTTP/3
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // nil once closed
 	loops  sync.WaitGroup     // one for each connection, and each listener
-	busy   sync.RWMutex       // read-held by each request over HTTP/2
+	busy   sync.RWMutex       // read-held by each request over HTTP/2 and HTTP/3
 	closed atomic.Bool
 }
 
@@ -115,6 +118,14 @@ func New(c Config) (*Server, error) {
 		}
 		s.listeners = append(s.listeners, l)
 	}
+	if c.HTTP3 {
+		var err error
+		if s.quic, err = newOverQUIC(s); err != nil {
+			s.Close()
+			return nil, err
+		}
+		s.alt = []string{altSvc(c.Settings.Port)}
+	}
 	return s, nil
 }
 
@@ -138,11 +149,14 @@ func (s *Server) Apply(_ context.Context, services []link.Service) error {
 // Run serves until ctx ends, and closes all connections then.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.Close()
-	failed := make(chan error, len(s.listeners)+1)
+	failed := make(chan error, len(s.listeners)+2)
 	for _, l := range s.listeners {
 		s.loops.Go(func() { failed <- s.accept(l) })
 	}
 	s.loops.Go(func() { failed <- s.http2.Serve(s.handover) })
+	if s.quic != nil {
+		s.loops.Go(func() { failed <- s.quic.run() })
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -168,6 +182,9 @@ func (s *Server) Close() error {
 	}
 	s.handover.Close()
 	s.http2.Close()
+	if s.quic != nil {
+		s.quic.close()
+	}
 	s.loops.Wait()
 	s.busy.Lock() // every request is over
 	defer s.busy.Unlock()
@@ -261,12 +278,12 @@ func (s *Server) untrack(c *conn) {
 	delete(s.conns, c)
 }
 
-// serveStream handles one request over HTTP/2.
+// serveStream handles one request over HTTP/2 or HTTP/3.
 func (s *Server) serveStream(w http.ResponseWriter, r *http.Request) {
 	s.busy.RLock()
 	defer s.busy.RUnlock()
 	c := connOf(r.Context())
-	if s.closed.Load() || c == nil {
+	if s.closed.Load() || c == nil || bodyOf(r) != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if !s.handle(w, r, c) {
