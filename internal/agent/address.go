@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,16 +23,21 @@ import (
 const addressTimeout = 3 * time.Second
 
 // PublicAddress asks services, one after the other, for this machine's public address of a
-// family ("4" or "6"). A service is a web address that answers with it as text, or as JSON
+// family ("4" or "6"). A service is an https:// address that answers with it as text, or as JSON
 // with a member "ip" or "address", or stun:HOST:PORT (RFC 8489). Anybody of them could lie:
 // a session would open for somebody else.
 func PublicAddress(ctx context.Context, services []string, family string) (netip.Addr, error) {
+	return publicAddress(ctx, services, family, nil)
+}
+
+// publicAddress trusts authorities of its own; nil: the system's.
+func publicAddress(ctx context.Context, services []string, family string, authorities *x509.CertPool) (netip.Addr, error) {
 	if len(services) == 0 {
 		return netip.Addr{}, errors.New("no service is known that tells this machine's public address")
 	}
 	var failed []error
 	for _, s := range services {
-		a, err := askAddress(ctx, s, family)
+		a, err := askAddress(ctx, s, family, authorities)
 		if err == nil {
 			return a, nil
 		}
@@ -39,13 +46,13 @@ func PublicAddress(ctx context.Context, services []string, family string) (netip
 	return netip.Addr{}, fmt.Errorf("find the public IPv%s address: %w", family, errors.Join(failed...))
 }
 
-func askAddress(ctx context.Context, service, family string) (a netip.Addr, err error) {
+func askAddress(ctx context.Context, service, family string, authorities *x509.CertPool) (a netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
 	defer cancel()
 	if server, ok := strings.CutPrefix(service, "stun:"); ok {
 		a, err = askSTUN(ctx, server, family)
 	} else {
-		a, err = askWeb(ctx, service, family)
+		a, err = askWeb(ctx, service, family, authorities)
 	}
 	switch {
 	case err != nil:
@@ -58,19 +65,26 @@ func askAddress(ctx context.Context, service, family string) (a netip.Addr, err 
 	return a, nil
 }
 
-func askWeb(ctx context.Context, service, family string) (netip.Addr, error) {
+func askWeb(ctx context.Context, service, family string, authorities *x509.CertPool) (netip.Addr, error) {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "tcp"+family, addr)
 		},
+		TLSClientConfig:   &tls.Config{RootCAs: authorities},
 		DisableKeepAlives: true,
 	}
+	client := &http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.URL.Scheme != "https" || len(via) > 3 {
+			return errors.New("it leads to where the answer could be forged")
+		}
+		return nil
+	}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, service, nil)
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	resp, err := (&http.Client{Transport: transport}).Do(r)
+	resp, err := client.Do(r)
 	if err != nil {
 		return netip.Addr{}, err
 	}

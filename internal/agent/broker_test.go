@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"log/slog"
 	"net"
@@ -125,13 +126,20 @@ func TestPublicAddress(t *testing.T) {
 	answers := map[string]string{
 		"/text": "198.51.100.7\n", "/json": `{"ip":"198.51.100.8"}`, "/private": "192.168.1.2", "/other": "2001:db8:7::1", "/garbage": "<html>", "/long": strings.Repeat("1", 5000),
 	}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	open := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("198.51.100.66")) }))
+	defer open.Close()
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/away" {
+			http.Redirect(w, r, open.URL, http.StatusFound)
+		}
 		if answers[r.URL.Path] == "" {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = w.Write([]byte(answers[r.URL.Path]))
 	}))
 	defer web.Close()
+	authorities := x509.NewCertPool()
+	authorities.AddCert(web.Certificate())
 	server := "stun:" + serveSTUN(t, netip.MustParseAddr("198.51.100.9"))
 	closed := "stun:" + closedPort(t)
 	for name, tc := range map[string]struct {
@@ -139,16 +147,17 @@ func TestPublicAddress(t *testing.T) {
 		family   string
 		want     string // "": an error
 	}{
-		"text":                    {[]string{web.URL + "/text"}, "4", "198.51.100.7"},
-		"JSON":                    {[]string{web.URL + "/json"}, "4", "198.51.100.8"},
-		"STUN":                    {[]string{server}, "4", "198.51.100.9"},
-		"the first does not know": {[]string{web.URL + "/none", web.URL + "/garbage", web.URL + "/long", web.URL + "/private", closed, server}, "4", "198.51.100.9"},
-		"private":                 {[]string{web.URL + "/private"}, "4", ""},
-		"the other family":        {[]string{web.URL + "/other"}, "4", ""},
-		"no way of that family":   {[]string{web.URL + "/other"}, "6", ""},
-		"none":                    {nil, "4", ""},
+		"text":                     {[]string{web.URL + "/text"}, "4", "198.51.100.7"},
+		"JSON":                     {[]string{web.URL + "/json"}, "4", "198.51.100.8"},
+		"STUN":                     {[]string{server}, "4", "198.51.100.9"},
+		"the first does not know":  {[]string{web.URL + "/none", web.URL + "/garbage", web.URL + "/long", web.URL + "/private", closed, server}, "4", "198.51.100.9"},
+		"private":                  {[]string{web.URL + "/private"}, "4", ""},
+		"the other family":         {[]string{web.URL + "/other"}, "4", ""},
+		"no way of that family":    {[]string{web.URL + "/other"}, "6", ""},
+		"none":                     {nil, "4", ""},
+		"without TLS, by a detour": {[]string{web.URL + "/away"}, "4", ""},
 	} {
-		got, err := PublicAddress(t.Context(), tc.services, tc.family)
+		got, err := publicAddress(t.Context(), tc.services, tc.family, authorities)
 		if (err == nil) != (tc.want != "") || err == nil && got.String() != tc.want {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}

@@ -26,8 +26,8 @@ import (
 // Bounds. Whoever may publish at the broker can send whatever and as often as they like.
 const (
 	maxPacket      = 4096 // bytes; the broker sends none that is larger
-	maxQueue       = 256  // messages that wait for a handler; more are dropped
-	workers        = 4    // handlers that run at once
+	maxQueue       = 256  // messages of a topic that wait for its handler; more are dropped
+	workers        = 16   // calls of a handler at once: they may wait for routers
 	keepAlive      = 30   // seconds
 	connectTimeout = 10 * time.Second
 	publishTimeout = 10 * time.Second
@@ -57,10 +57,9 @@ type Status struct {
 
 // Conn is the connection. Give it its handlers before it runs. Safe for concurrent use.
 type Conn struct {
-	o        Options
-	url      *url.URL
-	handlers map[string]Handler
-	queue    chan message
+	o      Options
+	url    *url.URL
+	topics map[string]topic
 
 	mu      sync.Mutex // guards what follows
 	manager *autopaho.ConnectionManager
@@ -68,9 +67,10 @@ type Conn struct {
 	dropped int
 }
 
-type message struct {
+// topic is one that is subscribed to. Those of one never wait for those of another.
+type topic struct {
 	handler Handler
-	payload []byte
+	queue   chan []byte // payloads
 }
 
 // New makes a Conn; it starts nothing.
@@ -86,12 +86,14 @@ func New(o Options) (*Conn, error) {
 		}
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
-	return &Conn{o: o, url: u, handlers: make(map[string]Handler), queue: make(chan message, maxQueue), status: Status{Since: time.Now()}}, nil
+	return &Conn{o: o, url: u, topics: make(map[string]topic), status: Status{Since: time.Now()}}, nil
 }
 
 // Handle has h called for every message that is published to the topic while we are
 // connected; not for those that the broker retained. Call it before Run.
-func (c *Conn) Handle(topic string, h Handler) { c.handlers[topic] = h }
+func (c *Conn) Handle(name string, h Handler) {
+	c.topics[name] = topic{h, make(chan []byte, maxQueue)}
+}
 
 // Status tells how the broker is reached now.
 func (c *Conn) Status() Status {
@@ -151,8 +153,10 @@ func (c *Conn) Run(ctx context.Context) error {
 		},
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	for range workers {
-		g.Go(func() error { return c.work(gctx) })
+	for _, t := range c.topics {
+		for range workers {
+			g.Go(func() error { return t.work(gctx) })
+		}
 	}
 	g.Go(func() error {
 		m, err := autopaho.NewConnection(gctx, cfg)
@@ -164,12 +168,20 @@ func (c *Conn) Run(ctx context.Context) error {
 			c.setManager(nil)
 			<-m.Done()
 		}()
+		var again <-chan time.Time
+		pause := firstPause
 		for {
 			select {
 			case <-gctx.Done():
 				return nil
 			case <-up:
-				c.subscribe(gctx, m)
+				pause = firstPause
+			case <-again:
+				pause = min(2*pause, longestPause)
+			}
+			again = nil
+			if !c.subscribe(gctx, m) {
+				again = time.After(pause)
 			}
 		}
 	})
@@ -190,12 +202,12 @@ func clientID() string {
 	return "ownline-" + hex.EncodeToString(b)
 }
 
-// subscribe asks for every topic that has a handler.
-func (c *Conn) subscribe(ctx context.Context, m *autopaho.ConnectionManager) {
+// subscribe asks for every topic that has a handler, and reports whether it has them.
+func (c *Conn) subscribe(ctx context.Context, m *autopaho.ConnectionManager) bool {
 	var s paho.Subscribe
-	for topic := range c.handlers {
+	for name := range c.topics {
 		// 2: nothing that was retained. What is old is of no use to anybody.
-		s.Subscriptions = append(s.Subscriptions, paho.SubscribeOptions{Topic: topic, QoS: 1, RetainHandling: 2})
+		s.Subscriptions = append(s.Subscriptions, paho.SubscribeOptions{Topic: name, QoS: 1, RetainHandling: 2})
 	}
 	if len(s.Subscriptions) > 0 {
 		ctx, cancel := context.WithTimeout(ctx, connectTimeout)
@@ -204,10 +216,11 @@ func (c *Conn) subscribe(ctx context.Context, m *autopaho.ConnectionManager) {
 			if ctx.Err() == nil {
 				c.say(Status{Error: "subscribe: " + err.Error()})
 			}
-			return
+			return false
 		}
 	}
 	c.say(Status{Connected: true})
+	return true
 }
 
 // say takes note of how the broker is reached, and logs what has changed.
@@ -237,12 +250,12 @@ func (c *Conn) say(s Status) {
 
 // received queues a message; it is called from the library's reader and must not wait.
 func (c *Conn) received(p paho.PublishReceived) (bool, error) {
-	h := c.handlers[p.Packet.Topic]
-	if h == nil || p.Packet.Retain {
+	t, ok := c.topics[p.Packet.Topic]
+	if !ok || p.Packet.Retain {
 		return true, nil
 	}
 	select {
-	case c.queue <- message{h, p.Packet.Payload}:
+	case t.queue <- p.Packet.Payload:
 	default: // a flood: an honest guest or device tries again
 		c.mu.Lock()
 		c.dropped++
@@ -255,13 +268,13 @@ func (c *Conn) received(p paho.PublishReceived) (bool, error) {
 	return true, nil
 }
 
-func (c *Conn) work(ctx context.Context) error {
+func (t topic) work(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case m := <-c.queue:
-			m.handler(ctx, m.payload)
+		case payload := <-t.queue:
+			t.handler(ctx, payload)
 		}
 	}
 }

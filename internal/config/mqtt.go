@@ -58,7 +58,7 @@ func (m *MQTT) validateDevices(r rules) {
 		if strings.HasPrefix(a, "stun:") {
 			r.hostPort(at("mqtt.devices.address_urls", i), strings.TrimPrefix(a, "stun:"), false)
 		} else {
-			r.address(at("mqtt.devices.address_urls", i), a, "https://address.example.org/", "https", "http")
+			r.address(at("mqtt.devices.address_urls", i), a, "https://address.example.org/", "https")
 		}
 	}
 	if m.URL == "" && (d.URL != "" || len(d.AddressURLs) > 0) {

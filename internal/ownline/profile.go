@@ -72,7 +72,7 @@ func parseBroker(q url.Values) (Broker, error) {
 		return Broker{}, Invalid("profile", "the broker is not an address like tls://broker.example.org:8883")
 	}
 	for _, a := range b.AddressURLs {
-		if u, err := url.Parse(a); err != nil || !slices.Contains([]string{"http", "https", "stun"}, u.Scheme) {
+		if u, err := url.Parse(a); err != nil || !slices.Contains([]string{"https", "stun"}, u.Scheme) {
 			return Broker{}, Invalid("profile", "what tells addresses is neither https:// nor stun:")
 		}
 	}

@@ -44,7 +44,7 @@ func TestProfileWithBroker(t *testing.T) {
 			t.Errorf("%s: %+v, %v", p.URI(), got.Broker, err)
 		}
 	}
-	for _, bad := range []string{"mqtt=https://h", "mqtt=tls://u:p@h", "mqtt=tls:", "mqtt=tls://h&address=file:///x"} {
+	for _, bad := range []string{"mqtt=https://h", "mqtt=tls://u:p@h", "mqtt=tls:", "mqtt=tls://h&address=file:///x", "mqtt=tls://h&address=http://x/"} {
 		p.Broker = Broker{}
 		if _, err := ParseProfile(p.URI() + "&" + bad); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%s: %v", bad, err)

@@ -32,8 +32,10 @@ type Publisher interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 }
 
-// perMinute is how many genuine knocks of one device are looked at.
-const perMinute = 60
+const (
+	perMinute = 60 // genuine knocks of one device that are looked at
+	atOnce    = 4  // of them that may wait for a router: others' knocks need room, too
+)
 
 // Room takes knocks. Safe for concurrent use.
 type Room struct {
@@ -42,7 +44,7 @@ type Room struct {
 	skew      time.Duration
 	log       *slog.Logger
 
-	mu      sync.Mutex // guards what follows, and every device's memory, minute and count
+	mu      sync.Mutex // guards what follows, and every device's memory, minute, count and waiting
 	devices map[deviceKey]*device
 	table   map[knock.HintValue]*device // by how the knocks of now begin
 }
@@ -59,10 +61,11 @@ type device struct {
 	site ownline.SiteID
 	keys *knock.Keys
 
-	turn   sync.Mutex // held while a knock is carried out: core is told of one after the other
-	memory knock.Memory
-	minute int64 // the one that count is of
-	count  int
+	turn    sync.Mutex // held while a knock is carried out: core is told of one after the other
+	memory  knock.Memory
+	minute  int64 // the one that count is of
+	count   int
+	waiting int
 }
 
 // New makes a Room that takes knocks whose clock differs from ours by no more than skew. It
@@ -135,6 +138,7 @@ func (r *Room) Handle(ctx context.Context, message []byte) {
 	if now := time.Now(); !knock.Fresh(n.Time, now, r.skew) || !r.admit(d, n, now) {
 		return
 	}
+	defer r.leave(d)
 	d.turn.Lock()
 	defer d.turn.Unlock()
 	v, err := r.desk.KnockByBroker(ctx, d.site, link.Knocked{
@@ -159,11 +163,18 @@ func (r *Room) admit(d *device, n knock.Knock, now time.Time) bool {
 	if minute := now.Unix() / 60; minute != d.minute {
 		d.minute, d.count = minute, 0
 	}
-	if d.count >= perMinute || !d.memory.Accept(n.Nonce, n.Time, r.skew) {
+	if d.count >= perMinute || d.waiting >= atOnce || !d.memory.Accept(n.Nonce, n.Time, r.skew) {
 		return false
 	}
 	d.count++
+	d.waiting++
 	return true
+}
+
+func (r *Room) leave(d *device) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	d.waiting--
 }
 
 // answer tells the device what became of its knock.
