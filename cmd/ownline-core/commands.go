@@ -84,7 +84,7 @@ The web that is paired now, if any, is obeyed until the code is used.`,
 
 func statusCommand() command {
 	return command{
-		name: "status", short: "Tell how the daemon is: link, firewall, clock, knocks",
+		name: "status", short: "Tell how the daemon is: link, firewall, clock, reverse proxy, knocks",
 		run: func(ctx context.Context, c *call) error {
 			control, err := c.control()
 			if err != nil {
@@ -120,6 +120,7 @@ func printStatus(out io.Writer, s link.Status) error {
 		clock += ": " + s.Clock.Why
 	}
 	fmt.Fprintf(w, "clock\t%s\n", clock)
+	printProxy(w, s.Proxy)
 	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
 	fmt.Fprintf(w, "devices\t%d\n", s.Devices)
 	fmt.Fprintf(w, "knock port\t%d/udp\n", s.KnockPort)
@@ -136,6 +137,36 @@ func printStatus(out io.Writer, s link.Status) error {
 		}
 	}
 	return w.Flush()
+}
+
+func printProxy(w io.Writer, p link.Proxy) {
+	if p.Domain == "" { // nothing is served by name
+		fmt.Fprintf(w, "proxy\t%s\n", p.Driver)
+		return
+	}
+	how := "ok"
+	switch {
+	case !p.OK:
+		how = "FAILED: " + p.Error
+	case p.Error != "":
+		how += ", but " + p.Error
+	}
+	fmt.Fprintf(w, "proxy\t%s, %s\n", p.Driver, how)
+	fmt.Fprintf(w, "names\t%d at *.%s, port %d\n", p.Services, p.Domain, p.Port)
+	at := p.Expires.Local().Format(time.DateTime)
+	certificates := "valid until " + at
+	switch {
+	case p.Expires.IsZero():
+		certificates = "none yet"
+	case !time.Now().Before(p.Expires):
+		certificates = "EXPIRED at " + at
+	}
+	fmt.Fprintf(w, "certificates\t%s\n", certificates)
+	door := "shut"
+	if time.Now().Before(p.Doorstep) {
+		door = "open to everybody until " + p.Doorstep.Local().Format(time.DateTime)
+	}
+	fmt.Fprintf(w, "doorstep\t%s\n", door)
 }
 
 func sessionsCommand() command {

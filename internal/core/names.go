@@ -227,7 +227,8 @@ func (n *names) status() link.Proxy {
 		return link.Proxy{Driver: "none", OK: true}
 	}
 	s := link.Proxy{
-		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(), Doorstep: n.doorstep.Until().UTC(),
+		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
+		Expires: n.certs.Expires().UTC(), Doorstep: n.doorstep.Until().UTC(),
 	}
 	if n.gate != nil && n.gate.Err() != nil {
 		s.Error = n.gate.Err().Error()

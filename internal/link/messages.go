@@ -140,6 +140,8 @@ type Proxy struct {
 	Error    string `json:"error,omitempty"`
 	Root     string `json:"root,omitempty"` // certificate in PEM of the internal authority, for browsers to trust
 	Services int    `json:"services"`
+	// Expires is when the first of its certificates does; zero: there is none yet.
+	Expires time.Time `json:"expires,omitzero"`
 	// Doorstep is until when everybody is let in at the doorstep; zero: it is shut, or there is none.
 	Doorstep time.Time `json:"doorstep,omitzero"`
 }

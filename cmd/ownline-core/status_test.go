@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/link"
+)
+
+// What docs/how says is in the status is in its text, too.
+func TestStatusOfProxy(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	at := until.Local().Format(time.DateTime)
+	for name, tc := range map[string]struct {
+		proxy link.Proxy
+		want  []string
+		not   []string
+	}{
+		"none": {link.Proxy{Driver: "none", OK: true}, []string{"proxy  none"}, []string{"certificates", "doorstep", "FAILED"}},
+		"ok": {
+			link.Proxy{Driver: "nginx", Domain: "home.example.org", Port: 9999, OK: true, Services: 3, Expires: until},
+			[]string{"nginx, ok", "3 at *.home.example.org, port 9999", "valid until " + at, "doorstep  shut"},
+			[]string{"FAILED"},
+		},
+		"failed": {
+			link.Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, Error: "acme: the authority says no"},
+			[]string{"embedded, FAILED: acme: the authority says no", "certificates  none yet"},
+			[]string{"valid until"},
+		},
+		"warned": {
+			link.Proxy{Driver: "caddy", Domain: "home.example.org", Port: 9999, OK: true, Error: "the kernel can't end connections"},
+			[]string{"caddy, ok, but the kernel can't end connections"},
+			[]string{"FAILED"},
+		},
+		"expired": {
+			link.Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Expires: time.Now().Add(-time.Hour)},
+			[]string{"EXPIRED"},
+			[]string{"valid until"},
+		},
+		"doorstep": {
+			link.Proxy{Driver: "embedded", Domain: "home.example.org", Port: 9999, OK: true, Doorstep: until},
+			[]string{"open to everybody until " + at},
+			[]string{"shut"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			if err := printStatus(&out, link.Status{Firewall: link.Firewall{OK: true}, Proxy: tc.proxy}); err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(out.String(), "\n")
+			for i, l := range lines {
+				lines[i] = strings.Join(strings.Fields(l), " ")
+			}
+			got := strings.Join(lines, "\n")
+			for _, w := range tc.want {
+				if !strings.Contains(got, strings.ReplaceAll(w, "  ", " ")) {
+					t.Errorf("lacks %q:\n%s", w, got)
+				}
+			}
+			for _, w := range tc.not {
+				if strings.Contains(got, w) {
+					t.Errorf("has %q:\n%s", w, got)
+				}
+			}
+		})
+	}
+}
