@@ -107,6 +107,8 @@ func refusals() []route {
 		},
 		refuse(matcher{Method: []string{http.MethodTrace, http.MethodConnect}}, http.StatusNotImplemented),
 		refuse(matcher{Vars: map[string][]string{protocol: {"HTTP/1.0"}}}, http.StatusHTTPVersionNotSupported),
+		// The host matcher of services cuts off at the colon, whatever follows, and services are told all of it.
+		refuse(matcher{VarsRegexp: map[string]pattern{hostPort: {`:(?:.*[^0-9].*)?$`}}}, http.StatusBadRequest),
 	}
 }
 
@@ -180,15 +182,19 @@ func (d *Driver) admission(s link.Service, version string) reverseProxy {
 		gate.ClientHeader: {client}, gate.PortHeader: {port},
 	}
 	without := []string{"Connection", "Upgrade", "Expect", "Te", "Trailer", "Authorization"}
-	in := route{Handle: []any{set(letInVariable, letIn)}}
+	in := []route{{Handle: []any{set(letInVariable, letIn)}}}
 	if s.Options.RequireLogin {
 		ask[gate.LoginHeader], ask[gate.MethodHeader], ask[gate.URIHeader] = []string{gate.Required}, []string{method}, []string{asIs}
 		seen := &headerOps{Set: map[string][]string{"Cookie": {"{http.reverse_proxy.header." + gate.CookieHeader + "}"}}} // without ours
-		in.Handle = append(in.Handle, headers{Handler: "headers", Request: seen})
+		none := matcher{HeaderRegexp: map[string]pattern{"Cookie": {"^$"}}}
+		in = append(in,
+			route{Handle: []any{headers{Handler: "headers", Request: seen}}},
+			route{Match: []matcher{none}, Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Cookie"}}}}},
+		)
 	} else {
 		without = append(without, "Cookie")
 	}
-	r := response{Routes: []route{in}}
+	r := response{Routes: in}
 	r.Match.StatusCode = []int{http.StatusNoContent}
 	return reverseProxy{
 		Handler: "reverse_proxy", Upstreams: []upstream{{"unix/" + d.Socket}},

@@ -158,11 +158,11 @@ func (g *Gate) Run(ctx context.Context) error {
 	return fmt.Errorf("gate_socket: %w", err)
 }
 
-// ServeHTTP answers one question.
+// ServeHTTP answers one question. One with a body is none of a server's that we have configured.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if r.Method == http.MethodGet && (r.URL.Path == Path || r.URL.Path == EnterPath) {
+	if r.Method == http.MethodGet && r.ContentLength == 0 && (r.URL.Path == Path || r.URL.Path == EnterPath) {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {
 			if _, required := r.Header[LoginHeader]; required {
 				g.login(w, r, a)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -88,8 +87,8 @@ func (s *server) serve(c net.Conn) {
 		}
 		w := &answer{header: http.Header{}}
 		s.handler.ServeHTTP(w, r)
-		_, err = io.Copy(io.Discard, r.Body)
-		last := err != nil || r.Close || r.ProtoMajor != 1 || r.ProtoMinor == 0
+		// A body, which the handler refuses, is not waited for.
+		last := r.ContentLength != 0 || r.Close || r.ProtoMajor != 1 || r.ProtoMinor == 0
 		if w.send(bw, last) != nil || last {
 			return
 		}

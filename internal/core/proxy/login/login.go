@@ -138,7 +138,7 @@ func setCookie(name, value string, life time.Duration) string {
 // "/<tab>/host" as another one.
 func inside(to string) string {
 	bad := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' || c == '#' }
-	if len(to) > link.MaxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || strings.HasPrefix(to, Reserved) {
+	if len(to) > link.MaxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || ours(to) {
 		return "/"
 	}
 	return to

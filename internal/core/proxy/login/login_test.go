@@ -247,6 +247,18 @@ func TestStrip(t *testing.T) {
 	}
 }
 
+// Paths of ours are no way back; those that only begin alike are the service's.
+func TestInside(t *testing.T) {
+	for to, want := range map[string]string{
+		"/x?y=z": "/x?y=z", "/.ownline": "/", "/.ownline?x": "/", "/.ownline/": "/", "/.ownline/login?to=/": "/",
+		"/.ownlinex": "/.ownlinex", "/.ownline-docs/a?b": "/.ownline-docs/a?b", "/a/.ownline": "/a/.ownline", "//x": "/",
+	} {
+		if got := inside(to); got != want {
+			t.Errorf("%q leads to %q, want %q", to, got, want)
+		}
+	}
+}
+
 // Whatever a login is told to lead to, it leads to a path of the same host.
 func FuzzInside(f *testing.F) {
 	for _, s := range []string{"/page?x=1", "//evil.example", `/\evil.example`, "https://evil.example", "/\t/evil.example", "/a/../..//evil.example", "/.ownline/login"} {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,6 +217,7 @@ func (p *part) wrongName() {
 	p.apply(entry("a", a.Addr, ownline.ProxyOptions{}), entry("b", b.Addr, ownline.ProxyOptions{}))
 	p.Door.Open(ID("a"), p.Client)
 	p.Door.Open(ID("b"), p.Client) // even though it may
+	const refused = 0              // with 400 or 421
 	p.both(p.Client, func(p *part, c *http.Client) {
 		for host, want := range map[string]int{
 			p.Settings.Host("a"):                              200,
@@ -225,7 +227,10 @@ func (p *part) wrongName() {
 			p.Settings.Host("b") + ":" + portOf(p.Settings):   421,
 			p.Settings.Domain:                                 421,
 			p.Settings.Host("a") + "." + p.Settings.Host("a"): 421,
-			"127.0.0.1": 421,
+			"127.0.0.1":                              421,
+			p.Settings.Host("a") + ":1,evil.example": refused,
+			p.Settings.Host("a") + ":x":              refused,
+			p.Settings.Host("a") + ":1:2":            refused,
 		} {
 			r, err := http.NewRequestWithContext(p.Context(), "GET", p.URL("a", "/"), nil)
 			if err != nil {
@@ -237,13 +242,24 @@ func (p *part) wrongName() {
 				p.Fatalf("Host %s: %v", host, err)
 			}
 			resp.Body.Close()
-			if resp.StatusCode != want {
+			if resp.StatusCode != want && !(want == refused && (resp.StatusCode == 400 || resp.StatusCode == 421)) {
 				p.Errorf("Host %s: %s, want %d", host, resp.Status, want)
 			}
 		}
 	})
 	if n := len(b.Requests()); n != 0 {
 		p.Errorf("the other service saw %d requests", n)
+	}
+	for _, port := range []string{":1,evil.example", ":x", ":1:2", ": 1", ":1 evil.example"} {
+		if resp := p.raw("a", "GET /junk HTTP/1.1\r\nHost: "+p.Settings.Host("a")+port+"\r\n\r\n"); resp != nil {
+			resp.Body.Close()
+			if resp.StatusCode != 400 && resp.StatusCode != 421 {
+				p.Errorf("Host with %q: %s", port, resp.Status)
+			}
+		}
+	}
+	if slices.ContainsFunc(a.Requests(), func(s Seen) bool { return s.URI == "/junk" }) {
+		p.Error("the service saw a host with junk behind it")
 	}
 }
 

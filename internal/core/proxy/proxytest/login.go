@@ -252,6 +252,18 @@ func (p *part) loggedIn(c *http.Client, a *Service) {
 	if status, to := ana.brings(code, "/page?x=1"); status != http.StatusSeeOther || to != "/page?x=1" || !ana.in() {
 		p.Fatalf("a right code: %d to %q, then out", status, to)
 	}
+	a.forget()
+	delete(ana.cookies, "theirs") // now only ours are left
+	ana.open("/page?x=2")
+	for _, seen := range a.Requests() {
+		if c, has := seen.Header["Cookie"]; has {
+			p.Errorf("%s came with Cookie: %q, of ours alone", seen.URI, c)
+		}
+	}
+	if len(a.Requests()) != 1 {
+		p.Errorf("the service saw %+v", a.Requests())
+	}
+	ana.cookies["theirs"] = "1"
 	again := p.person(c, "a")
 	again.cookies["__Host-ownline-state"] = state
 	if status, _ := again.brings(code, "/"); status != http.StatusForbidden || again.in() {
