@@ -2,7 +2,7 @@
 // and the end of the connections of those whose session or login has ended, by the kernel. It
 // answers GET /admit with 204, or with 403 and the page that says so, and with 403 whatever it
 // does not understand. Who lacks a login that the service requires gets 401 there, and the way to
-// log in at /enter.
+// log in at /enter, /instead and /own.
 package gate
 
 import (
@@ -162,14 +162,17 @@ func (g *Gate) Run(ctx context.Context) error {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	if r.Method == http.MethodGet && r.ContentLength == 0 && (r.URL.Path == Path || r.URL.Path == EnterPath) {
+	admits := r.URL.Path == Path || r.URL.Path == EnterPath
+	if r.Method == http.MethodGet && r.ContentLength == 0 && (admits || r.URL.Path == InsteadPath || r.URL.Path == OwnPath) {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {
 			if _, required := r.Header[LoginHeader]; required {
 				g.login(w, r, a)
 				return
 			}
-			w.WriteHeader(http.StatusNoContent)
-			return
+			if admits {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 		}
 	}
 	page.SessionOver.Answer(w, r.Method, r.Header, "")

@@ -25,11 +25,15 @@ func LoginNeeds() []string {
 	return []string{"Cookie", "Accept", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "X-Requested-With", "Upgrade", "Content-Type"}
 }
 
-// EnterPath is asked for in place of Path by servers that pass an answer on to the client. At
-// Path they are told no more than 401. At both, CookieHeader of a 204 is what the service may see
-// of Cookie.
+// EnterPath is asked for in place of Path by servers that pass an answer on to the client, unless
+// it is 204. At Path they are told no more than 401. At both, CookieHeader of a 204 is what the
+// service may see of Cookie. Servers that pass on whatever comes ask for InsteadPath, and for
+// OwnPath where they take the path of a request for one of ours: no 204 is ever said there, and at
+// OwnPath it is 404 for what the login would take for a path of the service.
 const (
 	EnterPath    = "/enter"
+	InsteadPath  = "/instead"
+	OwnPath      = "/own"
 	CookieHeader = "Ownline-Cookie"
 )
 
@@ -52,18 +56,30 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request, a ask) {
 	}
 	in := login.Request{Service: a.service, Source: a.client.Addr(), Method: r.Header.Get(MethodHeader), URI: r.Header.Get(URIHeader), Header: r.Header}
 	var live context.Context
-	if r.URL.Path == Path {
+	var instead *login.Reply
+	switch r.URL.Path {
+	case Path:
 		var ok bool
 		if live, ok = g.Logins.In(in); !ok {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-	} else {
-		var instead *login.Reply
-		if live, instead = g.Logins.Admit(in); instead != nil {
-			instead.Write(w, r.Method, r.Header, "")
-			return
+	case EnterPath:
+		live, instead = g.Logins.Admit(in)
+	case OwnPath:
+		if !login.Ours(in.URI) {
+			instead = login.Nothing
+			break
 		}
+		fallthrough
+	default:
+		if live, instead = g.Logins.Admit(in); instead == nil {
+			instead = login.Nothing
+		}
+	}
+	if instead != nil {
+		instead.Write(w, r.Method, r.Header, "")
+		return
 	}
 	if !g.watch(a, live) {
 		page.SessionOver.Answer(w, r.Method, r.Header, "")

@@ -13,7 +13,7 @@ import (
 
 const (
 	wait   = 2 * time.Minute // for a question, from the end of the one before
-	maxAsk = 128 << 10       // bytes of one: Caddy passes on what it got
+	maxAsk = 256 << 10       // bytes of one: servers pass on what they got, and more
 )
 
 // server answers one question after the other on a connection. It is asked at every request to

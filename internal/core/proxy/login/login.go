@@ -50,16 +50,18 @@ type Reply struct {
 
 var (
 	noPages  = &page.Failure{Status: 503, Name: "no-login", Title: "Login not possible now", Text: "This service may only be used after a login, and this router doesn't know yet where that is. Try again in a moment.", GRPC: 14}
-	nothing  = &page.Failure{Status: 404, Name: "not-found", Title: "Not found", Text: "There is nothing here.", GRPC: 5}
 	badCode  = &page.Failure{Status: 403, Name: "bad-code", Title: "Not logged in", Text: "The login took too long, was used before, or began in another browser. Begin again.", GRPC: 16, Login: Path}
 	tooOften = &page.Failure{Status: 429, Name: "too-often", Title: "Too many tries", Text: "Too many logins have failed from here. Wait a minute, then begin again.", GRPC: 8, Login: Path}
 )
+
+// Nothing is what there is at a path of ours that has no meaning.
+var Nothing = &Reply{Failure: &page.Failure{Status: 404, Name: "not-found", Title: "Not found", Text: "There is nothing here.", GRPC: 5}}
 
 // Admit judges a request to a service that requires a login. Whoever is logged in goes on
 // for as long as live does; what is instead of the service is said to all others, and at paths
 // of ours.
 func (b *Book) Admit(r Request) (live context.Context, instead *Reply) {
-	if ours(r.URI) {
+	if Ours(r.URI) {
 		path, query, _ := strings.Cut(r.URI, "?")
 		return nil, b.own(r, path, query)
 	}
@@ -77,13 +79,14 @@ func (b *Book) Admit(r Request) (live context.Context, instead *Reply) {
 
 // In reports whether a request has a login that counts, as Admit does, and changes nothing.
 func (b *Book) In(r Request) (live context.Context, ok bool) {
-	if ours(r.URI) {
+	if Ours(r.URI) {
 		return nil, false
 	}
 	return b.admitted(r.Service, values(r.Header, passCookie))
 }
 
-func ours(uri string) bool {
+// Ours reports whether what a client asks for is below Reserved, as it wrote it.
+func Ours(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
 	return path == Reserved || strings.HasPrefix(path, Reserved+"/")
 }
@@ -91,7 +94,7 @@ func ours(uri string) bool {
 // own answers at paths of ours.
 func (b *Book) own(r Request, path, query string) *Reply {
 	if path != Path || r.Method != http.MethodGet {
-		return &Reply{Failure: nothing}
+		return Nothing
 	}
 	q, err := url.ParseQuery(query)
 	if err != nil {
@@ -138,7 +141,7 @@ func setCookie(name, value string, life time.Duration) string {
 // "/<tab>/host" as another one.
 func inside(to string) string {
 	bad := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' || c == '#' }
-	if len(to) > link.MaxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || ours(to) {
+	if len(to) > link.MaxTo || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.ContainsFunc(to, bad) || Ours(to) {
 		return "/"
 	}
 	return to

@@ -49,12 +49,19 @@ map $remote_addr $ownline_for {
 server {
 ` + listen.String() + `	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_reject_handshake on;
-	large_client_header_buffers 8 16k; # this one's counts in some versions
+	` + heads + ` # this one's counts in some versions
 	set $ownline_name "";
 	return 421;
 }
 ` + pageMaps()
 }
+
+// heads is how long the head of a request may be, and a header in it; answer is as much for an
+// answer of the gate, which has the cookies. nginx says 503 to one that is too long.
+const (
+	heads  = "large_client_header_buffers 4 32k;"
+	answer = "\t\tproxy_buffer_size 128k;\n\t\tproxy_buffers 2 128k;\n\t\tproxy_busy_buffers_size 128k;\n"
+)
 
 // words are what a service's block is made of. Every text in it is safe inside a configuration.
 type words struct {
@@ -134,6 +141,7 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	climb, enter := "", ""
 	ask := question(s, id)
 	if s.Options.RequireLogin {
+		// nginx compares the path with its dots and escapes resolved, the gate as it was written.
 		enter = fmt.Sprintf(`	auth_request_set $ownline_cookie $upstream_http_%s;
 	error_page 401 = @ownline_enter;
 	location @ownline_enter {
@@ -143,14 +151,14 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 %[3]s	}
 	location = %[4]s {
 		auth_request off;
-		proxy_pass http://ownline_gate%[2]s?;
+		proxy_pass http://ownline_gate%[5]s?;
 %[3]s	}
 	location ^~ %[4]s/ {
 		auth_request off;
-		rewrite ^ %[2]s? break;
+		rewrite ^ %[5]s? break;
 		proxy_pass http://ownline_gate;
 %[3]s	}
-`, strings.ReplaceAll(strings.ToLower(gate.CookieHeader), "-", "_"), gate.EnterPath, ask, login.Reserved)
+`, strings.ReplaceAll(strings.ToLower(gate.CookieHeader), "-", "_"), gate.InsteadPath, ask, login.Reserved, gate.OwnPath)
 	}
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
 		climb = "\tif ($request_uri ~* " + quote(proxy.Climbs) + ") { return 400; }\n"
@@ -159,7 +167,7 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
 	if ($request_method = TRACE) { return 405; }
 	client_max_body_size 0;
-	large_client_header_buffers 8 16k;
+	`+heads+`
 	gzip off;
 	underscores_in_headers off;
 	ignore_invalid_headers on;
@@ -184,6 +192,9 @@ func question(s link.Service, id string) string {
 		}
 	}
 	var b strings.Builder
+	if s.Options.RequireLogin {
+		b.WriteString(answer)
+	}
 	for _, name := range slices.Sorted(maps.Keys(set)) {
 		fmt.Fprintf(&b, "\t\tproxy_set_header %s \"%s\";\n", name, set[name])
 	}
@@ -197,6 +208,8 @@ func question(s link.Service, id string) string {
 ` + b.String() + `		proxy_connect_timeout 2s;
 		proxy_read_timeout 5s;
 		proxy_intercept_errors off;
+		proxy_hide_header ` + gate.CookieHeader + `;
+		proxy_ignore_headers X-Accel-Charset; # and so no-store counts, whatever all of nginx is told
 `
 }
 

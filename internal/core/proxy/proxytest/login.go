@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -209,6 +210,7 @@ func (p *part) strangers(c *http.Client, a *Service) {
 			p.Errorf("%s: %s", path, resp.Status)
 		}
 	}
+	p.disguised(ben)
 	for what, to := range map[string]string{"none": "", "another host": "//evil.example/", "whole": "https://evil.example/", "backslash": `/\evil.example`, "tab": "/\t/evil.example", "ours": login.Path} {
 		q := ben.sent(login.Path + "?" + url.Values{"to": {to}}.Encode())
 		if q.Get("to") != "/" {
@@ -218,6 +220,47 @@ func (p *part) strangers(c *http.Client, a *Service) {
 			p.Errorf("%s: %d to %q", what, status, at)
 		}
 		delete(ben.cookies, "__Host-ownline-pass")
+	}
+}
+
+// disguised asks for paths of ours in forms that servers may take for them, or for others. The
+// service may see them, or nobody; what the proxy's parts tell each other is nobody's.
+func (p *part) disguised(b *browser) {
+	p.Helper()
+	for _, path := range []string{"/%2eownline/x", "/%2Eownline/login", "//.ownline/login", "/x/../.ownline/x", "/./.ownline/x", "/.ownline%2flogin", "/.ownline/%61dmit", "/.ownline/admit"} {
+		resp, body := b.open(path)
+		for name, values := range resp.Header {
+			if text := strings.Join(values, ""); strings.HasPrefix(name, "Ownline-") || strings.Contains(text, "theirs=") || strings.Contains(text, "__Host-ownline-pass") {
+				p.Errorf("%s: the answer has %s: %s", path, name, text)
+			}
+		}
+		if strings.Contains(body, "__Host-") {
+			p.Errorf("%s: the answer is %s", path, body)
+		}
+		switch resp.StatusCode {
+		case http.StatusOK, http.StatusSeeOther, http.StatusBadRequest, http.StatusNotFound:
+		default:
+			p.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+}
+
+// longCookies are as many as servers commonly take.
+func (p *part) longCookies(b *browser) {
+	p.Helper()
+	for i := range 4 {
+		b.cookies[strconv.Itoa(i)] = strings.Repeat("x", 4<<10)
+	}
+	resp, body := b.open("/page")
+	var seen Seen
+	if err := json.Unmarshal([]byte(body), &seen); err != nil || resp.StatusCode != http.StatusOK {
+		p.Errorf("with 16 KB of cookies: %s, %.200s", resp.Status, body)
+	}
+	if got := strings.Join(seen.Header["Cookie"], "; "); strings.Count(got, "x") != 16<<10 || strings.Contains(got, "__Host-") {
+		p.Errorf("of 16 KB of cookies the service saw %d bytes", len(got))
+	}
+	for i := range 4 {
+		delete(b.cookies, strconv.Itoa(i))
 	}
 }
 
@@ -264,6 +307,8 @@ func (p *part) loggedIn(c *http.Client, a *Service) {
 		p.Errorf("the service saw %+v", a.Requests())
 	}
 	ana.cookies["theirs"] = "1"
+	p.disguised(ana)
+	p.longCookies(ana)
 	again := p.person(c, "a")
 	again.cookies["__Host-ownline-state"] = state
 	if status, _ := again.brings(code, "/"); status != http.StatusForbidden || again.in() {
