@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -216,6 +217,13 @@ func checkOptions(s ownline.Service, site ownline.Site) error {
 	}
 	if err := s.Proxy.Validate(); err != nil {
 		return err
+	}
+	if site.Proxy.Driver == "nginx" {
+		for _, name := range slices.Sorted(maps.Keys(s.Proxy.Headers)) {
+			if strings.Contains(s.Proxy.Headers[name], "$") {
+				return ownline.Invalid("options.headers", fmt.Sprintf("the value of %s must have no $, which nginx, this site's proxy, can't be told to leave alone", name))
+			}
+		}
 	}
 	_, err := serverblock.Text(s)
 	return err

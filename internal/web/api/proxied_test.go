@@ -147,8 +147,8 @@ func TestTemplate(t *testing.T) {
 	if got := as[m](preview(nil), 200); got["text"] != "server wiki\n" {
 		t.Errorf("%v", got)
 	}
-	good := m{"path_prefix": "/x", "template": "# {{.Prefix}}\n{{.Guard}}\n"}
-	if got := as[m](preview(good), 200); got["text"] != "server wiki\n# /x\n{ownline:guard}\n" {
+	good := m{"path_prefix": "/x", "template": "server { # {{.Prefix}}\n{{.Guard}}\n}\n"}
+	if got := as[m](preview(good), 200); got["text"] != "server wiki\nserver { # /x\n{ownline:guard}\n}\n" {
 		t.Errorf("%v", got)
 	}
 	bad := m{"template": "{{.Guard}}\n{{.Nosuch}}"}
@@ -158,6 +158,7 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s", a.body)
 		}
 	}
+	w.do(w.admin, "PATCH", path, m{"options": m{"headers": m{"X-A": "a$host"}}}).problem(422, "body.options.headers") // nginx fills it in
 	if got := as[service](w.do(w.admin, "GET", path, nil), 200); got.Options.Template != "" {
 		t.Errorf("it has %q", got.Options.Template)
 	}
@@ -166,7 +167,7 @@ func TestTemplate(t *testing.T) {
 		t.Errorf("it has %q", got.Options.Template)
 	}
 	state, _, err := w.access.Desired(t.Context(), id)
-	if err != nil || len(state.Services) != 1 || state.Services[0].Options.Template != "# /x\n{ownline:guard}\n" {
+	if err != nil || len(state.Services) != 1 || state.Services[0].Options.Template != "server { # /x\n{ownline:guard}\n}\n" {
 		t.Errorf("%v: the router is told %+v", err, state.Services)
 	}
 	w.do(w.admin, "POST", "/services/"+ssh.ID+"/preview", m{}).problem(409, "path.id")

@@ -47,11 +47,11 @@ func Text(s ownline.Service) (string, error) {
 	if err != nil {
 		return "", ownline.Invalid("options.template", readable(err))
 	}
-	if !link.Guarded(text) {
-		return "", link.ErrUnguarded
-	}
 	sent := ownline.ProxyOptions{Template: text}
-	return text, sent.Validate() // its limits are those of what is sent, too
+	if err := sent.Validate(); err != nil { // its limits are those of what is sent, too
+		return text, err
+	}
+	return text, link.CheckTemplate(text)
 }
 
 // Service is what core is told of a service.

@@ -23,9 +23,9 @@ func TestText(t *testing.T) {
 	if err != nil || got != want {
 		t.Errorf("%v:\n%s", err, got)
 	}
-	grpc := service("{{.Pass}} {{.Target}}\n{{.Guard}}")
+	grpc := service("server { # {{.Pass}} {{.Target}}\n{{.Guard}}\n}")
 	grpc.Proxy.Scheme, grpc.Proxy.PathPrefix = ownline.SchemeH2C, ""
-	if got, err := serverblock.Text(grpc); err != nil || !strings.HasPrefix(got, "grpc http://192.168.7.12:80\n") {
+	if got, err := serverblock.Text(grpc); err != nil || !strings.HasPrefix(got, "server { # grpc http://192.168.7.12:80\n") {
 		t.Errorf("%v: %s", err, got)
 	}
 	if got, err := serverblock.Text(service("")); err != nil || got != "" {
@@ -40,7 +40,7 @@ func TestRefused(t *testing.T) {
 		"{{.Guard}}\n{{.Gard}}":                      "line 2: <.Gard>: can't evaluate field Gard: there are Name, ",
 		"{{.Guard}}\n{{nosuch 1}}":                   "line 2: function \"nosuch\" not defined",
 		"{{.Guard}}\n{{index .Targets 7}}":           "line 2: ",
-		"server { {{.Listen}} }":                     "must have {{.Guard}}",
+		"server { {{.Listen}} }":                     "one server block with {{.Guard}} in it",
 		"server {\n# {{.Guard}}\n}":                  "on a line of its own",
 		"{{.Guard}}\n{{range 1000000000000}}{{end}}": "takes more than 10000 steps",
 		"{{.Guard}}\n" + strings.Repeat("{{range 9}}", 400) + strings.Repeat("{{end}}", 400):        "takes more than",

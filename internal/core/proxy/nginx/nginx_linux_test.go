@@ -61,9 +61,14 @@ func TestRollback(t *testing.T) {
 		}
 	}
 	noGuard := bad
-	noGuard.Options.Template = "server { {ownline:listen}\n# {ownline:guard}\n}"
-	if err := s.driver(t).Apply(t.Context(), []link.Service{noGuard}); err == nil || !strings.Contains(err.Error(), "Guard") {
-		t.Errorf("a template that lets everybody in: %v", err)
+	for _, text := range []string{
+		"server { {ownline:listen}\n# {ownline:guard}\n}",
+		"server {\nserver_name {ownline:host};\n{ownline:listen}\n}\nserver {\nserver_name x.example;\n{ownline:listen}\n{ownline:guard}\n}",
+	} {
+		noGuard.Options.Template = text
+		if err := s.driver(t).Apply(t.Context(), []link.Service{noGuard}); err == nil || !strings.Contains(err.Error(), "Guard") {
+			t.Errorf("a template that lets everybody in: %v", err)
+		}
 	}
 	s.write(t, file, "half of") // not ours: never written over
 	if err := s.driver(t).Apply(t.Context(), []link.Service{nas}); err == nil {

@@ -104,8 +104,8 @@ server {
 
 // fill puts the router's words into a template that web has executed.
 func (w words) fill(text, port string) (string, error) {
-	if !link.Guarded(text) {
-		return "", link.ErrUnguarded
+	if err := link.CheckTemplate(text); err != nil {
+		return "", err
 	}
 	return "\n" + strings.NewReplacer(
 		link.HostMark, w.host, link.PortMark, port, link.ListenMark, w.listen, link.GuardMark, w.guard,
