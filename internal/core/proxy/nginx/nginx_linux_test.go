@@ -374,6 +374,28 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// What nginx can't read is 400, and no trouble of ours.
+func TestBadRequest(t *testing.T) {
+	p := world(t, ipv4)
+	if err := p.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: netip.MustParseAddrPort("127.0.0.1:1")}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/..", "/../y", "nope"} {
+		tcp, err := p.Dial(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close()
+		c := tls.Client(tcp, p.TLS("a"))
+		c.SetDeadline(time.Now().Add(15 * time.Second))
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, p.Settings.Host("a"))
+		got, _ := io.ReadAll(c)
+		if !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
+			t.Errorf("%s: %.100q", target, got)
+		}
+	}
+}
+
 // limits are what nginx can't promise.
 var limits = []proxytest.Limit{
 	proxytest.AfterTLS, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,

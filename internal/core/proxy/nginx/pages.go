@@ -13,7 +13,6 @@ var said = []struct {
 	status int // of nginx
 	*page.Failure
 }{
-	{400, page.BadRequest},
 	{403, page.SessionOver},
 	{405, page.BadMethod},
 	{408, page.TooSlow},
@@ -64,9 +63,10 @@ func single(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", "").Replace(s) + "'"
 }
 
-// pages are directives of a server. error_page keeps the status that nginx has.
+// pages are directives of a server. error_page keeps the status that nginx has. It has no 400: of
+// a request without a path that can be read nginx would make 500 on its way to the page.
 const pages = `	set $ownline_name %s;
-	error_page 400 403 405 408 414 421 501 502 504 @ownline_page;
+	error_page 403 405 408 414 421 501 502 504 @ownline_page;
 	error_page 494 =431 @ownline_page;
 	error_page 500 503 =503 @ownline_page;
 	location @ownline_page {
