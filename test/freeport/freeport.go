@@ -18,17 +18,24 @@ const first, last = 12_000, 31_999 // Linux takes its own from 32768 on, others 
 // Addr returns an address of loopback that nobody listens on.
 func Addr(t testing.TB) netip.AddrPort {
 	t.Helper()
-	for range 100 {
+	return Addrs(t, 1)[0]
+}
+
+// Addrs returns n of them, no two the same.
+func Addrs(t testing.TB, n int) []netip.AddrPort {
+	t.Helper()
+	var addrs []netip.AddrPort
+	for range 100 * n {
 		at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(first+rand.IntN(last-first+1)))
 		l, err := net.Listen("tcp", at.String())
 		if err != nil {
 			continue // somebody has it
 		}
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
+		defer l.Close() // once all are found
+		if addrs = append(addrs, at); len(addrs) == n {
+			return addrs
 		}
-		return at
 	}
 	t.Fatal("there is no free port")
-	return netip.AddrPort{}
+	return nil
 }

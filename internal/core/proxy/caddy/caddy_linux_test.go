@@ -25,6 +25,7 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/test/freeport"
 )
 
 func TestMain(m *testing.M) { proxytest.Main(m) }
@@ -91,7 +92,8 @@ func startCaddy(t *testing.T, f family) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	at, admin := proxytest.Nobody(t, f.inside), proxytest.Nobody(t, netip.MustParseAddr("127.0.0.1"))
+	free := freeport.Addrs(t, 3)
+	at, admin, theirs := netip.AddrPortFrom(f.inside, free[0].Port()), free[1], netip.AddrPortFrom(f.inside, free[2].Port())
 	s := &server{family: f, dir: dir, door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	s.Config = caddy.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
@@ -110,7 +112,7 @@ func startCaddy(t *testing.T, f family) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	over.Go(func() { g.Run(ctx) })
 	t.Cleanup(func() { cancel(); over.Wait() })
-	s.configure(t, somebody(admin.String(), proxytest.Nobody(t, f.inside)))
+	s.configure(t, somebody(admin.String(), theirs))
 	s.args = []string{program, "run", "--config", filepath.Join(dir, "caddy.json")}
 	s.start(t)
 	t.Cleanup(func() {
