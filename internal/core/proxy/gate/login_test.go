@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/proxy/login"
@@ -19,14 +20,14 @@ func (everybody) Admit(login.Request) (context.Context, *login.Reply) {
 
 // Invariant 3: where a server passes on whatever it is told, nobody is told 204, and no cookies.
 func TestInstead(t *testing.T) {
-	door := proxytest.NewDoor()
+	door, client := proxytest.NewDoor(), netip.MustParseAddr("2001:db8:7::1")
 	id := proxytest.ID("a")
-	door.Open(id, proxytest.Client6)
+	door.Open(id, client)
 	g := start(t, door.Admit)
 	g.Logins = everybody{}
 	for path, want := range map[string]int{Path: 204, EnterPath: 204, InsteadPath: 404, OwnPath: 404, "/other": 403} {
 		for _, uri := range []string{"/", login.Reserved, "/%2eownline", "/x/../.ownline/"} {
-			h := headers(id.String(), proxytest.Client6.String(), "4000")
+			h := headers(id.String(), client.String(), "4000")
 			h.Set(LoginHeader, Required)
 			h.Set(MethodHeader, "GET")
 			h.Set(URIHeader, uri)
@@ -37,7 +38,7 @@ func TestInstead(t *testing.T) {
 		if path == InsteadPath || path == OwnPath {
 			want = 403 // a service without a login has none of these
 		}
-		if got := asked(g, "GET", path, headers(id.String(), proxytest.Client6.String(), "4000")); got != want {
+		if got := asked(g, "GET", path, headers(id.String(), client.String(), "4000")); got != want {
 			t.Errorf("%s with no login required: %d, want %d", path, got, want)
 		}
 	}
