@@ -198,7 +198,10 @@ func (d *Driver) admission(s link.Service, version string) reverseProxy {
 	r.Match.StatusCode = []int{http.StatusNoContent}
 	return reverseProxy{
 		Handler: "reverse_proxy", Upstreams: []upstream{{"unix/" + d.Socket}},
-		Transport:      transport{Protocol: "http", Versions: []string{"1.1"}, DialTimeout: "2s", ResponseHeaderTimeout: "5s"},
+		// Every question has a connection of its own. Caddy 2.6 keeps where to dial in a variable of the
+		// request: a dial that a kept connection has overtaken would read there where the service is, and the
+		// service be asked who may come in from then on.
+		Transport:      transport{Protocol: "http", Versions: []string{"1.1"}, DialTimeout: "2s", ResponseHeaderTimeout: "5s", KeepAlive: &keepAlive{}},
 		Rewrite:        &rewrite{Method: http.MethodGet, URI: gate.EnterPath},
 		Headers:        &headers{Request: &headerOps{Set: ask, Delete: without}},
 		HandleResponse: []response{r},

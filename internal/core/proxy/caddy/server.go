@@ -117,15 +117,20 @@ type upstream struct {
 	Dial string `json:"dial"`
 }
 
+type keepAlive struct {
+	Enabled bool `json:"enabled"`
+}
+
 type transport struct {
-	Protocol              string    `json:"protocol"` // http
-	Versions              []string  `json:"versions"`
-	Compression           bool      `json:"compression"`
-	DialTimeout           string    `json:"dial_timeout"`
-	ResponseHeaderTimeout string    `json:"response_header_timeout,omitempty"`
-	ExpectContinueTimeout string    `json:"expect_continue_timeout,omitempty"`
-	MaxResponseHeaderSize int       `json:"max_response_header_size,omitempty"`
-	TLS                   *security `json:"tls,omitempty"`
+	KeepAlive             *keepAlive `json:"keep_alive,omitempty"`
+	Protocol              string     `json:"protocol"` // http
+	Versions              []string   `json:"versions"`
+	Compression           bool       `json:"compression"`
+	DialTimeout           string     `json:"dial_timeout"`
+	ResponseHeaderTimeout string     `json:"response_header_timeout,omitempty"`
+	ExpectContinueTimeout string     `json:"expect_continue_timeout,omitempty"`
+	MaxResponseHeaderSize int        `json:"max_response_header_size,omitempty"`
+	TLS                   *security  `json:"tls,omitempty"`
 }
 
 type security struct {
