@@ -92,7 +92,7 @@ schemathesis: $(TOOL) ## hold the API against its description, as admin and as u
 test: build compiler guests database peers systemd $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
-	OWNLINE_TEST_DATABASE=postgres $(GO) test -race $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
+	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
