@@ -15,7 +15,7 @@ import (
 func caddyFront(t *testing.T) front {
 	program, err := exec.LookPath("caddy")
 	if err != nil {
-		t.Skip("caddy is not installed; make test installs it")
+		t.Fatal("caddy is not installed; make test installs it")
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "caddy.json")

@@ -30,7 +30,7 @@ func newNginx(t *testing.T) (d nginxDir, f front) {
 	program, err := exec.LookPath("nginx")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed; make test installs it")
+			t.Fatal("nginx is not installed; make test installs it")
 		}
 	}
 	dir, err := os.MkdirTemp("", "ownline-e2e-nginx-")

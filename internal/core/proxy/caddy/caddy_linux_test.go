@@ -78,7 +78,7 @@ func startCaddy(t *testing.T, f family) *server {
 	t.Helper()
 	program, err := exec.LookPath("caddy")
 	if err != nil {
-		t.Skip("caddy is not installed; make test installs it")
+		t.Fatal("caddy is not installed; make test installs it")
 	}
 	if f.inside.Is6() {
 		l, err := net.Listen("tcp", netip.AddrPortFrom(f.client, 0).String())

@@ -49,8 +49,18 @@ func TestWithoutGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var status atomic.Int64
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) })}
+	var status, questions, connections atomic.Int64
+	srv := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			questions.Add(1)
+			w.WriteHeader(int(status.Load()))
+		}),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				connections.Add(1)
+			}
+		},
+	}
 	var over sync.WaitGroup
 	over.Go(func() { srv.Serve(l) })
 	t.Cleanup(func() { srv.Close(); over.Wait() })
@@ -62,8 +72,14 @@ func TestWithoutGate(t *testing.T) {
 		}
 	}
 	status.Store(204)
-	if _, err := get(t, s.world(t), "a"); err != nil {
-		t.Error(err)
+	for range 3 {
+		if _, err := get(t, s.world(t), "a"); err != nil {
+			t.Error(err)
+		}
+	}
+	// A connection that is kept for the next question could be one to the service.
+	if q, c := questions.Load(), connections.Load(); q != c || q == 0 {
+		t.Errorf("%d questions came by %d connections", q, c)
 	}
 }
 

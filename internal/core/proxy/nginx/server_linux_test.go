@@ -52,7 +52,7 @@ func startNginx(t *testing.T, f family) *server {
 	program, err := exec.LookPath("nginx")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/nginx"); err != nil {
-			t.Skip("nginx is not installed; make test installs it")
+			t.Fatal("nginx is not installed; make test installs it")
 		}
 	}
 	dir, err := os.MkdirTemp("", "ownline-nginx-")
