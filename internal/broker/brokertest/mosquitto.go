@@ -39,8 +39,7 @@ type Broker struct {
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	dir := t.TempDir()
-	free := freeport.Addrs(t, 3)
-	tcp, ws, tls := free[0].Port(), free[1].Port(), free[2].Port()
+	tcp, ws, tls := freeport.Addr(t).Port(), freeport.Addr(t).Port(), freeport.Addr(t).Port()
 	b := &Broker{
 		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws), TLS: fmt.Sprintf("tls://127.0.0.1:%d", tls),
 		t: t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),

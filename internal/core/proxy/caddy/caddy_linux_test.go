@@ -92,8 +92,7 @@ func startCaddy(t *testing.T, f family) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	free := freeport.Addrs(t, 3)
-	at, admin, theirs := netip.AddrPortFrom(f.inside, free[0].Port()), free[1], netip.AddrPortFrom(f.inside, free[2].Port())
+	at, admin, theirs := netip.AddrPortFrom(f.inside, freeport.Addr(t).Port()), freeport.Addr(t), netip.AddrPortFrom(f.inside, freeport.Addr(t).Port())
 	s := &server{family: f, dir: dir, door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	s.Config = caddy.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
