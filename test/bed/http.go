@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,7 +12,7 @@ import (
 	"time"
 )
 
-// Page is the body, as JSON, of every page of Host.HTTP but /stream.
+// Page is the body, as JSON, of every page of Host.HTTP but /stream and /sink.
 type Page struct {
 	Server  netip.AddrPort `json:"server"` // the address that the request reached
 	Client  netip.AddrPort `json:"client"` // as the server sees it
@@ -23,7 +24,8 @@ type Page struct {
 
 // HTTP starts a web server on a port of the addresses given, or on all of the host. Every
 // path answers at once with a Page, except /stream?bytes=N&rate=R, which sends N bytes at R
-// bytes per second (0 or none: as fast as it goes), flushed every 10 ms.
+// bytes per second (0 or none: as fast as it goes), flushed every 10 ms, and /sink, which answers
+// with the number of bytes that were sent there.
 func (h *Host) HTTP(port uint16, at ...netip.Addr) (*Server, error) {
 	listeners, err := h.listenAll(port, at)
 	if err != nil {
@@ -32,6 +34,10 @@ func (h *Host) HTTP(port uint16, at ...netip.Addr) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", servePage)
 	mux.HandleFunc("/stream", serveStream)
+	mux.HandleFunc("/sink", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body) // less than the client has sent, if it breaks off
+		fmt.Fprint(w, n)
+	})
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	s := &Server{end: web.Close}
 	ended := make(chan error, len(listeners))

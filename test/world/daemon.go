@@ -62,6 +62,25 @@ func (d *Daemon) Running() bool {
 	}
 }
 
+// Memory tells how much the program takes now, and how much it took at most since its start, in
+// bytes (proc(5)).
+func (d *Daemon) Memory() (now, most int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		var kB int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kB); err == nil {
+			now = kB << 10
+		}
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kB); err == nil {
+			most = kB << 10
+		}
+	}
+	if now == 0 || most == 0 {
+		err = errors.Join(err, errors.New("no VmRSS and VmHWM in the status of "+d.args[0]))
+	}
+	return now, most, err
+}
+
 // Kill ends the process as a crash would: SIGKILL.
 func (d *Daemon) Kill() error {
 	if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -260,20 +260,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 func (s *server) world(t *testing.T) proxytest.World {
 	return proxytest.World{
 		Settings: s.Settings, Driver: s.driver(t), Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: s.client, Neighbour: s.neighbour, Inside: s.inside,
-		Requests: requests(), Limits: limits,
+		Limits: limits, Memory: func() int64 { return proxytest.Resident(s.cmd.Process.Pid) },
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", s.Listen[0].String())
 		},
 	}
-}
-
-// requests are the 100,000 that are promised, when there is time for them.
-func requests() int {
-	if os.Getenv("OWNLINE_SOAK") != "" {
-		return 100_000
-	}
-	return 2000
 }
 
 // limits are what Caddy can't promise.
@@ -291,6 +283,13 @@ func TestContract(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	proxytest.Load(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) {
+		test(t, startCaddy(t, families[0]).world(t))
+	})
 }
 
 func (s *server) service(name string, target netip.AddrPort) link.Service {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 var (
@@ -57,7 +60,7 @@ func world(t testing.TB, change ...func(*embedded.Config)) proxytest.World {
 	})
 	return proxytest.World{
 		Settings: c.Settings, Driver: s, Door: door, Roots: authority.Roots(), Client: client, Neighbour: neighbour, Inside: inside,
-		Logins: logins, Requests: soak(2000, 100_000),
+		Logins: logins, Memory: heap,
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", at.String())
@@ -67,4 +70,28 @@ func world(t testing.TB, change ...func(*embedded.Config)) proxytest.World {
 
 func TestContract(t *testing.T) {
 	proxytest.Contract(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t)) })
+}
+
+func TestLoad(t *testing.T) {
+	proxytest.Load(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t)) })
+}
+
+// heap is that of the test's own ends, too, which are small. What a whole core takes is measured in
+// test/e2e.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapInuse)
+}
+
+// serve makes a proxy that serves "a" to client.
+func serve(t testing.TB, o ownline.ProxyOptions, s *proxytest.Service) proxytest.World {
+	t.Helper()
+	w := world(t)
+	id := proxytest.ID("a")
+	if err := w.Driver.Apply(t.Context(), []link.Service{{ID: id, Name: "a", Target4: s.Addr, Options: o}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Door.Open(id, client)
+	return w
 }

@@ -35,6 +35,11 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	proxytest.Load(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t, ipv4)) })
+}
+
 // What nginx refuses is put back, and so is what a core that was killed left untested.
 func TestRollback(t *testing.T) {
 	s := startNginx(t, ipv4)

@@ -45,6 +45,7 @@ type server struct {
 	door     *proxytest.Door
 	logins   *login.Book
 	roots    *proxytest.Authority
+	cmd      *exec.Cmd
 }
 
 func startNginx(t *testing.T, f family) *server {
@@ -96,6 +97,7 @@ func startNginx(t *testing.T, f family) *server {
 	var over sync.WaitGroup
 	over.Go(func() { g.Run(ctx) })
 	cmd := exec.Command(wrapper, "-c", conf)
+	s.cmd = cmd
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -172,19 +174,10 @@ func world(t *testing.T, f family) proxytest.World {
 	at := s.Listen[0]
 	return proxytest.World{
 		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: f.client, Neighbour: f.neighbour, Inside: f.inside,
-		Requests: requests(),
-		Limits:   limits,
+		Limits: limits, Memory: func() int64 { return proxytest.Resident(s.cmd.Process.Pid) },
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", at.String())
 		},
 	}
-}
-
-// requests are the 100,000 that are promised, when there is time for them.
-func requests() int {
-	if os.Getenv("OWNLINE_SOAK") != "" {
-		return 100_000
-	}
-	return 2000
 }

@@ -56,10 +56,12 @@ server {
 ` + pageMaps()
 }
 
-// heads is how long the head of a request may be, and a header in it; answer is as much for an
-// answer of the gate, which has the cookies. nginx says 503 to one that is too long.
+// heads is how long the head of a request may be, and a header in it, and how long it may take, as may a
+// handshake; bodies may pause for as long as a service may; answer is as much for an answer of the gate,
+// which has the cookies. nginx says 503 to one that is too long.
 const (
-	heads  = "large_client_header_buffers 4 32k;"
+	heads  = "large_client_header_buffers 4 32k; client_header_timeout 10s;"
+	bodies = "client_max_body_size 0; client_body_timeout 1d; send_timeout 1d;"
 	answer = "\t\tproxy_buffer_size 128k;\n\t\tproxy_buffers 2 128k;\n\t\tproxy_busy_buffers_size 128k;\n"
 )
 
@@ -166,8 +168,8 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	return climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
 	if ($request_method = TRACE) { return 405; }
-	client_max_body_size 0;
 	`+heads+`
+	`+bodies+`
 	gzip off;
 	underscores_in_headers off;
 	ignore_invalid_headers on;

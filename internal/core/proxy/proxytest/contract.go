@@ -421,6 +421,7 @@ func (p *part) protocols() {
 
 func (p *part) churn() {
 	const sessions = 200
+	requests := Soak(2000, 100_000) // that nobody may notice other sessions in
 	a, b := StartHTTP(p, p.Inside, "a", nil, false), StartHTTP(p, p.Inside, "b", nil, false)
 	p.apply(entry("a", a.Addr, ownline.ProxyOptions{}), entry("b", b.Addr, ownline.ProxyOptions{}))
 	p.Door.Open(ID("a"), p.Client)
@@ -443,7 +444,7 @@ func (p *part) churn() {
 		})
 	}
 	for i := range sessions {
-		for over.Err() == nil && done.Load() < int64(max(p.Requests, sessions)*i/sessions) {
+		for over.Err() == nil && done.Load() < int64(requests*i/sessions) {
 			time.Sleep(time.Millisecond)
 		}
 		p.Door.Open(ID("b"), p.Neighbour)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -75,4 +77,22 @@ func furnish() error {
 		return err
 	}
 	return errors.Join(loopback.Add(Inside6), loopback.Add(Client6), loopback.Add(Neighbour6))
+}
+
+// Resident tells how much memory a process and its children take, in bytes (proc(5)).
+func Resident(pid int) (sum int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(status)) {
+		var kB int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kB); err == nil {
+			sum += kB << 10
+		}
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", pid))
+	for child := range strings.FieldsSeq(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			sum += Resident(n)
+		}
+	}
+	return sum
 }

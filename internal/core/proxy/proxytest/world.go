@@ -42,7 +42,7 @@ type World struct {
 	Client, Neighbour netip.Addr // two sources
 	Inside            netip.Addr // where services of the test can listen, and the proxy reaches them
 
-	Requests int // that nobody may notice other sessions in; 0: some
+	Memory func() int64 // that the proxy takes now, in bytes; for Load
 
 	Limits []Limit // promises that the server can't keep
 
