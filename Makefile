@@ -58,6 +58,7 @@ demo: build ## play the main job with real packets; ARGS=--exit ends after the s
 # Invitations are redeemed through a real broker, by the real page in a real browser.
 guests:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v mosquitto >/dev/null || missing=mosquitto; \
+	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 

@@ -2,10 +2,12 @@ package broker_test
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,6 +92,57 @@ func TestUnknownAuthority(t *testing.T) {
 	if c.Status().Connected {
 		t.Error("connected")
 	}
+}
+
+// A broker that asks for it gets a certificate and a password; files that change count from
+// the next connection on, and what is wrong is told.
+func TestStrict(t *testing.T) {
+	b := brokertest.Start(t)
+	ours, err := tls.LoadX509KeyPair(b.CertFile, b.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	certificate, password, broken := &ours, brokertest.Password, error(nil)
+	set := func(c *tls.Certificate, p string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		certificate, password, broken = c, p, err
+	}
+	set(nil, brokertest.Password, nil)
+	c, err := broker.New(broker.Options{
+		URL: b.Strict, Username: brokertest.Username, Authorities: b.Authority, Log: slog.New(slog.DiscardHandler),
+		Reload: func(o *broker.Options) error {
+			mu.Lock()
+			defer mu.Unlock()
+			o.Certificate, o.Password = certificate, ownline.Secret(password)
+			return broken
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	until(t, "refused without a certificate", func() bool { return c.Status().Error != "" })
+	set(nil, "", errors.New("mqtt.cert_file: is broken"))
+	until(t, "a broken file is told", func() bool { return strings.Contains(c.Status().Error, "mqtt.cert_file") })
+	set(&ours, "hunter2", nil)
+	until(t, "refused with a wrong password", func() bool {
+		return strings.Contains(c.Status().Error, "name or the password") || strings.Contains(c.Status().Error, "not authorized")
+	})
+	if strings.Contains(c.Status().Error, "hunter2") {
+		t.Error("tells the password")
+	}
+	set(&ours, brokertest.Password, nil)
+	until(t, "let in", up(c))
 }
 
 // It comes back when the broker does.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
@@ -24,6 +25,27 @@ func Authorities(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	return pool, nil
+}
+
+// KeyPair returns the certificate and the key of two files in PEM; with "" nil.
+func KeyPair(file, keyFile string) (*tls.Certificate, error) {
+	if file == "" {
+		return nil, nil
+	}
+	c, err := tls.LoadX509KeyPair(file, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// certificate checks the two files behind a key, which stand together or not at all.
+func (r rules) certificate(key, file, keyFile string) {
+	if (file == "") != (keyFile == "") {
+		r.report(key+".cert_file", "and key_file belong together: name both, or none")
+	} else if _, err := KeyPair(file, keyFile); err != nil {
+		r.report(key+".cert_file", err.Error()+"; it must be a certificate in PEM, and key_file the key to it")
+	}
 }
 
 func (r rules) authorities(key, file string) {

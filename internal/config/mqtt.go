@@ -23,10 +23,16 @@ func (w *Web) validateMQTT(r rules) {
 		r.report("mqtt.topic", "must be another one than mqtt.invitation_topic")
 	}
 	r.between("mqtt.max_clock_skew", w.MQTT.MaxClockSkew, 5*time.Second, 10*time.Minute)
-	if w.MQTT.CAFile != "" && !strings.HasPrefix(w.MQTT.URL, "tls:") && !strings.HasPrefix(w.MQTT.URL, "wss:") {
+	encrypted := strings.HasPrefix(w.MQTT.URL, "tls:") || strings.HasPrefix(w.MQTT.URL, "wss:")
+	if w.MQTT.CAFile != "" && !encrypted {
 		r.report("mqtt.ca_file", "is of no use without a mqtt.url of tls:// or wss://")
 	} else {
 		r.authorities("mqtt.ca_file", w.MQTT.CAFile)
+	}
+	if w.MQTT.CertFile+w.MQTT.KeyFile != "" && !encrypted {
+		r.report("mqtt.cert_file", "is of no use without a mqtt.url of tls:// or wss://")
+	} else {
+		r.certificate("mqtt", w.MQTT.CertFile, w.MQTT.KeyFile)
 	}
 	w.MQTT.validateDevices(r)
 	g := &w.GuestPage

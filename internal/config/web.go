@@ -82,6 +82,8 @@ type MQTT struct {
 	Username        string         `key:"username"`
 	Password        ownline.Secret `key:"password"`
 	CAFile          string         `key:"ca_file"`        // see Authorities
+	CertFile        string         `key:"cert_file"`      // shows the broker who we are; see KeyPair
+	KeyFile         string         `key:"key_file"`       // likewise
 	MaxClockSkew    time.Duration  `key:"max_clock_skew"` // of devices that knock; 5s to 10m
 	Devices         MQTTDevices    `key:"devices"`
 }

@@ -144,7 +144,7 @@ var homes = map[string]string{
 	"github.com/dustin/go-humanize":           "internal/cli",
 	"github.com/quic-go/quic-go":              "internal/core/proxy/embedded",
 	"github.com/pion/stun/v3":                 "internal/agent",
-	"github.com/eclipse/paho.golang":          "internal/broker",
+	"github.com/mochi-mqtt/server/v2":         "internal/broker internal/web/mqttbroker",
 	"github.com/go-webauthn/webauthn":         "internal/web/auth",
 	"github.com/google/uuid":                  "internal/ownline",
 	"github.com/maxmind/mmdbwriter":           "internal/web/geoip/geoiptest",
@@ -169,7 +169,7 @@ var homes = map[string]string{
 	"github.com/google/nftables":              "",
 	"github.com/rogpeppe/go-internal":         "",
 	"github.com/jackc/pgx":                    "internal/web/store/...",
-	"github.com/gorilla/websocket":            "internal/core/proxy/proxytest",
+	"github.com/gorilla/websocket":            "internal/broker internal/core/proxy/proxytest internal/web/mqttbroker",
 	"google.golang.org/grpc":                  "internal/core/proxy/proxytest",
 }
 

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"fmt"
 
 	"github.com/ownline/ownline/internal/broker"
 	"github.com/ownline/ownline/internal/config"
@@ -18,12 +19,8 @@ func (w *Web) openBroker() (err error) {
 	if m.URL == "" {
 		return nil
 	}
-	authorities, err := config.Authorities(m.CAFile)
-	if err != nil {
-		return err
-	}
 	w.broker, err = broker.New(broker.Options{
-		URL: m.URL, Username: m.Username, Password: m.Password, Authorities: authorities, Log: w.log.With(logging.Part, "broker"),
+		URL: m.URL, Username: m.Username, Password: m.Password, Reload: readFiles(m), Log: w.log.With(logging.Part, "broker"),
 	})
 	if err != nil {
 		return err
@@ -33,6 +30,20 @@ func (w *Web) openBroker() (err error) {
 	w.knocks = mqttknock.New(w.access, w.broker, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
 	w.broker.Handle(m.Topic, w.knocks.Handle)
 	return nil
+}
+
+// readFiles reads the files that the configuration names anew before every connection: a
+// certificate that was renewed counts from the next one on.
+func readFiles(m config.MQTT) func(*broker.Options) error {
+	return func(o *broker.Options) (err error) {
+		if o.Authorities, err = config.Authorities(m.CAFile); err != nil {
+			return fmt.Errorf("mqtt.ca_file: %w", err)
+		}
+		if o.Certificate, err = config.KeyPair(m.CertFile, m.KeyFile); err != nil {
+			return fmt.Errorf("mqtt.cert_file: %w", err)
+		}
+		return nil
+	}
 }
 
 // brokerStatus tells admins how the broker is reached; nil: none is configured.

@@ -21,13 +21,24 @@ import (
 	"github.com/ownline/ownline/test/freeport"
 )
 
+// Who may use Broker.Strict.
+const (
+	Username = "ownline"
+	Password = "four words are enough"
+)
+
 // Broker is a mosquitto of the test's own.
 type Broker struct {
 	TCP string // tcp://127.0.0.1:PORT
 	WS  string // ws://127.0.0.1:PORT
 	TLS string // tls://127.0.0.1:PORT
-	// Authority has signed the certificate of TLS.
+	// Strict is tls:// as well, and lets nobody in but with the certificate of CertFile, and the
+	// name and the password of Username and Password.
+	Strict string
+	// Authority has signed the certificates: that of the broker and that of CertFile.
 	Authority *x509.CertPool
+
+	CAFile, CertFile, KeyFile string // the same in PEM
 
 	t      testing.TB
 	config string
@@ -39,15 +50,23 @@ type Broker struct {
 func Start(t testing.TB) *Broker {
 	t.Helper()
 	dir := t.TempDir()
-	tcp, ws, tls := freeport.Addr(t).Port(), freeport.Addr(t).Port(), freeport.Addr(t).Port()
+	tcp, ws, tls, strict := freeport.Addr(t).Port(), freeport.Addr(t).Port(), freeport.Addr(t).Port(), freeport.Addr(t).Port()
 	b := &Broker{
 		TCP: fmt.Sprintf("tcp://127.0.0.1:%d", tcp), WS: fmt.Sprintf("ws://127.0.0.1:%d", ws), TLS: fmt.Sprintf("tls://127.0.0.1:%d", tls),
-		t: t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
+		Strict: fmt.Sprintf("tls://127.0.0.1:%d", strict),
+		t:      t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
 	}
-	cert, key := b.certificate(dir)
+	b.CertFile, b.KeyFile = b.certificate(dir)
+	b.CAFile = b.CertFile
+	passwords := filepath.Join(dir, "passwords")
+	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", passwords, Username, Password).CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_passwd: %v: %s", err, out)
+	}
 	// Started by root it would become a user who may not read the key.
-	conf := fmt.Sprintf("user root\nallow_anonymous true\npersistence false\nlog_dest stderr\nlistener %d 127.0.0.1\n"+
-		"listener %d 127.0.0.1\nprotocol websockets\nlistener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n", tcp, ws, tls, cert, key)
+	conf := fmt.Sprintf("user root\nper_listener_settings true\npersistence false\nlog_dest stderr\nlistener %d 127.0.0.1\nallow_anonymous true\n"+
+		"listener %d 127.0.0.1\nprotocol websockets\nallow_anonymous true\nlistener %d 127.0.0.1\nallow_anonymous true\ncertfile %[4]s\nkeyfile %[5]s\n"+
+		"listener %[6]d 127.0.0.1\nallow_anonymous false\npassword_file %[7]s\ncertfile %[4]s\nkeyfile %[5]s\ncafile %[4]s\nrequire_certificate true\n",
+		tcp, ws, tls, b.CertFile, b.KeyFile, strict, passwords)
 	if err := os.WriteFile(b.config, []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
