@@ -29,13 +29,19 @@ type driver interface {
 type connect func(config.Core, []netip.AddrPort) error
 
 // openGate makes the gate that other servers ask.
-func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Admission) error {
+func (n *names) openGate(p config.Proxy, state string, listen []netip.AddrPort, admit proxy.Admission) error {
 	usual := map[string]string{"nginx": "www-data", "caddy": "caddy"}
 	gid, err := groupID(p.GateGroup, usual[p.Driver])
 	if err != nil {
 		return ownline.Invalid("proxy.gate_group", err.Error())
 	}
-	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
+	word := ""
+	if p.Driver == "caddy" { // nginx would pass it on
+		if word, err = gate.Word(filepath.Join(state, "proxy", "gate-word")); err != nil {
+			return fmt.Errorf("proxy.gate_socket: %w", err)
+		}
+	}
+	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Word: word, Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
 		return fmt.Errorf("proxy.%w", err)
 	}
 	return nil
@@ -44,7 +50,7 @@ func (n *names) openGate(p config.Proxy, listen []netip.AddrPort, admit proxy.Ad
 func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := caddy.New(caddy.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
-		Socket: cfg.Proxy.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
+		Socket: cfg.Proxy.GateSocket, Word: n.gate.Word, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
 	})
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
 	if connect := map[string]connect{"nginx": n.nginx, "caddy": n.caddy}[p.Driver]; connect != nil {
-		if err = n.openGate(p, listen, admit); err != nil {
+		if err = n.openGate(p, cfg.StateDir, listen, admit); err != nil {
 			return nil, err
 		}
 		if err = connect(cfg, listen); err != nil {

@@ -36,6 +36,7 @@ type Config struct {
 	Certificates proxy.Certificates
 	Admin        string                  // http://ADDRESS:PORT or unix:/path
 	Socket       string                  // of the gate
+	Word         string                  // by which the gate's answers are known from all others
 	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
 	// Only has the gate admit to these versions of services alone.
 	Only   func(map[ownline.ServiceID]string)
@@ -60,6 +61,9 @@ type Driver struct {
 func New(c Config) (*Driver, error) {
 	if !filepath.IsAbs(c.Socket) || strings.ContainsAny(c.Socket, "{}") {
 		return nil, ownline.Invalid("proxy.gate_socket", fmt.Sprintf("%q must be an absolute path without braces", c.Socket))
+	}
+	if c.Word == "" {
+		return nil, errors.New("the gate has no word")
 	}
 	a, err := newAdmin(c.Admin)
 	if err != nil {

@@ -97,9 +97,9 @@ func startCaddy(t *testing.T, f family) *server {
 	s.Config = caddy.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")}, Admin: "http://" + admin.String(),
-		Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
+		Socket: filepath.Join(dir, "gate"), Word: "the gate's word", Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
+	g, err := gate.New(gate.Config{Socket: s.Socket, Word: s.Word, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -50,9 +51,15 @@ func TestWithoutGate(t *testing.T) {
 		t.Fatal(err)
 	}
 	var status, questions, connections atomic.Int64
+	var words atomic.Value
+	words.Store([]string{s.Word})
 	srv := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			questions.Add(1)
+			if said := words.Load().([]string); said != nil {
+				w.Header()[gate.WordHeader] = said
+			}
+			w.Header().Set("X-Said", "by somebody")
 			w.WriteHeader(int(status.Load()))
 		}),
 		ConnState: func(_ net.Conn, state http.ConnState) {
@@ -71,10 +78,38 @@ func TestWithoutGate(t *testing.T) {
 			t.Fatalf("%d got in: %q, %v", code, got, err)
 		}
 	}
-	status.Store(204)
-	for range 3 {
-		if _, err := get(t, s.world(t), "a"); err != nil {
-			t.Error(err)
+	// Nor does anybody's but the gate's let in, or come through at all.
+	for _, said := range [][]string{nil, {""}, {"x"}, {s.Word + "x"}, {"*"}} {
+		for _, code := range []int64{204, 200, 302} {
+			status.Store(code)
+			words.Store(said)
+			resp, err := w.Browser(t, w.Client, true).Get(w.URL("a", "/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("X-Said") != "" || len(a.Requests()) > 0 {
+				t.Errorf("%d with the word %q: %s, %v, and the service saw %d requests", code, said, resp.Status, resp.Header, len(a.Requests()))
+			}
+		}
+	}
+	words.Store([]string{s.Word})
+	for code, want := range map[int64]string{403: "403 Forbidden", 204: "200 OK"} { // and nobody is told it
+		status.Store(code)
+		for range 3 {
+			resp, err := w.Browser(t, w.Client, true).Get(w.URL("a", "/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.Status != want || resp.Header[gate.WordHeader] != nil {
+				t.Errorf("%d: %s, %v", code, resp.Status, resp.Header)
+			}
+		}
+	}
+	for _, seen := range a.Requests() {
+		if seen.Header[gate.WordHeader] != nil {
+			t.Errorf("the service was told %v", seen.Header)
 		}
 	}
 	// A connection that is kept for the next question could be one to the service.

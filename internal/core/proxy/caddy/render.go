@@ -175,7 +175,13 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 }
 
 // admission asks the gate. Whatever it answers but 204 is the answer to the request, and if it
-// does not answer, that is 503: the way to what follows leads through a 204 alone.
+// does not answer, that is 503: the way to what follows leads through a 204 alone, and through the gate's
+// word, without which it is the answer of somebody else.
+//
+// For Caddy, 2.6.2 and 2.11 alike, keeps where to dial in a variable of the request: a dial that a kept
+// connection has overtaken reads there where the service is, and the service would be asked who may come
+// in from then on. With kept connections one question in forty went there under load. So every question
+// has a connection of its own, too.
 func (d *Driver) admission(s link.Service, version string) reverseProxy {
 	ask := map[string][]string{
 		"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.VersionHeader: {version},
@@ -194,17 +200,16 @@ func (d *Driver) admission(s link.Service, version string) reverseProxy {
 	} else {
 		without = append(without, "Cookie")
 	}
-	r := response{Routes: in}
-	r.Match.StatusCode = []int{http.StatusNoContent}
+	ours := map[string][]string{gate.WordHeader: {d.Word}}
+	yes, no := response{Routes: in}, response{Routes: []route{{Handle: []any{copyResponse{"copy_response"}}}}}
+	yes.Match.StatusCode, yes.Match.Headers, no.Match.Headers = []int{http.StatusNoContent}, ours, ours
+	other := response{Routes: []route{refuse(matcher{}, http.StatusServiceUnavailable)}}
 	return reverseProxy{
 		Handler: "reverse_proxy", Upstreams: []upstream{{"unix/" + d.Socket}},
-		// Every question has a connection of its own. Caddy 2.6 keeps where to dial in a variable of the
-		// request: a dial that a kept connection has overtaken would read there where the service is, and the
-		// service be asked who may come in from then on.
 		Transport:      transport{Protocol: "http", Versions: []string{"1.1"}, DialTimeout: "2s", ResponseHeaderTimeout: "5s", KeepAlive: &keepAlive{}},
 		Rewrite:        &rewrite{Method: http.MethodGet, URI: gate.EnterPath},
-		Headers:        &headers{Request: &headerOps{Set: ask, Delete: without}},
-		HandleResponse: []response{r},
+		Headers:        &headers{Request: &headerOps{Set: ask, Delete: without}, Response: &headerOps{Delete: []string{gate.WordHeader}}},
+		HandleResponse: []response{yes, no, other},
 	}
 }
 

@@ -134,13 +134,16 @@ func TestAdminAddress(t *testing.T) {
 		"": false, "127.0.0.1:2019": false, "https://127.0.0.1:2019": false, "http://192.168.1.1:2019": false, "http://caddy.example:2019": false,
 		"http://127.0.0.1": false, "http://a:b@127.0.0.1:2019": false, "http://127.0.0.1:2019/x": false, "unix:run": false, "http://127.0.0.1.example.org:1": false,
 	} {
-		if _, err := caddy.New(caddy.Config{Admin: address, Socket: "/x", Only: func(map[ownline.ServiceID]string) {}}); (err == nil) != good {
+		if _, err := caddy.New(caddy.Config{Admin: address, Socket: "/x", Word: "w", Only: func(map[ownline.ServiceID]string) {}}); (err == nil) != good {
 			t.Errorf("%q: %v", address, err)
 		}
 	}
 	for _, socket := range []string{"", "x", "/{env.HOME}/x"} {
-		if _, err := caddy.New(caddy.Config{Admin: "unix:/x", Socket: socket}); err == nil {
+		if _, err := caddy.New(caddy.Config{Admin: "unix:/x", Socket: socket, Word: "w"}); err == nil {
 			t.Errorf("the gate at %q was taken", socket)
 		}
+	}
+	if _, err := caddy.New(caddy.Config{Admin: "unix:/x", Socket: "/x"}); err == nil {
+		t.Error("a gate without a word was taken")
 	}
 }

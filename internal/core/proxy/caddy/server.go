@@ -79,6 +79,11 @@ type answer struct {
 	Body       string              `json:"body,omitempty"`
 }
 
+// copyResponse passes on what was answered to a reverse_proxy.
+type copyResponse struct {
+	Handler string `json:"handler"` // copy_response
+}
+
 type subroute struct {
 	Handler string  `json:"handler"` // subroute
 	Routes  []route `json:"routes"`
@@ -165,7 +170,8 @@ type pathSubstitute struct {
 
 type response struct {
 	Match struct {
-		StatusCode []int `json:"status_code"`
+		StatusCode []int               `json:"status_code,omitempty"`
+		Headers    map[string][]string `json:"headers,omitempty"`
 	} `json:"match"`
 	Routes []route `json:"routes"`
 }

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"runtime"
+	"runtime/metrics"
 	"sync"
 	"testing"
 
@@ -76,12 +76,12 @@ func TestLoad(t *testing.T) {
 	proxytest.Load(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) { test(t, world(t)) })
 }
 
-// heap is that of the test's own ends, too, which are small. What a whole core takes is measured in
-// test/e2e.
+// heap is what the collector has last left of everything, the test's own ends too, which are small. What
+// a whole core takes is measured in test/e2e.
 func heap() int64 {
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return int64(live[0].Value.Uint64())
 }
 
 // serve makes a proxy that serves "a" to client.

@@ -36,6 +36,10 @@ const (
 	VersionHeader = "Ownline-Version"
 )
 
+// WordHeader is in every answer, when the gate has a word. A server that could take the answer of somebody
+// else for the gate's goes by it.
+const WordHeader = "Ownline-Gate"
+
 // Path is what is asked for.
 const Path = "/admit"
 
@@ -49,6 +53,7 @@ const (
 type Config struct {
 	Socket string // path
 	GID    int    // the group that may ask; -1: nobody but root and core itself
+	Word   string // which proves that an answer is ours; "": none, for servers that ask nobody else
 	// Listen are the addresses of the server at which clients arrive, one for an address family.
 	Listen []netip.AddrPort
 	Admit  proxy.Admission
@@ -162,6 +167,9 @@ func (g *Gate) Run(ctx context.Context) error {
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	if g.Word != "" {
+		h.Set(WordHeader, g.Word)
+	}
 	admits := r.URL.Path == Path || r.URL.Path == EnterPath
 	if r.Method == http.MethodGet && r.ContentLength == 0 && (admits || r.URL.Path == InsteadPath || r.URL.Path == OwnPath) {
 		if a, err := parse(r.Header); err == nil && g.admit(a) {

@@ -1,0 +1,38 @@
+package gate
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Word returns a gate's word, which is kept in a file for root alone: a server has it in its
+// configuration, which is not to change with every start of core.
+func Word(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if word := strings.TrimSpace(string(b)); err == nil && len(word) >= wordLength {
+		return word, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	word := rand.Text()
+	f, err := os.CreateTemp(filepath.Dir(path), ".word-*") // 0600
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name()) // when it was not renamed
+	_, err = f.WriteString(word + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", err
+	}
+	return word, os.Rename(f.Name(), path)
+}
+
+const wordLength = 26 // of rand.Text
