@@ -178,7 +178,7 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 // does not answer, that is 503: the way to what follows leads through a 204 alone, and through the gate's
 // word, without which it is the answer of somebody else.
 //
-// For Caddy, 2.6.2 and 2.11 alike, keeps where to dial in a variable of the request: a dial that a kept
+// For Caddy, 2.6.2 and still 2.11.2, has where to dial in a variable of the request: a dial that a kept
 // connection has overtaken reads there where the service is, and the service would be asked who may come
 // in from then on. With kept connections one question in forty went there under load. So every question
 // has a connection of its own, too.
@@ -216,6 +216,7 @@ func (d *Driver) admission(s link.Service, version string) reverseProxy {
 func (d *Driver) forward(s link.Service, versions []string, secure *security) reverseProxy {
 	o := s.Options
 	own := map[string]string{
+		"Host":            hostPort, // which Caddy 2.11 makes the service's own for https
 		"X-Forwarded-For": client, "X-Real-Ip": client, "X-Forwarded-Proto": "https", "X-Forwarded-Host": hostPort,
 		"X-Forwarded-Port": strconv.Itoa(int(d.Settings.Port)),
 		"Forwarded":        "for=" + forwards + `;proto=https;host="` + hostPort + `"`,

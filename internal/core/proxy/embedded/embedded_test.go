@@ -13,8 +13,6 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy/embedded"
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
-	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 var (
@@ -82,16 +80,4 @@ func heap() int64 {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	return int64(live[0].Value.Uint64())
-}
-
-// serve makes a proxy that serves "a" to client.
-func serve(t testing.TB, o ownline.ProxyOptions, s *proxytest.Service) proxytest.World {
-	t.Helper()
-	w := world(t)
-	id := proxytest.ID("a")
-	if err := w.Driver.Apply(t.Context(), []link.Service{{ID: id, Name: "a", Target4: s.Addr, Options: o}}); err != nil {
-		t.Fatal(err)
-	}
-	w.Door.Open(id, client)
-	return w
 }

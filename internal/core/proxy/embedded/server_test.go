@@ -3,7 +3,6 @@ package embedded_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,14 +22,6 @@ import (
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
-
-func digits(n int64) string { return strconv.FormatInt(n, 10) }
-
-func tlsOver(t *testing.T, w proxytest.World, tcp net.Conn) (*tls.Conn, error) {
-	t.Helper()
-	c := tls.Client(tcp, w.TLS("a", "http/1.1"))
-	return c, c.HandshakeContext(t.Context())
-}
 
 // syncBuffer is a log that is read while others write it.
 type syncBuffer struct {
