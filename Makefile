@@ -91,7 +91,7 @@ schemathesis: $(TOOL) ## hold the API against its description, as admin and as u
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
 test: build compiler guests database peers systemd $(TOOL) ## run every test
-	SCHEMATHESIS=$(TOOL) $(GO) test -race $(GOTESTFLAGS) ./...
+	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test
