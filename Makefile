@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core http3 cross compiler database peers systemd schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help build core http3 cross compiler database peers systemd desktop schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -77,6 +77,11 @@ database:
 systemd:
 	@command -v systemd-analyze >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends systemd; }
 
+# A keyring as on a desktop.
+desktop:
+	@command -v gnome-keyring-daemon >/dev/null && command -v dbus-run-session >/dev/null || { apt-get update -q && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gnome-keyring dbus-daemon; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -90,7 +95,7 @@ $(TOOL):
 schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
-test: build compiler guests database peers systemd $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api

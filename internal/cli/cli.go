@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ownline/ownline/internal/agent/keyring"
 	"github.com/ownline/ownline/internal/agent/profile"
 	"github.com/ownline/ownline/internal/apiclient"
 	"github.com/ownline/ownline/internal/command"
@@ -22,13 +23,14 @@ import (
 
 // app is what every command shares.
 type app struct {
-	dir  string // of what is kept for the user
-	json bool
+	dir     string // of what is kept for the user
+	json    bool
+	keyring profile.Keyring // the system's
 }
 
 // New makes the command line. Commands of other rooms join it.
 func New(others ...*cobra.Command) *cobra.Command {
-	a := &app{}
+	a := &app{keyring: keyring.New()}
 	root := &cobra.Command{
 		Use:   "ownline",
 		Short: "Open private services for the address you are at, for a while",
@@ -81,7 +83,7 @@ func (a *app) print(cmd *cobra.Command, v any, human func(w io.Writer) error) er
 }
 
 func (a *app) profileStore() profile.Store {
-	return profile.Store{Dir: filepath.Join(a.dir, "profiles")}
+	return profile.Store{Dir: filepath.Join(a.dir, "profiles"), Keyring: a.keyring}
 }
 
 // account is the login that is kept: login.json.

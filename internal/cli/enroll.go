@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -8,86 +10,186 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ownline/ownline/internal/agent/profile"
+	"github.com/ownline/ownline/internal/apiclient"
 	"github.com/ownline/ownline/internal/command"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// shownProfile is a profile without its secret.
-type shownProfile struct {
-	Name     string `json:"name"`
-	Host     string `json:"host"`
-	Port     uint16 `json:"port"`
-	Site     string `json:"site"`
-	Device   string `json:"device"`
-	SiteName string `json:"site_name,omitempty"`
-}
-
-func showProfile(name string, p ownline.Profile) shownProfile {
-	return shownProfile{Name: name, Host: p.Host, Port: p.Port, Site: p.Site.String(), Device: p.Device.String(), SiteName: p.Name}
+type enrollFlags struct {
+	name, qr, device, site string
+	replace                bool
+	keyring                keyringChoice
 }
 
 func (a *app) enroll() *cobra.Command {
-	var name string
-	var replace bool
+	f := enrollFlags{keyring: "auto"}
 	cmd := &cobra.Command{
-		Use: "enroll URI [--name NAME]", Short: "Make this machine a device that can knock",
-		Long: `Keep the profile of a device here, in a file that only you can read. The URI is shown once,
-when a device is made: in the pages, or by ` + "`ownline-web device add`" + `. It holds a secret;
-give - to read it from standard input, so that it does not stand in your shell's history.`,
+		Use: "enroll [URI] [--name NAME]", Short: "Make this machine a device that can knock",
+		Long: `Keep the profile of a device here. A profile is shown once, when a device is made: in the
+pages, by ` + "`ownline devices add`" + `, or by ` + "`ownline-web device add`" + `; as a line that begins with
+ownline://, and as a QR code. There are three ways to give it:
+
+  URI        the line itself, or - to read it from standard input, so that it does not stand in
+             your shell's history
+  --qr FILE  an image with the QR code: a PNG or JPEG, a screenshot or a photo; - for standard
+             input
+  --new NAME make the device now, with the server that you are signed in to
+
+The secret goes into the system's keyring where there is one that is open (the Secret Service of
+a Linux desktop, the Keychain of macOS, the Credential Manager of Windows), and otherwise into the
+profile's file, which only you can read. --keyring on insists on the keyring, --keyring off on
+the file: for a machine that has to knock when nobody has unlocked the keyring.
+` + "`ownline profiles`" + ` shows where each secret is, and moves it.`,
 		Example: `  ownline enroll - --name home
-  ownline enroll 'ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=laptop'`,
-		Args: command.Args("URI"),
+  ownline enroll 'ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=laptop'
+  ownline enroll --qr screenshot.png
+  ownline enroll --new laptop --site home`,
+		Args: command.Args("[URI]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			uri := args[0]
-			if uri == "-" {
-				var err error
-				if uri, err = command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Profile (ownline://…)", false); err != nil {
-					return err
+			given := len(args)
+			for _, flag := range []string{"qr", "new"} {
+				if cmd.Flags().Changed(flag) {
+					given++
 				}
+			}
+			switch {
+			case given != 1:
+				return command.Usagef("give one of URI, --qr FILE and --new NAME")
+			case f.site != "" && f.device == "":
+				return command.Usagef("--site goes with --new: a profile has its site in it")
+			case f.name != "" && profile.CheckName(f.name) != nil:
+				return profile.CheckName(f.name)
+			case cmd.Flags().Changed("new"):
+				return a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error { return a.enrollNew(cmd, f, c) })(cmd, args)
+			}
+			uri, err := givenProfile(cmd, f, args)
+			if err != nil {
+				return err
 			}
 			p, err := ownline.ParseProfile(strings.TrimSpace(uri))
 			if err != nil {
 				return err
 			}
-			if name == "" {
-				name = profile.NameFor(p.Name)
-			}
-			if err := a.profileStore().Save(name, p, replace); err != nil {
-				return err
-			}
-			return a.print(cmd, showProfile(name, p), func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "This machine can knock at %s now. Try: ownline knock --profile %s\n", p.Host, name)
-				return err
-			})
+			return a.keep(cmd, f, p)
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "of the profile (default: the name of the site)")
-	cmd.Flags().BoolVar(&replace, "replace", false, "write over the profile of that name")
+	flags := cmd.Flags()
+	flags.StringVar(&f.name, "name", "", "of the profile (default: the name of the site)")
+	flags.BoolVar(&f.replace, "replace", false, "write over the profile of that name")
+	flags.StringVar(&f.qr, "qr", "", "read the QR code in this `file` (PNG or JPEG)")
+	flags.StringVar(&f.device, "new", "", "make a device of this `name` first, by the server that you are signed in to")
+	flags.StringVar(&f.site, "site", "", "where the new device knocks (default: the only site)")
+	flags.Var(&f.keyring, "keyring", "where the secret goes: on, off, or auto, which is on where a keyring is open")
+	mustComplete(cmd, "keyring", cobra.FixedCompletions([]string{"auto", "on", "off"}, cobra.ShellCompDirectiveNoFileComp))
+	mustComplete(cmd, "site", a.completing(siteNameList))
 	return cmd
 }
 
-func (a *app) profiles() *cobra.Command {
-	return &cobra.Command{
-		Use: "profiles", Short: "List what this machine can knock with", Args: command.Args(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			store := a.profileStore()
-			names, err := store.Names()
-			if err != nil {
-				return err
-			}
-			list := []shownProfile{}
-			var rows [][]string
-			for _, name := range names {
-				p, err := store.Load(name)
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-				list = append(list, showProfile(name, p))
-				rows = append(rows, []string{name, p.Host, fmt.Sprint(p.Port), p.Name})
-			}
-			return a.print(cmd, list, func(w io.Writer) error {
-				return command.Table(w, []string{"PROFILE", "HOST", "PORT", "SITE"}, rows, "There is none. `ownline enroll URI` makes one.")
-			})
-		},
+// givenProfile reads the profile that is an argument, on standard input, or in an image.
+func givenProfile(cmd *cobra.Command, f enrollFlags, args []string) (string, error) {
+	switch {
+	case f.qr == "-":
+		return readQR(cmd.Context(), cmd.InOrStdin())
+	case cmd.Flags().Changed("qr"):
+		return readQRFile(cmd.Context(), f.qr)
+	case args[0] == "-":
+		return command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Profile (ownline://…)", false)
 	}
+	return args[0], nil
+}
+
+// enrollNew makes a device and keeps its profile. When the profile can't be kept the device is
+// removed again: nobody could ever knock with it.
+func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) error {
+	s, err := findSite(cmd.Context(), c, f.site)
+	if err != nil {
+		return err
+	}
+	f.name = cmp.Or(f.name, profile.NameFor(s.Name))
+	if !f.replace {
+		if err := a.profileStore().Free(f.name); err != nil {
+			return err
+		}
+	}
+	d, err := c.AddDevice(cmd.Context(), apiclient.NewDevice{Site: s.ID, Name: f.device})
+	if err != nil {
+		return err
+	}
+	p, err := ownline.ParseProfile(d.Profile)
+	if err == nil {
+		err = a.keep(cmd, f, p)
+	}
+	if err == nil {
+		return nil
+	}
+	if undo := c.RemoveDevice(cmd.Context(), d.ID); undo != nil {
+		return fmt.Errorf("%w; and the device %s could not be removed again: %w", err, d.Name, undo)
+	}
+	return err
+}
+
+// keep saves a profile, and says where its secret is.
+func (a *app) keep(cmd *cobra.Command, f enrollFlags, p ownline.Profile) error {
+	f.name = cmp.Or(f.name, profile.NameFor(p.Name))
+	store := a.profileStore()
+	where, err := f.keyring.place(store)
+	why := err
+	err = store.Save(f.name, p, where, f.replace)
+	if f.keyring == "auto" && where == profile.InKeyring && errors.Is(err, ownline.ErrUnavailable) {
+		where, why = profile.InFile, err
+		err = store.Save(f.name, p, where, f.replace)
+	}
+	if err != nil {
+		return err
+	}
+	return a.print(cmd, showProfile(f.name, p, where), func(w io.Writer) error {
+		fmt.Fprintf(w, "This machine can knock at %s now. Try: ownline knock --profile %s\n", p.Host, f.name)
+		if where == profile.InKeyring {
+			_, err := fmt.Fprintln(w, "The secret is in the system's keyring.")
+			return err
+		}
+		fmt.Fprintf(w, "The secret is in a file that only you can read, in %s", store.Dir)
+		if why != nil {
+			fmt.Fprintf(w, ": %v", why)
+		}
+		_, err := fmt.Fprintln(w, ".")
+		return err
+	})
+}
+
+// keyringChoice says where a secret goes: auto, on or off.
+type keyringChoice string
+
+// String returns the choice.
+func (c *keyringChoice) String() string { return string(*c) }
+
+// Type names what is expected.
+func (c *keyringChoice) Type() string { return "auto|on|off" }
+
+// Set takes one of the three.
+func (c *keyringChoice) Set(s string) error {
+	switch s {
+	case "auto", "on", "off":
+		*c = keyringChoice(s)
+		return nil
+	}
+	return errors.New("must be auto, on or off")
+}
+
+// place is where a secret goes; the error says why it does not go into the keyring although
+// nobody forbids it.
+func (c *keyringChoice) place(s profile.Store) (profile.Place, error) {
+	switch *c {
+	case "on":
+		return profile.InKeyring, nil
+	case "off":
+		return profile.InFile, nil
+	}
+	if s.Keyring == nil {
+		return profile.InFile, nil
+	}
+	if err := s.Keyring.Ready(); err != nil {
+		return profile.InFile, err
+	}
+	return profile.InKeyring, nil
 }

@@ -11,14 +11,20 @@ import (
 	"golang.org/x/term"
 )
 
+// maxLine is how long a password or another secret on standard input may be, in bytes.
+const maxLine = 16 << 10
+
 // Password asks for a password on the terminal, without showing it, twice when it is a new
 // one. When in is no terminal, its first line is the password.
 func Password(in io.Reader, talk io.Writer, prompt string, isNew bool) (string, error) {
 	f, ok := in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
-		line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+		line, err := bufio.NewReader(io.LimitReader(in, maxLine+1)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return "", fmt.Errorf("read the password: %w", err)
+		}
+		if len(line) > maxLine {
+			return "", fmt.Errorf("what is on standard input is longer than %d bytes", maxLine)
 		}
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
 			return "", errors.New("password: none was given on standard input")

@@ -2,10 +2,12 @@ package ownline
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // SecretSize is the length of a device's secret, in bytes.
@@ -33,6 +35,9 @@ type Broker struct {
 	AddressURLs []string // services that tell the device its public address: https:// or stun:HOST:PORT
 }
 
+// MaxProfile is the length of the longest profile that is read, in bytes.
+const MaxProfile = 8 << 10
+
 // DefaultTopic is what devices publish knocks to, if nothing else is said.
 const DefaultTopic = "ownline/knock"
 
@@ -45,6 +50,36 @@ func (p Profile) URI() string {
 			"&key=" + base64.RawURLEncoding.EncodeToString(p.Key) + "&name=" + url.QueryEscape(p.Name) + p.Broker.query(),
 	}
 	return u.String()
+}
+
+// secretParts are the keys of a profile's URI whose values are secrets.
+var secretParts = []string{"key", "password"}
+
+// Split cuts a profile in two: the URI without its secrets, which is no secret itself, and the
+// secrets. JoinProfile puts them together again.
+func (p Profile) Split() (open, secret string) {
+	u, err := url.Parse(p.URI())
+	if err != nil {
+		panic(err) // URI has just written it
+	}
+	var parts [2][]string
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		i := 0
+		if name, _, _ := strings.Cut(part, "="); slices.Contains(secretParts, name) {
+			i = 1
+		}
+		parts[i] = append(parts[i], part)
+	}
+	u.RawQuery = strings.Join(parts[0], "&")
+	return u.String(), strings.Join(parts[1], "&")
+}
+
+// JoinProfile reads what Split made. Without the secret the profile has no key.
+func JoinProfile(open, secret string) (Profile, error) {
+	if secret == "" {
+		return parseProfile(open, false)
+	}
+	return parseProfile(open+"&"+secret, true)
 }
 
 func (b Broker) query() string {
@@ -81,8 +116,13 @@ func parseBroker(q url.Values) (Broker, error) {
 
 // ParseProfile reads what URI writes. Keys that it does not know are ignored, so that a
 // profile may carry more one day; errors are about the field "profile" and never repeat it.
-func ParseProfile(s string) (Profile, error) {
+func ParseProfile(s string) (Profile, error) { return parseProfile(s, true) }
+
+func parseProfile(s string, withKey bool) (Profile, error) {
 	bad := func(detail string) (Profile, error) { return Profile{}, Invalid("profile", detail) }
+	if len(s) > MaxProfile {
+		return bad(fmt.Sprintf("is longer than %d bytes; is it a profile?", MaxProfile))
+	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != profileScheme || u.User != nil {
 		return bad("not an ownline:// address")
@@ -102,8 +142,10 @@ func ParseProfile(s string) (Profile, error) {
 	if p.Device, err = ParseID[Device](q.Get("device")); err != nil {
 		return bad("the device is not an identifier")
 	}
-	if p.Key, err = base64.RawURLEncoding.Strict().DecodeString(q.Get("key")); err != nil || len(p.Key) != SecretSize {
-		return bad("the key is damaged")
+	if withKey {
+		if p.Key, err = base64.RawURLEncoding.Strict().DecodeString(q.Get("key")); err != nil || len(p.Key) != SecretSize {
+			return bad("the key is damaged")
+		}
 	}
 	p.Broker, err = parseBroker(q)
 	return p, err

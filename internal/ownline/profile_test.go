@@ -64,3 +64,28 @@ func FuzzParseProfile(f *testing.F) {
 		}
 	})
 }
+
+// What is open of a profile has no secret in it, and both make the profile again.
+func TestSplitProfile(t *testing.T) {
+	p := Profile{Host: "h", Port: 1, Site: NewID[Site](), Device: NewID[Device](), Key: bytes.Repeat([]byte{0xfb}, 32), Name: "a & b", Broker: Broker{
+		URL: "tls://broker.example.org:8883", Topic: "a/b c", Username: "phone & co", Password: Secret("p&=ß#"), AddressURLs: []string{"https://a.example.org/", "stun:s.example.org:3478"},
+	}}
+	open, secret := p.Split()
+	if strings.Contains(open, "-_v7") || strings.Contains(open, "p%26") || !strings.Contains(secret, "-_v7") || !strings.Contains(secret, "p%26") {
+		t.Errorf("%s and %s", open, secret)
+	}
+	if got, err := JoinProfile(open, secret); err != nil || got.URI() != p.URI() {
+		t.Errorf("joined: %+v, %v", got, err)
+	}
+	if got, err := JoinProfile(open, ""); err != nil || got.Key != nil || len(got.Broker.Password) > 0 || got.Device != p.Device {
+		t.Errorf("without the secret: %+v, %v", got, err)
+	}
+	for _, bad := range []string{"key=", "password=x", "x"} {
+		if _, err := JoinProfile(open, bad); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := ParseProfile(p.URI() + strings.Repeat("&x=y", 10<<20/4)); !errors.Is(err, ErrInvalid) || len(err.Error()) > 200 {
+		t.Errorf("10 MB: %v", err)
+	}
+}

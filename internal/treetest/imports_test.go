@@ -91,6 +91,7 @@ var mayImport = map[string]string{
 	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
 	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version",
 	"internal/agent":         "internal/agent/... internal/broker internal/knock internal/logging internal/ownline",
+	"internal/agent/keyring": "internal/ownline",
 	"internal/agent/profile": "internal/knock internal/ownline",
 	"internal/apiclient":     "internal/ownline",
 
@@ -149,6 +150,9 @@ var homes = map[string]string{
 	"github.com/google/uuid":                  "internal/ownline",
 	"github.com/maxmind/mmdbwriter":           "internal/web/geoip/geoiptest",
 	"github.com/oschwald/maxminddb-golang/v2": "internal/web/geoip",
+	"github.com/godbus/dbus/v5":               "internal/agent/keyring",
+	"github.com/zalando/go-keyring":           "internal/agent/keyring",
+	"github.com/makiuchi-d/gozxing":           "internal/cli",
 	"github.com/mattn/go-isatty":              "cmd/... internal/cli internal/command",
 	"github.com/nicholas-fedor/shoutrrr":      "internal/web/notify",
 	"github.com/pquerna/otp":                  "internal/web/auth",

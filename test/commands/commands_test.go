@@ -19,11 +19,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"rsc.io/qr"
 
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
@@ -59,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"idof":    idOf,
 			"watch":   watch,
 			"watched": watched,
+			"picture": picture,
 
 			"lines":     lines,
 			"append":    appendLines,
@@ -183,6 +186,14 @@ func watched(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	ts.Check(cmd.Wait())
 	ts.Check(ts.Exec("cat", ts.MkAbs(args[0]+".out")))
+}
+
+// picture TEXTFILE IMAGE draws the first line of a file as a QR code.
+func picture(ts *testscript.TestScript, _ bool, args []string) {
+	text, _, _ := strings.Cut(ts.ReadFile(args[0]), "\n")
+	code, err := qr.Encode(text, qr.L)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), code.PNG(), 0o600))
 }
 
 // door takes knocks by UDP, as the model's router would, from the client's address, and

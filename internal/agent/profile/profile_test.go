@@ -26,13 +26,13 @@ func TestStore(t *testing.T) {
 		t.Errorf("nothing there: %v", err)
 	}
 	p := example("Ana's phone")
-	if err := s.Save("phone", p, false); err != nil {
+	if err := s.Save("phone", p, InFile, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Save("phone", p, false); !errors.Is(err, ownline.ErrConflict) {
+	if err := s.Save("phone", p, InFile, false); !errors.Is(err, ownline.ErrConflict) {
 		t.Errorf("saved over another: %v", err)
 	}
-	if err := s.Save("phone", p, true); err != nil {
+	if err := s.Save("phone", p, InFile, true); err != nil {
 		t.Errorf("replace: %v", err)
 	}
 	info, err := os.Stat(filepath.Join(s.Dir, "phone.profile"))
@@ -46,7 +46,7 @@ func TestStore(t *testing.T) {
 	if diff := cmp.Diff(p, got); diff != "" || !bytes.Equal(p.Key, got.Key) {
 		t.Error(diff)
 	}
-	if err := s.Save("laptop", example(""), false); err != nil {
+	if err := s.Save("laptop", example(""), InFile, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := s.Choose(""); !errors.Is(err, ownline.ErrInvalid) || !strings.Contains(err.Error(), "laptop, phone") {
@@ -64,7 +64,7 @@ func TestStore(t *testing.T) {
 func TestNames(t *testing.T) {
 	for _, bad := range []string{"", ".", "..", ".x", "../x", "a/b", "a b", "a\n", strings.Repeat("a", 65)} {
 		s := Store{Dir: t.TempDir()}
-		if err := s.Save(bad, example(""), false); !errors.Is(err, ownline.ErrInvalid) {
+		if err := s.Save(bad, example(""), InFile, false); !errors.Is(err, ownline.ErrInvalid) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
