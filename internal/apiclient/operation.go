@@ -27,12 +27,21 @@ type Delivery struct {
 	Error     string `json:"error,omitempty"`
 }
 
-// Broker tells whether the MQTT broker is reached.
+// Broker tells how the MQTT brokers do.
 type Broker struct {
 	Configured bool       `json:"configured"`
 	Connected  bool       `json:"connected"`
 	Since      *time.Time `json:"since,omitempty"`
 	Error      string     `json:"error,omitempty"`
+
+	Embedded *EmbeddedBroker `json:"embedded,omitempty"` // nil: there is none
+}
+
+// EmbeddedBroker tells how the MQTT broker inside the server does.
+type EmbeddedBroker struct {
+	Serving bool       `json:"serving"`
+	Since   *time.Time `json:"since,omitempty"`
+	Clients int        `json:"clients"`
 }
 
 // Notifications lists the channels for notifications (admin).
@@ -45,7 +54,7 @@ func (c *Client) TestNotification(ctx context.Context, name string) (Delivery, e
 	return call[Delivery](ctx, c, http.MethodPost, "/notifications/"+url.PathEscape(name)+"/test", nil)
 }
 
-// Broker tells whether the MQTT broker is reached (admin).
+// Broker tells how the MQTT brokers do (admin).
 func (c *Client) Broker(ctx context.Context) (Broker, error) {
 	return call[Broker](ctx, c, http.MethodGet, "/broker", nil)
 }

@@ -78,25 +78,40 @@ func (a *app) notificationsTest() *cobra.Command {
 
 func (a *app) adminBroker() *cobra.Command {
 	return &cobra.Command{
-		Use: "broker", Short: "Tell whether the server reaches its MQTT broker", Args: command.Args(),
+		Use: "broker", Short: "Tell how the server's MQTT brokers do", Args: command.Args(),
 		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
 			b, err := c.Broker(cmd.Context())
 			if err != nil {
 				return err
 			}
-			since := ""
-			if b.Since != nil {
-				since = " since " + command.When(*b.Since, time.Now())
-			}
-			switch {
-			case !b.Configured:
-				return a.say(cmd, b, "None is configured. The key mqtt of web.yaml names one.")
-			case b.Connected:
-				return a.say(cmd, b, "Connected%s.", since)
-			}
-			return a.say(cmd, b, "Not connected%s%s.", since, strings.TrimSuffix(": "+b.Error, ": "))
+			return a.say(cmd, b, "%s", strings.Join(brokers(b), "\n"))
 		}),
 	}
+}
+
+// brokers says how they do, a line for each.
+func brokers(b apiclient.Broker) (lines []string) {
+	since := func(at *time.Time) string {
+		if at == nil {
+			return ""
+		}
+		return " since " + command.When(*at, time.Now())
+	}
+	switch {
+	case b.Connected:
+		lines = append(lines, "Connected"+since(b.Since)+".")
+	case b.Configured:
+		lines = append(lines, "Not connected"+since(b.Since)+strings.TrimSuffix(": "+b.Error, ": ")+".")
+	}
+	if e := b.Embedded; e != nil && e.Serving {
+		lines = append(lines, fmt.Sprintf("The embedded broker serves%s, and has %d clients now.", since(e.Since), e.Clients))
+	} else if e != nil {
+		lines = append(lines, "The embedded broker does not serve.")
+	}
+	if len(lines) == 0 {
+		lines = append(lines, "None is configured. The key mqtt of web.yaml names one.")
+	}
+	return lines
 }
 
 func (a *app) servicesIcon() *cobra.Command {

@@ -2,14 +2,14 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// validateMQTT checks the broker, and the page that is exported for guests. It fills in the
-// guests' way to the broker when that is ours.
+// validateMQTT checks the brokers, and the page that is exported for guests.
 func (w *Web) validateMQTT(r rules) {
 	if w.MQTT.URL != "" {
 		r.address("mqtt.url", w.MQTT.URL, "tls://broker.example.org:8883", "tcp", "tls", "ws", "wss")
@@ -35,14 +35,29 @@ func (w *Web) validateMQTT(r rules) {
 		r.certificate("mqtt", w.MQTT.CertFile, w.MQTT.KeyFile)
 	}
 	w.MQTT.validateDevices(r)
+	w.MQTT.validateEmbedded(r)
+	w.validateGuestPage(r)
+}
+
+// hasBroker reports whether there is any way for messages to reach us.
+func (m *MQTT) hasBroker() bool { return m.URL != "" || m.Embedded.Listen != "" }
+
+// validateGuestPage checks the page for guests, and fills in how their browsers get to the
+// broker when that is ours.
+func (w *Web) validateGuestPage(r rules) {
 	g := &w.GuestPage
 	if g.URL != "" {
 		r.address("guest_page.url", g.URL, "https://guests.example.org/", "https", "http")
 	}
-	if g.Broker == "" && (strings.HasPrefix(w.MQTT.URL, "ws:") || strings.HasPrefix(w.MQTT.URL, "wss:")) {
-		g.Broker = w.MQTT.URL
+	for _, known := range []string{w.MQTT.Embedded.URL, w.MQTT.URL} {
+		if g.Broker == "" && (strings.HasPrefix(known, "ws:") || strings.HasPrefix(known, "wss:")) {
+			g.Broker = known
+		}
 	}
-	if g.URL != "" && w.MQTT.URL == "" {
+	if g.URL != "" && w.MQTT.Embedded.Listen != "" && g.Broker == w.MQTT.Embedded.URL && g.Username == "" {
+		r.report("guest_page.username", "is needed, with guest_page.password: a name by which the embedded broker lets guests in; anything will do, and the exported page shows it to everybody")
+	}
+	if g.URL != "" && !w.MQTT.hasBroker() {
 		r.report("guest_page.url", "needs mqtt.url, the broker from which Ownline takes what guests send; set it, or leave guest_page.url out")
 	} else if g.URL != "" && g.Broker == "" {
 		r.report("guest_page.url", "needs guest_page.broker, a ws:// or wss:// address at which guests' browsers reach the broker of mqtt.url")
@@ -67,11 +82,41 @@ func (m *MQTT) validateDevices(r rules) {
 			r.address(at("mqtt.devices.address_urls", i), a, "https://address.example.org/", "https")
 		}
 	}
-	if m.URL == "" && (d.URL != "" || len(d.AddressURLs) > 0) {
+	if !m.hasBroker() && (d.URL != "" || len(d.AddressURLs) > 0) {
 		r.report("mqtt.devices", "needs mqtt.url, the broker from which Ownline takes what devices send")
 	}
-	if len(d.AddressURLs) == 0 && (d.URL != "" || d.Username != "") {
+	if len(d.AddressURLs) == 0 && (d.URL != "" || d.Username != "" || m.Embedded.Listen != "") {
 		r.report("mqtt.devices.address_urls", "is needed: a device that knocks through a broker has to say its public address; name a service that tells it, like stun:HOST:3478")
+	}
+}
+
+// validateEmbedded checks the broker inside web.
+func (m *MQTT) validateEmbedded(r rules) {
+	e := m.Embedded
+	if e.Listen == "" {
+		if e.URL+e.CertFile+e.KeyFile != "" {
+			r.report("mqtt.embedded", "needs listen, the address where the embedded broker takes connections, like :8883")
+		}
+		return
+	}
+	r.hostPort("mqtt.embedded.listen", e.Listen, false)
+	r.certificate("mqtt.embedded", e.CertFile, e.KeyFile)
+	near, err := netip.ParseAddr(host(e.Listen))
+	loopback := err == nil && near.IsLoopback()
+	if e.CertFile == "" && !loopback {
+		r.report("mqtt.embedded.cert_file", "is needed, with key_file: devices send a password. Or listen on 127.0.0.1, behind a server that ends TLS")
+	}
+	if e.URL == "" {
+		r.report("mqtt.embedded.url", "is needed: where devices reach the embedded broker, like wss://ownline.example.org:8883/")
+		return
+	}
+	schemes := []string{"wss", "tls"}
+	if loopback {
+		schemes = []string{"wss", "tls", "ws", "tcp"}
+	}
+	r.address("mqtt.embedded.url", e.URL, "wss://ownline.example.org:8883/", schemes...)
+	if d := m.Devices; d.URL+d.Username != "" || len(d.Password) > 0 {
+		r.report("mqtt.devices", "url, username and password are for the broker of mqtt.url; with mqtt.embedded every device gets a name and a password of its own: leave them out")
 	}
 }
 

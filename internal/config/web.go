@@ -86,6 +86,15 @@ type MQTT struct {
 	KeyFile         string         `key:"key_file"`       // likewise
 	MaxClockSkew    time.Duration  `key:"max_clock_skew"` // of devices that knock; 5s to 10m
 	Devices         MQTTDevices    `key:"devices"`
+	Embedded        MQTTEmbedded   `key:"embedded"`
+}
+
+// MQTTEmbedded is the broker inside web.
+type MQTTEmbedded struct {
+	Listen   string `key:"listen"`    // TCP and WebSocket; "": there is none
+	URL      string `key:"url"`       // as devices reach it, for their profiles
+	CertFile string `key:"cert_file"` // TLS; see KeyPair
+	KeyFile  string `key:"key_file"`
 }
 
 // MQTTDevices is what devices that are made from now on are told of the broker, in their

@@ -35,6 +35,7 @@ type vector struct {
 	Service string `json:"service,omitempty"`
 	Seconds uint32 `json:"duration_s,omitempty"`
 	Topic   string `json:"answer_topic,omitempty"`
+	Broker  string `json:"broker_password,omitempty"`
 }
 
 type answerVector struct {
@@ -262,6 +263,9 @@ func knockVector(k *Keys, name string, n Knock, p Packet) vector {
 		Name: name, Secret: hex.EncodeToString(testSecret), Site: testSite.String(), Packet: hex.EncodeToString(p[:]),
 		Accept: true, TimeMS: n.Time.UnixMilli(), Epoch: EpochOf(n.Time), Nonce: hex.EncodeToString(n.Nonce[:]),
 		Answer: n.AnswerWanted, Seconds: uint32(n.Duration / time.Second), Topic: k.AnswerTopic(n.Nonce),
+	}
+	if password, err := BrokerPassword(testSecret, testSite); err == nil {
+		c.Broker = string(password)
 	}
 	if n.Claimed.IsValid() {
 		c.Claimed = n.Claimed.String()

@@ -2,33 +2,59 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"net"
 
 	"github.com/ownline/ownline/internal/broker"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
+	"github.com/ownline/ownline/internal/web/metrics"
+	"github.com/ownline/ownline/internal/web/mqttbroker"
 	"github.com/ownline/ownline/internal/web/mqttknock"
 	"github.com/ownline/ownline/internal/web/redeem"
 )
 
-// openBroker makes the connection to the broker, if one is configured, and what answers there.
+// openBroker makes the connection to the broker, and the broker inside web, as far as they are
+// configured, and what answers there.
 func (w *Web) openBroker() (err error) {
 	m := w.cfg.MQTT
-	if m.URL == "" {
+	if m.URL == "" && m.Embedded.Listen == "" {
 		return nil
 	}
-	w.broker, err = broker.New(broker.Options{
-		URL: m.URL, Username: m.Username, Password: m.Password, Reload: readFiles(m), Log: w.log.With(logging.Part, "broker"),
-	})
-	if err != nil {
+	w.redeem = redeem.New(w.access, w.log.With(logging.Part, "redeem"))
+	w.knocks = mqttknock.New(w.access, w.metrics, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
+	if m.URL != "" {
+		w.broker, err = broker.New(broker.Options{
+			URL: m.URL, Username: m.Username, Password: m.Password, Reload: readFiles(m), Log: w.log.With(logging.Part, "broker"),
+		})
+		if err != nil {
+			return err
+		}
+		w.broker.Handle(m.InvitationTopic, w.redeem.From(w.broker))
+		w.broker.Handle(m.Topic, w.knocks.From(w.broker))
+	}
+	if m.Embedded.Listen == "" {
+		return nil
+	}
+	log := w.log.With(logging.Part, "mqttbroker")
+	o := mqttbroker.Options{
+		Devices: w.access, Topic: m.Topic, InvitationTopic: m.InvitationTopic,
+		Guest: w.cfg.GuestPage.Username, GuestPassword: ownline.Secret(w.cfg.GuestPage.Password), Log: log,
+	}
+	if m.Embedded.CertFile != "" {
+		if o.Certificate, err = mqttbroker.LoadCertificate(m.Embedded.CertFile, m.Embedded.KeyFile, log); err != nil {
+			return err
+		}
+	}
+	if w.embedded, err = mqttbroker.New(o); err != nil {
 		return err
 	}
-	w.redeem = redeem.New(w.access, w.broker, w.log.With(logging.Part, "redeem"))
-	w.broker.Handle(m.InvitationTopic, w.redeem.Handle)
-	w.knocks = mqttknock.New(w.access, w.broker, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
-	w.broker.Handle(m.Topic, w.knocks.Handle)
+	w.embedded.Handle(m.InvitationTopic, w.redeem.From(w.embedded))
+	w.embedded.Handle(m.Topic, w.knocks.From(w.embedded))
 	return nil
 }
 
@@ -46,12 +72,66 @@ func readFiles(m config.MQTT) func(*broker.Options) error {
 	}
 }
 
-// brokerStatus tells admins how the broker is reached; nil: none is configured.
-func (w *Web) brokerStatus() func() api.BrokerStatus {
-	if w.broker == nil {
-		return nil
+// listenMQTT takes the embedded broker's address, if there is one.
+func (w *Web) listenMQTT() (net.Listener, error) {
+	if w.embedded == nil {
+		return nil, nil
 	}
-	return func() api.BrokerStatus { return api.BrokerStatus(w.broker.Status()) }
+	l, err := net.Listen("tcp", w.cfg.MQTT.Embedded.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("mqtt.embedded.listen: %w", err)
+	}
+	return l, nil
+}
+
+// brokerParts are the loops that the brokers need.
+func (w *Web) brokerParts(l net.Listener) (parts []func(context.Context) error) {
+	if w.knocks != nil {
+		parts = append(parts,
+			func(ctx context.Context) error {
+				return w.redeem.Run(ctx, w.access.Subscribe(access.System(), 0))
+			},
+			func(ctx context.Context) error {
+				return w.knocks.Run(ctx, w.access.Subscribe(access.System(), 0))
+			})
+	}
+	if w.broker != nil {
+		parts = append(parts, w.broker.Run)
+	}
+	if w.embedded != nil {
+		parts = append(parts, func(ctx context.Context) error {
+			return w.embedded.Serve(ctx, l, w.access.Subscribe(access.System(), 0))
+		})
+	}
+	return parts
+}
+
+// brokerStatus tells admins how the brokers do.
+func (w *Web) brokerStatus() (b api.Brokers) {
+	if w.broker != nil {
+		b.Outer = func() api.BrokerStatus { return api.BrokerStatus(w.broker.Status()) }
+	}
+	if w.embedded != nil {
+		b.Embedded = func() api.EmbeddedStatus { return api.EmbeddedStatus(w.embedded.Status()) }
+	}
+	return b
+}
+
+// brokerMetrics tells what the brokers have done.
+func (w *Web) brokerMetrics() (all []metrics.Broker) {
+	if w.broker != nil {
+		n := w.broker.Counts()
+		all = append(all, metrics.Broker{
+			Name: "outer", Up: w.broker.Status().Connected, Connections: n.Connections, Taken: n.Taken, Dropped: n.Dropped,
+		})
+	}
+	if w.embedded != nil {
+		n, s := w.embedded.Counts(), w.embedded.Status()
+		all = append(all, metrics.Broker{
+			Name: "embedded", Up: s.Serving, Connections: n.Connections, Taken: n.Taken, Dropped: n.Dropped, Refused: n.Refused, Clients: s.Clients,
+		})
+	}
+	return all
 }
 
 // deviceBroker is what new devices are told; none where they could not learn their address.
@@ -60,7 +140,7 @@ func deviceBroker(m config.MQTT) ownline.Broker {
 	if len(d.AddressURLs) == 0 {
 		return ownline.Broker{}
 	}
-	b := ownline.Broker{URL: cmp.Or(d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
+	b := ownline.Broker{URL: cmp.Or(m.Embedded.URL, d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
 	if m.Topic != ownline.DefaultTopic {
 		b.Topic = m.Topic
 	}

@@ -81,10 +81,10 @@ func TestBrokerIsShown(t *testing.T) {
 				}
 				return
 			}
-			wait("up", "\nownline_web_broker_up 1", func(s state) bool { return s.Configured && s.Connected && s.Error == "" && !s.Since.IsZero() })
+			wait("up", "\nownline_web_broker_up{broker=\"outer\"} 1", func(s state) bool { return s.Configured && s.Connected && s.Error == "" && !s.Since.IsZero() })
 			began := time.Now()
 			b.Down()
-			wait("down", "\nownline_web_broker_up 0", func(s state) bool {
+			wait("down", "\nownline_web_broker_up{broker=\"outer\"} 0", func(s state) bool {
 				return s.Configured && !s.Connected && s.Error != "" && s.Since.After(began.Add(-time.Second))
 			})
 		})

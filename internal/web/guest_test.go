@@ -27,10 +27,15 @@ type party struct {
 	service ownline.Service
 }
 
-func newParty(t *testing.T) *party {
+func newParty(t *testing.T, set ...func(*config.Web)) *party {
 	t.Helper()
 	p := &party{t: t, broker: brokertest.Start(t), core: coretest.Serve(t, coretest.New("token"))}
-	p.web = open(t, func(c *config.Web) { c.MQTT.URL = p.broker.TCP })
+	p.web = open(t, func(c *config.Web) {
+		c.MQTT.URL = p.broker.TCP
+		for _, f := range set {
+			f(c)
+		}
+	})
 	_, stop := serve(t, p.web, nil)
 	t.Cleanup(func() {
 		if err := stop(); err != nil {

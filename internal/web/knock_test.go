@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -21,15 +22,20 @@ type phone struct {
 	*party
 	id   ownline.DeviceID
 	keys *knock.Keys
+	way  broker.Options
 }
 
 func (p *party) phone() phone {
 	p.t.Helper()
-	a, ctx := p.web.Access(), p.t.Context()
-	if _, err := a.AddGrant(ctx, access.Command(), access.NewGrant{User: p.host.User.ID, Service: p.service.ID, Automatic: true}); err != nil {
+	if _, err := p.web.Access().AddGrant(p.t.Context(), access.Command(), access.NewGrant{User: p.host.User.ID, Service: p.service.ID, Automatic: true}); err != nil {
 		p.t.Fatal(err)
 	}
-	d, profile, err := a.AddDevice(ctx, p.host, access.NewDevice{Site: p.service.Site, Name: "phone"})
+	return p.phoneNamed("phone")
+}
+
+func (p *party) phoneNamed(name string) phone {
+	p.t.Helper()
+	d, profile, err := p.web.Access().AddDevice(p.t.Context(), p.host, access.NewDevice{Site: p.service.Site, Name: name})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -37,7 +43,8 @@ func (p *party) phone() phone {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return phone{p, d.ID, keys}
+	b := profile.Broker
+	return phone{p, d.ID, keys, broker.Options{URL: cmp.Or(b.URL, p.broker.WS), Username: b.Username, Password: b.Password, Log: slog.New(slog.DiscardHandler)}}
 }
 
 func newKnock(claimed string) knock.Knock {
@@ -52,7 +59,7 @@ func newKnock(claimed string) knock.Knock {
 // send publishes messages and returns the answer to the knock with that nonce, if one comes.
 func (p phone) send(nonce knock.Nonce, wait time.Duration, messages ...[]byte) (knock.Answer, bool) {
 	p.t.Helper()
-	c, err := broker.New(broker.Options{URL: p.broker.WS, Log: slog.New(slog.DiscardHandler)})
+	c, err := broker.New(p.way)
 	if err != nil {
 		p.t.Fatal(err)
 	}

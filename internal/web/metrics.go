@@ -35,10 +35,7 @@ func (m measured) Write(ctx context.Context, f func(access.Tx) error) error {
 // watch has the metrics look at how things stand.
 func (w *Web) watch() {
 	w.metrics.Watch(func(ctx context.Context) (st metrics.State, err error) {
-		if w.broker != nil {
-			up := w.broker.Status().Connected
-			st.Broker = &up
-		}
+		st.Brokers = w.brokerMetrics()
 		began := time.Now()
 		if err := w.ask(ctx); err != nil {
 			return st, err

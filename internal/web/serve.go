@@ -20,7 +20,6 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/systemd"
 	"github.com/ownline/ownline/internal/version"
-	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/front"
@@ -68,7 +67,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 		return err
 	}
 	rest, err := api.New(api.Options{
-		OIDC: provider, Broker: w.brokerStatus(),
+		OIDC: provider, Brokers: w.brokerStatus(),
 		Access: w.access, Auth: w.auth, Notifications: w.notify, Setup: setup, PublicURL: w.cfg.PublicURL, PagesURL: w.pagesURL(), GuestPage: w.cfg.GuestPage.URL,
 		IPv6Prefix: w.cfg.Sessions.IPv6Prefix, Log: w.log.With(logging.Part, "api"),
 	})
@@ -90,6 +89,13 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 			return fmt.Errorf("link.listen: %w", err)
 		}
 		defer doorListener.Close()
+	}
+	mqttListener, err := w.listenMQTT()
+	if err != nil {
+		return err
+	}
+	if mqttListener != nil {
+		defer mqttListener.Close()
 	}
 	w.warnUnencrypted(listener.Addr())
 	w.warnPublished(listener.Addr())
@@ -117,10 +123,8 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 	g.Go(func() error { return w.access.Run(roomsCtx) })
 	g.Go(func() error { return w.access.Follow(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
-	if w.broker != nil {
-		g.Go(func() error { return w.broker.Run(roomsCtx) })
-		g.Go(func() error { return w.redeem.Run(roomsCtx, w.access.Subscribe(access.System(), 0)) })
-		g.Go(func() error { return w.knocks.Run(roomsCtx, w.access.Subscribe(access.System(), 0)) })
+	for _, run := range w.brokerParts(mqttListener) {
+		g.Go(func() error { return run(roomsCtx) })
 	}
 	if w.door != nil {
 		g.Go(func() error { return w.door.Serve(roomsCtx, doorListener) })

@@ -22,6 +22,7 @@ import (
 	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
+	"github.com/ownline/ownline/internal/web/mqttbroker"
 	"github.com/ownline/ownline/internal/web/mqttknock"
 	"github.com/ownline/ownline/internal/web/notify"
 	"github.com/ownline/ownline/internal/web/redeem"
@@ -46,10 +47,11 @@ type Web struct {
 	cores    *sites.Cores
 	access   *access.Access
 	auth     *auth.Auth
-	broker   *broker.Conn     // nil: none is configured
-	redeem   *redeem.Room     // likewise
-	knocks   *mqttknock.Room  // likewise
-	geoip    *geoip.Databases // empty until Serve loads it
+	broker   *broker.Conn       // nil: none is configured
+	embedded *mqttbroker.Broker // likewise
+	redeem   *redeem.Room       // nil: there is neither
+	knocks   *mqttknock.Room    // likewise
+	geoip    *geoip.Databases   // empty until Serve loads it
 	notify   *notify.Notify
 	metrics  *metrics.Metrics
 }
@@ -95,7 +97,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
-		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: deviceBroker(cfg.MQTT), Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
+		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: deviceBroker(cfg.MQTT), OwnBroker: cfg.MQTT.Embedded.Listen != "", Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
 	})
 	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
 	w.watch()

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -135,7 +136,15 @@ func (a *Access) profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, e
 	if s.Host == "localhost" { // as a site is called that paired by file
 		return ownline.Profile{}, ownline.Conflict("site", fmt.Sprintf("devices would knock at %s, which is themselves: name the router's public host first, `ownline-web site set %s --host HOST`", s.Host, s.Name))
 	}
-	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name, Broker: a.broker}, nil
+	b := a.broker
+	if a.ownBroker {
+		var err error
+		if b.Password, err = knock.BrokerPassword(d.Secret, s.ID); err != nil {
+			return ownline.Profile{}, err
+		}
+		b.Username = d.ID.String()
+	}
+	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name, Broker: b}, nil
 }
 
 // device publishes and records what was done to a device.

@@ -28,14 +28,14 @@ const (
 type Options struct {
 	Access        *access.Access
 	Auth          *auth.Auth
-	Setup         *auth.Setup         // nil: set up already
-	Notifications Notifications       // nil: none
-	PublicURL     string              // "": unknown; its origin counts as our own
-	PagesURL      string              // where links to our pages begin
-	GuestPage     string              // "": ours; else the address of one that was exported
-	IPv6Prefix    int                 // bits of an IPv6 source that count where no site says otherwise
-	OIDC          *OIDC               // nil: off
-	Broker        func() BrokerStatus // nil: none is configured
+	Setup         *auth.Setup   // nil: set up already
+	Notifications Notifications // nil: none
+	PublicURL     string        // "": unknown; its origin counts as our own
+	PagesURL      string        // where links to our pages begin
+	GuestPage     string        // "": ours; else the address of one that was exported
+	IPv6Prefix    int           // bits of an IPv6 source that count where no site says otherwise
+	OIDC          *OIDC         // nil: off
+	Brokers       Brokers
 	Log           *slog.Logger
 }
 
@@ -46,7 +46,7 @@ type Server struct {
 	setup         *auth.Setup
 	notifications Notifications
 	oidc          *OIDC
-	broker        func() BrokerStatus
+	brokers       Brokers
 	ipv6Prefix    int
 	pagesURL      string
 	guestPage     string
@@ -71,7 +71,7 @@ func init() { huma.ValidateStrictCasing = true }
 // New makes a Server.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, broker: o.Broker, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, brokers: o.Brokers, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if s.notifications == nil {

@@ -8,6 +8,19 @@ import (
 	"github.com/ownline/ownline/internal/web/auth"
 )
 
+// Brokers tell how the MQTT brokers do; nil: there is none of that kind.
+type Brokers struct {
+	Outer    func() BrokerStatus
+	Embedded func() EmbeddedStatus
+}
+
+// EmbeddedStatus tells how the broker inside web does.
+type EmbeddedStatus struct {
+	Serving bool
+	Since   time.Time // when it began to
+	Clients int
+}
+
 // BrokerStatus tells how the MQTT broker is reached.
 type BrokerStatus struct {
 	Connected bool
@@ -20,15 +33,27 @@ type brokerState struct {
 	Connected  bool       `json:"connected"`
 	Since      *time.Time `json:"since,omitempty" doc:"Since when it is so"`
 	Error      string     `json:"error,omitempty" doc:"Why it is not connected" example:"the connection was lost"`
+	Embedded   *embedded  `json:"embedded,omitempty" doc:"The broker inside Ownline; absent: there is no mqtt.embedded in the configuration"`
+}
+
+type embedded struct {
+	Serving bool       `json:"serving"`
+	Since   *time.Time `json:"since,omitempty" doc:"Since when it serves"`
+	Clients int        `json:"clients" doc:"Connections of devices and guests"`
 }
 
 func (s *Server) brokerResource() {
-	register(s, operation{path: "/broker", method: "GET", id: "broker", who: admins, scope: []string{ownline.ScopeAdmin}, tag: "broker", summary: "Whether the MQTT broker is reached, through which guests redeem invitations (admin)"},
+	register(s, operation{path: "/broker", method: "GET", id: "broker", who: admins, scope: []string{ownline.ScopeAdmin}, tag: "broker", summary: "How the MQTT brokers do, through which devices knock and guests redeem invitations (admin)"},
 		func(context.Context, auth.Identity, *noInput) (*output[brokerState], error) {
-			if s.broker == nil {
-				return show(brokerState{}), nil
+			var state brokerState
+			if s.brokers.Outer != nil {
+				b := s.brokers.Outer()
+				state = brokerState{Configured: true, Connected: b.Connected, Since: optional(b.Since), Error: b.Error}
 			}
-			b := s.broker()
-			return show(brokerState{Configured: true, Connected: b.Connected, Since: optional(b.Since), Error: b.Error}), nil
+			if s.brokers.Embedded != nil {
+				b := s.brokers.Embedded()
+				state.Embedded = &embedded{Serving: b.Serving, Since: optional(b.Since), Clients: b.Clients}
+			}
+			return show(state), nil
 		})
 }

@@ -25,6 +25,7 @@ type Metrics struct {
 	opened        *prometheus.CounterVec
 	ended         *prometheus.CounterVec
 	knocks        *prometheus.CounterVec
+	messages      *prometheus.CounterVec // to the topic of knocks
 	logins        *prometheus.CounterVec
 	notifications *prometheus.CounterVec
 	transactions  *prometheus.HistogramVec
@@ -47,6 +48,7 @@ func New(version string) *Metrics {
 		opened:    counter("sessions_opened_total", "Sessions that were opened, by what opened them.", "by"),
 		ended:     counter("sessions_ended_total", "Sessions that ended, by reason.", "reason"),
 		knocks:    counter("knocks_total", "Knocks that a core passed on, by verdict.", "verdict"),
+		messages:  counter("broker_knocks_total", "Messages to the topic of knocks, by what became of them.", "result"),
 		logins:    counter("logins_total", "Attempts to sign in, by method and result.", "method", "result"),
 		notifications: counter("notifications_total",
 			"Messages to people, by channel and result.", "channel", "result"),
@@ -57,7 +59,7 @@ func New(version string) *Metrics {
 		Namespace: namespace, Name: "build_info", Help: "1; the label says which version runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.opened, m.ended, m.knocks, m.logins, m.notifications, m.transactions, build,
+	m.registry.MustRegister(m.requests, m.durations, m.opened, m.ended, m.knocks, m.messages, m.logins, m.notifications, m.transactions, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -75,6 +77,9 @@ func (m *Metrics) Opened(by string) { m.opened.WithLabelValues(by).Inc() }
 
 // Ended counts the end of a session.
 func (m *Metrics) Ended(reason string) { m.ended.WithLabelValues(reason).Inc() }
+
+// KnockedByBroker counts a message that came through a broker.
+func (m *Metrics) KnockedByBroker(result string) { m.messages.WithLabelValues(result).Inc() }
 
 // Knocked counts a knock.
 func (m *Metrics) Knocked(verdict string) { m.knocks.WithLabelValues(verdict).Inc() }
@@ -102,7 +107,16 @@ type State struct {
 	Links         []Link
 	DatabaseBytes int64
 	DatabaseTook  time.Duration // to answer a small question
-	Broker        *bool         // whether the MQTT broker is reached; nil: none is configured
+	Brokers       []Broker      // that are configured
+}
+
+// Broker is how an MQTT broker does.
+type Broker struct {
+	Name                        string // "outer" or "embedded"
+	Up                          bool
+	Connections, Taken, Dropped uint64            // since the start
+	Refused                     map[string]uint64 // by the embedded one, by reason
+	Clients                     int               // of the embedded one
 }
 
 // Sessions are how many there are in one state at one site.
@@ -118,7 +132,7 @@ type Link struct {
 	Wanted, Applied uint64 // revisions
 }
 
-// Watch has look called at every scrape; after an error only Broker is told of what it returns. Call it once, before Handler.
+// Watch has look called at every scrape; after an error only Brokers are told of what it returns. Call it once, before Handler.
 func (m *Metrics) Watch(look func(context.Context) (State, error), log *slog.Logger) {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
@@ -132,15 +146,20 @@ func (m *Metrics) Watch(look func(context.Context) (State, error), log *slog.Log
 		up:       desc("database_up", "1 while the database answers, else 0."),
 		took:     desc("database_response_seconds", "How long the database took to answer a small question."),
 		size:     desc("database_size_bytes", "How large the database is."),
-		broker:   desc("broker_up", "1 while the MQTT broker is connected, else 0; absent without one."),
+		broker:   desc("broker_up", "1 while the MQTT broker (outer) is connected, or the one inside web (embedded) serves, else 0; absent without one.", "broker"),
+		joins:    desc("broker_connections_total", "How often the outer broker was reached, or a client was let in to the embedded one.", "broker"),
+		messages: desc("broker_messages_total", "Messages to our topics, by result: taken, or dropped because too many waited.", "broker", "result"),
+		refused:  desc("broker_refused_total", "What the embedded broker turned away, by reason.", "reason"),
+		clients:  desc("broker_clients", "Clients of the embedded broker."),
 	})
 }
 
 // state asks at every scrape.
 type state struct {
-	look                                                    func(context.Context) (State, error)
-	log                                                     *slog.Logger
-	sessions, link, wanted, applied, up, took, size, broker *prometheus.Desc
+	look                                            func(context.Context) (State, error)
+	log                                             *slog.Logger
+	sessions, link, wanted, applied, up, took, size *prometheus.Desc
+	broker, joins, messages, refused, clients       *prometheus.Desc
 }
 
 // lookWithin bounds how long a scrape waits.
@@ -148,7 +167,7 @@ const lookWithin = 5 * time.Second
 
 // Describe names what Collect tells.
 func (s *state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size, s.broker} {
+	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size, s.broker, s.joins, s.messages, s.refused, s.clients} {
 		out <- d
 	}
 }
@@ -162,8 +181,20 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 	}
 	truth := map[bool]float64{true: 1}
 	st, err := s.look(ctx)
-	if st.Broker != nil {
-		gauge(s.broker, truth[*st.Broker])
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	for _, b := range st.Brokers {
+		gauge(s.broker, truth[b.Up], b.Name)
+		count(s.joins, b.Connections, b.Name)
+		count(s.messages, b.Taken, b.Name, "taken")
+		count(s.messages, b.Dropped, b.Name, "dropped")
+		if b.Name == "embedded" {
+			gauge(s.clients, float64(b.Clients))
+		}
+		for reason, n := range b.Refused {
+			count(s.refused, n, reason)
+		}
 	}
 	if err != nil {
 		s.log.WarnContext(ctx, "the database can't be asked for metrics", "err", err)

@@ -32,13 +32,17 @@ func full() *Metrics {
 	m.Opened("knock")
 	m.Ended("expired")
 	m.Knocked("opened")
+	m.KnockedByBroker("noise")
 	m.LoggedIn("password", "failed")
 	m.Notified("telegram", true)
 	m.Notified("telegram", false)
 	m.Transaction("write", time.Millisecond)
 	m.Watch(func(context.Context) (State, error) {
 		return State{
-			Broker:   new(true),
+			Brokers: []Broker{
+				{Name: "outer", Up: true, Connections: 2, Taken: 3, Dropped: 1},
+				{Name: "embedded", Connections: 5, Refused: map[string]uint64{"login": 7}, Clients: 4},
+			},
 			Sessions: []Sessions{{"home", "active", 3}}, Links: []Link{{Site: "home", Up: true, Wanted: 9, Applied: 8}, {Site: "office"}},
 			DatabaseBytes: 4096, DatabaseTook: time.Millisecond,
 		}, nil
@@ -64,7 +68,14 @@ func TestMetrics(t *testing.T) {
 		`ownline_web_link_up{site="home"} 1`, `ownline_web_link_up{site="office"} 0`,
 		`ownline_web_revision_wanted{site="home"} 9`, `ownline_web_revision_applied{site="home"} 8`,
 		`ownline_web_database_up 1`, `ownline_web_database_size_bytes 4096`, `ownline_web_database_response_seconds 0.001`,
-		`ownline_web_broker_up 1`,
+		`ownline_web_broker_up{broker="outer"} 1`,
+		`ownline_web_broker_up{broker="embedded"} 0`,
+		`ownline_web_broker_connections_total{broker="outer"} 2`,
+		`ownline_web_broker_messages_total{broker="outer",result="taken"} 3`,
+		`ownline_web_broker_messages_total{broker="outer",result="dropped"} 1`,
+		`ownline_web_broker_refused_total{reason="login"} 7`,
+		`ownline_web_broker_clients 4`,
+		`ownline_web_broker_knocks_total{result="noise"} 1`,
 		`ownline_web_build_info{version="1.2.3"} 1`, `go_goroutines `, `process_open_fds `,
 	} {
 		if !strings.Contains(got, "\n"+want) {
@@ -79,9 +90,11 @@ func TestMetrics(t *testing.T) {
 // A database that does not answer is told, and does not keep the rest from being told.
 func TestDatabaseDown(t *testing.T) {
 	m := New("")
-	m.Watch(func(context.Context) (State, error) { return State{Broker: new(false)}, errors.New("down") }, slog.New(slog.DiscardHandler))
+	m.Watch(func(context.Context) (State, error) {
+		return State{Brokers: []Broker{{Name: "outer"}}}, errors.New("down")
+	}, slog.New(slog.DiscardHandler))
 	got := scrape(t, m)
-	if !strings.Contains(got, "\nownline_web_database_up 0") || !strings.Contains(got, "\ngo_goroutines ") || strings.Contains(got, "response_seconds") || !strings.Contains(got, "\nownline_web_broker_up 0") {
+	if !strings.Contains(got, "\nownline_web_database_up 0") || !strings.Contains(got, "\ngo_goroutines ") || strings.Contains(got, "response_seconds") || !strings.Contains(got, "\nownline_web_broker_up{broker=\"outer\"} 0") {
 		t.Errorf("got\n%s", got)
 	}
 }

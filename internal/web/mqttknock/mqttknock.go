@@ -27,10 +27,26 @@ type Desk interface {
 	KnockByBroker(context.Context, ownline.SiteID, link.Knocked) (*link.Verdict, error)
 }
 
-// Publisher sends a message to a topic.
+// Publisher sends a message to a topic of the broker that a knock came through.
 type Publisher interface {
 	Publish(ctx context.Context, topic string, payload []byte) error
 }
+
+// Meter counts knocks, by what became of them: one of the results below.
+type Meter interface {
+	KnockedByBroker(result string)
+}
+
+// Results, by which knocks are counted.
+const (
+	taken    = "taken"    // access has decided, or the knock waits for its core
+	noise    = "noise"    // of no device, or damaged
+	source   = "source"   // without a public address
+	clock    = "clock"    // too old, or of the future
+	repeated = "repeated" // seen before
+	flood    = "flood"    // more than a device sends
+	failed   = "failed"   // the server's own fault
+)
 
 const (
 	perMinute = 60 // genuine knocks of one device that are looked at
@@ -39,10 +55,10 @@ const (
 
 // Room takes knocks. Safe for concurrent use.
 type Room struct {
-	desk      Desk
-	publisher Publisher
-	skew      time.Duration
-	log       *slog.Logger
+	desk  Desk
+	meter Meter
+	skew  time.Duration
+	log   *slog.Logger
 
 	mu      sync.Mutex // guards what follows, and every device's memory, minute, count and waiting
 	devices map[deviceKey]*device
@@ -70,8 +86,8 @@ type device struct {
 
 // New makes a Room that takes knocks whose clock differs from ours by no more than skew. It
 // starts nothing.
-func New(d Desk, p Publisher, skew time.Duration, log *slog.Logger) *Room {
-	return &Room{desk: d, publisher: p, skew: skew, log: log}
+func New(d Desk, m Meter, skew time.Duration, log *slog.Logger) *Room {
+	return &Room{desk: d, meter: m, skew: skew, log: log}
 }
 
 // Run keeps the table of devices until ctx ends.
@@ -115,28 +131,38 @@ func (r *Room) look(ctx context.Context) error {
 	return nil
 }
 
-// Handle takes one message.
-func (r *Room) Handle(ctx context.Context, message []byte) {
+// From returns what takes the messages of one broker, through which answers go as well. A
+// knock counts once, whichever broker it comes through.
+func (r *Room) From(p Publisher) func(context.Context, []byte) {
+	return func(ctx context.Context, message []byte) { r.meter.KnockedByBroker(r.handle(ctx, p, message)) }
+}
+
+// handle takes one message and returns what became of it.
+func (r *Room) handle(ctx context.Context, publisher Publisher, message []byte) string {
 	p, ok := knock.FromMessage(message)
 	if !ok {
-		return
+		return noise
 	}
 	r.mu.Lock()
 	d := r.table[knock.HintValue(p[:knock.HintSize])]
 	r.mu.Unlock()
 	if d == nil {
-		return
+		return noise
 	}
 	n, err := d.keys.Open(&p)
 	if err != nil {
-		return
+		return noise
 	}
 	// A broker knows no source: only what the device says counts.
 	if !n.Claimed.IsValid() || ownline.KindOf(n.Claimed) != ownline.SourcePublic {
-		return
+		return source
 	}
-	if now := time.Now(); !knock.Fresh(n.Time, now, r.skew) || !r.admit(d, n, now) {
-		return
+	now := time.Now()
+	if !knock.Fresh(n.Time, now, r.skew) {
+		return clock
+	}
+	if refused := r.admit(d, n, now); refused != "" {
+		return refused
 	}
 	defer r.leave(d)
 	d.turn.Lock()
@@ -148,27 +174,36 @@ func (r *Room) Handle(ctx context.Context, message []byte) {
 	switch {
 	case errors.Is(err, ownline.ErrUnavailable):
 		r.log.Info("a knock waits for its core", logging.Device, d.id, logging.Source, n.Claimed, logging.Err, err)
-	case err != nil && ctx.Err() == nil:
-		r.log.Warn("a knock was not carried out", logging.Device, d.id, logging.Source, n.Claimed, logging.Err, err)
-	case err == nil && v != nil && n.AnswerWanted:
-		r.answer(ctx, d, n, v)
+	case err != nil:
+		if ctx.Err() == nil {
+			r.log.Warn("a knock was not carried out", logging.Device, d.id, logging.Source, n.Claimed, logging.Err, err)
+		}
+		return failed
+	case v == nil:
+		return repeated
+	case n.AnswerWanted:
+		r.answer(ctx, publisher, d, n, v)
 	}
+	return taken
 }
 
-// admit reports whether a knock was not seen before, and is none of a flood. Whether it counts
-// is decided by the database; this only saves it the trouble.
-func (r *Room) admit(d *device, n knock.Knock, now time.Time) bool {
+// admit refuses a knock that was seen before, or is one of a flood, with the result; else it
+// returns "". Whether it counts is decided by the database; this only saves it the trouble.
+func (r *Room) admit(d *device, n knock.Knock, now time.Time) (refused string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if minute := now.Unix() / 60; minute != d.minute {
 		d.minute, d.count = minute, 0
 	}
-	if d.count >= perMinute || d.waiting >= atOnce || !d.memory.Accept(n.Nonce, n.Time, r.skew) {
-		return false
+	if d.count >= perMinute || d.waiting >= atOnce {
+		return flood
+	}
+	if !d.memory.Accept(n.Nonce, n.Time, r.skew) {
+		return repeated
 	}
 	d.count++
 	d.waiting++
-	return true
+	return ""
 }
 
 func (r *Room) leave(d *device) {
@@ -178,7 +213,7 @@ func (r *Room) leave(d *device) {
 }
 
 // answer tells the device what became of its knock.
-func (r *Room) answer(ctx context.Context, d *device, n knock.Knock, v *link.Verdict) {
+func (r *Room) answer(ctx context.Context, publisher Publisher, d *device, n knock.Knock, v *link.Verdict) {
 	a := knock.Answer{Status: v.Status, Sessions: uint16(min(len(v.Sessions), 0xffff)), Time: time.Now(), Source: n.Claimed}
 	for _, s := range v.Sessions {
 		if a.Expires.IsZero() || s.Expires.Before(a.Expires) {
@@ -188,7 +223,7 @@ func (r *Room) answer(ctx context.Context, d *device, n knock.Knock, v *link.Ver
 	var nonce knock.Nonce
 	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
 	p := d.keys.SealAnswer(n.Nonce, nonce, a)
-	if err := r.publisher.Publish(ctx, d.keys.AnswerTopic(n.Nonce), p[:]); err != nil && ctx.Err() == nil {
+	if err := publisher.Publish(ctx, d.keys.AnswerTopic(n.Nonce), p[:]); err != nil && ctx.Err() == nil {
 		r.log.Warn("a device got no answer", logging.Device, d.id, logging.Err, err)
 	}
 }

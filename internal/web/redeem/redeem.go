@@ -36,7 +36,6 @@ const perMinute = 30
 // Room answers guests. Safe for concurrent use.
 type Room struct {
 	invitations Invitations
-	publisher   Publisher
 	log         *slog.Logger
 
 	mu    sync.Mutex // guards what follows, and every link's seen and minute
@@ -53,8 +52,8 @@ type link struct {
 }
 
 // New makes a Room; it starts nothing.
-func New(i Invitations, p Publisher, log *slog.Logger) *Room {
-	return &Room{invitations: i, publisher: p, log: log}
+func New(i Invitations, log *slog.Logger) *Room {
+	return &Room{invitations: i, log: log}
 }
 
 // Run keeps the table of links until ctx ends.
@@ -95,8 +94,12 @@ func (r *Room) look(ctx context.Context) error {
 	return nil
 }
 
-// Handle answers one message.
-func (r *Room) Handle(ctx context.Context, message []byte) {
+// From returns what answers the messages of one broker, through that broker.
+func (r *Room) From(p Publisher) func(context.Context, []byte) {
+	return func(ctx context.Context, message []byte) { r.handle(ctx, p, message) }
+}
+
+func (r *Room) handle(ctx context.Context, p Publisher, message []byte) {
 	hint, ok := invitation.HintOf(message)
 	if !ok {
 		return
@@ -119,7 +122,7 @@ func (r *Room) Handle(ctx context.Context, message []byte) {
 	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
 	sealed, err := l.keys.SealReply(ask.Nonce, nonce, reply)
 	if err == nil {
-		err = r.publisher.Publish(ctx, l.keys.AnswerTopic(ask.Nonce), sealed)
+		err = p.Publish(ctx, l.keys.AnswerTopic(ask.Nonce), sealed)
 	}
 	if err != nil && ctx.Err() == nil {
 		r.log.Warn("a guest got no answer", "invitation", l.id, logging.Err, err)

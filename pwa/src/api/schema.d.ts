@@ -222,7 +222,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the MQTT broker is reached, through which guests redeem invitations (admin) */
+        /** How the MQTT brokers do, through which devices knock and guests redeem invitations (admin) */
         get: operations["broker"];
         put?: never;
         post?: never;
@@ -1128,6 +1128,8 @@ export interface components {
             /** @description false: there is no mqtt.url in the configuration, and the rest says nothing */
             configured: boolean;
             connected: boolean;
+            /** @description The broker inside Ownline; absent: there is no mqtt.embedded in the configuration */
+            embedded?: components["schemas"]["Embedded"];
             /**
              * @description Why it is not connected
              * @example the connection was lost
@@ -1240,6 +1242,19 @@ export interface components {
         Draft: {
             /** @description All of them, in place of the service's; absent: the service's */
             options?: components["schemas"]["ProxyOptions"];
+        };
+        Embedded: {
+            /**
+             * Format: int64
+             * @description Connections of devices and guests
+             */
+            clients: number;
+            serving: boolean;
+            /**
+             * Format: date-time
+             * @description Since when it serves
+             */
+            since?: string;
         };
         Enrolled: {
             /** Format: date-time */
@@ -4479,6 +4494,11 @@ export interface operations {
                      * @example {
                      *       "configured": false,
                      *       "connected": false,
+                     *       "embedded": {
+                     *         "clients": 1,
+                     *         "serving": false,
+                     *         "since": "2026-03-01T12:00:00Z"
+                     *       },
                      *       "error": "the connection was lost",
                      *       "since": "2026-03-01T12:00:00Z"
                      *     }

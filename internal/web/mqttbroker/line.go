@@ -1,0 +1,229 @@
+package mqttbroker
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/ownline/ownline/internal/broker"
+	"github.com/ownline/ownline/internal/logging"
+)
+
+// line is one connection, as the library sees it.
+type line struct {
+	net.Conn           // what MQTT runs over: of TCP, TLS or a WebSocket
+	r        io.Reader // what is left of it to read
+	tcp      net.Conn  // below all; closing it never waits
+	account  *account  // nil: not known yet; set once, under the broker's mu
+
+	// How many packets it may send at once, and since when that is so. Only its reader knows.
+	credit int
+	at     time.Time
+}
+
+func (l *line) Read(p []byte) (int, error) { return l.r.Read(p) }
+
+// Write waits no longer than a client may take: one that reads nothing is left.
+func (l *line) Write(p []byte) (int, error) {
+	if err := l.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := l.Conn.Write(p)
+	if err != nil {
+		l.tcp.Close() // half a packet may be out
+	}
+	return n, err
+}
+
+// SetDeadline is about reading alone: Write has its own.
+func (l *line) SetDeadline(t time.Time) error { return l.SetReadDeadline(t) }
+
+// Close ends the connection at once.
+func (l *line) Close() error { return l.tcp.Close() }
+
+// allow reports whether it may send one more packet.
+func (l *line) allow(now time.Time) bool {
+	if earned := int(now.Sub(l.at) / refill); earned > 0 {
+		l.credit, l.at = min(burst, l.credit+earned), now
+	}
+	if l.credit == 0 {
+		return false
+	}
+	l.credit--
+	return true
+}
+
+// accept takes connections until the listener is closed, and returns when all have ended.
+func (b *Broker) accept(ctx context.Context, listener net.Listener) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer b.closeAll()
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				conn.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("embedded broker: %w", err)
+		case err != nil: // too many open files, say
+			b.o.Log.Warn("the embedded broker can't take a connection", logging.Err, err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+			continue
+		}
+		l := &line{tcp: conn, credit: burst, at: time.Now()}
+		from, ok := b.admit(l)
+		if !ok {
+			conn.Close()
+			continue
+		}
+		wg.Go(func() {
+			defer b.leave(l, from)
+			b.serve(ctx, l)
+		})
+	}
+}
+
+// admit makes room for a connection.
+func (b *Broker) admit(l *line) (from netip.Prefix, ok bool) {
+	if ap, err := netip.ParseAddrPort(l.tcp.RemoteAddr().String()); err == nil {
+		addr := ap.Addr().Unmap()
+		bits := 32
+		if addr.Is6() {
+			bits = 64
+		}
+		from, _ = addr.WithZone("").Prefix(bits) // never fails
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.lines) >= maxConnections || b.from[from] >= perAddress {
+		b.refused[crowded]++
+		return from, false
+	}
+	b.lines[l] = true
+	b.from[from]++
+	return from, true
+}
+
+func (b *Broker) leave(l *line, from netip.Prefix) {
+	l.tcp.Close()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.lines, l)
+	if b.from[from]--; b.from[from] == 0 {
+		delete(b.from, from)
+	}
+	if l.account != nil {
+		l.account.connections--
+	}
+}
+
+func (b *Broker) closeAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.lines {
+		l.tcp.Close()
+	}
+}
+
+// serve speaks with a client until the connection ends. How it ends is the client's affair.
+func (b *Broker) serve(ctx context.Context, l *line) {
+	// The library reads what strangers send. A fault in it ends one connection, not web.
+	defer func() {
+		if fault := recover(); fault != nil {
+			b.o.Log.Error("the embedded broker has a fault, and a connection has ended", logging.Err, fmt.Sprint(fault), "stack", string(debug.Stack()))
+		}
+	}()
+	if err := l.tcp.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return
+	}
+	l.Conn = l.tcp
+	if b.o.Certificate != nil {
+		conn := tls.Server(l.tcp, b.o.Certificate.config())
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return
+		}
+		l.Conn = conn
+	}
+	in := bufio.NewReaderSize(l.Conn, maxPacket)
+	first, err := in.Peek(1)
+	if err != nil {
+		return
+	}
+	l.r = in
+	if first[0] == 'G' { // GET, and not a CONNECT
+		if l.Conn, err = upgrade(l.Conn, in); err != nil {
+			return
+		}
+		l.r = l.Conn
+	}
+	_ = b.server.EstablishConnection("ownline", l)
+}
+
+// upgrade makes a WebSocket of a connection whose client speaks HTTP. Any page may open one:
+// the password decides, and no browser adds it by itself.
+func upgrade(conn net.Conn, in *bufio.Reader) (net.Conn, error) {
+	limited := bufio.NewReader(io.LimitReader(in, 2*maxPacket))
+	r, err := http.ReadRequest(limited)
+	if err != nil {
+		return nil, err
+	}
+	if limited.Buffered()+in.Buffered() > 0 {
+		return nil, errors.New("it did not wait for the answer")
+	}
+	u := websocket.Upgrader{
+		Subprotocols: []string{"mqtt"}, ReadBufferSize: maxPacket, WriteBufferSize: maxPacket,
+		CheckOrigin: func(*http.Request) bool { return true },
+	}
+	c, err := u.Upgrade(&response{conn: conn, header: make(http.Header)}, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	// Upgrading has taken the bound on the time until the name is known away.
+	if err := c.SetReadDeadline(time.Now().Add(helloTimeout)); err != nil {
+		return nil, err
+	}
+	c.SetReadLimit(16 * maxPacket) // a message may hold several packets
+	return broker.Stream(c), nil
+}
+
+// response lets the library for WebSockets answer on a connection that no server of HTTP has.
+type response struct {
+	conn   net.Conn
+	header http.Header
+	told   bool
+}
+
+func (r *response) Header() http.Header { return r.header }
+
+func (r *response) WriteHeader(status int) {
+	if !r.told {
+		r.told = true
+		fmt.Fprintf(r.conn, "HTTP/1.1 %d %s\r\nConnection: close\r\n\r\n", status, http.StatusText(status))
+	}
+}
+
+func (r *response) Write(p []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
+	return r.conn.Write(p)
+}
+
+func (r *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return r.conn, bufio.NewReadWriter(bufio.NewReader(r.conn), bufio.NewWriter(r.conn)), nil
+}
