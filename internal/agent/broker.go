@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ownline/ownline/internal/broker"
@@ -25,7 +26,7 @@ func knockThrough(ctx context.Context, keys *knock.Keys, r Request, family strin
 	claimed := r.Claimed.Unmap()
 	if !claimed.IsValid() || claimed.Is4() != (family == "4") {
 		var err error
-		if claimed, err = PublicAddress(ctx, r.Profile.Broker.AddressURLs, family); err != nil {
+		if claimed, err = PublicAddress(ctx, slices.Concat(r.Profile.Broker.AddressURLs, r.ClaimBy), family); err != nil {
 			reply.Err = err
 			return reply
 		}

@@ -2,6 +2,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -20,7 +21,8 @@ const (
 	// again is how long an answer is waited for before another knock is sent: a lost packet
 	// must not cost more. Each knock is a new one, because each counts once.
 	again = time.Second
-	// grace is how much longer the other family is waited for once one has answered.
+	// grace is how much longer the other family is waited for once one has answered, if the
+	// request says nothing else.
 	grace = 400 * time.Millisecond
 )
 
@@ -36,6 +38,8 @@ type Request struct {
 	Only4    bool              // IPv4 alone
 	Only6    bool              // IPv6 alone
 	Silent   bool              // send one knock by each family and wait for nothing
+	ClaimBy  []string          // services that tell the addresses to claim, see PublicAddress; none: Claimed alone
+	Grace    time.Duration     // how much longer the other family is waited for once one has answered; 0: a moment
 }
 
 // Reply is what became of the knocks by one address family.
@@ -107,7 +111,7 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 			replies[i] = way(ctx)
 			if replies[i].Err == nil && !r.Silent {
 				// The others may not work at all from here.
-				time.AfterFunc(grace, cancel)
+				time.AfterFunc(cmp.Or(r.Grace, grace), cancel)
 			}
 		})
 	}
@@ -179,6 +183,13 @@ func knockAt(ctx context.Context, server netip.AddrPort, keys *knock.Keys, r Req
 	reply := Reply{Family: "4", Server: server, Err: ErrNoAnswer}
 	if server.Addr().Is6() {
 		reply.Family = "6"
+	}
+	if claimed := r.Claimed.Unmap(); len(r.ClaimBy) > 0 && (!claimed.IsValid() || claimed.Is4() != server.Addr().Is4()) {
+		var err error
+		if r.Claimed, err = PublicAddress(ctx, r.ClaimBy, reply.Family); err != nil {
+			reply.Err = err
+			return reply
+		}
 	}
 	// A connected socket takes packets from nobody else.
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))

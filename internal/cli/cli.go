@@ -53,7 +53,7 @@ wrongly. With --json results are what the server's API answers.`,
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON")
 	root.PersistentFlags().StringVar(&a.dir, "config-dir", "", "where profiles and the login are kept (default: ownline in your configuration folder, or $OWNLINE_CONFIG_DIR)")
 	root.AddCommand(
-		a.knock(), a.enroll(), a.profiles(),
+		a.knock(), a.enroll(), a.profiles(), a.agent(),
 		a.login(), a.logout(), a.whoami(), a.services(), a.open(), a.sessions(), a.extend(), a.close(), a.flush(),
 		a.invite(), a.invitations(), a.devices(), a.tokens(), a.logins(), a.password(), a.totp(), a.passkeys(), a.provider(), a.admin(),
 		a.version(),

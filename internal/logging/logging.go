@@ -19,6 +19,7 @@ const (
 	Site    = "site"
 	Source  = "source"  // the address that a session admits, or a request came from
 	Request = "request" // the id of the request that caused the line; see WithRequest
+	Profile = "profile" // the name of what a device knocks with
 	Took    = "took"
 	Err     = "err"
 )

@@ -88,13 +88,16 @@ var mayImport = map[string]string{
 	"internal/web/follow":        "internal/logging internal/web/access",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.
-	"internal/command":       "internal/ownline internal/version", // what the programs that use cobra share
-	"cmd/ownline":            "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
-	"internal/cli":           "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version",
-	"internal/agent":         "internal/agent/... internal/broker internal/knock internal/logging internal/ownline",
-	"internal/agent/keyring": "internal/ownline",
-	"internal/agent/profile": "internal/knock internal/ownline",
-	"internal/apiclient":     "internal/ownline",
+	"internal/command":        "internal/ownline internal/version", // what the programs that use cobra share
+	"cmd/ownline":             "internal/agent/... internal/apiclient internal/cli internal/command internal/logging internal/ownline internal/version test/bed test/demo test/world",
+	"internal/cli":            "internal/agent/... internal/apiclient internal/command internal/knock internal/logging internal/ownline internal/version",
+	"internal/agent":          "internal/agent/... internal/broker internal/knock internal/logging internal/ownline",
+	"internal/agent/keyring":  "internal/ownline",
+	"internal/agent/profile":  "internal/knock internal/ownline",
+	"internal/agent/install":  "",
+	"internal/agent/schedule": pure,
+	"internal/agent/watch":    "internal/agent/schedule internal/logging",
+	"internal/apiclient":      "internal/ownline",
 
 	// Tests.
 	"internal/treetest": "", // its tests read config
@@ -172,6 +175,11 @@ var homes = map[string]string{
 	"modernc.org/sqlite":                      "internal/web/store/...",
 	"github.com/google/go-cmp":                "",
 	"github.com/google/nftables":              "",
+	"github.com/fsnotify/fsnotify":            "internal/agent/profile",
+	"github.com/gofrs/flock":                  "internal/agent",
+	"github.com/kardianos/service":            "internal/agent/install",
+	"github.com/jsimonetti/rtnetlink/v2":      "internal/agent/watch",
+	"github.com/mdlayher/netlink":             "internal/agent/watch",
 	"github.com/rogpeppe/go-internal":         "",
 	"github.com/jackc/pgx":                    "internal/web/store/...",
 	"github.com/gorilla/websocket":            "internal/broker internal/core/proxy/proxytest internal/web/mqttbroker",
