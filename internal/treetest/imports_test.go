@@ -45,7 +45,7 @@ var mayImport = map[string]string{
 	"internal/core/doorstep":            "internal/logging",
 	"internal/core/loopback":            "internal/core/firewall/netlink",
 	"internal/core/proxy":               "internal/link internal/ownline",
-	"internal/core/proxy/caddy":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/page internal/link internal/logging internal/ownline",
+	"internal/core/proxy/caddy":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/acme":          "internal/logging internal/ownline",
 	"internal/core/proxy/acme/acmetest": "",
 	"internal/core/proxy/cert":          "internal/logging internal/ownline",

@@ -128,6 +128,7 @@ func testRequireLogin(t *testing.T, s *suite) {
 		}
 		return err == nil && r.StatusCode == http.StatusUnauthorized // with the login in front
 	})
+	time.Sleep(500 * time.Millisecond) // for 100 ms nginx's workers from before take connections, too
 
 	q := ana.sent("wiki", "/page?x=1")
 	if status, _ := ana.pass(q); status != http.StatusUnauthorized {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
@@ -157,6 +158,7 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 		Response: &headerOps{Delete: []string{"Server"}}, // Caddy's own, not the service's
 	}
 	r.Handle = append(r.Handle, set(nameVariable, s.Name+nameThenPart), d.admission(s, version), own)
+	r.Handle = append(r.Handle, theirs()...)
 	if s.Options.Scheme != ownline.SchemeHTTPS {
 		versions := []string{"1.1"}
 		if s.Options.Scheme == ownline.SchemeH2C {
@@ -172,6 +174,16 @@ func (d *Driver) handle(s link.Service, roots []string, version string) (r route
 		{Handle: []any{d.forward(s, []string{"1.1", "2"}, secure)}},
 	}})
 	return r
+}
+
+// theirs takes our cookies out, which browsers still have when a service requires a login no more.
+func theirs() []any {
+	out := map[string][]replacement{"Cookie": {{`(^|[;\s])\s*` + login.CookieNames + `\s*=[^;]*`, ""}, {`^[;\s]+`, ""}}}
+	none := matcher{HeaderRegexp: map[string]pattern{"Cookie": {"^$"}}}
+	return []any{
+		headers{Handler: "headers", Request: &headerOps{Replace: out}},
+		subroute{"subroute", []route{{Match: []matcher{none}, Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Cookie"}}}}}}},
+	}
 }
 
 // admission asks the gate. Whatever it answers but 204 is the answer to the request, and if it
@@ -192,11 +204,7 @@ func (d *Driver) admission(s link.Service, version string) reverseProxy {
 	if s.Options.RequireLogin {
 		ask[gate.LoginHeader], ask[gate.MethodHeader], ask[gate.URIHeader] = []string{gate.Required}, []string{method}, []string{asIs}
 		seen := &headerOps{Set: map[string][]string{"Cookie": {"{http.reverse_proxy.header." + gate.CookieHeader + "}"}}} // without ours
-		none := matcher{HeaderRegexp: map[string]pattern{"Cookie": {"^$"}}}
-		in = append(in,
-			route{Handle: []any{headers{Handler: "headers", Request: seen}}},
-			route{Match: []matcher{none}, Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Cookie"}}}}},
-		)
+		in = append(in, route{Handle: []any{headers{Handler: "headers", Request: seen}}})
 	} else {
 		without = append(without, "Cookie")
 	}

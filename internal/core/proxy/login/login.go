@@ -28,6 +28,10 @@ const (
 const (
 	passCookie  = "__Host-ownline-pass"
 	stateCookie = "__Host-ownline-state" // binds a code to the browser that was sent for it
+
+	// CookieNames is a regular expression of both, whatever the case, for servers that have to keep them
+	// from a service themselves.
+	CookieNames = "(?i:__Host-ownline-(?:pass|state))"
 )
 
 const stateLife = 10 * time.Minute // for logging in
@@ -55,7 +59,7 @@ var (
 )
 
 // Nothing is what there is at a path of ours that has no meaning.
-var Nothing = &Reply{Failure: &page.Failure{Status: 404, Name: "not-found", Title: "Not found", Text: "There is nothing here.", GRPC: 5}}
+var Nothing = &Reply{Failure: page.Nothing}
 
 // Admit judges a request to a service that requires a login. Whoever is logged in goes on
 // for as long as live does; what is instead of the service is said to all others, and at paths

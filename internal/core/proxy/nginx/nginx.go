@@ -33,6 +33,7 @@ import (
 const (
 	lookEvery  = 5 * time.Second
 	runAtMost  = 30 * time.Second
+	waitAtMost = 15 * time.Second                     // for workers that serve the new file
 	systemRoot = "/etc/ssl/certs/ca-certificates.crt" // Debian's, and OpenWrt's ca-bundle
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 	// Only has the gate admit to these versions of services alone.
 	Only   func(map[ownline.ServiceID]string)
 	Look   time.Duration // how often certificates are looked at; 0: lookEvery
+	Wait   time.Duration // for nginx to serve what it was given; 0: waitAtMost
 	Logger *slog.Logger
 }
 
@@ -97,14 +99,11 @@ func (d *Driver) good() string { return filepath.Join(d.StateDir, "good.conf") }
 func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.apply(ctx, services); err != nil {
-		return err
+	err := d.apply(ctx, services)
+	if err == nil {
+		d.err = nil
 	}
-	for _, id := range proxy.Changed(d.want, services) { // nginx's workers from before go on with what they have
-		d.Cut(id)
-	}
-	d.want, d.err = slices.Clone(services), nil
-	return nil
+	return err
 }
 
 // Err tells why newer certificates are not used.
@@ -142,7 +141,7 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 	if err != nil {
 		return err
 	}
-	text, used, versions, err := d.render(services, v)
+	want, err := d.render(services, v)
 	if err != nil {
 		return err
 	}
@@ -153,17 +152,30 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 		return err
 	case !bytes.HasPrefix(now, []byte(mark)):
 		return ownline.Conflict("proxy.nginx.directory", d.file()+" is there and not of ours; remove it")
-	case d.applied && string(now) == text:
-		return nil
+	case d.applied && string(now) == want.text:
+		return d.settle(want)
 	}
-	if err := write(d.file(), []byte(text), 0o644); err != nil {
+	if err := write(d.file(), []byte(want.text), 0o644); err != nil {
 		return err
 	}
-	if err := d.take(ctx, versions); err != nil {
+	if err := d.take(ctx, want); err != nil {
 		return errors.Join(err, d.restore())
 	}
-	d.applied = true
-	return errors.Join(write(d.good(), []byte(text), 0o600), d.clean(used))
+	for _, id := range proxy.Changed(d.want, services) { // nginx's workers from before go on with what they have
+		d.Cut(id)
+	}
+	d.want, d.applied = slices.Clone(services), true
+	return d.settle(want)
+}
+
+// settle is what remains when nginx serves the file, and is tried again until it is done.
+func (d *Driver) settle(now wanted) error {
+	if good, err := os.ReadFile(d.good()); err != nil || string(good) != now.text {
+		if err := write(d.good(), []byte(now.text), 0o600); err != nil {
+			return err
+		}
+	}
+	return d.clean(now.used)
 }
 
 // restore puts the last good file back. nginx still runs by it: it did not reload.
@@ -178,9 +190,9 @@ func (d *Driver) restore() error {
 	return write(d.file(), good, 0o644)
 }
 
-// take has nginx test its whole configuration, then reload. From then on the gate admits to what
+// take has nginx test its whole configuration, then reload, and waits until it has. From then on the gate admits to what
 // is new: nginx's workers from before may still take a request by what they have.
-func (d *Driver) take(ctx context.Context, versions map[ownline.ServiceID]string) error {
+func (d *Driver) take(ctx context.Context, want wanted) error {
 	out, err := d.run(ctx, d.Program, d.args("-T")...)
 	if err != nil {
 		return err
@@ -188,16 +200,19 @@ func (d *Driver) take(ctx context.Context, versions map[ownline.ServiceID]string
 	if !strings.Contains(out, mark) {
 		return ownline.Invalid("proxy.nginx.directory", fmt.Sprintf("nginx does not read it; put the line `include %s/*.conf;` into the http block of its configuration", d.Directory))
 	}
-	d.Only(versions)
+	d.Only(want.versions)
 	reload := d.Reload
 	if len(reload) == 0 {
 		reload = append([]string{d.Program}, d.args("-s", "reload")...)
 	}
-	if _, err = d.run(ctx, reload[0], reload[1:]...); err != nil {
+	if _, err = d.run(ctx, reload[0], reload[1:]...); err == nil {
+		err = d.serves(ctx, want)
+	}
+	if err != nil {
 		d.Only(d.served)
 		return err
 	}
-	d.served = versions
+	d.served = want.versions
 	return nil
 }
 
@@ -254,49 +269,64 @@ func (d *Driver) version(ctx context.Context) (v version, err error) {
 	return v, nil
 }
 
-// render returns the file, the names of the files in the state folder that it needs, and the
-// version of every service, which is another one only when the service is. A service whose
-// certificate is not there yet is left out: its name is refused until it is.
-func (d *Driver) render(services []link.Service, v version) (text string, used map[string]bool, versions map[ownline.ServiceID]string, err error) {
-	used, versions = map[string]bool{}, map[ownline.ServiceID]string{}
-	var b strings.Builder
-	b.WriteString(d.frame(v))
+// wanted is what nginx is to have.
+type wanted struct {
+	text     string                       // the file
+	digest   string                       // of it, which is in it
+	hosts    []string                     // that it serves, those without a template of their own first
+	used     map[string]bool              // names of the files in the state folder that it needs
+	versions map[ownline.ServiceID]string // of every service, which is another one only when the service is
+}
+
+// render makes the file. A service whose certificate is not there yet is left out: its name is
+// refused until it is.
+func (d *Driver) render(services []link.Service, v version) (want wanted, err error) {
+	want = wanted{used: map[string]bool{}, versions: map[ownline.ServiceID]string{}}
 	names := map[string]bool{}
 	for _, s := range services {
 		if names[s.Name] {
-			return "", nil, nil, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
+			return wanted{}, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
 		}
 		names[s.Name] = true
 		block, err := d.block(s, "/p", "/c", "v", v) // before anything is written
 		if err != nil {
-			return "", nil, nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+			return wanted{}, fmt.Errorf("service %.70q: %w", s.Name, err)
 		}
-		sum := sha256.Sum256([]byte(block + s.Options.CA))
-		versions[s.ID] = hex.EncodeToString(sum[:12])
+		want.versions[s.ID] = digest(block + s.Options.CA)
 	}
+	var b strings.Builder
+	b.WriteString(d.frame(v))
 	for _, s := range services {
-		chain, key, err := proxy.Pair(d.Certificates, d.Settings.Host(s.Name))
+		host := d.Settings.Host(s.Name)
+		chain, key, err := proxy.Pair(d.Certificates, host)
 		if err != nil {
 			d.Logger.Debug("a service waits for its certificate", "service", s.Name, logging.Err, err)
 			continue
 		}
-		at, err := d.keep(append(chain, key...), used)
+		at, err := d.keep(append(chain, key...), want.used)
 		if err != nil {
-			return "", nil, nil, err
+			return wanted{}, err
 		}
 		ca := systemRoot
 		if s.Options.CA != "" {
-			if ca, err = d.keep([]byte(s.Options.CA), used); err != nil {
-				return "", nil, nil, err
+			if ca, err = d.keep([]byte(s.Options.CA), want.used); err != nil {
+				return wanted{}, err
 			}
 		}
-		block, err := d.block(s, at, ca, versions[s.ID], v)
+		block, err := d.block(s, at, ca, want.versions[s.ID], v)
 		if err != nil {
-			return "", nil, nil, fmt.Errorf("service %.70q: %w", s.Name, err)
+			return wanted{}, fmt.Errorf("service %.70q: %w", s.Name, err)
 		}
 		b.WriteString(block)
+		if s.Options.Template == "" {
+			want.hosts = append([]string{host}, want.hosts...)
+		} else {
+			want.hosts = append(want.hosts, host)
+		}
 	}
-	return b.String(), used, versions, nil
+	want.digest = digest(b.String())
+	want.text = strings.ReplaceAll(b.String(), digestMark, want.digest)
+	return want, nil
 }
 
 // keep writes a file of the state folder, which is named after what is in it: a file that

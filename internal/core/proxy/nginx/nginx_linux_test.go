@@ -379,13 +379,19 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// What nginx can't read is 400, and no trouble of ours.
+// What nginx can't read is 400, and no trouble of ours; a path of nginx's own is none for a client. Both
+// are told by our page.
 func TestBadRequest(t *testing.T) {
 	p := world(t, ipv4)
 	if err := p.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: netip.MustParseAddrPort("127.0.0.1:1")}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range []string{"/..", "/../y", "nope"} {
+	p.Door.Open(proxytest.ID("a"), client)
+	for target, want := range map[string]string{
+		"/..": "400 Bad", "/../y": "400 Bad", "nope": "400 Bad", "/%zz": "400 Bad", "/x HTTP/1.1\r\nBad header": "400 Bad",
+		"/x HTTP/1.1\r\nContent-Length: x": "400 Bad", "/x HTTP/1.1\r\nHost: two.example": "400 Bad",
+		"/.ownline/admit": "404 Not", "/.ownline/serves": "404 Not", "/.ownline/bad-request": "404 Not",
+	} {
 		tcp, err := p.Dial(t.Context(), client)
 		if err != nil {
 			t.Fatal(err)
@@ -395,8 +401,9 @@ func TestBadRequest(t *testing.T) {
 		c.SetDeadline(time.Now().Add(15 * time.Second))
 		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", target, p.Settings.Host("a"))
 		got, _ := io.ReadAll(c)
-		if !strings.HasPrefix(string(got), "HTTP/1.1 400 ") {
-			t.Errorf("%s: %.100q", target, got)
+		head, body, _ := strings.Cut(string(got), "\r\n\r\n")
+		if !strings.HasPrefix(head, "HTTP/1.1 "+want) || !strings.Contains(body, "<small>a · Ownline") || !strings.Contains(head, "\r\nContent-Security-Policy: default-src 'none'") {
+			t.Errorf("%s: %.1000q", target, got)
 		}
 	}
 }

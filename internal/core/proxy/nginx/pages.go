@@ -13,7 +13,9 @@ var said = []struct {
 	status int // of nginx
 	*page.Failure
 }{
+	{400, page.BadRequest},
 	{403, page.SessionOver},
+	{404, page.Nothing}, // of paths of our own
 	{405, page.BadMethod},
 	{408, page.TooSlow},
 	{414, page.HeadTooLong},
@@ -63,18 +65,30 @@ func single(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", "").Replace(s) + "'"
 }
 
-// pages are directives of a server. error_page keeps the status that nginx has. It has no 400: of
-// a request without a path that can be read nginx would make 500 on its way to the page.
-const pages = `	set $ownline_name %s;
-	error_page 403 405 408 414 421 501 502 504 @ownline_page;
+// pages are directives of a server. error_page keeps the status that nginx has. Of a request whose path
+// can't be read nginx would make 500 on its way to a named location, so 400 has a path of its own, where
+// none of what is judged of a request counts.
+const pages = `	error_page 400 /.ownline/bad-request;
+	error_page 403 404 405 408 414 421 501 502 504 @ownline_page;
 	error_page 494 =431 @ownline_page;
 	error_page 500 503 =503 @ownline_page;
+	location = /.ownline/bad-request {
+		internal;
+		auth_request off;
+` + answerPage + `	}
 	location @ownline_page {
-		default_type "";
+` + answerPage + `	}`
+
+const answerPage = `		default_type "";
 		add_header Content-Type $ownline_page_type always;
 		add_header Cache-Control no-store always;
 		add_header X-Content-Type-Options nosniff always;
 		add_header Referrer-Policy no-referrer always;
 		add_header Content-Security-Policy $ownline_page_policy always;
 		return 200 $ownline_page;
-	}`
+`
+
+// named comes before what judges a request.
+const named = `	set $ownline_name %s;
+	if ($status = 400) { break; } # on the way to its page
+`

@@ -46,7 +46,7 @@ map $remote_addr $ownline_for {
 	default "for=$remote_addr";
 	"~:" 'for="[$remote_addr]"';
 }
-server {
+` + cookieMaps() + `server {
 ` + listen.String() + `	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_reject_handshake on;
 	` + heads + ` # this one's counts in some versions
@@ -54,6 +54,23 @@ server {
 	return 421;
 }
 ` + pageMaps()
+}
+
+// cookieMaps make $ownline_theirs: the cookies without ours, which browsers still have when a service
+// requires a login no more. Each takes one out; of more than browsers keep, nothing is left.
+func cookieMaps() string {
+	const steps = 4
+	var b strings.Builder
+	from := "$http_cookie"
+	for i := range steps {
+		to := fmt.Sprintf("$ownline_cookies%d", i)
+		fmt.Fprintf(&b, "map %[1]s %[2]s {\n\tdefault %[1]s;\n", from, to)
+		fmt.Fprintf(&b, "\t\"~^[;\\s]*%s\\s*=[^;]*[;\\s]*(?<ownline_rest%d>.*)$\" $ownline_rest%[2]d;\n", login.CookieNames, i)
+		fmt.Fprintf(&b, "\t\"~^(?<ownline_first%[2]d>.*?)\\s*;[;\\s]*%[1]s\\s*=[^;]*(?<ownline_last%[2]d>.*)$\" $ownline_first%[2]d$ownline_last%[2]d;\n}\n", login.CookieNames, i)
+		from = to
+	}
+	fmt.Fprintf(&b, "map %[1]s $ownline_theirs {\n\tdefault %[1]s;\n\t\"~(?:^|[;\\s])%[2]s\\s*=\" \"\";\n}\n", from, login.CookieNames)
+	return b.String()
 }
 
 // heads is how long the head of a request may be, and a header in it, and how long it may take, as may a
@@ -165,7 +182,7 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
 		climb = "\tif ($request_uri ~* " + quote(proxy.Climbs) + ") { return 400; }\n"
 	}
-	return climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
+	return fmt.Sprintf(named, s.Name) + climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
 	if ($request_method = TRACE) { return 405; }
 	`+heads+`
@@ -179,9 +196,9 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 		internal;
 		auth_request off;
 		proxy_pass http://ownline_gate%s;
-%s		error_page 599 /; # none of those of the server
+%s		error_page 404 @ownline_page; # none but this of the server's: a client can't ask here
 	}
-%s`+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, ask, enter, s.Name)
+%s`+serving+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, ask, enter)
 }
 
 // question is how the gate is asked: directives of a location.
@@ -230,8 +247,9 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	if pass == "proxy" {
 		set["Connection"], set["Upgrade"] = "$ownline_connection", "$ownline_upgrade"
 	}
+	set["Cookie"] = "$ownline_theirs" // without ours
 	if s.Options.RequireLogin {
-		set["Cookie"] = "$ownline_cookie" // without ours
+		set["Cookie"] = "$ownline_cookie" // as the gate says
 	}
 	for name, value := range s.Options.Headers {
 		set[name] = quote(value)

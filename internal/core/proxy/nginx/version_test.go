@@ -50,11 +50,11 @@ func TestVersions(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		text, _, _, err := d.render([]link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: netip.MustParseAddrPort("192.168.7.2:80")}}, v)
+		made, err := d.render([]link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: netip.MustParseAddrPort("192.168.7.2:80")}}, v)
 		if err != nil {
 			t.Fatal(err)
 		}
-		words, directives := strings.Count(text, " ssl http2"), strings.Count(text, "\thttp2 on;")
+		words, directives := strings.Count(made.text, " ssl http2"), strings.Count(made.text, "\thttp2 on;")
 		if want.on && (words != 0 || directives != 1) || !want.on && (words != 4 || directives != 0) {
 			t.Errorf("%s: HTTP/2 is %d words and %d directives", says, words, directives)
 		}

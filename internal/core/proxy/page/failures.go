@@ -9,6 +9,7 @@ var (
 	WrongName   = &Failure{Status: 421, Name: "wrong-name", Title: "Wrong name", Text: "This connection was made to another name. Open the page again.", GRPC: 3}
 	SessionOver = &Failure{Status: 403, Name: "session-over", Title: "Session over", Text: "Your session for this service has ended. Open a new one, then load the page again.", GRPC: 7}
 	Unreachable = &Failure{Status: 502, Name: "unreachable", Title: "Service not reachable", Text: "The proxy works, but the service behind it takes no connections. It may be turned off.", GRPC: 14}
+	Nothing     = &Failure{Status: 404, Name: "not-found", Title: "Not found", Text: "There is nothing here.", GRPC: 5}
 	TimedOut    = &Failure{Status: 504, Name: "timed-out", Title: "Service timed out", Text: "The service behind the proxy did not answer in time.", GRPC: 4}
 	// NoLogins fails closed: nobody has told the driver, or the gate, who is logged in.
 	NoLogins = &Failure{Status: 403, Name: "needs-login", Title: "Login needed", Text: "This service may only be used after a login, which this router does not offer.", GRPC: 16}

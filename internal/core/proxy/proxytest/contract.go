@@ -50,6 +50,7 @@ func Contract(t *testing.T, run func(t *testing.T, test func(t *testing.T, w Wor
 		{"path prefix, headers, server name and redirections", (*part).rewrites},
 		{"what fails is said, without addresses of the LAN", (*part).errors},
 		{"a login in front", (*part).logins},
+		{"our cookies stay behind", (*part).cookies},
 		{"sessions come and go without a failed request", (*part).churn},
 	}
 	for _, p := range parts {

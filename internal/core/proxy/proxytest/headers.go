@@ -265,3 +265,33 @@ func (p *part) rewrites() {
 		}
 	})
 }
+
+// cookies: what is ours stays with the proxy, whether the service requires a login or did so once.
+func (p *part) cookies() {
+	p.serve("a", StartHTTP(p, p.Inside, "a", nil, false).Addr, ownline.ProxyOptions{})
+	p.both(p.Client, func(p *part, c *http.Client) {
+		for sent, want := range map[string]string{
+			"a=1": "a=1", "a=1; b=2": "a=1; b=2", "a=__Host-ownline-pass=x": "a=__Host-ownline-pass=x", "__Host-ownline-passport=1": "__Host-ownline-passport=1",
+			"__Host-ownline-pass=x":                                              "",
+			"__Host-ownline-state=x; __Host-ownline-pass=y":                      "",
+			"__Host-ownline-pass=x; b=2":                                         "b=2",
+			"a=1; __Host-ownline-pass=x":                                         "a=1",
+			"a=1; __Host-ownline-pass=x; __Host-ownline-state=y; b=2":            "a=1; b=2",
+			"__HOST-ownline-PASS=x; b=2;__host-Ownline-state=y":                  "b=2",
+			"a=1; __Host-ownline-state=; b=2; __Host-ownline-pass=x; y; c=\"3\"": "a=1; b=2; y; c=\"3\"",
+		} {
+			seen := p.echo(c, "GET", p.URL("a", "/"), nil, http.Header{"Cookie": {sent}})
+			if got := strings.Join(seen.Header["Cookie"], "; "); got != want || want == "" && seen.Header["Cookie"] != nil {
+				p.Errorf("of %q the service saw %q, want %q", sent, seen.Header["Cookie"], want)
+			}
+		}
+		many := strings.Repeat("__Host-ownline-pass=secret; ", 9) + "a=1"
+		if seen := p.echo(c, "GET", p.URL("a", "/"), nil, http.Header{"Cookie": {many}}); strings.Contains(strings.Join(seen.Header["Cookie"], ""), "secret") {
+			p.Errorf("the service saw %q", seen.Header["Cookie"])
+		}
+		seen := p.echo(c, "GET", p.URL("a", "/"), nil, http.Header{"Cookie": {"__Host-ownline-pass=secret", "a=1", "__Host-ownline-state=secret"}})
+		if got := strings.Join(seen.Header["Cookie"], ""); strings.Contains(got, "secret") {
+			p.Errorf("of three headers the service saw %q", got)
+		}
+	})
+}

@@ -1,0 +1,93 @@
+package nginx_test
+
+import (
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/proxy/proxytest"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// A reload that nginx can't carry out is told, lets in to nothing that was changed, and is made up for.
+func TestNotReloaded(t *testing.T) {
+	p := world(t, ipv4)
+	s := p.Driver.(settled).s
+	s.Wait = 300 * time.Millisecond
+	a, b := proxytest.StartHTTP(t, inside, "a", nil, false), proxytest.StartHTTP(t, inside, "b", nil, false)
+	first := []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}
+	second := []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: b.Addr}}
+	d := s.driver(t)
+	eventually(t, "nginx serves what it was given", func() bool { return d.Apply(t.Context(), first) == nil })
+	p.Door.Open(proxytest.ID("a"), client)
+	serves := func() string {
+		resp, err := p.Browser(t, client, true).Get(p.URL("a", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var seen proxytest.Seen
+		if json.NewDecoder(resp.Body).Decode(&seen) != nil {
+			return resp.Status
+		}
+		return seen.Service
+	}
+	s.cmd.Process.Signal(syscall.SIGSTOP)
+	err := d.Apply(t.Context(), second)
+	s.cmd.Process.Signal(syscall.SIGCONT)
+	if err == nil || !strings.Contains(err.Error(), "does not serve the new configuration") {
+		t.Errorf("with its master stopped: %v", err)
+	}
+	eventually(t, "what is wanted is served", func() bool { return d.Apply(t.Context(), second) == nil })
+	if got := serves(); got != "b" {
+		t.Errorf("%s answers", got)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
+	}
+}
+
+// A service that was changed is cut, whatever else fails; and that is tried again.
+func TestCutFirst(t *testing.T) {
+	s := startNginx(t, ipv4)
+	var cut []ownline.ServiceID
+	s.Cut = func(id ownline.ServiceID) { cut = append(cut, id) }
+	source := &renewable{cert: *s.roots.Issue("*.home.example")}
+	s.Certificates = source
+	d := s.driver(t)
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
+	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Fatal(err)
+	}
+	stays := filepath.Join(s.StateDir, strings.Repeat("0", 32)+".pem") // can't be removed as a file
+	if err := os.MkdirAll(filepath.Join(stays, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	nas.Target4 = netip.MustParseAddrPort("127.0.0.1:2")
+	for range 2 {
+		if err := d.Apply(t.Context(), []link.Service{nas}); err == nil || !strings.Contains(err.Error(), stays) {
+			t.Errorf("%v", err)
+		}
+	}
+	if len(cut) != 1 || cut[0] != nas.ID {
+		t.Errorf("cut %v", cut)
+	}
+	if err := os.RemoveAll(stays); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Error(err)
+	}
+}
