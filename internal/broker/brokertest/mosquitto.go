@@ -12,6 +12,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +57,7 @@ func Start(t testing.TB) *Broker {
 		Strict: fmt.Sprintf("tls://127.0.0.1:%d", strict),
 		t:      t, config: filepath.Join(dir, "mosquitto.conf"), addr: fmt.Sprintf("127.0.0.1:%d", tcp),
 	}
-	b.CertFile, b.KeyFile = b.certificate(dir)
+	b.Authority, b.CertFile, b.KeyFile = Certificate(t, dir, netip.MustParseAddr("127.0.0.1"))
 	b.CAFile = b.CertFile
 	passwords := filepath.Join(dir, "passwords")
 	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", passwords, Username, Password).CombinedOutput(); err != nil {
@@ -107,37 +108,41 @@ func (b *Broker) Down() {
 	b.cmd = nil
 }
 
-// certificate writes one for loopback, and the key to it, into a folder.
-func (b *Broker) certificate(dir string) (cert, key string) {
-	b.t.Helper()
+// Certificate writes one for the addresses, which is its own authority, and the key to it, into
+// a folder.
+func Certificate(t testing.TB, dir string, addrs ...netip.Addr) (authority *x509.CertPool, cert, key string) {
+	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	now := time.Now()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	for _, a := range addrs {
+		template.IPAddresses = append(template.IPAddresses, a.AsSlice())
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		b.t.Fatal(err)
+		t.Fatal(err)
 	}
-	b.Authority = x509.NewCertPool()
+	authority = x509.NewCertPool()
 	write := func(name, kind string, content []byte) string {
 		name = filepath.Join(dir, name)
 		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content})
-		b.Authority.AppendCertsFromPEM(text) // but for a key
+		authority.AppendCertsFromPEM(text) // but for a key
 		if err := os.WriteFile(name, text, 0o600); err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 		return name
 	}
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
+	return authority, write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
 }
 
 // Retain has the broker keep a message for whoever subscribes later.
