@@ -13,6 +13,7 @@ import (
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/version"
 )
 
@@ -32,6 +33,9 @@ When it stops, or is killed, open sessions go on and end on time: the kernel see
 		},
 		run: func(ctx context.Context, c *call) error {
 			cfg, err := c.load()
+			if err == nil {
+				err = core.Check(cfg)
+			}
 			if err != nil || check {
 				return err
 			}
@@ -39,7 +43,7 @@ When it stops, or is killed, open sessions go on and end on time: the kernel see
 			if err != nil {
 				return err
 			}
-			if cfg.Proxy.Serves() && cfg.Proxy.Driver == "embedded" {
+			if cfg.Proxy.Serves() && cfg.Proxy.Driver == ownline.EmbeddedProxy {
 				setGarbage(100) // every request and handshake makes some; 2 MB more save a tenth of their cost
 			}
 			daemon, err := core.New(cfg, version.String(), log)

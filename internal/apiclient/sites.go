@@ -14,7 +14,9 @@ type SiteProxy struct {
 	Port   uint16 `json:"port,omitempty"`
 	Serves bool   `json:"serves"`
 	Error  string `json:"error,omitempty"` // only for admins
-	Root   bool   `json:"root"`            // SiteRoot has a certificate for browsers to trust
+	// Expires is when the first of its certificates does, for admins; nil: there is none yet.
+	Expires *time.Time `json:"certificate_expires,omitempty"`
+	Root    bool       `json:"root"` // SiteRoot has a certificate for browsers to trust
 }
 
 // Site is a LAN. Only admins get more than the first five.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +85,7 @@ func (a *app) sitesStatus() *cobra.Command {
 					{"reserved ports", strings.Trim(fmt.Sprint(s.ReservedPorts), "[]")},
 					{"IPv6 prefix", fmt.Sprint(s.IPv6Prefix)},
 					{"reverse proxy", describeProxy(s.Proxy)},
+					{"certificates", describeCertificates(s.Proxy, time.Now())},
 				}, "")
 			})
 		}),
@@ -103,6 +105,19 @@ func describeProxy(p *apiclient.SiteProxy) string {
 		out += ", with an authority of its own: `ownline admin sites root`"
 	}
 	return out
+}
+
+// describeCertificates says how long those of the proxy are good.
+func describeCertificates(p *apiclient.SiteProxy, now time.Time) string {
+	switch {
+	case p == nil || !p.Serves:
+		return "-"
+	case p.Expires == nil:
+		return "none yet"
+	case !now.Before(*p.Expires):
+		return "EXPIRED at " + p.Expires.Local().Format(time.DateTime)
+	}
+	return "valid until " + p.Expires.Local().Format(time.DateTime)
 }
 
 func (a *app) sitesPair() *cobra.Command {

@@ -124,7 +124,7 @@ func DefaultCore() Core {
 		},
 		Firewall: Firewall{Driver: "nftables"},
 		Proxy: Proxy{
-			Driver: "embedded", Listen: ":9999", GateSocket: "/run/ownline-core-gate.sock",
+			Driver: ownline.EmbeddedProxy, Listen: ":9999", GateSocket: "/run/ownline-core-gate.sock",
 			Nginx: Nginx{Directory: "/etc/nginx/ownline.d", Program: "nginx"},
 			Caddy: Caddy{Admin: "http://127.0.0.1:2019"},
 		},
@@ -171,21 +171,21 @@ func (c *Core) validate(report func(key, detail string)) {
 }
 
 func (p Proxy) validate(r rules) {
-	r.oneOf("proxy.driver", p.Driver, "embedded", "nginx", "caddy", "none")
-	if p.Driver == "nginx" || p.Driver == "caddy" {
+	r.oneOf("proxy.driver", p.Driver, ownline.EmbeddedProxy, ownline.NginxProxy, ownline.CaddyProxy, ownline.NoProxy)
+	if p.Driver == ownline.NginxProxy || p.Driver == ownline.CaddyProxy {
 		r.notEmpty("proxy.gate_socket", p.GateSocket)
 	}
-	if p.Driver == "caddy" && !caddyAdmin(p.Caddy.Admin) {
+	if p.Driver == ownline.CaddyProxy && !caddyAdmin(p.Caddy.Admin) {
 		r.report("proxy.caddy.admin", fmt.Sprintf("%q is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there", p.Caddy.Admin))
 	}
-	if p.Driver == "nginx" {
+	if p.Driver == ownline.NginxProxy {
 		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
 		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
 	}
-	if p.AccessLog && p.Driver != "embedded" {
+	if p.AccessLog && p.Driver != ownline.EmbeddedProxy {
 		r.report("proxy.access_log", "is of the embedded driver: nginx and Caddy write logs of their own, as their configurations say; leave this one out")
 	}
-	if p.HTTP3 && p.Driver != "embedded" {
+	if p.HTTP3 && p.Driver != ownline.EmbeddedProxy {
 		r.report("proxy.http3", "is of the embedded driver; leave it out")
 	}
 	r.hostPort("proxy.listen", p.Listen, false)

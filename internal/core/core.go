@@ -50,6 +50,9 @@ type Core struct {
 	listener   net.Listener // nil when core only dials
 }
 
+// Check tells what this build can't do of what is set, without doing anything.
+func Check(cfg config.Core) error { return checkNames(cfg) }
+
 // New takes the ports, reads the state directory and finds out what the kernel can do. It
 // starts nothing and changes no rule.
 func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error) {
@@ -88,6 +91,9 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		Hints:         func(h []firewall.Hint) { c.reconciler.SetHints(h) },
 	}, c.clock)
 	if err != nil {
+		return nil, err
+	}
+	if err = Check(cfg); err != nil {
 		return nil, err
 	}
 	if c.names, err = newNames(cfg, c.mayReach, log); err != nil {

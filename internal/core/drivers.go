@@ -30,13 +30,13 @@ type connect func(config.Core, []netip.AddrPort) error
 
 // openGate makes the gate that other servers ask.
 func (n *names) openGate(p config.Proxy, state string, listen []netip.AddrPort, admit proxy.Admission) error {
-	usual := map[string]string{"nginx": "www-data", "caddy": "caddy"}
+	usual := map[string]string{ownline.NginxProxy: "www-data", ownline.CaddyProxy: "caddy"}
 	gid, err := groupID(p.GateGroup, usual[p.Driver])
 	if err != nil {
 		return ownline.Invalid("proxy.gate_group", err.Error())
 	}
 	word := ""
-	if p.Driver == "caddy" { // nginx would pass it on
+	if p.Driver == ownline.CaddyProxy { // nginx would pass it on
 		if word, err = gate.Word(filepath.Join(state, "proxy", "gate-word")); err != nil {
 			return fmt.Errorf("proxy.gate_socket: %w", err)
 		}
@@ -91,7 +91,7 @@ func groupID(name, usual string) (int, error) {
 
 // serves tells why the driver can't serve a service, nil when it can.
 func (n *names) serves(s link.Service) error {
-	if s.Options.Template != "" && n.name != "nginx" {
+	if s.Options.Template != "" && n.name != ownline.NginxProxy {
 		return ownline.Invalid("options.template", "is for routers whose proxy.driver is nginx; this one's is "+n.name+": remove the template")
 	}
 	return n.check(s)

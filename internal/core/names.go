@@ -60,6 +60,14 @@ type certificates interface {
 	Expires() time.Time // of the one that expires first
 }
 
+// checkNames tells what this build can't do of what is set.
+func checkNames(cfg config.Core) error {
+	if p := cfg.Proxy; p.Serves() && p.HTTP3 && !embedded.HTTP3 {
+		return ownline.Invalid("proxy.http3", "this ownline-core was built without HTTP/3; leave it out, or use a build with `-tags http3` (make http3)")
+	}
+	return nil
+}
+
 // newNames takes the proxy's address and port and reads its certificates.
 func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names, error) {
 	p := cfg.Proxy
@@ -67,30 +75,14 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, nil
 	}
 	n := &names{settings: proxy.Settings{Domain: p.Domain, Port: p.Port()}, root: func() string { return "" }, log: log, name: p.Driver, check: func(link.Service) error { return nil }, failed: func() error { return nil }}
-	if p.HTTP3 && !embedded.HTTP3 {
-		return nil, ownline.Invalid("proxy.http3", "this ownline-core was built without HTTP/3; leave it out, or use a build with `-tags http3` (make http3)")
-	}
 	n.address.Port, n.address.UDP = p.Port(), p.HTTP3
 	n.logins = login.New(log)
-	var listen []netip.AddrPort
-	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
-		if err := loopback.Add(addr); err != nil {
-			log.Warn("the proxy serves the other address family alone", logging.Err, err)
-			continue
-		}
-		listen = append(listen, netip.AddrPortFrom(addr, p.Port()))
-		if addr.Is4() {
-			n.address.Addr4 = addr
-		} else {
-			n.address.Addr6 = addr
-		}
-	}
-	if len(listen) == 0 {
-		return nil, ownline.Invalid("proxy", "the router's loopback interface takes no address for it")
+	listen, err := n.takeAddresses(p.Port())
+	if err != nil {
+		return nil, err
 	}
 	n.public = newPublic()
 	admit = n.withDoorstep(admit)
-	var err error
 	if n.doorstep, err = doorstep.New(log); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
@@ -102,25 +94,53 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if err = n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
-	if connect := map[string]connect{"nginx": n.nginx, "caddy": n.caddy}[p.Driver]; connect != nil {
-		if err = n.openGate(p, cfg.StateDir, listen, admit); err != nil {
-			return nil, err
-		}
-		if err = connect(cfg, listen); err != nil {
-			return nil, errors.Join(err, n.gate.Close())
-		}
-		n.services = reconcile.NewServices(n.driver, log)
-		return n, nil
-	}
-	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logins: n.logins, HTTP3: p.HTTP3, Logger: log}
-	if p.AccessLog {
-		c.AccessLog = log
-	}
-	if n.driver, err = embedded.New(c); err != nil {
-		return nil, fmt.Errorf("proxy.listen: %w", err)
+	if err = n.connect(cfg, listen, admit); err != nil {
+		return nil, err
 	}
 	n.services = reconcile.NewServices(n.driver, log)
 	return n, nil
+}
+
+// takeAddresses adds core's own to the loopback interface, at which clients arrive.
+func (n *names) takeAddresses(port uint16) (listen []netip.AddrPort, err error) {
+	for _, addr := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
+		if err := loopback.Add(addr); err != nil {
+			n.log.Warn("the proxy serves the other address family alone", logging.Err, err)
+			continue
+		}
+		listen = append(listen, netip.AddrPortFrom(addr, port))
+		if addr.Is4() {
+			n.address.Addr4 = addr
+		} else {
+			n.address.Addr6 = addr
+		}
+	}
+	if len(listen) == 0 {
+		return nil, ownline.Invalid("proxy", "the router's loopback interface takes no address for it")
+	}
+	return listen, nil
+}
+
+// connect makes the driver, and the gate when it is another server's.
+func (n *names) connect(cfg config.Core, listen []netip.AddrPort, admit proxy.Admission) (err error) {
+	p := cfg.Proxy
+	if connect := map[string]connect{ownline.NginxProxy: n.nginx, ownline.CaddyProxy: n.caddy}[p.Driver]; connect != nil {
+		if err := n.openGate(p, cfg.StateDir, listen, admit); err != nil {
+			return err
+		}
+		if err := connect(cfg, listen); err != nil {
+			return errors.Join(err, n.gate.Close())
+		}
+		return nil
+	}
+	c := embedded.Config{Settings: n.settings, Listen: listen, Certificates: n.certs, Admit: admit, Logins: n.logins, HTTP3: p.HTTP3, Logger: n.log}
+	if p.AccessLog {
+		c.AccessLog = n.log
+	}
+	if n.driver, err = embedded.New(c); err != nil {
+		return fmt.Errorf("proxy.listen: %w", err)
+	}
+	return nil
 }
 
 func (n *names) certificates(c config.Certificate, dir string) (err error) {
@@ -230,16 +250,17 @@ func (n *names) status() link.Proxy {
 		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),
 		Expires: n.certs.Expires().UTC(), Doorstep: n.doorstep.Until().UTC(),
 	}
-	if n.gate != nil && n.gate.Err() != nil {
-		s.Error = n.gate.Err().Error()
-	}
+	errs := []error{n.failed(), n.services.Err(), n.certs.Err()}
 	if text := n.refused.Load(); text != nil {
-		s.OK, s.Error = false, *text
+		errs = append(errs, errors.New(*text))
 	}
-	for _, err := range []error{n.failed(), n.services.Err(), n.certs.Err()} {
-		if err != nil {
-			s.OK, s.Error = false, err.Error()
-		}
+	err := errors.Join(errs...)
+	s.OK = err == nil
+	if n.gate != nil {
+		err = errors.Join(err, n.gate.Err()) // with which it serves all the same
+	}
+	if err != nil {
+		s.Error = err.Error()
 	}
 	return s
 }

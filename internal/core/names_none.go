@@ -17,10 +17,14 @@ import (
 // names serves nothing: this core was built for a router without room for the proxy.
 type names struct{}
 
-func newNames(cfg config.Core, _ func(ownline.ServiceID, netip.Addr) (context.Context, bool), _ *slog.Logger) (*names, error) {
+func checkNames(cfg config.Core) error {
 	if cfg.Proxy.Serves() {
-		return nil, ownline.Invalid("proxy.domain", "this ownline-core was built without the reverse proxy; leave it empty, or use the full build")
+		return ownline.Invalid("proxy.domain", "this ownline-core was built without the reverse proxy; leave it empty, or use the full build")
 	}
+	return nil
+}
+
+func newNames(_ config.Core, _ func(ownline.ServiceID, netip.Addr) (context.Context, bool), _ *slog.Logger) (*names, error) {
 	return nil, nil
 }
 

@@ -29,8 +29,13 @@ const Doorstep = "doorstep"
 // DoorstepID is no identifier that NewID makes.
 var DoorstepID = ServiceID([]byte("ownline-doorstep"))
 
-// NoProxy is the driver of a router without a reverse proxy.
-const NoProxy = "none"
+// The drivers of a router's reverse proxy, and of one that has none.
+const (
+	EmbeddedProxy = "embedded"
+	NginxProxy    = "nginx"
+	CaddyProxy    = "caddy"
+	NoProxy       = "none"
+)
 
 // SiteProxy is the reverse proxy of a site's router.
 type SiteProxy struct {

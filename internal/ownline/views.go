@@ -93,6 +93,7 @@ type LinkHealth struct {
 	Clock       string    // what is wrong with the router's clock; "": nothing
 	Proxy       string    // what is wrong with the router's reverse proxy; "": nothing
 	Root        string    // certificate in PEM of the proxy's own authority; "": it has none
+	Expires     time.Time // of the first of the proxy's certificates; zero: it has none yet
 	Error       string    // why it is not connected; "": nothing is known to be wrong
 }
 

@@ -212,13 +212,13 @@ func checkOptions(s ownline.Service, site ownline.Site) error {
 	switch {
 	case s.Kind != ownline.Proxy && !reflect.DeepEqual(s.Proxy, ownline.ProxyOptions{}):
 		return ownline.Invalid("options", "are for services of kind proxy")
-	case s.Proxy.Template != "" && site.Proxy.Driver != "" && site.Proxy.Driver != "nginx":
+	case s.Proxy.Template != "" && site.Proxy.Driver != "" && site.Proxy.Driver != ownline.NginxProxy:
 		return ownline.Invalid("options.template", fmt.Sprintf("is for sites whose proxy.driver in core.yaml is nginx; this one's is %s", site.Proxy.Driver))
 	}
 	if err := s.Proxy.Validate(); err != nil {
 		return err
 	}
-	if site.Proxy.Driver == "nginx" {
+	if site.Proxy.Driver == ownline.NginxProxy {
 		for _, name := range slices.Sorted(maps.Keys(s.Proxy.Headers)) {
 			if strings.Contains(s.Proxy.Headers[name], "$") {
 				return ownline.Invalid("options.headers", fmt.Sprintf("the value of %s must have no $, which nginx, this site's proxy, can't be told to leave alone", name))

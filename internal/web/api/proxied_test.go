@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -55,10 +56,10 @@ func TestProxied(t *testing.T) {
 	}
 
 	site := as[site](w.do(w.ana, "GET", "/sites/"+w.site.ID, nil), 200)
-	if p := site.Proxy; p == nil || p.Domain != "home.example.org" || p.Port != 9999 || !p.Serves || !p.Root || p.Error != "" {
+	if p := site.Proxy; p == nil || p.Domain != "home.example.org" || p.Port != 9999 || !p.Serves || !p.Root || p.Error != "" || p.Expires != nil {
 		t.Errorf("ana sees the proxy as %+v", p)
 	}
-	if p := w.siteAsAdmin().Proxy; p == nil || p.Error != "no certificate yet" {
+	if p := w.siteAsAdmin().Proxy; p == nil || p.Error != "no certificate yet" || p.Expires == nil || !p.Expires.Equal(certificateEnd) {
 		t.Errorf("an admin sees the proxy as %+v", p)
 	}
 	root := w.do(w.ana, "GET", "/sites/"+w.site.ID+"/root", nil).want(200)
@@ -174,3 +175,5 @@ func TestTemplate(t *testing.T) {
 	w.cores.setDown(true)
 	preview(nil).problem(503, "")
 }
+
+var certificateEnd = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -38,14 +38,15 @@ type site struct {
 	Error           string     `json:"error,omitempty" doc:"Why core is not connected"`
 }
 
-// siteProxy is for everybody but for what is wrong with it.
+// siteProxy is for everybody but for what is wrong with it, and its certificates.
 type siteProxy struct {
-	Driver string `json:"driver,omitempty" example:"embedded" doc:"none: services of kind proxy can't be opened"`
-	Domain string `json:"domain,omitempty" example:"home.example.org" doc:"Services of kind proxy are at NAME.DOMAIN, over HTTPS"`
-	Port   uint16 `json:"port,omitempty" example:"9999"`
-	Serves bool   `json:"serves" doc:"Services of kind proxy can be opened"`
-	Error  string `json:"error,omitempty" doc:"What is wrong with it"`
-	Root   bool   `json:"root" doc:"Browsers have to trust its own authority: GET /sites/{id}/root"`
+	Driver  string     `json:"driver,omitempty" example:"embedded" doc:"none: services of kind proxy can't be opened"`
+	Domain  string     `json:"domain,omitempty" example:"home.example.org" doc:"Services of kind proxy are at NAME.DOMAIN, over HTTPS"`
+	Port    uint16     `json:"port,omitempty" example:"9999"`
+	Serves  bool       `json:"serves" doc:"Services of kind proxy can be opened"`
+	Error   string     `json:"error,omitempty" doc:"What is wrong with it"`
+	Expires *time.Time `json:"certificate_expires,omitempty" doc:"The first of its certificates does; absent: it has none yet"`
+	Root    bool       `json:"root" doc:"Browsers have to trust its own authority: GET /sites/{id}/root"`
 }
 
 func proxyView(i ownline.SiteInfo, admin bool) *siteProxy {
@@ -54,7 +55,7 @@ func proxyView(i ownline.SiteInfo, admin bool) *siteProxy {
 	}
 	v := siteProxy{Driver: i.Proxy.Driver, Domain: i.Proxy.Domain, Port: i.Proxy.Port, Serves: i.Proxy.Serves(), Root: i.Health.Root != ""}
 	if admin {
-		v.Error = i.Health.Proxy
+		v.Error, v.Expires = i.Health.Proxy, optional(i.Health.Expires)
 	}
 	return &v
 }

@@ -63,7 +63,7 @@ func (s *site) note(st link.Status) bool {
 	defer s.mu.Unlock()
 	was := s.health
 	h := &s.health
-	h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root
+	h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root, h.Expires = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root, st.Proxy.Expires.UTC()
 	if !st.Firewall.OK {
 		if h.Firewall = st.Firewall.Error; h.Firewall == "" {
 			h.Firewall = "not ready"

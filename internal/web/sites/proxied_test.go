@@ -115,9 +115,12 @@ func TestProxied(t *testing.T) {
 
 	// What is wrong is told as long as it is; without a proxy nothing that it served is open.
 	bad := proxy
-	bad.OK, bad.Error, bad.Root = false, "no certificate yet", "PEM"
+	bad.OK, bad.Error, bad.Root, bad.Expires = false, "no certificate yet", "PEM", time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	w.core.SetProxy(bad)
-	w.until("its health is told", func() bool { h := w.siteNow().Health; return h.Proxy == bad.Error && h.Root == "PEM" })
+	w.until("its health is told", func() bool {
+		h := w.siteNow().Health
+		return h.Proxy == bad.Error && h.Root == "PEM" && h.Expires.Equal(bad.Expires)
+	})
 	w.core.SetProxy(link.Proxy{Driver: ownline.NoProxy})
 	w.until("the proxy is gone", func() bool { return !w.siteNow().Proxy.Serves() && w.siteNow().Health.Proxy == "" })
 	w.converge()

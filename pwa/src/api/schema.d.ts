@@ -2182,6 +2182,11 @@ export interface components {
         };
         SiteProxy: {
             /**
+             * Format: date-time
+             * @description The first of its certificates does; absent: it has none yet
+             */
+            certificate_expires?: string;
+            /**
              * @description Services of kind proxy are at NAME.DOMAIN, over HTTPS
              * @example home.example.org
              */
@@ -14143,6 +14148,7 @@ export interface operations {
                      *           "name": "text",
                      *           "pin": "text",
                      *           "proxy": {
+                     *             "certificate_expires": "2026-03-01T12:00:00Z",
                      *             "domain": "home.example.org",
                      *             "driver": "embedded",
                      *             "error": "text",
@@ -14302,6 +14308,7 @@ export interface operations {
                      *       "name": "text",
                      *       "pin": "text",
                      *       "proxy": {
+                     *         "certificate_expires": "2026-03-01T12:00:00Z",
                      *         "domain": "home.example.org",
                      *         "driver": "embedded",
                      *         "error": "text",
@@ -14529,6 +14536,7 @@ export interface operations {
                      *       "name": "text",
                      *       "pin": "text",
                      *       "proxy": {
+                     *         "certificate_expires": "2026-03-01T12:00:00Z",
                      *         "domain": "home.example.org",
                      *         "driver": "embedded",
                      *         "error": "text",
@@ -14830,6 +14838,7 @@ export interface operations {
                      *       "name": "text",
                      *       "pin": "text",
                      *       "proxy": {
+                     *         "certificate_expires": "2026-03-01T12:00:00Z",
                      *         "domain": "home.example.org",
                      *         "driver": "embedded",
                      *         "error": "text",
@@ -15073,6 +15082,7 @@ export interface operations {
                      *       "name": "text",
                      *       "pin": "text",
                      *       "proxy": {
+                     *         "certificate_expires": "2026-03-01T12:00:00Z",
                      *         "domain": "home.example.org",
                      *         "driver": "embedded",
                      *         "error": "text",
