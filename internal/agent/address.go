@@ -14,8 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pion/stun/v3"
-
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -120,13 +118,10 @@ func askSTUN(ctx context.Context, server, family string) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	defer conn.Close()
-	ask, err := stun.Build(stun.TransactionID, stun.BindingRequest)
-	if err != nil {
-		return netip.Addr{}, err
-	}
+	ask := stunRequest()
 	var buf [1500]byte
 	for wait := 500 * time.Millisecond; ctx.Err() == nil; wait *= 2 { // RFC 8489, section 6.2.1
-		if _, err := conn.Write(ask.Raw); err != nil {
+		if _, err := conn.Write(ask); err != nil {
 			return netip.Addr{}, err
 		}
 		until := time.Now().Add(wait)
@@ -141,13 +136,8 @@ func askSTUN(ctx context.Context, server, family string) (netip.Addr, error) {
 			if err != nil {
 				break
 			}
-			answer := &stun.Message{Raw: append([]byte(nil), buf[:n]...)}
-			var mapped stun.XORMappedAddress
-			if answer.Decode() != nil || answer.TransactionID != ask.TransactionID || mapped.GetFrom(answer) != nil {
-				continue
-			}
-			if a, ok := netip.AddrFromSlice(mapped.IP); ok {
-				return a.Unmap(), nil
+			if a, ok := stunAddress(ask, buf[:n]); ok {
+				return a, nil
 			}
 		}
 	}

@@ -148,7 +148,7 @@ var homes = map[string]string{
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
 	"github.com/quic-go/quic-go":              "internal/core/proxy/embedded",
-	"github.com/pion/stun/v3":                 "internal/agent",
+	"github.com/pion/stun/v3":                 "",
 	"github.com/mochi-mqtt/server/v2":         "internal/broker internal/web/mqttbroker",
 	"github.com/go-webauthn/webauthn":         "internal/web/auth",
 	"github.com/google/uuid":                  "internal/ownline",
