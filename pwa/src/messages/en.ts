@@ -98,6 +98,14 @@ export const en = {
       download: (site: string) => `Download the certificate of ${site}`,
     },
   },
+  broker: {
+    title: 'MQTT broker',
+    connected: 'The broker is connected.',
+    away: (why: string) => `The broker can't be reached: ${why}`,
+    serves: (n: number) =>
+      `The embedded broker serves ${plural('en', n, { one: '1 client', other: `${n} clients` })}.`,
+    rests: 'The embedded broker does not serve.',
+  },
   session: {
     title: 'Open now',
     count: (n: number) => plural('en', n, { one: '1 session', other: `${n} sessions` }),

@@ -98,6 +98,14 @@ export const es: Messages = {
       download: (site) => `Descargar el certificado de ${site}`,
     },
   },
+  broker: {
+    title: 'Broker MQTT',
+    connected: 'El broker está conectado.',
+    away: (why) => `No se llega al broker: ${why}`,
+    serves: (n) =>
+      `El broker integrado atiende a ${plural('es', n, { one: '1 cliente', other: `${n} clientes` })}.`,
+    rests: 'El broker integrado no atiende.',
+  },
   session: {
     title: 'Abierto ahora',
     count: (n) => plural('es', n, { one: '1 sesión', other: `${n} sesiones` }),
