@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,8 +53,13 @@ func knockOnce(ctx context.Context, keys *knock.Keys, r Request, reply Reply, cl
 	var nonce knock.Nonce
 	rand.Read(nonce[:]) // never fails: crypto/rand crashes the program instead
 	up := make(chan struct{})
+	authorities, err := vouching(b)
+	if err != nil {
+		reply.Err = err
+		return reply
+	}
 	conn, err := broker.New(broker.Options{
-		URL: b.URL, Username: b.Username, Password: b.Password, Up: func() { close(up) }, Log: slog.New(slog.DiscardHandler),
+		URL: b.URL, Username: b.Username, Password: b.Password, Authorities: authorities, Up: func() { close(up) }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		reply.Err = err
@@ -109,4 +115,22 @@ func knockOnce(ctx context.Context, keys *knock.Keys, r Request, reply Reply, cl
 			}
 		}
 	}
+}
+
+// vouching are those whom the device believes that a broker is the one of its profile; nil: the
+// system's authorities.
+func vouching(b ownline.Broker) (*x509.CertPool, error) {
+	if len(b.Authority) == 0 {
+		return nil, nil
+	}
+	c, err := x509.ParseCertificate(b.Authority)
+	if err != nil {
+		return nil, fmt.Errorf("the profile's certificate for the broker: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AddCert(c)
+	return pool, nil
 }

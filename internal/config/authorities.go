@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 )
@@ -13,7 +14,7 @@ func Authorities(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(file)
+	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
@@ -21,10 +22,39 @@ func Authorities(file string) (*x509.CertPool, error) {
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
-	if !pool.AppendCertsFromPEM(pem) {
+	if !pool.AppendCertsFromPEM(content) {
 		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
 	}
 	return pool, nil
+}
+
+// maxAuthority bounds what a profile's QR code has to hold, in bytes.
+const maxAuthority = 1200
+
+// Authority returns the only certificate of a file in PEM, as DER that fits into a profile; with
+// "" nil.
+func Authority(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, rest := pem.Decode(content)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	if more, _ := pem.Decode(rest); more != nil {
+		return nil, fmt.Errorf("%s holds more than one certificate: name a file with that of the authority alone", file)
+	}
+	if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		return nil, err
+	}
+	if len(block.Bytes) > maxAuthority {
+		return nil, fmt.Errorf("%s has %d bytes, and more than %d don't fit into a profile's QR code: use an authority with a key of P-256", file, len(block.Bytes), maxAuthority)
+	}
+	return block.Bytes, nil
 }
 
 // KeyPair returns the certificate and the key of two files in PEM; with "" nil.

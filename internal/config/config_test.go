@@ -194,6 +194,7 @@ func TestWebMistakes(t *testing.T) {
 		"mqtt certificate":  {"mqtt: {cert_file: /x, key_file: /y, url: 'tcp://h'}\n", "FILE:1:19: mqtt.cert_file: is of no use without a mqtt.url of tls:// or wss://"},
 		"mqtt, no key":      {"mqtt: {cert_file: /x, url: 'tls://h'}\n", "FILE:1:19: mqtt.cert_file: and key_file belong together: name both, or none"},
 		"mqtt, no such":     {"mqtt: {cert_file: /nowhere, key_file: /y, url: 'tls://h'}\n", "FILE:1:19: mqtt.cert_file: open /nowhere: no such file or directory; it must be a certificate in PEM, and key_file the key to it"},
+		"devices' CA":       {"mqtt: {url: 'tls://h', devices: {ca_file: /nowhere}}\n", "FILE:1:43: mqtt.devices.ca_file: open /nowhere: no such file or directory"},
 		"embedded, rest":    {"mqtt: {embedded: {url: 'wss://h'}}\n", "FILE:1:18: mqtt.embedded: needs listen, the address where the embedded broker takes connections, like :8883"},
 		"embedded, no TLS":  {"mqtt: {embedded: {listen: ':8883', url: 'wss://h'}, devices: {address_urls: ['stun:h:1']}}\n", "FILE:1:18: mqtt.embedded.cert_file: is needed, with key_file: devices send a password. Or listen on 127.0.0.1, behind a server that ends TLS"},
 		"embedded, no URL":  {"mqtt: {embedded: {listen: '127.0.0.1:8883'}, devices: {address_urls: ['stun:h:1']}}\n", "FILE:1:18: mqtt.embedded.url: is needed: where devices reach the embedded broker, like wss://ownline.example.org:8883/"},

@@ -82,6 +82,9 @@ func (m *MQTT) validateDevices(r rules) {
 			r.address(at("mqtt.devices.address_urls", i), a, "https://address.example.org/", "https")
 		}
 	}
+	if _, err := Authority(d.CAFile); err != nil {
+		r.report("mqtt.devices.ca_file", err.Error())
+	}
 	if !m.hasBroker() && (d.URL != "" || len(d.AddressURLs) > 0) {
 		r.report("mqtt.devices", "needs mqtt.url, the broker from which Ownline takes what devices send")
 	}

@@ -103,6 +103,7 @@ type MQTTDevices struct {
 	URL         string         `key:"url"` // as devices reach it; "": mqtt.url
 	Username    string         `key:"username"`
 	Password    ownline.Secret `key:"password"`
+	CAFile      string         `key:"ca_file"`      // see Authority; "": the devices' own authorities alone
 	AddressURLs []string       `key:"address_urls"` // https:// or stun:HOST:PORT; empty: profiles have no broker
 }
 

@@ -32,6 +32,7 @@ type Broker struct {
 	Topic       string // of knocks; "": DefaultTopic
 	Username    string // "": none
 	Password    Secret
+	Authority   []byte   // a certificate (DER) of who vouches for the broker beside the system's authorities; nil: nobody
 	AddressURLs []string // services that tell the device its public address: https:// or stun:HOST:PORT
 }
 
@@ -42,7 +43,7 @@ const MaxProfile = 8 << 10
 const DefaultTopic = "ownline/knock"
 
 // URI writes the profile as ownline://HOST:PORT/?v=1&site=…&device=…&key=…&name=…, and with
-// a broker &mqtt=…&topic=…&user=…&password=…&address=… as far as they are set. The result is a secret: show it to its owner, once.
+// a broker &mqtt=…&topic=…&user=…&password=…&ca=…&address=… as far as they are set. The result is a secret: show it to its owner, once.
 func (p Profile) URI() string {
 	u := url.URL{
 		Scheme: profileScheme, Host: net.JoinHostPort(p.Host, strconv.Itoa(int(p.Port))), Path: "/",
@@ -92,6 +93,9 @@ func (b Broker) query() string {
 			q += "&" + part.key + "=" + url.QueryEscape(part.value)
 		}
 	}
+	if len(b.Authority) > 0 {
+		q += "&ca=" + base64.RawURLEncoding.EncodeToString(b.Authority)
+	}
 	for _, a := range b.AddressURLs {
 		q += "&address=" + url.QueryEscape(a)
 	}
@@ -105,6 +109,12 @@ func parseBroker(q url.Values) (Broker, error) {
 	b := Broker{URL: q.Get("mqtt"), Topic: q.Get("topic"), Username: q.Get("user"), Password: Secret(q.Get("password")), AddressURLs: q["address"]}
 	if u, err := url.Parse(b.URL); err != nil || u.Hostname() == "" || u.User != nil || !slices.Contains([]string{"tcp", "tls", "ws", "wss"}, u.Scheme) {
 		return Broker{}, Invalid("profile", "the broker is not an address like tls://broker.example.org:8883")
+	}
+	if ca := q.Get("ca"); ca != "" {
+		var err error
+		if b.Authority, err = base64.RawURLEncoding.Strict().DecodeString(ca); err != nil {
+			return Broker{}, Invalid("profile", "the certificate of who vouches for the broker is damaged")
+		}
 	}
 	for _, a := range b.AddressURLs {
 		if u, err := url.Parse(a); err != nil || !slices.Contains([]string{"https", "stun"}, u.Scheme) {

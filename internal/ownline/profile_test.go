@@ -36,7 +36,7 @@ func TestProfileWithBroker(t *testing.T) {
 	p := Profile{Host: "h", Port: 1, Site: NewID[Site](), Device: NewID[Device](), Key: make([]byte, 32)}
 	for _, b := range []Broker{
 		{URL: "wss://broker.example.org/mqtt"},
-		{URL: "tls://broker.example.org:8883", Topic: "a/b c", Username: "phone & co", Password: Secret("p&=ß#"), AddressURLs: []string{"https://a.example.org/", "stun:s.example.org:3478"}},
+		{URL: "tls://broker.example.org:8883", Topic: "a/b c", Username: "phone & co", Password: Secret("p&=ß#"), Authority: []byte{0xfb, 0xff, 0}, AddressURLs: []string{"https://a.example.org/", "stun:s.example.org:3478"}},
 	} {
 		p.Broker = b
 		got, err := ParseProfile(p.URI())
@@ -44,7 +44,7 @@ func TestProfileWithBroker(t *testing.T) {
 			t.Errorf("%s: %+v, %v", p.URI(), got.Broker, err)
 		}
 	}
-	for _, bad := range []string{"mqtt=https://h", "mqtt=tls://u:p@h", "mqtt=tls:", "mqtt=tls://h&address=file:///x", "mqtt=tls://h&address=http://x/"} {
+	for _, bad := range []string{"mqtt=https://h", "mqtt=tls://u:p@h", "mqtt=tls:", "mqtt=tls://h&address=file:///x", "mqtt=tls://h&address=http://x/", "mqtt=tls://h&ca=%21"} {
 		p.Broker = Broker{}
 		if _, err := ParseProfile(p.URI() + "&" + bad); !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "u:p") {
 			t.Errorf("%s: %v", bad, err)

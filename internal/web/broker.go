@@ -135,14 +135,17 @@ func (w *Web) brokerMetrics() (all []metrics.Broker) {
 }
 
 // deviceBroker is what new devices are told; none where they could not learn their address.
-func deviceBroker(m config.MQTT) ownline.Broker {
+func deviceBroker(m config.MQTT) (b ownline.Broker, err error) {
 	d := m.Devices
 	if len(d.AddressURLs) == 0 {
-		return ownline.Broker{}
+		return b, nil
 	}
-	b := ownline.Broker{URL: cmp.Or(m.Embedded.URL, d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
+	b = ownline.Broker{URL: cmp.Or(m.Embedded.URL, d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
 	if m.Topic != ownline.DefaultTopic {
 		b.Topic = m.Topic
 	}
-	return b
+	if b.Authority, err = config.Authority(d.CAFile); err != nil {
+		return b, fmt.Errorf("mqtt.devices.ca_file: %w", err)
+	}
+	return b, nil
 }

@@ -107,7 +107,7 @@ func TestEmbeddedBrokerAddress(t *testing.T) {
 	if err := w.Serve(t.Context(), ServeOptions{}); err == nil || !strings.Contains(err.Error(), "mqtt.embedded.listen") {
 		t.Errorf("Serve() = %v", err)
 	}
-	if deviceBroker(config.MQTT{URL: "tls://b", Embedded: config.MQTTEmbedded{URL: "tls://own"}}).URL != "" {
-		t.Error("devices are told of a broker though they can't learn their address")
+	if b, err := deviceBroker(config.MQTT{URL: "tls://b", Embedded: config.MQTTEmbedded{URL: "tls://own"}}); err != nil || b.URL != "" {
+		t.Errorf("devices are told of %+v though they can't learn their address; %v", b, err)
 	}
 }

@@ -88,6 +88,10 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	if w.notify, err = newNotify(cfg, w.geoip, w.store, w.metrics, log); err != nil {
 		return nil, err
 	}
+	devices, err := deviceBroker(cfg.MQTT)
+	if err != nil {
+		return nil, err
+	}
 	passwords := auth.NewPasswords()
 	s := cfg.Sessions
 	w.access = access.New(access.Options{
@@ -97,7 +101,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
-		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: deviceBroker(cfg.MQTT), OwnBroker: cfg.MQTT.Embedded.Listen != "", Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
+		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
 	})
 	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
 	w.watch()

@@ -56,8 +56,8 @@ mqtt:
   password_file: %q
   ca_file: %q
   embedded: {listen: "%s:8883", url: "wss://[%s]:8884/", cert_file: %q, key_file: %q}
-  devices: {address_urls: ["stun:192.0.2.1:3478"]}
-`, overlap, router, file("password", brokertest.Password), cert, lan, wan6, cert, key)})
+  devices: {ca_file: %q, address_urls: ["stun:192.0.2.1:3478"]}
+`, overlap, router, file("password", brokertest.Password), cert, lan, wan6, cert, key, cert)})
 	passwords := filepath.Join(dir, "passwords")
 	if out, err := exec.Command("mosquitto_passwd", "-c", "-b", passwords, brokertest.Username, brokertest.Password).CombinedOutput(); err != nil {
 		t.Fatalf("this test needs mosquitto and mosquitto-clients, which `make test` installs: %v: %s", err, out)
@@ -156,7 +156,7 @@ func (w *way) run(stdin string, what, name string, args ...string) []byte {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	cmd := w.Bed.Client1.Command(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "OWNLINE_CONFIG_DIR="+w.home, "SSL_CERT_FILE="+w.ca, "NODE_EXTRA_CA_CERTS="+w.ca, "NODE_PATH="+modules())
+	cmd.Env = append(os.Environ(), "OWNLINE_CONFIG_DIR="+w.home, "NODE_EXTRA_CA_CERTS="+w.ca, "NODE_PATH="+modules())
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said
 	if err := w.Bed.Client1.Run(cmd); err != nil {
@@ -275,7 +275,7 @@ func TestKnockThroughBrokers(t *testing.T) {
 	b := startBrokers(t)
 	client := b.Bed.Client1
 	outer := b.way("outer", func(o *ownline.Broker) {
-		*o = ownline.Broker{URL: "tls://203.0.113.2:8883", Username: brokertest.Username, Password: ownline.Secret(brokertest.Password)}
+		*o = ownline.Broker{URL: "tls://203.0.113.2:8883", Username: brokertest.Username, Password: ownline.Secret(brokertest.Password), Authority: o.Authority}
 	})
 	outer.ws, outer.version, outer.pub = "wss://203.0.113.2:9001/", 5, []string{"-h", "203.0.113.2", "-p", "8883", "-V", "5"}
 	outer.first, outer.second = client.IPv4s[0], client.IPv4s[1]
