@@ -147,6 +147,7 @@ var homes = map[string]string{
 	"golang.org/x/net":                        "internal/core/proxy/embedded", // http2/hpack
 	"github.com/danielgtaylor/huma":           "internal/web/api",
 	"github.com/dustin/go-humanize":           "internal/cli",
+	"github.com/quic-go/qpack":                "internal/core/proxy/embedded", // for a test
 	"github.com/quic-go/quic-go":              "internal/core/proxy/embedded",
 	"github.com/pion/stun/v3":                 "",
 	"github.com/mochi-mqtt/server/v2":         "internal/broker internal/web/mqttbroker",

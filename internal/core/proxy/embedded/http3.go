@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -20,6 +21,11 @@ import (
 
 // HTTP3 reports whether this build speaks it.
 const HTTP3 = true
+
+const (
+	manyHello = 64  // handshakes under way, above which a source has to show that it is where it says
+	mostHello = 512 // and above which there are no more
+)
 
 // overQUIC serves HTTP/3. As over TCP, a connection is bound to one service by its hello, and
 // ends with what admits its source; requests are judged and relayed by the same code.
@@ -30,6 +36,8 @@ type overQUIC struct {
 	listeners  []*quic.Listener
 	ctx        context.Context
 	end        context.CancelFunc
+
+	hellos atomic.Int64 // handshakes under way
 }
 
 func newOverQUIC(s *Server) (*overQUIC, error) {
@@ -55,7 +63,9 @@ func newOverQUIC(s *Server) (*overQUIC, error) {
 			q.close()
 			return nil, fmt.Errorf("listen for HTTP/3: %w", err)
 		}
-		t := &quic.Transport{Conn: socket, ConnContext: q.begin}
+		// Whoever sends packets in the name of an admitted source costs no more than a few handshakes.
+		suspect := func(net.Addr) bool { return q.hellos.Load() >= manyHello }
+		t := &quic.Transport{Conn: socket, ConnContext: q.begin, VerifySourceAddress: suspect}
 		q.transports = append(q.transports, t)
 		// Listen takes no data before the handshake is over: it could be sent again by others.
 		l, err := t.Listen(greeting, &quic.Config{
@@ -73,11 +83,20 @@ func newOverQUIC(s *Server) (*overQUIC, error) {
 
 // begin keeps a connection from its first packet to its end.
 func (q *overQUIC) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	c := newConn(&quicConn{remote: info.RemoteAddr})
+	if q.hellos.Add(1) > mostHello {
+		q.hellos.Add(-1)
+		return nil, errors.New("too many handshakes at a time")
+	}
+	raw := &quicConn{remote: info.RemoteAddr, greeted: sync.OnceFunc(func() { q.hellos.Add(-1) })}
+	c := newConn(raw)
 	if !q.s.track(c) {
+		raw.greeted()
 		return nil, net.ErrClosed
 	}
-	context.AfterFunc(ctx, func() { q.s.untrack(c) })
+	context.AfterFunc(ctx, func() {
+		raw.greeted()
+		q.s.untrack(c)
+	})
 	return withConn(ctx, c), nil
 }
 
@@ -100,7 +119,11 @@ func (q *overQUIC) accept(l *quic.Listener, all *sync.WaitGroup) error {
 		if err != nil {
 			return err
 		}
-		if c := connOf(conn.Context()); c == nil || c.route == nil || !c.Conn.(*quicConn).is(conn) {
+		c := connOf(conn.Context())
+		if c != nil {
+			c.Conn.(*quicConn).greeted()
+		}
+		if c == nil || c.route == nil || !c.Conn.(*quicConn).is(conn) {
 			conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 			continue
 		}
@@ -126,6 +149,7 @@ func (q *overQUIC) close() {
 type quicConn struct {
 	net.Conn // none
 	remote   net.Addr
+	greeted  func() // its handshake is over
 
 	mu     sync.Mutex
 	conn   *quic.Conn // nil before the handshake is over
