@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help build core http3 cross compiler database peers systemd desktop schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help build core http3 cross compiler database peers systemd desktop ssh schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,7 +36,12 @@ core: ## build ownline-core for this machine into bin/, and the one without the 
 http3: ## build an ownline-core that speaks HTTP/3, which is too large for the usual one, into bin/
 	$(GOBUILD) -tags http3 $(CORE) -o $(BIN)/ownline-core-http3 ./cmd/ownline-core
 
-cross: ## build ownline-core for routers into bin/GOOS-GOARCH/, for the small ones without the proxy
+# What ownline runs on.
+SYSTEMS := linux/amd64 linux/arm64 linux/arm darwin/arm64 windows/amd64 freebsd/amd64 android/arm64
+
+cross: ## build for other machines into bin/GOOS-GOARCH/: ownline, and ownline-core for routers, for the small ones without the proxy
+	@for s in $(SYSTEMS); do echo "ownline for $$s"; os=$${s%/*}; [ $$os = windows ] && exe=.exe || exe=; \
+	GOOS=$$os GOARCH=$${s#*/} GOARM=7 $(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/$$os-$${s#*/}/ownline$$exe ./cmd/ownline || exit 1; done
 	GOOS=linux GOARCH=arm64 $(GOBUILD) $(CORE) -o $(BIN)/linux-arm64/ownline-core ./cmd/ownline-core
 	GOOS=linux GOARCH=arm GOARM=7 $(GOBUILD) $(CORE) -o $(BIN)/linux-armv7/ownline-core ./cmd/ownline-core
 	GOOS=linux GOARCH=mipsle GOMIPS=softfloat $(GOBUILD) $(SMALL) -o $(BIN)/linux-mipsle/ownline-core ./cmd/ownline-core
@@ -82,6 +87,11 @@ desktop:
 	@command -v gnome-keyring-daemon >/dev/null && command -v dbus-run-session >/dev/null || { apt-get update -q && \
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gnome-keyring dbus-daemon; }
 
+# OpenSSH's client and server. Nothing is started: sshd's own units would only be in the way.
+ssh:
+	@PATH=$$PATH:/usr/sbin; missing=; command -v ssh >/dev/null || missing=openssh-client; command -v sshd >/dev/null || missing="$$missing openssh-server"; \
+	[ -z "$$missing" ] || { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -95,7 +105,7 @@ $(TOOL):
 schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
-test: build compiler guests database peers systemd desktop $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop ssh $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api

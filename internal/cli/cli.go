@@ -53,7 +53,7 @@ wrongly. With --json results are what the server's API answers.`,
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print results as JSON")
 	root.PersistentFlags().StringVar(&a.dir, "config-dir", "", "where profiles and the login are kept (default: ownline in your configuration folder, or $OWNLINE_CONFIG_DIR)")
 	root.AddCommand(
-		a.knock(), a.enroll(), a.profiles(), a.agent(),
+		a.knock(), a.enroll(), a.profiles(), a.agent(), a.sshConfig(),
 		a.login(), a.logout(), a.whoami(), a.services(), a.open(), a.sessions(), a.extend(), a.close(), a.flush(),
 		a.invite(), a.invitations(), a.devices(), a.tokens(), a.logins(), a.password(), a.totp(), a.passkeys(), a.provider(), a.admin(),
 		a.version(),
@@ -69,17 +69,26 @@ func (a *app) findDir() error {
 	if a.dir != "" {
 		return nil
 	}
-	dir, err := os.UserConfigDir()
-	a.dir = filepath.Join(dir, "ownline")
+	dir, err := usualDir()
+	a.dir = dir
 	return err
+}
+
+func usualDir() (string, error) {
+	dir, err := os.UserConfigDir()
+	return filepath.Join(dir, "ownline"), err
 }
 
 // print writes v as JSON, or lets human write it for people.
 func (a *app) print(cmd *cobra.Command, v any, human func(w io.Writer) error) error {
+	return a.printTo(cmd.OutOrStdout(), v, human)
+}
+
+func (a *app) printTo(w io.Writer, v any, human func(w io.Writer) error) error {
 	if a.json {
-		return command.PrintJSON(cmd.OutOrStdout(), v)
+		return command.PrintJSON(w, v)
 	}
-	return human(cmd.OutOrStdout())
+	return human(w)
 }
 
 func (a *app) profileStore() profile.Store {

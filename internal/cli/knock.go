@@ -7,18 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/netip"
-	"net/url"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ownline/ownline/internal/agent"
-	"github.com/ownline/ownline/internal/apiclient"
 	"github.com/ownline/ownline/internal/command"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/ownline"
@@ -37,6 +33,7 @@ const tellSkew = 2 * time.Second
 type knockFlags struct {
 	profile      string
 	wait, silent bool
+	stdio        bool
 	timeout, d   time.Duration
 	only4, only6 bool
 	source       string
@@ -44,10 +41,14 @@ type knockFlags struct {
 
 // knocked is what became of a knock.
 type knocked struct {
-	Profile string        `json:"profile"`
-	Host    string        `json:"host"`
-	Service string        `json:"service,omitempty"`
-	Status  string        `json:"status"` // of the best answer; "sent" or "no answer"
+	Profile string `json:"profile"`
+	Host    string `json:"host"`
+	Service string `json:"service,omitempty"`
+	Status  string `json:"status"` // of the best answer; "sent" or "no answer"
+	// Where SERVICE can be connected to, as far as it is known.
+	Address string        `json:"address,omitempty"` // HOST:PORT
+	Port    uint16        `json:"port,omitempty"`
+	URL     string        `json:"url,omitempty"` // of a proxied service
 	Replies []familyReply `json:"replies"`
 }
 
@@ -75,11 +76,22 @@ answer. Without SERVICE everything is opened that is granted to the device's own
 by knock. A packet that gets lost is followed by another after a second. When no answer comes,
 and the profile names an MQTT broker, the packet goes through that, too.
 
-With -- COMMAND the command is run once the door is open; {host} and {port} in it become
-the site's name and the public port of SERVICE, or the name and port of a proxied one. The exit code is then that of the command.`,
+With --wait it ends when SERVICE can really be connected to, or fails after a minute: a TCP
+service is connected to until that succeeds. UDP services, and everything when no SERVICE is
+named, are open when the answer is there. Where SERVICE is reached is printed: address and port,
+and the URL of a proxied one.
+
+With -- COMMAND the command is run once the door is open, and takes the place of this one: it
+gets its signals, and its exit code counts. {host} and {port} in it become the site's name and the public
+port of SERVICE, or the name and port of a proxied one, whose address is {url}. With --stdio standard input and output are connected to SERVICE: that is what ` + "`ownline ssh-config`" + `
+writes for ssh.
+
+A public port that the grant does not fix is asked of the server, for which you have to be signed
+in and the server reachable.`,
 		Example: `  ownline knock
-  ownline knock --wait --profile home && curl http://home.example.org:20080/
-  ownline knock ssh -- ssh -p {port} me@{host}`,
+  ownline knock web --wait --profile home && curl http://home.example.org:20080/
+  ownline knock nas-ssh --profile home --wait -- ssh -p {port} me@{host}
+  ownline knock wiki --wait -- xdg-open {url}`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			before := cmd.ArgsLenAtDash()
 			if before < 0 {
@@ -105,13 +117,15 @@ the site's name and the public port of SERVICE, or the name and port of a proxie
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.profile, "profile", "", "which profile (default: the only one, or the one called default)")
-	flags.BoolVar(&f.wait, "wait", false, "wait up to a minute, until services can be connected to")
+	flags.BoolVar(&f.wait, "wait", false, "wait up to a minute, until the service can be connected to")
+	flags.BoolVar(&f.stdio, "stdio", false, "wait likewise, and connect standard input and output to the service")
 	flags.DurationVar(&f.timeout, "timeout", 0, fmt.Sprintf("how long to try (default %s, with a broker %s, with --wait %s)", knockTimeout, brokerTimeout, waitTimeout))
 	flags.DurationVar(&f.d, "for", 0, "how long to be let in (default: what the server says)")
 	flags.BoolVarP(&f.only4, "ipv4", "4", false, "by IPv4 alone")
 	flags.BoolVarP(&f.only6, "ipv6", "6", false, "by IPv6 alone")
 	flags.StringVar(&f.source, "source", "", "this machine's public address, for devices that must name it")
 	flags.BoolVar(&f.silent, "no-answer", false, "send the packet and do not wait")
+	mustComplete(cmd, "profile", a.completeProfileFlag)
 	return cmd
 }
 
@@ -120,12 +134,32 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 	if err != nil {
 		return err
 	}
-	if f.silent && (f.wait || len(run) > 0) {
+	switch {
+	case f.silent && (f.wait || f.stdio || len(run) > 0):
 		return command.Usagef("--no-answer can't wait for anything")
+	case f.stdio && len(run) > 0:
+		return command.Usagef("--stdio and -- COMMAND exclude each other")
+	case f.stdio && service == "":
+		return command.Usagef("--stdio needs a SERVICE to connect to")
+	}
+	if err := checkWords(run, service); err != nil {
+		return err
+	}
+	var k known
+	var at place
+	if service != "" {
+		if k, err = a.knownService(service, r.Profile.Site.String()); err != nil {
+			return err
+		}
+		if at, err = placeOf(k, r, f, run); err != nil {
+			return err
+		}
+	} else {
+		at.host = r.Profile.Host
 	}
 	if f.timeout == 0 {
 		switch {
-		case f.wait:
+		case f.wait || f.stdio:
 			f.timeout = waitTimeout
 		case r.Profile.Broker.URL != "":
 			f.timeout = brokerTimeout
@@ -148,8 +182,19 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 			out.Status = out.Replies[i].Status
 		}
 	}
-	if len(run) == 0 || best < 0 || !replies[best].OK() {
-		if err := a.print(cmd, out, func(w io.Writer) error { return printKnock(w, out, replies) }); err != nil {
+	in := best >= 0 && replies[best].OK()
+	var conn net.Conn
+	if in && service != "" {
+		if at, conn, err = a.reach(ctx, r, f, k, at, run, replies); err == nil {
+			out.Address, out.Port, out.URL = at.address(), at.port, at.url
+		}
+	}
+	if !in || err != nil || len(run) == 0 && !f.stdio {
+		talk := cmd.OutOrStdout()
+		if f.stdio {
+			talk = cmd.ErrOrStderr() // the other is the service's
+		}
+		if err := a.printTo(talk, out, func(w io.Writer) error { return printKnock(w, out, replies) }); err != nil {
 			return err
 		}
 	}
@@ -158,10 +203,14 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 		return cmp.Or(cmd.Context().Err(), noAnswer(r.Profile, replies))
 	case f.silent:
 		return nil
-	case !replies[best].OK():
+	case !in:
 		return refused(replies[best].Answer.Status, service)
+	case err != nil:
+		return cmp.Or(cmd.Context().Err(), err)
+	case f.stdio:
+		return pipe(cmd.Context(), conn, cmd.InOrStdin(), cmd.OutOrStdout())
 	case len(run) > 0:
-		return a.runCommand(cmd, r, service, run)
+		return runCommand(cmd, at.fill(run))
 	}
 	return nil
 }
@@ -198,9 +247,6 @@ func (a *app) knockRequest(f knockFlags, service string) (agent.Request, string,
 
 // knownService finds a service of that site by its name in what was kept, or by its ID.
 func (a *app) knownService(what, site string) (known, error) {
-	if _, err := ownline.ParseID[ownline.Service](what); err == nil {
-		return known{ID: what, Name: what, Site: site}, nil
-	}
 	var keep, here []known
 	if err := readJSON(a.knownFile(), &keep); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return known{}, err
@@ -211,6 +257,9 @@ func (a *app) knownService(what, site string) (known, error) {
 		}
 	}
 	k, err := pick(here, what)
+	if _, bad := ownline.ParseID[ownline.Service](what); bad == nil && err != nil {
+		return known{ID: what, Name: what, Site: site}, nil
+	}
 	if errors.Is(err, ownline.ErrNotFound) {
 		err = &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: fmt.Sprintf("%q is not known here; run `ownline services` once while signed in, or give the service's ID", what)}
 	}
@@ -273,6 +322,12 @@ func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
 		}
 		fmt.Fprintln(w, line)
 	}
+	switch {
+	case out.URL != "":
+		fmt.Fprintf(w, "Open %s\n", out.URL)
+	case out.Address != "":
+		fmt.Fprintf(w, "Connect to %s\n", out.Address)
+	}
 	for _, r := range replies {
 		if r.Err == nil && r.Skew.Abs() > tellSkew {
 			direction := "behind"
@@ -309,69 +364,4 @@ func refused(s knock.Status, service string) error {
 		return errors.New("nothing is open: no service is granted to the device's owner to be opened by knock from here")
 	}
 	return errors.New("nothing is open: the site refused; its server's log says why")
-}
-
-// runCommand runs what stands behind --.
-func (a *app) runCommand(cmd *cobra.Command, r agent.Request, service string, run []string) error {
-	words := make([]string, len(run))
-	host, port := r.Profile.Host, ""
-	if service != "" {
-		k, err := a.knownService(service, r.Profile.Site.String())
-		if err != nil {
-			return err
-		}
-		if u, err := url.Parse(k.URL); err == nil && u.Hostname() != "" {
-			host, port = u.Hostname(), cmp.Or(u.Port(), "443")
-		}
-	}
-	for i, word := range run {
-		if strings.Contains(word, "{port}") && port == "" {
-			var err error
-			if port, err = a.publicPort(cmd.Context(), r, service); err != nil {
-				return err
-			}
-		}
-		words[i] = strings.NewReplacer("{host}", host, "{port}", port).Replace(word)
-	}
-	c := exec.CommandContext(cmd.Context(), words[0], words[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	// Ctrl-C reaches the command by itself; it decides what to do.
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
-	c.WaitDelay = 10 * time.Second
-	err := c.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return &command.ExitError{Code: max(exit.ExitCode(), 1)}
-	}
-	return err
-}
-
-// publicPort finds where the service can be connected to: the port that the grant fixes,
-// else that of the session that is live now, which only the server knows.
-func (a *app) publicPort(ctx context.Context, r agent.Request, service string) (string, error) {
-	if service == "" {
-		return "", command.Usagef("{port} needs a SERVICE to be the port of")
-	}
-	k, err := a.knownService(service, r.Profile.Site.String())
-	if err != nil {
-		return "", err
-	}
-	if k.PublicPort != 0 {
-		return strconv.Itoa(int(k.PublicPort)), nil
-	}
-	c, err := a.client()
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, knockTimeout)
-		defer cancel()
-		var list []apiclient.Session
-		list, err = c.Sessions(ctx, apiclient.SessionQuery{State: "live", Service: r.Service.String()})
-		for _, s := range list {
-			if s.Device == r.Profile.Device.String() {
-				return strconv.Itoa(int(s.PublicPort)), nil
-			}
-		}
-		if err == nil {
-			err = errors.New("the server knows of no session of this device")
-		}
-	}
-	return "", fmt.Errorf("{port}: the public port of %s is not fixed, and the server can't tell it: %w. Ask an admin to fix a port in the grant, then run `ownline services`", service, err)
 }

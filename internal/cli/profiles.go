@@ -126,6 +126,11 @@ func (a *app) completeProfile(_ *cobra.Command, args []string, _ string) ([]stri
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeProfileFlag offers them as the value of a flag, whatever the arguments are.
+func (a *app) completeProfileFlag(cmd *cobra.Command, _ []string, s string) ([]string, cobra.ShellCompDirective) {
+	return a.completeProfile(cmd, nil, s)
+}
+
 // mustComplete offers values for a flag.
 func mustComplete(cmd *cobra.Command, flag string, f cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, f); err != nil {

@@ -25,6 +25,9 @@ type known struct {
 	SiteName   string `json:"site_name"`
 	PublicPort uint16 `json:"public_port,omitempty"` // fixed by the grant; 0: any
 	URL        string `json:"url,omitempty"`         // of kind proxy
+	Transport  string `json:"transport,omitempty"`
+	Target     string `json:"target,omitempty"`  // in the LAN, for who is inside
+	Target6    string `json:"target6,omitempty"` // likewise
 }
 
 func (a *app) knownFile() string { return filepath.Join(a.dir, "services.json") }
@@ -130,7 +133,7 @@ func (a *app) fetchServices(ctx context.Context, c *apiclient.Client) ([]listed,
 func knownOf(list []listed) []known {
 	out := make([]known, 0, len(list))
 	for _, l := range list {
-		out = append(out, known{ID: l.ID, Name: l.Name, Site: l.Site, SiteName: l.SiteName, PublicPort: l.PublicPort, URL: l.URL})
+		out = append(out, known{ID: l.ID, Name: l.Name, Site: l.Site, SiteName: l.SiteName, PublicPort: l.PublicPort, URL: l.URL, Transport: l.Transport, Target: l.Target, Target6: l.Target6})
 	}
 	return out
 }

@@ -62,6 +62,10 @@ func TestScripts(t *testing.T) {
 			"watch":   watch,
 			"watched": watched,
 			"picture": picture,
+			"echoing": echoing,
+			"unused": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], fmt.Sprint(freeport.Addr(ts.Value(stageKey{}).(*stage).t).Port()))
+			},
 
 			"lines":     lines,
 			"append":    appendLines,
@@ -186,6 +190,30 @@ func watched(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Process.Signal(os.Interrupt))
 	ts.Check(cmd.Wait())
 	ts.Check(ts.Exec("cat", ts.MkAbs(args[0]+".out")))
+}
+
+// echoing VARIABLE serves what is sent to it, on the port that the variable then holds.
+func echoing(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				_, _ = io.Copy(conn, conn) // until the other end is done
+				conn.Close()
+			})
+		}
+	})
+	ts.Defer(func() {
+		l.Close()
+		wg.Wait()
+	})
 }
 
 // picture TEXTFILE IMAGE draws the first line of a file as a QR code.

@@ -171,23 +171,27 @@ func (s Store) List() ([]Kept, error) {
 	}
 	list := make([]Kept, 0, len(names))
 	for _, name := range names {
-		k := Kept{Name: name}
-		c, err := s.read(name)
-		if err == nil {
-			k.Secret = c.place()
-			if c.entry != "" {
-				k.Profile, err = ownline.JoinProfile(c.uri, "")
-			} else {
-				k.Profile, err = ownline.ParseProfile(c.uri)
-			}
-			k.Profile.Key, k.Profile.Broker.Password = nil, nil
-		}
-		if err != nil {
-			k = Kept{Name: name, Err: err}
-		}
-		list = append(list, k)
+		list = append(list, s.describe(name))
 	}
 	return list, nil
+}
+
+func (s Store) describe(name string) Kept {
+	k := Kept{Name: name}
+	c, err := s.read(name)
+	if err == nil {
+		k.Secret = c.place()
+		if c.entry != "" {
+			k.Profile, err = ownline.JoinProfile(c.uri, "")
+		} else {
+			k.Profile, err = ownline.ParseProfile(c.uri)
+		}
+		k.Profile.Key, k.Profile.Broker.Password = nil, nil
+	}
+	if err != nil {
+		return Kept{Name: name, Err: err}
+	}
+	return k
 }
 
 // Names lists the profiles in the order of the alphabet.
@@ -207,23 +211,40 @@ func (s Store) Names() ([]string, error) {
 
 // Choose returns the profile with that name, or the only one there is when name is "".
 func (s Store) Choose(name string) (string, ownline.Profile, error) {
-	if name == "" {
-		names, err := s.Names()
-		switch {
-		case err != nil:
-			return "", ownline.Profile{}, err
-		case len(names) == 0:
-			return "", ownline.Profile{}, &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "profile", Detail: "there is none yet; run `ownline enroll URI` with the address that a new device is shown with"}
-		case len(names) > 1 && !slices.Contains(names, "default"):
-			return "", ownline.Profile{}, ownline.Invalid("profile", "there are several; name one with --profile: "+strings.Join(names, ", "))
-		}
-		name = names[0]
-		if slices.Contains(names, "default") {
-			name = "default"
-		}
+	name, err := s.choose(name)
+	if err != nil {
+		return "", ownline.Profile{}, err
 	}
 	p, err := s.Load(name)
 	return name, p, err
+}
+
+// ChooseKept is Choose without the secret: no keyring is asked.
+func (s Store) ChooseKept(name string) (string, ownline.Profile, error) {
+	name, err := s.choose(name)
+	if err != nil {
+		return "", ownline.Profile{}, err
+	}
+	k := s.describe(name)
+	return name, k.Profile, k.Err
+}
+
+func (s Store) choose(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	names, err := s.Names()
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 0:
+		return "", &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "profile", Detail: "there is none yet; run `ownline enroll URI` with the address that a new device is shown with"}
+	case slices.Contains(names, "default"):
+		return "default", nil
+	case len(names) > 1:
+		return "", ownline.Invalid("profile", "there are several; name one with --profile: "+strings.Join(names, ", "))
+	}
+	return names[0], nil
 }
 
 // CheckName refuses what is no name of a profile. The error is about the field "name".
