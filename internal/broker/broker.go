@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -240,11 +239,6 @@ func (c *Conn) speak(ctx context.Context, o Options, version byte) (*session, er
 		return nil, err
 	}
 	return open(ctx, conn, version, o, clientID())
-}
-
-// isReset reports whether the other end has torn the connection down.
-func isReset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 func (c *Conn) hold(s *session) {

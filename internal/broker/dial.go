@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,6 +52,9 @@ func (s *stream) Read(p []byte) (int, error) {
 	for {
 		if s.rest == nil {
 			_, r, err := s.NextReader()
+			if _, closed := errors.AsType[*websocket.CloseError](err); closed {
+				return 0, io.EOF
+			}
 			if err != nil {
 				return 0, err
 			}

@@ -67,7 +67,7 @@ func open(ctx context.Context, conn net.Conn, version byte, o Options, id string
 	}
 	kind, body, _, err := s.read()
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), isReset(err):
+	case hungUp(err):
 		return nil, fmt.Errorf("%w: it hung up", errVersion)
 	case err != nil:
 		return nil, err
@@ -87,6 +87,13 @@ func open(ctx context.Context, conn net.Conn, version byte, o Options, id string
 		s.keepAlive = min(s.keepAlive, time.Duration(answer.Properties.ServerKeepAlive)*time.Second)
 	}
 	return s, nil
+}
+
+// hungUp reports whether the other end has closed the connection, or torn it down, which
+// each system tells in its own way.
+func hungUp(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, io.EOF) || ok && !op.Timeout()
 }
 
 // refusal says what the broker's answer to CONNECT means; nil: welcome.

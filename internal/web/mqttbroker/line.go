@@ -24,8 +24,9 @@ import (
 type line struct {
 	net.Conn           // what MQTT runs over: of TCP, TLS or a WebSocket
 	r        io.Reader // what is left of it to read
-	tcp      net.Conn  // below all; closing it never waits
-	account  *account  // nil: not known yet; set once, under the broker's mu
+	began    time.Time
+	tcp      net.Conn // below all; closing it never waits
+	account  *account // nil: not known yet; set once, under the broker's mu
 
 	// How many packets it may send at once, and since when that is so. Only its reader knows.
 	credit int
@@ -87,7 +88,7 @@ func (b *Broker) accept(ctx context.Context, listener net.Listener) error {
 			}
 			continue
 		}
-		l := &line{tcp: conn, credit: burst, at: time.Now()}
+		l := &line{tcp: conn, began: time.Now(), credit: burst, at: time.Now()}
 		from, ok := b.admit(l)
 		if !ok {
 			conn.Close()
@@ -112,13 +113,32 @@ func (b *Broker) admit(l *line) (from netip.Prefix, ok bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.lines) >= maxConnections || b.from[from] >= perAddress {
+	if b.from[from] >= perAddress || len(b.lines) >= maxConnections && !b.makeRoom() {
 		b.refused[crowded]++
 		return from, false
 	}
 	b.lines[l] = true
 	b.from[from]++
 	return from, true
+}
+
+// makeRoom ends the connection of who has been here longest without saying who they are, and
+// reports whether there is one: an honest device needs a moment for that, and strangers who
+// hold all connections do not keep it out.
+func (b *Broker) makeRoom() bool {
+	var oldest *line
+	for l := range b.lines {
+		if l.account == nil && (oldest == nil || l.began.Before(oldest.began)) {
+			oldest = l
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	b.refused[crowded]++
+	delete(b.lines, oldest)
+	oldest.tcp.Close()
+	return true
 }
 
 func (b *Broker) leave(l *line, from netip.Prefix) {

@@ -10,8 +10,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -464,6 +466,39 @@ func TestBounds(t *testing.T) {
 	// Who does not say who they are is not waited for; the honest get in then.
 	c, _ := w.client("tcp", w.a.String(), password(t, 1), answerTopic(3))
 	w.until("there is room again", func() bool { return c.Status().Connected })
+}
+
+// Strangers from many addresses who hold every connection keep no device out, and cost bounded
+// memory.
+func TestStrangersHoldEverything(t *testing.T) {
+	w := newWorld(t, nil)
+	known := w.raw(w.b.String(), password(t, 2), "x")
+	opened := maxConnections + 300
+	if os.Getenv("OWNLINE_SOAK") != "" {
+		opened = 10_000
+	}
+	for i := range opened {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/50))}}
+		c, err := d.Dial("tcp", w.addr)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) {
+			t.Skip("this system has one loopback address")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	w.broker.mu.Lock()
+	held := len(w.broker.lines)
+	w.broker.mu.Unlock()
+	if held > maxConnections {
+		t.Errorf("%d connections are held", held)
+	}
+	w.raw(w.a.String(), password(t, 1), "x") // gets in at once
+	known.send([]byte{0xc0, 0})
+	if got := known.read(2); got[0] != 0xd0 {
+		t.Errorf("who was in is told % x", got)
+	}
 }
 
 // What is no MQTT ends, without a word to what is no HTTP.
