@@ -61,7 +61,7 @@ func pngOf(t *testing.T, img image.Image) []byte {
 func TestReadQR(t *testing.T) {
 	text := profileText()
 	for name, img := range map[string]image.Image{
-		"small": drawn(t, text, 2, 0), "drawing": drawn(t, text, 4, 0), "screenshot": drawn(t, text, 6, 500), "large": drawn(t, text, 30, 0),
+		"small": drawn(t, text, 2, 0), "drawing": drawn(t, text, 4, 0), "screenshot": drawn(t, text, 6, 100), "large": drawn(t, text, 12, 0),
 	} {
 		got, err := readQR(t.Context(), bytes.NewReader(pngOf(t, img)))
 		if err != nil || got != text {
@@ -69,7 +69,7 @@ func TestReadQR(t *testing.T) {
 		}
 	}
 	// A photo is noisy, grey and compressed.
-	img := drawn(t, text, 8, 200)
+	img := drawn(t, text, 6, 60)
 	noise := rand.New(rand.NewPCG(1, 2))
 	for i, v := range img.Pix {
 		img.Pix[i] = uint8(60 + int(v)/2 + noise.IntN(30))
