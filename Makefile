@@ -138,6 +138,7 @@ soak: build database peers ## fuzz every parser of bytes from the network, kill 
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
