@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -17,11 +18,14 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
+// seed makes the packets that get lost.
+const seed = 1
+
 // world is a device that moves about, and its sites. Timers of the device stand still while it
 // sleeps, as they do on Linux; the wall clock goes on.
 type world struct {
 	mu      sync.Mutex
-	random  *rand.Rand
+	random  map[string]*rand.Rand // a stream for each site and family, so that each run is like the last
 	asleep  time.Duration         // so far
 	at      map[string]netip.Addr // the device's public address by family; none: no network
 	loss    float64
@@ -36,7 +40,7 @@ type world struct {
 
 func newWorld(session time.Duration) *world {
 	return &world{
-		random: rand.New(rand.NewPCG(1, 2)), session: session, until: map[string]time.Time{}, ready: make(chan struct{}),
+		random: map[string]*rand.Rand{}, session: session, until: map[string]time.Time{}, ready: make(chan struct{}),
 		at: map[string]netip.Addr{"4": netip.MustParseAddr("198.51.100.1"), "6": netip.MustParseAddr("2001:db8::1")},
 	}
 }
@@ -57,10 +61,13 @@ func (w *world) Run(ctx context.Context, tell func(schedule.Reason)) error {
 	return nil
 }
 
-func (w *world) random01() float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.random.Float64()
+// lost reports whether a packet is lost.
+func (w *world) lost(site, family string) bool {
+	key := site + family
+	if w.random[key] == nil {
+		w.random[key] = rand.New(rand.NewPCG(uint64(crc32.ChecksumIEEE([]byte(key))), seed))
+	}
+	return w.random[key].Float64() < w.loss
 }
 
 // Names and Load are the profiles.
@@ -84,12 +91,13 @@ func (w *world) knock(ctx context.Context, r Request) ([]Reply, error) {
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		for f, reply := range replies {
-			source, lost := w.at[f], w.random.Float64() < w.loss
+			source := w.at[f]
 			if !source.IsValid() || reply.Err == nil {
 				continue
 			}
 			w.sent++
-			if lost || w.down {
+			reply.Sent++
+			if w.lost(r.Profile.Host, f) || w.down {
 				continue
 			}
 			key := r.Profile.Host + " " + source.String()
@@ -98,7 +106,7 @@ func (w *world) knock(ctx context.Context, r Request) ([]Reply, error) {
 				status = knock.Renewed
 			}
 			w.until[key] = w.now().Add(w.session)
-			if w.random.Float64() < w.loss {
+			if w.lost(r.Profile.Host, f) {
 				continue
 			}
 			skewed := w.now().Add(time.Hour)
@@ -117,7 +125,7 @@ func (w *world) knock(ctx context.Context, r Request) ([]Reply, error) {
 			defer cancel()
 			ctx = short
 		}
-		pause(ctx, again)
+		pause(ctx, again+again/10) // so that the last one is not sent when the round ends
 	}
 	var out []Reply
 	for _, f := range families(r) {
@@ -149,7 +157,7 @@ func (w *world) play(t *testing.T, f func()) State {
 	t.Helper()
 	var last State
 	a := New(Options{
-		Profiles: w, Watch: w, Log: slog.New(slog.DiscardHandler), Knock: w.knock, Wall: w.wall, Random: w.random01,
+		Profiles: w, Watch: w, Log: slog.New(slog.DiscardHandler), Knock: w.knock, Wall: w.wall, Random: func() float64 { return 0.99 }, // the longest waits
 		Keep: func(s State) error { last = s; return nil },
 	})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -66,6 +66,8 @@ func (a *Agent) done(now time.Time, r result) {
 		if reply.Err != nil {
 			if !errors.Is(reply.Err, ErrNoAnswer) {
 				problems = append(problems, reply.Err)
+			} else if reply.Sent > 0 {
+				answers = append(answers, schedule.Answer{Family: schedule.Family(reply.Family), None: true})
 			}
 			continue
 		}
@@ -82,7 +84,7 @@ func (a *Agent) done(now time.Time, r result) {
 		}
 	case r.flight.round.Only != "":
 		a.Log.Debug("no answer by one family", logging.Profile, e.name, "family", string(r.flight.round.Only))
-		e.plan.Done(now, r.flight.round, nil)
+		e.plan.Done(now, r.flight.round, answers)
 		return
 	default:
 		if err := cmp.Or(r.err, errors.Join(problems...)); err != nil {

@@ -13,12 +13,17 @@ const (
 	// reserve is what is kept of a session for a round that gets lost: its own time, the
 	// wait behind it and the next round.
 	reserve = 45 * time.Second
+	// oneMore is what a round that gets lost, and the wait behind it, take at least.
+	oneMore = 15 * time.Second
 	// shortest keeps sessions of seconds from making a flood.
 	shortest = 3 * time.Second
 
-	// firstRetry is waited for behind a round without an answer; the wait doubles to lastRetry.
+	// firstRetry is waited for behind a round without an answer; the wait doubles to lastRetry, or a
+	// third of the period if that is less.
 	firstRetry = 5 * time.Second
 	lastRetry  = 5 * time.Minute
+	// tries is how often a family without a session is tried alone.
+	tries = 4
 	// firstRefused is the same behind an answer that refuses; it doubles to Longest.
 	firstRefused = time.Minute
 
@@ -51,9 +56,10 @@ type Round struct {
 	Only   Family // "": both
 }
 
-// Answer is what a site said by one family.
+// Answer is what a site said by one family. Of a family by which nothing can be sent there is none.
 type Answer struct {
 	Family Family
+	None   bool          // knocks were sent, and nothing came back; the rest is zero
 	OK     bool          // the device is let in, or needs not be
 	Left   time.Duration // of the session that ends first; 0: there is none
 	Source string        // the device's address as the site saw it
@@ -94,17 +100,6 @@ func (p *Plan) Next() time.Time { return p.due }
 // Period is the longest time to the next round, as long as the site answers.
 func (p *Plan) Period() time.Duration { return p.period }
 
-// Live is until when every family that has a session has one; the zero time when none has.
-func (p *Plan) Live(now time.Time) time.Time {
-	var first time.Time
-	for _, until := range p.live {
-		if until.After(now) && (first.IsZero() || until.Before(first)) {
-			first = until
-		}
-	}
-	return first
-}
-
 // Soon reports whether the next round may be had now, so that the machine wakes up once for
 // several profiles.
 func (p *Plan) Soon(now time.Time) bool {
@@ -135,26 +130,29 @@ func (p *Plan) Changed(now time.Time, why Reason) {
 	if at := p.asked.Add(p.spacing); at.After(now) {
 		now = at
 	}
-	p.asked, p.spacing = now, min(max(2*p.spacing, firstSpacing), lastSpacing)
+	p.asked, p.spacing = now, min(max(2*p.spacing, firstSpacing), lastSpacing, p.period)
 	p.due = now
 }
 
 // Done takes what became of a round. It reports whether the device was seen at another
 // address than before, which the other sites will want to know.
 func (p *Plan) Done(now time.Time, r Round, answers []Answer) (moved bool) {
-	ok := false
+	answered, ok := false, false
 	var left time.Duration
 	for _, a := range answers {
+		if a.None {
+			continue
+		}
+		answered = true
 		if before := p.source[a.Family]; a.Source != "" {
 			moved = moved || before != "" && before != a.Source
 			p.source[a.Family] = a.Source
 		}
+		delete(p.live, a.Family)
 		if !a.OK {
-			delete(p.live, a.Family)
 			continue
 		}
 		ok = true
-		delete(p.live, a.Family)
 		if a.Left > 0 {
 			p.live[a.Family] = now.Add(a.Left)
 			if left == 0 || a.Left < left {
@@ -163,17 +161,19 @@ func (p *Plan) Done(now time.Time, r Round, answers []Answer) (moved bool) {
 		}
 	}
 	switch {
-	case len(answers) == 0 && r.Only != "":
+	case !answered && r.Only != "":
 		p.alone++
-	case len(answers) == 0:
+	case !answered:
 		p.failed++
-		p.regular, p.alone = now.Add(p.wait(firstRetry, min(lastRetry, p.period), p.failed)), 0
+		p.regular, p.alone = now.Add(p.wait(firstRetry, p.lastRetry(), p.failed)), 0
 	case !ok:
 		p.refused++
 		p.regular, p.failed, p.alone = now.Add(p.wait(firstRefused, Longest, p.refused)), 0, 0
 	default:
 		p.period = PeriodOf(left)
-		regular := now.Add(time.Duration(float64(p.period) * (0.8 + 0.2*p.random())))
+		// An address can change with nothing here to see it: a round and a retry fit into the period, too.
+		longest := p.period - min(oneMore, p.period/3)
+		regular := now.Add(time.Duration(float64(longest) * (0.8 + 0.2*p.random())))
 		if r.Only == "" || regular.Before(p.regular) {
 			p.regular = regular
 		}
@@ -188,30 +188,35 @@ func (p *Plan) Done(now time.Time, r Round, answers []Answer) (moved bool) {
 		p.round.Reason = Retry
 	} else if only := p.missing(now, answers); only != "" {
 		p.alone = max(p.alone, 1)
-		if at := now.Add(p.wait(firstRetry, min(lastRetry, p.period), p.alone)); at.Before(p.due) {
+		if at := now.Add(p.wait(firstRetry, p.lastRetry(), p.alone)); at.Before(p.due) {
 			p.due, p.round = at, Round{Reason: Retry, Only: only}
 		}
 	}
 	return moved
 }
 
-// missing is a family that has not answered though it has a session that would end before the next
-// round is surely through: its packet was lost.
+// missing is a family of which all packets were lost while the other had an answer, so that it is tried again
+// alone: until its session ends, if it has one that ends before the next round is surely through, and some times if
+// it has none, because there may be no way for it.
 func (p *Plan) missing(now time.Time, answers []Answer) Family {
-	for _, f := range []Family{"4", "6"} {
-		answered := slices.ContainsFunc(answers, func(a Answer) bool { return a.Family == f })
-		if until := p.live[f]; !answered && until.After(now) && until.Before(p.regular.Add(reserve)) {
-			return f
+	for _, a := range answers {
+		until := p.live[a.Family]
+		switch {
+		case !a.None || slices.ContainsFunc(answers, func(b Answer) bool { return b.Family == a.Family && !b.None }):
+		case !until.After(now) && p.alone < tries, until.After(now) && until.Before(p.regular.Add(reserve)):
+			return a.Family
 		}
 	}
 	return ""
 }
 
-// wait doubles from first to last with the number of tries, and is spread over its later half.
-func (p *Plan) wait(first, last time.Duration, tries int) time.Duration {
+func (p *Plan) lastRetry() time.Duration { return min(lastRetry, p.period/3) }
+
+// wait doubles from first to last with the number of the try, and is spread over its later half.
+func (p *Plan) wait(first, last time.Duration, n int) time.Duration {
 	wait := last
-	if tries < 20 {
-		wait = min(first<<(tries-1), last)
+	if n < 20 {
+		wait = min(first<<(n-1), last)
 	}
 	return time.Duration(float64(wait) * (0.5 + 0.5*p.random()))
 }

@@ -10,6 +10,14 @@ var begin = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 // always is the chance that makes waits the longest.
 func always() float64 { return 0.999999 }
 
+// silent are families by which nothing came back.
+func silent(families ...Family) (out []Answer) {
+	for _, f := range families {
+		out = append(out, Answer{Family: f, None: true})
+	}
+	return out
+}
+
 func let(left time.Duration, families ...Family) (out []Answer) {
 	for _, f := range families {
 		out = append(out, Answer{Family: f, OK: true, Left: left, Source: "source " + string(f)})
@@ -115,35 +123,58 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// When one family has an answer and the other's packet was lost, it is sent again before its session
+// When one family has an answer and the other's packets were lost, it is tried again before its session
 // ends, alone; the round of both comes as planned.
 func TestMissing(t *testing.T) {
 	p := New(begin, always)
 	p.Done(begin, p.Take(), let(30*time.Minute, "4", "6"))
 	now := p.Next()
-	p.Done(now, p.Take(), let(30*time.Minute, "4"))
+	p.Done(now, p.Take(), append(silent("6"), let(30*time.Minute, "4")...))
 	planned := p.regular
-	for range 3 {
+	for range tries + 1 {
 		if r := p.Take(); r.Only != "6" || r.Reason != Retry {
 			t.Fatalf("got %+v", r)
 		}
-		if p.Next().Sub(now) > 3*time.Minute {
+		if p.Next().Sub(now) > lastRetry {
 			t.Errorf("waits %s", p.Next().Sub(now))
 		}
 		now = p.Next()
-		p.Done(now, p.Take(), nil)
+		p.Done(now, p.Take(), silent("6"))
 	}
 	now = p.Next()
 	p.Done(now, p.Take(), let(30*time.Minute, "6"))
 	if r := p.Take(); r.Only != "" || r.Reason != Period || !p.Next().Equal(planned) {
 		t.Errorf("got %+v in %s", r, p.Next().Sub(now))
 	}
-	if until := p.Live(now); !until.Equal(begin.Add(Longest+30*time.Minute).Round(time.Second)) && until.Sub(now) > 30*time.Minute {
-		t.Errorf("live until %s", until)
-	}
-	// A family that never had a session is not asked for alone.
+
+	// A session that lasts is no reason to try.
 	p = New(begin, always)
-	p.Done(begin, p.Take(), let(2*time.Minute, "4"))
+	p.Done(begin, p.Take(), let(24*time.Hour, "4", "6"))
+	p.Done(begin, p.Take(), append(silent("6"), let(24*time.Hour, "4")...))
+	if r := p.Take(); r.Only != "" {
+		t.Errorf("got %+v", r)
+	}
+
+	// A family without a session is tried some times: there may be no way for it. Where none is known
+	// nothing is sent, and so it is not tried.
+	p = New(begin, always)
+	p.Done(begin, p.Take(), append(silent("6"), let(30*time.Minute, "4")...))
+	n := 0
+	for now = begin; p.Take().Only == "6"; n++ {
+		now = p.Next()
+		p.Done(now, p.Take(), silent("6"))
+	}
+	if n == 0 || n > tries || p.Next().Sub(begin) > Longest {
+		t.Errorf("%d tries, then %+v at %s", n, p.Take(), p.Next().Sub(begin))
+	}
+	p = New(begin, always)
+	p.Done(begin, p.Take(), let(30*time.Minute, "4"))
+	if r := p.Take(); r.Only != "" {
+		t.Errorf("got %+v", r)
+	}
+	// It may have come by the broker.
+	p = New(begin, always)
+	p.Done(begin, p.Take(), append(silent("4"), let(30*time.Minute, "4")...))
 	if r := p.Take(); r.Only != "" {
 		t.Errorf("got %+v", r)
 	}

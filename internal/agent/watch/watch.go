@@ -4,7 +4,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -34,9 +33,6 @@ type Watch struct{ Log *slog.Logger }
 type teller interface {
 	run(ctx context.Context, tell func()) error
 }
-
-// errNot says that the system does not tell.
-var errNot = errors.New("this system does not tell")
 
 // Run watches until ctx ends, which is no error.
 func (w Watch) Run(ctx context.Context, tell func(schedule.Reason)) error {
