@@ -24,6 +24,7 @@ type table struct {
 	named  map[string]any // ownline.Profile or error
 	answer func(r Request) ([]Reply, error)
 	asked  []Request
+	seen   int // of those
 	state  State
 	off    time.Duration // of the wall clock
 	tell   func(schedule.Reason)
@@ -68,18 +69,16 @@ func (b *table) knock(_ context.Context, r Request) ([]Reply, error) {
 	return b.answer(r)
 }
 
-// since waits, and returns the hosts that were knocked at meanwhile.
+// since waits, and returns the hosts that were knocked at since it was asked last.
 func (b *table) since(d time.Duration) (hosts []string) {
-	b.mu.Lock()
-	n := len(b.asked)
-	b.mu.Unlock()
 	time.Sleep(d)
 	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, r := range b.asked[n:] {
+	for _, r := range b.asked[b.seen:] {
 		hosts = append(hosts, r.Profile.Host)
 	}
+	b.seen = len(b.asked)
 	slices.Sort(hosts)
 	return hosts
 }
@@ -132,7 +131,7 @@ func with(t *testing.T, named map[string]any, f func(t *testing.T, b *table)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- a.Run(ctx) }()
-		synctest.Wait()
+		b.since(time.Second)
 		f(t, b)
 		cancel()
 		if err := <-done; err != nil {
@@ -190,13 +189,15 @@ func TestClaim(t *testing.T) {
 		if p := b.of("a"); p.Last.Status != "opened" || p.Last.Failed != 0 {
 			t.Errorf("got %+v", p.Last)
 		}
-		n := len(b.asked)
+		b.change(func() { b.asked, b.seen = nil, 0 })
 		b.since(time.Hour)
-		for _, r := range b.asked[n:] {
-			if len(r.ClaimBy) == 0 {
-				t.Error("it forgot that its address has to be named")
+		b.change(func() {
+			for _, r := range b.asked {
+				if len(r.ClaimBy) == 0 {
+					t.Error("it forgot that its address has to be named")
+				}
 			}
-		}
+		})
 	})
 }
 
@@ -213,9 +214,9 @@ func TestMovedAway(t *testing.T) {
 			}
 			b.tell(schedule.Network)
 		})
-		wantHosts(t, "sessions of a are short", b.since(70*time.Second), "a", "a", "b", "c")
+		wantHosts(t, "sessions of a are short", b.since(30*time.Second), "a", "b", "c")
 		b.change(func() { source = "203.0.113.2" })
-		wantHosts(t, "a saw another address", b.since(time.Minute), "a", "b", "c")
+		wantHosts(t, "a saw another address", b.since(30*time.Second), "a", "b", "c")
 	})
 	with(t, map[string]any{"a": profileAt("a"), "b": profileAt("b"), "c": profileAt("c")}, func(t *testing.T, b *table) {
 		at := 0

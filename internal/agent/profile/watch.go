@@ -28,7 +28,7 @@ func (s Store) Watch(ctx context.Context, tell func()) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-w.Events:
-			if strings.HasSuffix(e.Name, suffix) && !e.Has(fsnotify.Chmod) {
+			if strings.HasSuffix(e.Name, suffix) {
 				tell()
 			}
 		case err := <-w.Errors:
