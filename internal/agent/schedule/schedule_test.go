@@ -160,9 +160,8 @@ func TestMissing(t *testing.T) {
 	p = New(begin, always)
 	p.Done(begin, p.Take(), append(silent("6"), let(30*time.Minute, "4")...))
 	n := 0
-	for now = begin; p.Take().Only == "6"; n++ {
-		now = p.Next()
-		p.Done(now, p.Take(), silent("6"))
+	for ; p.Take().Only == "6"; n++ {
+		p.Done(p.Next(), p.Take(), silent("6"))
 	}
 	if n == 0 || n > tries || p.Next().Sub(begin) > Longest {
 		t.Errorf("%d tries, then %+v at %s", n, p.Take(), p.Next().Sub(begin))
