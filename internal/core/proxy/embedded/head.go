@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+
+	"github.com/ownline/ownline/internal/core/proxy/page"
 )
 
 // checkHead judges the head of a request over HTTP/1.1, up to and with its empty line, before
 // net/http reads it. It takes nothing that two readers might understand in two ways (RFC 9112,
 // sections 2.2, 3, 5 and 6), which is how one request is smuggled inside another.
-func checkHead(head []byte) *failure {
+func checkHead(head []byte) *page.Failure {
 	line, rest, ok := cutLine(head)
 	if !ok {
-		return badRequest
+		return page.BadRequest
 	}
 	if f := checkRequestLine(line); f != nil {
 		return f
@@ -22,18 +24,18 @@ func checkHead(head []byte) *failure {
 	for {
 		line, rest, ok = cutLine(rest)
 		if !ok {
-			return badRequest
+			return page.BadRequest
 		}
 		if len(line) == 0 {
 			break
 		}
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok || !isToken(name) {
-			return badRequest // a folded line, too
+			return page.BadRequest // a folded line, too
 		}
 		for _, c := range value {
 			if c < ' ' && c != '\t' || c == 0x7f {
-				return badRequest
+				return page.BadRequest
 			}
 		}
 		value = bytes.Trim(value, " \t")
@@ -43,44 +45,44 @@ func checkHead(head []byte) *failure {
 		case is(name, "content-length"):
 			lengths++
 			if !isLength(value) {
-				return badRequest
+				return page.BadRequest
 			}
 		case is(name, "transfer-encoding"):
 			codings++
 			if !is(value, "chunked") || version == '0' {
-				return badRequest
+				return page.BadRequest
 			}
 		}
 	}
 	if len(rest) != 0 || hosts != 1 || lengths+codings > 1 {
-		return badRequest
+		return page.BadRequest
 	}
 	return nil
 }
 
-func checkRequestLine(line []byte) *failure {
+func checkRequestLine(line []byte) *page.Failure {
 	method, rest, ok := bytes.Cut(line, []byte(" "))
 	target, version, ok2 := bytes.Cut(rest, []byte(" "))
 	if !ok || !ok2 || !isToken(method) {
-		return badRequest
+		return page.BadRequest
 	}
 	if v := string(version); v != "HTTP/1.1" && v != "HTTP/1.0" {
-		return badRequest
+		return page.BadRequest
 	}
 	if len(target) == 0 {
-		return badRequest
+		return page.BadRequest
 	}
 	for _, c := range target {
 		if c <= ' ' || c == '#' || c == 0x7f {
-			return badRequest
+			return page.BadRequest
 		}
 	}
 	if !methods[string(method)] {
-		return badMethod
+		return page.BadMethod
 	}
 	// The absolute form is for proxies of the other kind; no browser sends it here.
 	if target[0] != '/' {
-		return badRequest
+		return page.BadRequest
 	}
 	return nil
 }

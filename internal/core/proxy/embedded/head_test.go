@@ -13,33 +13,34 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/page"
 )
 
 func TestCheckHead(t *testing.T) {
-	for head, want := range map[string]*failure{
+	for head, want := range map[string]*page.Failure{
 		"GET / HTTP/1.1\r\nHost: a\r\n\r\n":                                      nil,
 		"POST /x?y=z HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n":           nil,
 		"POST / HTTP/1.1\r\nhost:a\r\ntransfer-encoding:  Chunked \r\n\r\n":      nil,
 		"GET / HTTP/1.0\r\nHost: a\r\n\r\n":                                      nil,
 		"GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\nX: \xc3\xa4\tb\r\n\r\n":            nil,
 		"PROPFIND / HTTP/1.1\r\nHost: a\r\nEmpty:\r\n\r\n":                       nil,
-		"GET / HTTP/1.1\r\n\r\n":                                                 badRequest,
-		"GET / HTTP/1.1\nHost: a\n\n":                                            badRequest,
-		"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n":                                badRequest,
-		"GET / HTTP/1.1\r\nHost: a\r\nX_Y: z\r\n\r\n":                            badRequest,
-		"GET / HTTP/1.1\r\nHost: a\r\n: z\r\n\r\n":                               badRequest,
-		"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n":                          badRequest,
-		"GET /#x HTTP/1.1\r\nHost: a\r\n\r\n":                                    badRequest,
-		"GET  / HTTP/1.1\r\nHost: a\r\n\r\n":                                     badRequest,
-		"GET / http/1.1\r\nHost: a\r\n\r\n":                                      badRequest,
-		"GET / HTTP/1.2\r\nHost: a\r\n\r\n":                                      badRequest,
-		"get / HTTP/1.1\r\nHost: a\r\n\r\n":                                      badMethod,
-		"FOO / HTTP/1.1\r\nHost: a\r\n\r\n":                                      badMethod,
-		"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n":                                    badMethod,
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5_0\r\n\r\n":              badRequest,
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n":              badRequest,
-		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n":                  badRequest,
-		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n": badRequest,
+		"GET / HTTP/1.1\r\n\r\n":                                                 page.BadRequest,
+		"GET / HTTP/1.1\nHost: a\n\n":                                            page.BadRequest,
+		"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n":                                page.BadRequest,
+		"GET / HTTP/1.1\r\nHost: a\r\nX_Y: z\r\n\r\n":                            page.BadRequest,
+		"GET / HTTP/1.1\r\nHost: a\r\n: z\r\n\r\n":                               page.BadRequest,
+		"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n":                          page.BadRequest,
+		"GET /#x HTTP/1.1\r\nHost: a\r\n\r\n":                                    page.BadRequest,
+		"GET  / HTTP/1.1\r\nHost: a\r\n\r\n":                                     page.BadRequest,
+		"GET / http/1.1\r\nHost: a\r\n\r\n":                                      page.BadRequest,
+		"GET / HTTP/1.2\r\nHost: a\r\n\r\n":                                      page.BadRequest,
+		"get / HTTP/1.1\r\nHost: a\r\n\r\n":                                      page.BadMethod,
+		"FOO / HTTP/1.1\r\nHost: a\r\n\r\n":                                      page.BadMethod,
+		"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n":                                    page.BadMethod,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5_0\r\n\r\n":              page.BadRequest,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\n":              page.BadRequest,
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n":                  page.BadRequest,
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n": page.BadRequest,
 	} {
 		if got := checkHead([]byte(head)); got != want {
 			t.Errorf("%q: %v, want %v", head, got, want)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/proxy/page"
 	"github.com/ownline/ownline/internal/logging"
 )
 
@@ -82,7 +83,7 @@ func (h *http1) next() bool {
 	}
 	in, err := http.ReadRequest(h.br)
 	if err != nil {
-		return h.refuse(badRequest)
+		return h.refuse(page.BadRequest)
 	}
 	r := in.WithContext(h.c.ctx)
 	b := &body{h: h, from: in.Body, over: in.Body == http.NoBody}
@@ -93,7 +94,7 @@ func (h *http1) next() bool {
 		h.tls.SetReadDeadline(time.Time{}) // a body takes as long as it takes
 		b.expected = r.ProtoMinor > 0 && hasToken(r.Header["Expect"], "100-continue")
 		if !b.expected && len(r.Header["Expect"]) > 0 {
-			return h.refuse(&failure{Status: 417, Name: "bad-expectation", Title: "Unknown expectation", Text: "The header Expect asks for something unknown.", GRPC: 3})
+			return h.refuse(badExpect)
 		}
 		b.w = w
 		r.Body = b
@@ -118,7 +119,7 @@ func (h *http1) next() bool {
 }
 
 // head waits for the head of a request, and returns it unread.
-func (h *http1) head() ([]byte, *failure, error) {
+func (h *http1) head() ([]byte, *page.Failure, error) {
 	h.tls.SetReadDeadline(time.Now().Add(idleTimeout))
 	if _, err := h.br.Peek(1); err != nil {
 		return nil, nil, err
@@ -129,21 +130,21 @@ func (h *http1) head() ([]byte, *failure, error) {
 			return b[:max(0, seen-3)+i+4], nil, nil
 		}
 		if i := bytes.IndexByte(b[seen:], '\n'); i >= 0 && (seen+i == 0 || b[seen+i-1] != '\r') {
-			return nil, badRequest, nil // or we wait for an end that has come, for some
+			return nil, page.BadRequest, nil // or we wait for an end that has come, for some
 		}
 		if seen == 0 {
 			h.tls.SetReadDeadline(time.Now().Add(headTimeout))
 		}
 		seen = len(b)
 		if seen >= maxHead {
-			return nil, headTooLong, nil
+			return nil, page.HeadTooLong, nil
 		}
 		if seen == h.br.Size() {
 			h.br = bufio.NewReaderSize(io.MultiReader(bytes.NewReader(bytes.Clone(b)), h.tls), maxHead)
 		}
 		if _, err := h.br.Peek(seen + 1); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return nil, tooSlow, nil
+				return nil, page.TooSlow, nil
 			}
 			return nil, nil, err
 		}
@@ -151,7 +152,7 @@ func (h *http1) head() ([]byte, *failure, error) {
 }
 
 // refuse answers what could not be read, after which nothing can be.
-func (h *http1) refuse(f *failure) bool {
+func (h *http1) refuse(f *page.Failure) bool {
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: http.Header{}}
 	w := &response{h: h, r: r, body: &body{h: h, over: true}, header: http.Header{}}
 	f.Answer(w, r.Method, r.Header, h.c.route.service.Name)

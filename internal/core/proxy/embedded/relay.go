@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy/login"
+	"github.com/ownline/ownline/internal/core/proxy/page"
 	"github.com/ownline/ownline/internal/logging"
 )
 
@@ -41,7 +42,7 @@ const statusGone = 499
 
 func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status int, sent int64, whole bool) {
 	route := c.route
-	fail := func(f *failure) (int, int64, bool) {
+	fail := func(f *page.Failure) (int, int64, bool) {
 		f.Answer(w, r.Method, r.Header, route.service.Name)
 		return f.Status, 0, true
 	}
@@ -51,7 +52,7 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 	}
 	if route.service.Options.RequireLogin {
 		if s.Logins == nil {
-			return fail(noLogins)
+			return fail(page.NoLogins)
 		}
 		live, instead := s.Logins.Admit(login.Request{Service: route.service.ID, Source: c.source, Method: r.Method, URI: r.RequestURI, Header: r.Header})
 		if instead != nil {
@@ -86,36 +87,36 @@ func (s *Server) relay(w http.ResponseWriter, r *http.Request, c *conn) (status 
 
 // judge says why a request may not go to the connection's service, else the port it was asked
 // for at.
-func (r *route) judge(in *http.Request, c *conn) (port string, _ *failure) {
+func (r *route) judge(in *http.Request, c *conn) (port string, _ *page.Failure) {
 	if c.live.Err() != nil || r.ctx.Err() != nil {
-		return "", sessionOver
+		return "", page.SessionOver
 	}
 	if !methods[in.Method] {
-		return "", badMethod
+		return "", page.BadMethod
 	}
 	host, port := in.Host, ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host, port = host[:i], host[i+1:]
 		if !isLength([]byte(port)) || len(port) > 5 {
-			return "", badRequest
+			return "", page.BadRequest
 		}
 	}
 	if !strings.EqualFold(host, r.host) {
-		return "", wrongName
+		return "", page.WrongName
 	}
 	if also, ok := in.Header["Host"]; ok && (len(also) != 1 || !strings.EqualFold(also[0], in.Host)) {
-		return "", badRequest // HTTP/2 has it twice: as :authority, too
+		return "", page.BadRequest // HTTP/2 has it twice: as :authority, too
 	}
 	for name := range in.Header {
 		if strings.IndexByte(name, '_') >= 0 {
-			return "", badRequest
+			return "", page.BadRequest
 		}
 	}
 	if !lengthHolds(in) {
-		return "", badRequest
+		return "", page.BadRequest
 	}
 	if !strings.HasPrefix(in.RequestURI, "/") || strings.ContainsAny(in.RequestURI, "# \t\r\n\x00") {
-		return "", badRequest
+		return "", page.BadRequest
 	}
 	if r.prefix != "" && climbs(in.RequestURI) {
 		return "", badPath
@@ -196,9 +197,9 @@ func again(method string) bool {
 
 // explain turns an error into words for the client, and says the rest to the log: once, until
 // the service works again.
-func (s *Server) explain(r *route, in *http.Request, err error) *failure {
+func (s *Server) explain(r *route, in *http.Request, err error) *page.Failure {
 	if b, ok := in.Body.(*body); ok && b.broken() {
-		return badRequest // it was the client's fault
+		return page.BadRequest // it was the client's fault
 	}
 	f := badAnswer
 	var (
@@ -210,9 +211,9 @@ func (s *Server) explain(r *route, in *http.Request, err error) *failure {
 	case errors.As(err, &untrusted), errors.Is(err, errPin):
 		f = notTrusted
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
-		f = timedOut
+		f = page.TimedOut
 	case errors.As(err, &dial) && dial.Op == "dial":
-		f = unreachable
+		f = page.Unreachable
 	}
 	level := slog.LevelDebug
 	if !r.ailing.Swap(true) {
