@@ -50,7 +50,7 @@ func (n *names) openGate(p config.Proxy, state string, listen []netip.AddrPort, 
 func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := caddy.New(caddy.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
-		Socket: cfg.Proxy.GateSocket, Word: n.gate.Word, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
+		Socket: cfg.Proxy.GateSocket, Word: n.gate.Word, Gate: n.gate, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (n *names) nginx(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := nginx.New(nginx.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
 		File: p.Nginx.Config, Reload: p.Nginx.Reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
-		Socket: p.GateSocket, Cut: n.gate.Cut, Only: n.gate.Only, Logger: n.log,
+		Socket: p.GateSocket, Gate: n.gate, Logger: n.log,
 	})
 	if err != nil {
 		return err

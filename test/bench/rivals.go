@@ -258,7 +258,7 @@ func (r *ring) nginxDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	d, err := nginx.New(nginx.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
 		Directory: filepath.Join(r.dir, "d"), Program: wrapper, Reload: []string{"true"}, StateDir: filepath.Join(r.dir, "state"),
-		Socket: g.Socket, Cut: g.Cut, Only: g.Only, Logger: slog.New(slog.DiscardHandler),
+		Socket: g.Socket, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
@@ -283,7 +283,7 @@ func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	}
 	d, err := caddy.New(caddy.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
-		Admin: "unix:" + admin, Socket: g.Socket, Cut: g.Cut, Only: g.Only, Logger: slog.New(slog.DiscardHandler),
+		Admin: "unix:" + admin, Socket: g.Socket, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err

@@ -1,6 +1,7 @@
 // Package proxy: reverse proxy, services by name: what the drivers below share. Settings and
 // link.Service say what is to be served, Admission who may reach it. The drivers are embedded,
-// which serves inside core, nginx and caddy; those two ask gate at every request who may come in.
+// which serves inside core, nginx and caddy; those two ask gate at every request who may come in, and keeper
+// keeps them at what they should serve.
 // login stands in front of services that require one, page is what is said in place of a service,
 // cert and acme are where certificates come from, and proxytest holds every driver to one contract.
 package proxy

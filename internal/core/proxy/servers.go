@@ -5,11 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"reflect"
-	"slices"
-
-	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 // What follows is for drivers of servers that other people have written.
@@ -41,15 +36,3 @@ func Pair(c Certificates, host string) (chain, key []byte, err error) {
 // Climbs is a regular expression for other servers, to be matched whatever the case: what some
 // reader of a request's path might take for a step up. The embedded driver reads the path itself.
 const Climbs = `^[^?]*(/|\\|%2f|%5c)([.]|%2e)([.]|%2e)(/|\\|%2f|%5c|;|[?]|$)`
-
-// Changed returns which of the services that were served are served no more, or are other ones
-// now. Another server goes on with what it began under its configuration from before, so
-// connections to those have to be cut.
-func Changed(were, are []link.Service) (ids []ownline.ServiceID) {
-	for _, old := range were {
-		if !slices.ContainsFunc(are, func(s link.Service) bool { return reflect.DeepEqual(s, old) }) {
-			ids = append(ids, old.ID)
-		}
-	}
-	return ids
-}

@@ -106,7 +106,7 @@ func startCaddy(t *testing.T, f family) *server {
 	if g.Err() != nil {
 		t.Skip(g.Err())
 	}
-	s.Cut, s.Only = g.Cut, g.Only
+	s.Gate = g
 	var over sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	over.Go(func() { g.Run(ctx) })

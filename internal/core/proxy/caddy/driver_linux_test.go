@@ -19,9 +19,9 @@ import (
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/caddy"
+	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 func apply(t *testing.T, d settled, services ...link.Service) {
@@ -215,7 +215,7 @@ func TestRefused(t *testing.T) {
 	before := s.config(t)
 	c := s.Config
 	c.Listen = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:9")} // none of ours
-	c.Only = func(map[ownline.ServiceID]string) {}
+	c.Gate = new(gate.Gate)
 	d, err := caddy.New(c)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/keeper"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -118,39 +119,45 @@ func TestWithoutGate(t *testing.T) {
 	}
 }
 
+// telling is a gate that keeps what it was told.
+type telling struct {
+	keeper.Gate
+	mu     sync.Mutex
+	served map[ownline.ServiceID]string
+}
+
+func (g *telling) Only(v map[ownline.ServiceID]string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.served = v
+	g.Gate.Only(v)
+}
+
+func (g *telling) versions() map[ownline.ServiceID]string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.served
+}
+
 // Invariants 3 and 5: by what Caddy had before, a changed service admits nobody.
 func TestOldVersion(t *testing.T) {
 	s := startCaddy(t, families[0])
-	var (
-		mu     sync.Mutex
-		served map[ownline.ServiceID]string
-	)
-	only := s.Only
-	s.Only = func(v map[ownline.ServiceID]string) {
-		mu.Lock()
-		defer mu.Unlock()
-		served = v
-		only(v)
-	}
-	versions := func() map[ownline.ServiceID]string {
-		mu.Lock()
-		defer mu.Unlock()
-		return served
-	}
+	g := &telling{Gate: s.Gate}
+	s.Gate = g
 	d := s.driver(t)
-	if v := versions(); v == nil || len(v) != 0 {
+	if v := g.versions(); v == nil || len(v) != 0 {
 		t.Errorf("before anything is applied, the gate admits to %v", v)
 	}
 	a, b := s.service("a", netip.AddrPortFrom(s.inside, 1)), s.service("b", netip.AddrPortFrom(s.inside, 1))
 	apply(t, d, a, b)
-	first := versions()
+	first := g.versions()
 	text, err := json.Marshal(s.config(t))
 	if err != nil || !strings.Contains(string(text), first[a.ID]) {
 		t.Errorf("Caddy does not ask by version %s: %v", first[a.ID], err)
 	}
 	a.Options.PathPrefix = "/x"
 	apply(t, d, a, b)
-	second := versions()
+	second := g.versions()
 	if second[a.ID] == first[a.ID] || second[b.ID] != first[b.ID] || len(first[a.ID]) < 16 {
 		t.Errorf("versions %v became %v", first, second)
 	}
@@ -158,7 +165,7 @@ func TestOldVersion(t *testing.T) {
 	if err := d.Apply(t.Context(), []link.Service{b}); err == nil {
 		t.Fatal("a dead Caddy takes services")
 	}
-	if got := versions(); !reflect.DeepEqual(got, second) {
+	if got := g.versions(); !reflect.DeepEqual(got, second) {
 		t.Errorf("what Caddy did not take has the gate admit to %v, not %v", got, second)
 	}
 }

@@ -47,7 +47,7 @@ func (d *Driver) Check(s link.Service) error {
 // out: its name is refused until it is.
 func (d *Driver) render(services []link.Service) (want wanted, err error) {
 	want.versions = map[ownline.ServiceID]string{}
-	names, tags := map[string]bool{}, map[string]bool{}
+	tags := map[string]bool{}
 	s := server{
 		Protocols: []string{"h1", "h2"}, ReadHeaderTimeout: "10s", IdleTimeout: "3m", MaxHeaderBytes: 64 << 10,
 		StrictSNIHost: true, AutomaticHTTPS: automatic{Disable: true}, Routes: refusals(), Errors: pages(),
@@ -56,10 +56,6 @@ func (d *Driver) render(services []link.Service) (want wanted, err error) {
 		s.Listen = append(s.Listen, at.String())
 	}
 	for _, service := range services {
-		if names[service.Name] {
-			return want, ownline.Conflict("services", fmt.Sprintf("%q is there twice", service.Name))
-		}
-		names[service.Name] = true
 		r, version, err := d.route(service)
 		if err != nil {
 			return want, fmt.Errorf("service %.70q: %w", service.Name, err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/proxy/caddy"
+	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -134,7 +135,7 @@ func TestAdminAddress(t *testing.T) {
 		"": false, "127.0.0.1:2019": false, "https://127.0.0.1:2019": false, "http://192.168.1.1:2019": false, "http://caddy.example:2019": false,
 		"http://127.0.0.1": false, "http://a:b@127.0.0.1:2019": false, "http://127.0.0.1:2019/x": false, "unix:run": false, "http://127.0.0.1.example.org:1": false,
 	} {
-		if _, err := caddy.New(caddy.Config{Admin: address, Socket: "/x", Word: "w", Only: func(map[ownline.ServiceID]string) {}}); (err == nil) != good {
+		if _, err := caddy.New(caddy.Config{Admin: address, Socket: "/x", Word: "w", Gate: new(gate.Gate)}); (err == nil) != good {
 			t.Errorf("%q: %v", address, err)
 		}
 	}

@@ -21,10 +21,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/keeper"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
@@ -42,34 +42,28 @@ type Config struct {
 	Settings     proxy.Settings
 	Listen       []netip.AddrPort // core's own addresses
 	Certificates proxy.Certificates
-	Directory    string                  // ours alone, included by nginx's own configuration
-	Program      string                  // of nginx
-	File         string                  // the configuration that nginx is started with; "": its own default
-	Reload       []string                // a command and its arguments; empty: Program's own
-	Templates    bool                    // services may have their own
-	StateDir     string                  // ours alone; certificates with their keys, and the last good file
-	Socket       string                  // of the gate
-	Cut          func(ownline.ServiceID) // ends connections to a service that is another one now
-	// Only has the gate admit to these versions of services alone.
-	Only   func(map[ownline.ServiceID]string)
-	Look   time.Duration // how often certificates are looked at; 0: lookEvery
-	Wait   time.Duration // for nginx to serve what it was given; 0: waitAtMost
-	Logger *slog.Logger
+	Directory    string   // ours alone, included by nginx's own configuration
+	Program      string   // of nginx
+	File         string   // the configuration that nginx is started with; "": its own default
+	Reload       []string // a command and its arguments; empty: Program's own
+	Templates    bool     // services may have their own
+	StateDir     string   // ours alone; certificates with their keys, and the last good file
+	Socket       string   // of the gate
+	Gate         keeper.Gate
+	Look         time.Duration // how often certificates are looked at; 0: lookEvery
+	Wait         time.Duration // for nginx to serve what it was given; 0: waitAtMost
+	Logger       *slog.Logger
 }
 
 // Driver keeps the file.
 type Driver struct {
 	Config
+	*keeper.Keeper
 
-	mu      sync.Mutex // guards what is below, and the files
-	want    []link.Service
-	applied bool                         // the file is what nginx runs, as far as we know
-	served  map[ownline.ServiceID]string // versions that the gate admits to
-	err     error
+	taken bool // the file is what nginx runs, as far as we know
 }
 
-// New makes a driver, and its folders. It changes no file. Until something is applied the gate
-// admits nobody: nobody knows whether nginx has what it should.
+// New makes a driver, and its folders. It changes no file.
 func New(c Config) (*Driver, error) {
 	for _, path := range []string{c.Directory, c.StateDir, c.Socket} {
 		if !filepath.IsAbs(path) || strings.ContainsFunc(path, unfit) {
@@ -82,8 +76,11 @@ func New(c Config) (*Driver, error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return nil, err
 	}
-	d := &Driver{Config: c, served: map[ownline.ServiceID]string{}}
-	d.Only(d.served)
+	d := &Driver{Config: c}
+	d.Keeper = keeper.New(keeper.Config{
+		Gate: c.Gate, Put: d.put, Look: d.put, Each: cmp.Or(c.Look, lookEvery),
+		Lost: "nginx did not take the new certificates", Logger: c.Logger,
+	})
 	return d, nil
 }
 
@@ -94,49 +91,9 @@ func unfit(c rune) bool {
 func (d *Driver) file() string { return filepath.Join(d.Directory, "ownline.conf") }
 func (d *Driver) good() string { return filepath.Join(d.StateDir, "good.conf") }
 
-// Apply makes nginx serve exactly the services. After the start of core nginx reloads even if
-// the file is the same: nobody knows whether the core before came to reloading.
-func (d *Driver) Apply(ctx context.Context, services []link.Service) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	err := d.apply(ctx, services)
-	if err == nil {
-		d.err = nil
-	}
-	return err
-}
-
-// Err tells why newer certificates are not used.
-func (d *Driver) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.err
-}
-
-// Run takes new certificates as they come, until ctx ends. What is served stays: nginx asks
-// the gate, and without one lets nobody in.
-func (d *Driver) Run(ctx context.Context) error {
-	tick := time.NewTicker(cmp.Or(d.Look, lookEvery))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		d.mu.Lock()
-		if d.applied {
-			err := d.apply(ctx, d.want)
-			if err != nil && d.err == nil && ctx.Err() == nil {
-				d.Logger.Error("nginx did not take the new certificates", logging.Err, err)
-			}
-			d.err = err
-		}
-		d.mu.Unlock()
-	}
-}
-
-func (d *Driver) apply(ctx context.Context, services []link.Service) error {
+// put makes nginx serve exactly the services. After the start of core nginx reloads even if the
+// file is the same: nobody knows whether the core before came to reloading.
+func (d *Driver) put(ctx context.Context, services []link.Service, change keeper.Change) error {
 	v, err := d.version(ctx)
 	if err != nil {
 		return err
@@ -152,19 +109,19 @@ func (d *Driver) apply(ctx context.Context, services []link.Service) error {
 		return err
 	case !bytes.HasPrefix(now, []byte(mark)):
 		return ownline.Conflict("proxy.nginx.directory", d.file()+" is there and not of ours; remove it")
-	case d.applied && string(now) == want.text:
+	case d.taken && string(now) == want.text: // another service may wait for its certificate
+		if err := change(want.versions, func() error { return nil }); err != nil {
+			return err
+		}
 		return d.settle(want)
 	}
 	if err := write(d.file(), []byte(want.text), 0o644); err != nil {
 		return err
 	}
-	if err := d.take(ctx, want); err != nil {
+	if err := d.take(ctx, want, change); err != nil {
 		return errors.Join(err, d.restore())
 	}
-	for _, id := range proxy.Changed(d.want, services) { // nginx's workers from before go on with what they have
-		d.Cut(id)
-	}
-	d.want, d.applied = slices.Clone(services), true
+	d.taken = true
 	return d.settle(want)
 }
 
@@ -190,9 +147,8 @@ func (d *Driver) restore() error {
 	return write(d.file(), good, 0o644)
 }
 
-// take has nginx test its whole configuration, then reload, and waits until it has. From then on the gate admits to what
-// is new: nginx's workers from before may still take a request by what they have.
-func (d *Driver) take(ctx context.Context, want wanted) error {
+// take has nginx test its whole configuration, then reload, and waits until it has.
+func (d *Driver) take(ctx context.Context, want wanted, change keeper.Change) error {
 	out, err := d.run(ctx, d.Program, d.args("-T")...)
 	if err != nil {
 		return err
@@ -200,20 +156,16 @@ func (d *Driver) take(ctx context.Context, want wanted) error {
 	if !strings.Contains(out, mark) {
 		return ownline.Invalid("proxy.nginx.directory", fmt.Sprintf("nginx does not read it; put the line `include %s/*.conf;` into the http block of its configuration", d.Directory))
 	}
-	d.Only(want.versions)
-	reload := d.Reload
-	if len(reload) == 0 {
-		reload = append([]string{d.Program}, d.args("-s", "reload")...)
-	}
-	if _, err = d.run(ctx, reload[0], reload[1:]...); err == nil {
-		err = d.serves(ctx, want)
-	}
-	if err != nil {
-		d.Only(d.served)
-		return err
-	}
-	d.served = want.versions
-	return nil
+	return change(want.versions, func() error {
+		reload := d.Reload
+		if len(reload) == 0 {
+			reload = append([]string{d.Program}, d.args("-s", "reload")...)
+		}
+		if _, err := d.run(ctx, reload[0], reload[1:]...); err != nil {
+			return err
+		}
+		return d.serves(ctx, want)
+	})
 }
 
 // args are nginx's, with the configuration that they are about.
@@ -282,12 +234,7 @@ type wanted struct {
 // refused until it is.
 func (d *Driver) render(services []link.Service, v version) (want wanted, err error) {
 	want = wanted{used: map[string]bool{}, versions: map[ownline.ServiceID]string{}}
-	names := map[string]bool{}
 	for _, s := range services {
-		if names[s.Name] {
-			return wanted{}, ownline.Conflict("services", fmt.Sprintf("%q is there twice", s.Name))
-		}
-		names[s.Name] = true
 		block, err := d.block(s, "/p", "/c", "v", v) // before anything is written
 		if err != nil {
 			return wanted{}, fmt.Errorf("service %.70q: %w", s.Name, err)
@@ -369,6 +316,3 @@ func write(path string, content []byte, mode os.FileMode) error {
 	}
 	return os.Rename(f.Name(), path)
 }
-
-// Close does nothing: the driver holds nothing open.
-func (*Driver) Close() error { return nil }

@@ -1,15 +1,21 @@
 package nginx_test
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/proxy/keeper"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -64,11 +70,19 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// cutting is a gate that keeps what is to be cut.
+type cutting struct {
+	keeper.Gate
+	cut []ownline.ServiceID
+}
+
+func (c *cutting) Cut(id ownline.ServiceID) { c.cut = append(c.cut, id) }
+
 // A service that was changed is cut, whatever else fails; and that is tried again.
 func TestCutFirst(t *testing.T) {
 	s := startNginx(t, ipv4)
-	var cut []ownline.ServiceID
-	s.Cut = func(id ownline.ServiceID) { cut = append(cut, id) }
+	g := &cutting{Gate: s.Gate}
+	s.Gate = g
 	source := &renewable{cert: *s.roots.Issue("*.home.example")}
 	s.Certificates = source
 	d := s.driver(t)
@@ -86,8 +100,8 @@ func TestCutFirst(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	if len(cut) != 1 || cut[0] != nas.ID {
-		t.Errorf("cut %v", cut)
+	if len(g.cut) != 1 || g.cut[0] != nas.ID {
+		t.Errorf("cut %v", g.cut)
 	}
 	if err := os.RemoveAll(stays); err != nil {
 		t.Fatal(err)
@@ -95,4 +109,51 @@ func TestCutFirst(t *testing.T) {
 	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
 		t.Error(err)
 	}
+}
+
+// late has no certificate for names that begin with "late" until it comes.
+type late struct {
+	cert *tls.Certificate
+	came atomic.Bool
+}
+
+func (l *late) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if strings.HasPrefix(hello.ServerName, "late") && !l.came.Load() {
+		return nil, errors.New("none yet")
+	}
+	return l.cert, nil
+}
+
+// A service beside another is served when its certificate has come, which nobody applies anew.
+func TestLateCertificate(t *testing.T) {
+	p := world(t, ipv4)
+	s := p.Driver.(settled).s
+	certs := &late{cert: s.roots.Issue("*.home.example")}
+	s.Certificates, s.Look = certs, 20*time.Millisecond
+	d := s.driver(t)
+	var over sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	over.Go(func() { d.Run(ctx) })
+	defer over.Wait()
+	defer cancel()
+	first, second := link.Service{ID: proxytest.ID("a"), Name: "a"}, link.Service{ID: proxytest.ID("late"), Name: "late"}
+	first.Target4, second.Target4 = netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:1")
+	for _, services := range [][]link.Service{{first}, {first, second}} {
+		if err := d.Apply(t.Context(), services); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shakes := func(name string) bool {
+		tcp, err := p.Dial(t.Context(), client)
+		if err != nil {
+			return false
+		}
+		defer tcp.Close()
+		return tls.Client(tcp, p.TLS(name)).HandshakeContext(t.Context()) == nil
+	}
+	if !shakes("a") || shakes("late") {
+		t.Error("without a certificate")
+	}
+	certs.came.Store(true)
+	eventually(t, "the late one is served", func() bool { return shakes("late") })
 }

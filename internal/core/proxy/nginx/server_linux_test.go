@@ -92,7 +92,7 @@ func startNginx(t *testing.T, f family) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Cut, s.Only = g.Cut, g.Only
+	s.Gate = g
 	ctx, cancel := context.WithCancel(context.Background())
 	var over sync.WaitGroup
 	over.Go(func() { g.Run(ctx) })

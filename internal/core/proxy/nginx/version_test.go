@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/proxy"
+	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 // HTTP/2 is a word of listen up to 1.25.0, and a directive of its own from then on.
@@ -38,7 +38,7 @@ func TestVersions(t *testing.T) {
 			Settings: proxy.Settings{Domain: "home.example", Port: 9999}, Listen: []netip.AddrPort{netip.MustParseAddrPort("169.254.57.99:9999"), netip.MustParseAddrPort("[fd00::1]:9999")},
 			Certificates: proxytest.Wildcard{Cert: proxytest.NewAuthority(t).Issue("*.home.example")},
 			Directory:    filepath.Join(dir, "d"), Program: program, Reload: []string{"true"}, StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"),
-			Cut: func(ownline.ServiceID) {}, Only: func(map[ownline.ServiceID]string) {}, Logger: slog.New(slog.DiscardHandler),
+			Gate: new(gate.Gate), Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
