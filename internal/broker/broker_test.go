@@ -7,7 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,15 +16,17 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// connect runs a connection that hands what arrives on topic to the channel.
-func connect(t *testing.T, url, topic string, authorities *x509.CertPool) (*broker.Conn, <-chan string) {
+// start runs a connection until the test ends.
+func start(t *testing.T, o broker.Options, handle ...func(*broker.Conn)) *broker.Conn {
 	t.Helper()
-	c, err := broker.New(broker.Options{URL: url, Authorities: authorities, Log: slog.New(slog.DiscardHandler)})
+	o.Log = slog.New(slog.DiscardHandler)
+	c, err := broker.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan string, 100)
-	c.Handle(topic, func(_ context.Context, payload []byte) { got <- string(payload) })
+	for _, h := range handle {
+		h(c)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -33,6 +35,16 @@ func connect(t *testing.T, url, topic string, authorities *x509.CertPool) (*brok
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+	return c
+}
+
+// connect runs a connection that hands what arrives on topic to the channel.
+func connect(t *testing.T, url, topic string, authorities *x509.CertPool) (*broker.Conn, <-chan string) {
+	t.Helper()
+	got := make(chan string, 100)
+	c := start(t, broker.Options{URL: url, Authorities: authorities}, func(c *broker.Conn) {
+		c.Handle(topic, func(_ context.Context, payload []byte) { got <- string(payload) })
 	})
 	return c, got
 }
@@ -102,46 +114,39 @@ func TestStrict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	certificate, password, broken := &ours, brokertest.Password, error(nil)
-	set := func(c *tls.Certificate, p string, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		certificate, password, broken = c, p, err
+	type files struct {
+		certificate *tls.Certificate
+		password    string
+		err         error
 	}
-	set(nil, brokertest.Password, nil)
-	c, err := broker.New(broker.Options{
-		URL: b.Strict, Username: brokertest.Username, Authorities: b.Authority, Log: slog.New(slog.DiscardHandler),
-		Reload: func(o *broker.Options) error {
-			mu.Lock()
-			defer mu.Unlock()
-			o.Certificate, o.Password = certificate, ownline.Secret(password)
-			return broken
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
+	run := func(now *atomic.Pointer[files]) *broker.Conn {
+		return start(t, broker.Options{
+			URL: b.Strict, Username: brokertest.Username, Authorities: b.Authority,
+			Reload: func(o *broker.Options) error {
+				f := now.Load()
+				o.Certificate, o.Password = f.certificate, ownline.Secret(f.password)
+				return f.err
+			},
+		})
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	with := func(f files) *atomic.Pointer[files] {
+		var p atomic.Pointer[files]
+		p.Store(&f)
+		return &p
+	}
+	c := run(with(files{nil, brokertest.Password, nil}))
 	until(t, "refused without a certificate", func() bool { return c.Status().Error != "" })
-	set(nil, "", errors.New("mqtt.cert_file: is broken"))
+	c = run(with(files{&ours, "", errors.New("mqtt.cert_file: is broken")}))
 	until(t, "a broken file is told", func() bool { return strings.Contains(c.Status().Error, "mqtt.cert_file") })
-	set(&ours, "hunter2", nil)
+	changing := with(files{&ours, "hunter2", nil})
+	c = run(changing)
 	until(t, "refused with a wrong password", func() bool {
 		return strings.Contains(c.Status().Error, "name or the password") || strings.Contains(c.Status().Error, "not authorized")
 	})
 	if strings.Contains(c.Status().Error, "hunter2") {
 		t.Error("tells the password")
 	}
-	set(&ours, brokertest.Password, nil)
+	changing.Store(&files{&ours, brokertest.Password, nil})
 	until(t, "let in", up(c))
 }
 

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -137,16 +139,12 @@ func TestDeafBroker(t *testing.T) {
 	}
 	go func() { published <- c.Publish(t.Context(), "b", make([]byte, 32<<20)) }()
 	time.Sleep(200 * time.Millisecond) // so that it is stuck, most often
-	began := time.Now()
 	cancel()
 	if err := <-running; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > publishTimeout/2 {
-		t.Errorf("ending takes %s", took)
-	}
-	if err := <-published; err == nil {
-		t.Error("published to nobody")
+	if err := <-published; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("not cut off: %v", err)
 	}
 }
 

@@ -33,12 +33,6 @@ func (i *Inbox) Handle(name string, h Handler) {
 	i.topics[name] = topic{h, make(chan []byte, maxQueue)}
 }
 
-// Wants reports whether a topic has a handler.
-func (i *Inbox) Wants(name string) bool {
-	_, ok := i.topics[name]
-	return ok
-}
-
 // Take queues a message and never waits. Not ok: nobody handles the topic, or too many
 // messages wait already. The first that is dropped for that is told by first.
 func (i *Inbox) Take(name string, payload []byte) (ok, first bool) {

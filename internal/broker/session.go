@@ -90,10 +90,11 @@ func open(ctx context.Context, conn net.Conn, version byte, o Options, id string
 }
 
 // hungUp reports whether the other end has closed the connection, or torn it down, which
-// each system tells in its own way.
+// each system tells in its own way. An alert of TLS says what is wrong, like a certificate that
+// we lack, and so is no such end: crypto/tls has it as a net.OpError of that name.
 func hungUp(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
-	return errors.Is(err, io.EOF) || ok && !op.Timeout()
+	return errors.Is(err, io.EOF) || ok && !op.Timeout() && op.Op != "remote error"
 }
 
 // refusal says what the broker's answer to CONNECT means; nil: welcome.

@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -22,9 +26,9 @@ func TestVersions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var mu sync.Mutex
-			asked := ""
-			f := serve(t, func(p *peer, number int) {
+			var mu sync.Mutex // guards what follows
+			asked, greeted := "", false
+			f := serve(t, func(p *peer, _ int) {
 				_, body := p.next()
 				if len(body) < 7 {
 					return
@@ -43,9 +47,12 @@ func TestVersions(t *testing.T) {
 				}
 				p.obey(tc.speaks, func() {
 					p.send(message(tc.speaks, "hello")...)
-					if number < 3 {
+					mu.Lock()
+					defer mu.Unlock()
+					if !greeted {
 						p.conn.Close()
 					}
+					greeted = true
 				})
 			})
 			c, got := f.run()
@@ -53,7 +60,9 @@ func TestVersions(t *testing.T) {
 				t.Errorf("got %q", s)
 			}
 			// It comes back with what was understood, without asking anew.
-			<-got
+			if s := <-got; s != "hello" {
+				t.Errorf("got %q", s)
+			}
 			f.wait(c, "connected", func(s Status) bool { return s.Connected })
 			if err := c.Publish(t.Context(), "b", []byte("x")); err != nil {
 				t.Error(err)
@@ -94,5 +103,20 @@ func TestRefused(t *testing.T) {
 				return !s.Connected && s.Error != "" && strings.Contains(s.Error, tc.want)
 			})
 		})
+	}
+}
+
+// Who tears the connection down may not know the version; who says what is wrong has another
+// reason.
+func TestHungUp(t *testing.T) {
+	for want, errs := range map[bool][]error{
+		true:  {io.EOF, &net.OpError{Op: "read", Err: syscall.ECONNRESET}},
+		false: {nil, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, io.ErrShortBuffer},
+	} {
+		for _, err := range errs {
+			if hungUp(err) != want {
+				t.Errorf("hungUp(%v) = %v", err, !want)
+			}
+		}
 	}
 }
