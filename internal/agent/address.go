@@ -47,10 +47,13 @@ func publicAddress(ctx context.Context, services []string, family string, author
 func askAddress(ctx context.Context, service, family string, authorities *x509.CertPool) (a netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, addressTimeout)
 	defer cancel()
-	if server, ok := strings.CutPrefix(service, "stun:"); ok {
+	switch server, stun := strings.CutPrefix(service, "stun:"); {
+	case stun:
 		a, err = askSTUN(ctx, server, family)
-	} else {
+	case strings.HasPrefix(service, "https://"):
 		a, err = askWeb(ctx, service, family, authorities)
+	default:
+		err = errors.New("is neither https:// nor stun:HOST:PORT")
 	}
 	switch {
 	case err != nil:

@@ -155,6 +155,7 @@ func TestPublicAddress(t *testing.T) {
 		"the other family":         {[]string{web.URL + "/other"}, "4", ""},
 		"no way of that family":    {[]string{web.URL + "/other"}, "6", ""},
 		"none":                     {nil, "4", ""},
+		"without TLS":              {[]string{open.URL}, "4", ""},
 		"without TLS, by a detour": {[]string{web.URL + "/away"}, "4", ""},
 	} {
 		got, err := publicAddress(t.Context(), tc.services, tc.family, authorities)

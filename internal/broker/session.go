@@ -25,7 +25,7 @@ const (
 var errVersion = errors.New("the broker does not speak this version of MQTT")
 
 // session is one connection to the broker, from CONNECT on. Nothing of it outlives the
-// connection: neither end keeps messages for the other.
+// connection: neither end keeps messages for the other. Why it is ours: docs/adr/0010-mqtt-client.md.
 type session struct {
 	conn      net.Conn
 	in        *bufio.Reader

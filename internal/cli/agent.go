@@ -48,6 +48,19 @@ func (f *agentFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 }
 
+// check refuses what an agent could not run with.
+func (f *agentFlags) check() error {
+	if _, err := logging.New(io.Discard, f.level, "text"); err != nil {
+		return command.Usagef("--log-level: %w", err)
+	}
+	for _, s := range f.claimBy {
+		if !strings.HasPrefix(s, "https://") && !strings.HasPrefix(s, "stun:") {
+			return command.Usagef("--address-from: %q is neither https:// nor stun:HOST:PORT", s)
+		}
+	}
+	return nil
+}
+
 func (a *app) agentFolder() agent.Folder { return agent.Folder(filepath.Join(a.dir, "agent")) }
 
 func (a *app) agentRun() *cobra.Command {
@@ -70,9 +83,12 @@ then ends by itself. Profiles that are added, changed or removed are noticed.`,
 }
 
 func (a *app) runAgent(ctx context.Context, f agentFlags, talk io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	log, err := logging.New(talk, f.level, "text")
 	if err != nil {
-		return command.Usagef("--log-level: %w", err)
+		return err
 	}
 	store := a.profileStore()
 	for _, name := range f.profiles {

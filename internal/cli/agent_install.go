@@ -29,6 +29,14 @@ be run then is printed.`,
   sudo ownline agent install --config-dir /etc/ownline/device`,
 		Args: command.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			for _, name := range f.profiles {
+				if _, _, err := a.profileStore().ChooseKept(name); err != nil {
+					return err
+				}
+			}
 			o, err := a.installOptions(cmd, system)
 			if err != nil {
 				return err

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -98,6 +100,9 @@ func givenProfile(cmd *cobra.Command, f enrollFlags, args []string) (string, err
 	return args[0], nil
 }
 
+// undoTime is how long the server has to remove a device again.
+const undoTime = 10 * time.Second
+
 // enrollNew makes a device and keeps its profile. When the profile can't be kept the device is
 // removed again: nobody could ever knock with it.
 func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) error {
@@ -122,7 +127,10 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 	if err == nil {
 		return nil
 	}
-	if undo := c.RemoveDevice(cmd.Context(), d.ID); undo != nil {
+	// Also when somebody has given up meanwhile.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), undoTime)
+	defer cancel()
+	if undo := c.RemoveDevice(ctx, d.ID); undo != nil {
 		return fmt.Errorf("%w; and the device %s could not be removed again: %w", err, d.Name, undo)
 	}
 	return err

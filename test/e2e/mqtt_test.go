@@ -49,7 +49,7 @@ func startBrokers(t *testing.T) *brokers {
 		return name
 	}
 	b := &brokers{ca: cert}
-	b.suite = start(t, world.Options{WebYAML: fmt.Sprintf(`sessions: {automatic: 90s, roaming_overlap: %s}
+	b.suite = start(t, world.Options{WebYAML: fmt.Sprintf(`sessions: {automatic: 10m, roaming_overlap: %s}
 mqtt:
   url: tls://%s:8883
   username: ownline
@@ -247,7 +247,7 @@ func (b *brokers) shorten() {
 	file := b.Path("web.yaml")
 	yaml, err := os.ReadFile(file)
 	if err == nil {
-		err = os.WriteFile(file, bytes.Replace(yaml, []byte("automatic: 90s"), []byte("automatic: 10s"), 1), 0o600)
+		err = os.WriteFile(file, bytes.Replace(yaml, []byte("automatic: 10m"), []byte("automatic: 15s"), 1), 0o600)
 	}
 	if err != nil {
 		b.t.Fatal(err)
@@ -290,9 +290,10 @@ func TestKnockThroughBrokers(t *testing.T) {
 		}
 		w.ownline(w.first)
 		s := w.live(w.first)
-		if s.ID == "" || !w.reaches(w.first, s.PublicPort) {
-			t.Fatalf("not open: %+v", s)
+		if s.ID == "" {
+			t.Fatal("there is no session")
 		}
+		eventually(t, patience, "open", func() bool { return w.reaches(w.first, s.PublicPort) })
 		wantState(t, b.Bed.Stranger, b.public(w.first.Is6(), s.PublicPort), false)
 		if w.reaches(w.second, s.PublicPort) {
 			t.Error("open for another address")
@@ -301,7 +302,7 @@ func TestKnockThroughBrokers(t *testing.T) {
 		_, first := w.sealed(w.first)
 		w.mosquittoPub(first)
 		var renewed world.Session
-		eventually(t, 20*time.Second, "mosquitto_pub renews", func() bool {
+		eventually(t, patience, "mosquitto_pub renews", func() bool {
 			renewed = w.live(w.first)
 			return renewed.ID == s.ID && renewed.Expires.After(s.Expires)
 		})
@@ -335,7 +336,7 @@ func TestKnockThroughBrokers(t *testing.T) {
 	if err := b.mosquitto.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "mosquitto serves again", func() bool {
+	eventually(t, patience, "mosquitto serves again", func() bool {
 		return client.ConnectTCP(netip.MustParseAddrPort("203.0.113.2:8883"), time.Second).State == bed.Open
 	})
 	_, kept := outer.sealed(outer.second)
@@ -346,7 +347,7 @@ func TestKnockThroughBrokers(t *testing.T) {
 	if err := b.WaitConnected(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "web finds its broker", func() bool {
+	eventually(t, patience, "web finds its broker", func() bool {
 		var state struct {
 			Connected bool
 			Embedded  struct{ Serving bool }
@@ -364,11 +365,12 @@ func TestKnockThroughBrokers(t *testing.T) {
 	for _, w := range []*way{outer, own} {
 		w.ownline(w.second)
 		s := w.live(w.second)
-		if s.ID == "" || s.ID == old[w].ID || !w.reaches(w.second, s.PublicPort) {
+		if s.ID == "" || s.ID == old[w].ID {
 			t.Fatalf("has not followed: %+v", s)
 		}
+		eventually(t, patience, "open for the new address", func() bool { return w.reaches(w.second, s.PublicPort) })
 		wg.Go(func() {
-			eventually(t, 20*time.Second, "the old session ends", func() bool {
+			eventually(t, patience, "the old session ends", func() bool {
 				o, err := w.API.Session(t.Context(), old[w].ID)
 				return err == nil && o.State == "ended" && o.Reason == "replaced"
 			})
@@ -376,11 +378,11 @@ func TestKnockThroughBrokers(t *testing.T) {
 				t.Error("the old address is still let in")
 			}
 			// It knocks no more: what is open ends on time.
-			eventually(t, 40*time.Second, "the new session ends", func() bool { return !w.reaches(w.second, s.PublicPort) })
+			eventually(t, time.Minute, "the new session ends", func() bool { return !w.reaches(w.second, s.PublicPort) })
 		})
 	}
 	wg.Wait()
-	eventually(t, 20*time.Second, "nothing is left", func() bool {
+	eventually(t, time.Minute, "nothing is left", func() bool {
 		all, err := b.API.Live(t.Context())
 		return err == nil && len(all) == 0
 	})

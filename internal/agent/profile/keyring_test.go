@@ -213,7 +213,7 @@ func TestAtOnce(t *testing.T) {
 
 // A file that others can read or change is refused, until its owner has mended it.
 func TestModes(t *testing.T) {
-	s, _ := newStore(t)
+	s, r := newStore(t)
 	for name, place := range map[string]Place{"file": InFile, "ring": InKeyring} {
 		if err := s.Save(name, example("home"), place, false); err != nil {
 			t.Fatal(err)
@@ -239,6 +239,9 @@ func TestModes(t *testing.T) {
 		if _, err := s.Load(tc.name); (err == nil) != tc.ok || err != nil && (!errors.Is(err, ownline.ErrForbidden) || !strings.Contains(err.Error(), "chmod 600")) {
 			t.Errorf("%s %o: %v", tc.name, tc.mode, err)
 		}
+	}
+	if err := s.Remove("ring"); err != nil || len(r.secrets) != 0 { // of the last mode
+		t.Errorf("removed: %v, and %d secrets are left", err, len(r.secrets))
 	}
 }
 

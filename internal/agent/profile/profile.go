@@ -139,7 +139,7 @@ func (s Store) Remove(name string) error {
 	switch {
 	case errors.Is(err, ownline.ErrNotFound):
 		return err
-	case err == nil && c.entry != "":
+	case c.entry != "": // others may have changed the file: it goes as any
 		if err := s.keyring().Delete(c.entry); err != nil {
 			return secretError(name, err)
 		}
