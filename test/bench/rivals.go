@@ -93,7 +93,7 @@ func (b *bench) newRing(ctx context.Context) (r *ring, err error) {
 	if err := os.WriteFile(filepath.Join(r.dir, "hosts"), fmt.Appendf(nil, "%s %s\n", loopback.Addr4, proxyName), 0o644); err != nil {
 		return r, err
 	}
-	_, err = r.nginx(ctx, "service", r.service.Target4, 1, fmt.Sprintf(
+	_, err = r.nginx(ctx, "service", r.service.Target4, 1, nothing, fmt.Sprintf(
 		"sendfile on; tcp_nopush on; keepalive_requests 1000000000; server { listen %s; root %s; open_file_cache max=10; }", r.service.Target4, r.dir))
 	if err != nil {
 		return r, err
@@ -161,8 +161,8 @@ func (p rival) listens(ctx context.Context) error {
 	return err
 }
 
-// nginx starts one by what is in its http block.
-func (r *ring) nginx(ctx context.Context, name string, at netip.AddrPort, workers int, http string) (rival, error) {
+// nginx starts one by what is in its http block, and tells it the rest.
+func (r *ring) nginx(ctx context.Context, name string, at netip.AddrPort, workers int, tell func() error, http string) (rival, error) {
 	file := filepath.Join(r.dir, name+".conf")
 	err := os.WriteFile(file, fmt.Appendf(nil,
 		"user root; daemon off; pid %s/%s.pid; error_log stderr crit; worker_processes %d;\nevents { worker_connections 4096; }\nhttp { access_log off; %s }\n",
@@ -170,12 +170,12 @@ func (r *ring) nginx(ctx context.Context, name string, at netip.AddrPort, worker
 	if err != nil {
 		return rival{}, err
 	}
-	return r.start(ctx, name, at, nothing, "nginx", "-c", file)
+	return r.start(ctx, name, at, tell, "nginx", "-c", file)
 }
 
 // plainNginx has what somebody would write who has one service.
 func (r *ring) plainNginx(ctx context.Context, at netip.AddrPort) (rival, error) {
-	return r.nginx(ctx, "nginx", at, 2, fmt.Sprintf(`keepalive_requests 1000000000;
+	return r.nginx(ctx, "nginx", at, 2, nothing, fmt.Sprintf(`keepalive_requests 1000000000;
 	upstream s { server %s; keepalive 128; keepalive_requests 1000000000; }
 	server { listen %s ssl; server_name %s; ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3;
 		location / { proxy_pass http://s; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
@@ -217,14 +217,14 @@ func (b *bench) embedded(r *ring) func(context.Context, netip.AddrPort) (rival, 
 }
 
 // newGate starts a gate in this process that lets everybody in, and reads the certificate.
-func (r *ring) newGate(ctx context.Context, name string, at netip.AddrPort) (*gate.Gate, *cert.FileSource, error) {
+func (r *ring) newGate(ctx context.Context, name, word string, at netip.AddrPort) (*gate.Gate, *cert.FileSource, error) {
 	files, err := cert.Files(r.cert, r.key, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, nil, err
 	}
 	live, end := context.WithCancel(ctx)
 	g, err := gate.New(gate.Config{
-		Socket: filepath.Join(r.dir, name+".gate"), GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
+		Socket: filepath.Join(r.dir, name+".gate"), Word: word, GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
 		Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
 	})
 	if err != nil {
@@ -240,40 +240,45 @@ func (r *ring) newGate(ctx context.Context, name string, at netip.AddrPort) (*ga
 	return g, files, nil
 }
 
+// applied has a driver tell its server what is served, until that is ready to take it.
+func (r *ring) applied(ctx context.Context, d proxy.Driver) func() error {
+	return func() error {
+		var err error
+		for range 500 {
+			err = r.bed.Router.Do(func() error { return d.Apply(ctx, []link.Service{r.service}) })
+			if err == nil || ctx.Err() != nil {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		return err
+	}
+}
+
 // nginxDriver has what the nginx driver writes.
 func (r *ring) nginxDriver(ctx context.Context, at netip.AddrPort) (rival, error) {
 	const name = "nginx_driver"
 	p := rival{name: name}
-	g, files, err := r.newGate(ctx, name, at)
-	if err != nil {
-		return p, err
-	}
-	file, wrapper := filepath.Join(r.dir, name+".conf"), filepath.Join(r.dir, name)
-	err = errors.Join(
-		os.WriteFile(file, fmt.Appendf(nil, "http { include %s/d/*.conf; } events {}\n", r.dir), 0o644),
-		os.WriteFile(wrapper, fmt.Appendf(nil, "#!/bin/sh\nexec nginx -c %s \"$@\"\n", file), 0o755))
+	g, files, err := r.newGate(ctx, name, "", at)
 	if err != nil {
 		return p, err
 	}
 	d, err := nginx.New(nginx.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
-		Directory: filepath.Join(r.dir, "d"), Program: wrapper, Reload: []string{"true"}, StateDir: filepath.Join(r.dir, "state"),
+		Directory: filepath.Join(r.dir, "d"), Program: "nginx", File: filepath.Join(r.dir, name+".conf"), StateDir: filepath.Join(r.dir, "state"),
 		Socket: g.Socket, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
 	}
-	if err := r.bed.Router.Do(func() error { return d.Apply(ctx, []link.Service{r.service}) }); err != nil {
-		return p, err
-	}
-	return r.nginx(ctx, name, at, 2, fmt.Sprintf("keepalive_requests 1000000000; include %s/d/*.conf;", r.dir))
+	return r.nginx(ctx, name, at, 2, r.applied(ctx, d), fmt.Sprintf("keepalive_requests 1000000000; include %s/d/*.conf;", r.dir))
 }
 
 // caddyDriver has what the Caddy driver sets.
 func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error) {
 	const name = "caddy_driver"
 	p := rival{name: name, at: at, host: r.bed.Router}
-	g, files, err := r.newGate(ctx, name, at)
+	g, files, err := r.newGate(ctx, name, "the gate's word", at)
 	if err != nil {
 		return p, err
 	}
@@ -283,21 +288,12 @@ func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	}
 	d, err := caddy.New(caddy.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
-		Admin: "unix:" + admin, Socket: g.Socket, Gate: g, Logger: slog.New(slog.DiscardHandler),
+		Admin: "unix:" + admin, Socket: g.Socket, Word: g.Word, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
 	}
-	return r.start(ctx, name, at, func() error {
-		var err error
-		for range 500 { // until it takes it
-			if err = d.Apply(ctx, []link.Service{r.service}); err == nil || ctx.Err() != nil {
-				break
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-		return err
-	}, "caddy", "run", "--config", file)
+	return r.start(ctx, name, at, r.applied(ctx, d), "caddy", "run", "--config", file)
 }
 
 var asks = regexp.MustCompile(`(?m)^\s*auth_request .*$`)
@@ -310,7 +306,7 @@ func (r *ring) ungatedNginx(ctx context.Context, at netip.AddrPort) (rival, erro
 	}
 	before := r.rivals[len(r.rivals)-1].at.String()
 	text := strings.ReplaceAll(asks.ReplaceAllString(string(b), ""), before, at.String())
-	return r.nginx(ctx, "nginx_ungated", at, 2, "keepalive_requests 1000000000; "+text)
+	return r.nginx(ctx, "nginx_ungated", at, 2, nothing, "keepalive_requests 1000000000; "+text)
 }
 
 func writeCertificate(dir string) (cert, key string, err error) {

@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -66,19 +68,28 @@ func (d *Driver) serves(ctx context.Context, want wanted) error {
 
 // servedDigest asks nginx over the loopback interface, where nobody can be in between.
 func (d *Driver) servedDigest(ctx context.Context, host string) (string, error) {
-	local := net.TCPAddrFromAddrPort(d.Listen[0])
-	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: local.IP}, Timeout: 5 * time.Second}
-	t := &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "tcp", local.String())
-		},
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	at := d.Listen[0]
+	dialer := tls.Dialer{
+		NetDialer: &net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(at.Addr(), 0))},
+		Config:    &tls.Config{ServerName: host, InsecureSkipVerify: true},
 	}
+	c, err := dialer.DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+host+servesPath, nil)
 	if err != nil {
 		return "", err
 	}
-	resp, err := (&http.Client{Transport: t, Timeout: 5 * time.Second}).Do(r)
+	r.Close = true
+	if err := r.Write(c); err != nil {
+		return "", err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), r)
 	if err != nil {
 		return "", err
 	}
