@@ -79,7 +79,7 @@ type Caddy struct {
 }
 
 // Serves reports whether services of kind proxy can be opened.
-func (p Proxy) Serves() bool { return p.Domain != "" && p.Driver != "none" }
+func (p Proxy) Serves() bool { return p.Domain != "" && p.Driver != ownline.NoProxy }
 
 // Port returns the port of Listen.
 func (p Proxy) Port() uint16 {

@@ -244,7 +244,7 @@ func (n *names) put(p link.PutPass, until time.Time) error {
 
 func (n *names) status() link.Proxy {
 	if n == nil {
-		return link.Proxy{Driver: "none", OK: true}
+		return link.Proxy{Driver: ownline.NoProxy, OK: true}
 	}
 	s := link.Proxy{
 		Driver: n.name, Domain: n.settings.Domain, Port: n.settings.Port, OK: true, Root: n.root(), Services: n.services.Len(),

@@ -44,7 +44,7 @@ func (*names) put(link.PutPass, time.Time) error { return errNoProxy }
 
 func (*names) expect(*link.Doorstep, time.Time, []netip.Prefix) error { return nil }
 
-func (*names) status() link.Proxy { return link.Proxy{Driver: "none", OK: true} }
+func (*names) status() link.Proxy { return link.Proxy{Driver: ownline.NoProxy, OK: true} }
 
 // Run does nothing.
 func (*names) Run(context.Context) error { return nil }
