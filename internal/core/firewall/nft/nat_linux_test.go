@@ -23,16 +23,17 @@ func TestWAN(t *testing.T) {
 	b := bedtest.New(t)
 	serveWho(t, b.Lan)
 	d := newDriver(t, b.Router, nft.Config{})
-	for _, tc := range []struct {
+	for i, tc := range []struct {
 		wan  []string
 		open bool
 	}{{nil, true}, {[]string{"wan0"}, true}, {[]string{"ppp0", "wan*"}, true}, {[]string{"lan0"}, false}, {[]string{"wan"}, false}} {
 		s := settings
 		s.WAN = tc.wan
+		port := uint16(24000 + i) // a flow of the case before lives on, should its own port be drawn again
 		each(t, b, func(t *testing.T, side side, tr ownline.Transport) {
-			f := forward(side.addr(side.client), tr, 24000, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
+			f := forward(side.addr(side.client), tr, port, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
 			sync(t, d, ruleset(s, f))
-			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != tc.open {
+			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, port)); open != tc.open {
 				t.Errorf("with WAN %v the port is open: %v", tc.wan, open)
 			}
 		})
