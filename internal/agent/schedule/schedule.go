@@ -97,9 +97,6 @@ func New(now time.Time, random func() float64) *Plan {
 // Next is when the next round is due.
 func (p *Plan) Next() time.Time { return p.due }
 
-// Period is the longest time to the next round, as long as the site answers.
-func (p *Plan) Period() time.Duration { return p.period }
-
 // Soon reports whether the next round may be had now, so that the machine wakes up once for
 // several profiles.
 func (p *Plan) Soon(now time.Time) bool {
