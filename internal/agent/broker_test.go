@@ -99,13 +99,15 @@ func TestBroker(t *testing.T) {
 	}
 }
 
-// A broker is of no concern where UDP works.
+// A broker is of no concern where UDP works, however long the other family is waited for.
 func TestBrokerNotNeeded(t *testing.T) {
 	s := newSite(t, 1, knock.Opened)
 	s.profile.Broker = ownline.Broker{URL: "tcp://127.0.0.1:1"}
-	replies, err := Knock(t.Context(), Request{Profile: s.profile})
-	if err != nil || len(replies) != 1 || !replies[0].OK() {
-		t.Errorf("%+v, %v", replies, err)
+	for _, grace := range []time.Duration{0, time.Minute} {
+		replies, err := Knock(t.Context(), Request{Profile: s.profile, Grace: grace})
+		if err != nil || len(replies) != 1 || !replies[0].OK() {
+			t.Errorf("%s: %+v, %v", grace, replies, err)
+		}
 	}
 }
 

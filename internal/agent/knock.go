@@ -83,16 +83,26 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ways []func(context.Context) Reply
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	unheard, heard := context.WithCancel(ctx) // lives for as long as nothing came back by UDP
+	defer heard()
+	var ways []func() Reply
 	servers, err := resolve(ctx, r)
 	for _, server := range servers {
-		ways = append(ways, func(ctx context.Context) Reply { return knockAt(ctx, server, keys, r) })
+		ways = append(ways, func() Reply {
+			reply := knockAt(ctx, server, keys, r)
+			if reply.Err == nil {
+				heard()
+			}
+			return reply
+		})
 	}
 	if r.Profile.Broker.URL != "" && !(r.Only4 && r.Only6) {
 		udp := len(servers) > 0 && !r.Silent
 		for _, family := range families(r) {
-			ways = append(ways, func(ctx context.Context) Reply {
-				if udp && !pause(ctx, patience) {
+			ways = append(ways, func() Reply {
+				if udp && !pause(unheard, patience) {
 					return Reply{Family: family, Broker: r.Profile.Broker.URL, Err: errNotNeeded}
 				}
 				return knockThrough(ctx, keys, r, family)
@@ -102,13 +112,11 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 	if len(ways) == 0 {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	replies := make([]Reply, len(ways))
 	var wg sync.WaitGroup
 	for i, way := range ways {
 		wg.Go(func() {
-			replies[i] = way(ctx)
+			replies[i] = way()
 			if replies[i].Err == nil && !r.Silent {
 				// The others may not work at all from here.
 				time.AfterFunc(cmp.Or(r.Grace, grace), cancel)
