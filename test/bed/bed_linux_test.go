@@ -231,7 +231,7 @@ func TestChangeLinksAndAddresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	to := netip.AddrPortFrom(b.Router.IPv4, bed.EchoPort)
-	if r := b.Client2.ProbeUDP(to, nil, brief); r.State != bed.Unreachable {
+	if r := b.Client2.ProbeUDP(to, nil, patience); r.State != bed.Unreachable {
 		t.Errorf("with its link down client2 finds the router %s, want unreachable", r)
 	}
 	err := b.Client1.SetLink("eth7", true)

@@ -20,6 +20,14 @@ func both(h *bed.Host, port uint16) []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(h.IPv4, port), netip.AddrPortFrom(h.IPv6, port)}
 }
 
+// waitFor is how long a probe waits that should find this.
+func waitFor(s bed.State) time.Duration {
+	if s == bed.Silent {
+		return brief
+	}
+	return patience
+}
+
 func TestProbesTellStatesApart(t *testing.T) {
 	b := bedtest.New(t)
 	if _, err := b.Router.TCPEcho(bed.EchoPort); err != nil {
@@ -31,10 +39,10 @@ func TestProbesTellStatesApart(t *testing.T) {
 	dropPort(t, b.Router, 9)
 	probe := func(at netip.AddrPort, tcp, udp bed.State) {
 		t.Helper()
-		if r := b.Client1.ConnectTCP(at, brief); r.State != tcp {
+		if r := b.Client1.ConnectTCP(at, waitFor(tcp)); r.State != tcp {
 			t.Errorf("TCP %s: %s, want %s", at, r, tcp)
 		}
-		if r := b.Client1.ProbeUDP(at, []byte("x"), brief); r.State != udp {
+		if r := b.Client1.ProbeUDP(at, []byte("x"), waitFor(udp)); r.State != udp {
 			t.Errorf("UDP %s: %s, want %s", at, r, udp)
 		}
 	}

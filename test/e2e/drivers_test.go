@@ -54,9 +54,7 @@ func TestProxyKilled(t *testing.T) {
 				if _, err := get(neighbour, "cloud", "/"); err == nil {
 					t.Error("a neighbour got the service")
 				}
-				if _, err := get(lan, "cloud", "/"); err != nil {
-					t.Errorf("the LAN: %v", err)
-				}
+				eventually(t, patience, "the LAN is served", func() bool { _, err := get(lan, "cloud", "/"); return err == nil })
 			}
 			served()
 			for range 3 {
