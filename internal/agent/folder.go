@@ -83,7 +83,7 @@ func (f Folder) Read() (s State, runs bool, err error) {
 		return State{}, runs, err
 	}
 	if err := json.Unmarshal(content, &s); err != nil {
-		return State{}, runs, fmt.Errorf("%s is damaged, and is written anew at the agent's next knock: %w", f.file(), err)
+		return State{}, runs, fmt.Errorf("%s is damaged, and is written anew when the agent starts, and at each of its knocks: %w", f.file(), err)
 	}
 	return s, runs, nil
 }

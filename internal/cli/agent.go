@@ -204,7 +204,7 @@ func printAgent(w io.Writer, s agent.State, runs bool, now time.Time) error {
 		}
 		rows = append(rows, row)
 	}
-	if err := command.Table(w, []string{"PROFILE", "LAST KNOCK", "WAY", "ANSWER", "OPEN", "NEXT KNOCK"}, rows, "There are no profiles. `ownline enroll URI` makes one."); err != nil {
+	if err := command.Table(w, []string{"PROFILE", "LAST KNOCK", "WAY", "ANSWER", "OPEN", "NEXT KNOCK"}, rows, "There are no profiles. `ownline enroll -` makes one."); err != nil {
 		return err
 	}
 	for _, p := range s.Profiles {

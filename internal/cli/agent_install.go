@@ -55,7 +55,7 @@ be run then is printed.`,
 					fmt.Fprintln(w, "The agent runs. `ownline agent status` shows what it does.")
 				}
 				if len(names) == 0 {
-					fmt.Fprintln(w, "There is no profile yet. `ownline enroll URI` makes one, and the agent will notice.")
+					fmt.Fprintln(w, "There is no profile yet. `ownline enroll -` makes one, and the agent will notice.")
 				}
 			})
 		},
@@ -71,8 +71,8 @@ func (a *app) agentUninstall() *cobra.Command {
 		Use: "uninstall [--system]", Short: "Stop the agent and have it started no more",
 		Long: `Undo what install did. Profiles stay, and what is open ends by itself.
 
-The exit code is 1 when the service is removed but the system could not be told of it; what is to
-be run then is printed.`,
+Where the system can't be told, the service is removed all the same, and what makes the system
+forget it is printed. The exit code is 1 only when an agent still runs then.`,
 		Example: `  ownline agent uninstall`,
 		Args:    command.Args(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -90,11 +90,13 @@ be run then is printed.`,
 					return err
 				})
 			}
-			return a.installed(cmd, r, func(w io.Writer) {
-				if r.Done {
-					fmt.Fprintln(w, "The agent is stopped and removed.")
+			runs := false
+			if !r.Done {
+				if _, runs, err = a.agentFolder().Read(); !runs && err != nil {
+					return err
 				}
-			})
+			}
+			return a.uninstalled(cmd, r, runs, o.System)
 		},
 	}
 	addSystem(cmd, &system)
@@ -137,11 +139,7 @@ func (f *agentFlags) arguments(dir string) []string {
 func (a *app) installed(cmd *cobra.Command, r install.Result, more func(io.Writer)) error {
 	err := a.print(cmd, r, func(w io.Writer) error {
 		if r.File != "" {
-			what := "Written"
-			if _, err := os.Stat(r.File); err != nil {
-				what = "Removed"
-			}
-			fmt.Fprintf(w, "%s: %s\n", what, r.File)
+			fmt.Fprintf(w, "Written: %s\n", r.File)
 		}
 		more(w)
 		if !r.Done {
@@ -153,6 +151,36 @@ func (a *app) installed(cmd *cobra.Command, r install.Result, more func(io.Write
 		return nil
 	})
 	if err == nil && !r.Done {
+		err = &command.ExitError{Code: command.ExitFailed}
+	}
+	return err
+}
+
+// uninstalled prints what was removed, and what is left for the user to do. That the system
+// could not be told is no failure, unless an agent runs on.
+func (a *app) uninstalled(cmd *cobra.Command, r install.Result, runs, machine bool) error {
+	if runs {
+		r.Run = append([]string{install.StopByHand(machine)}, r.Run...)
+	}
+	err := a.print(cmd, r, func(w io.Writer) error {
+		if r.File != "" {
+			fmt.Fprintf(w, "Removed: %s\n", r.File)
+		}
+		switch {
+		case r.Done:
+			_, err := fmt.Fprintln(w, "The agent is stopped and removed.")
+			return err
+		case runs:
+			fmt.Fprintf(w, "The system could not be told (%s), and an agent still runs. To end it, run:\n", r.Reason)
+		default:
+			fmt.Fprintf(w, "The agent does not run, and starts no more. The system could not be told (%s); where it can, this makes it forget at once:\n", r.Reason)
+		}
+		for _, line := range r.Run {
+			fmt.Fprintln(w, "  "+line)
+		}
+		return nil
+	})
+	if err == nil && runs {
 		err = &command.ExitError{Code: command.ExitFailed}
 	}
 	return err

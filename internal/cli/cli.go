@@ -42,7 +42,7 @@ limited time. There are two ways to ask:
 
 The exit code is 0 when it is done, 1 when it failed, and 2 when the command was written
 wrongly. With --json results are what the server's API answers.`,
-		Example: `  ownline enroll 'ownline://home.example.org:54754/?v=1&…'
+		Example: `  ownline enroll -
   ownline knock
   ownline knock ssh -- ssh -p {port} me@{host}
 

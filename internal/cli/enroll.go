@@ -31,8 +31,8 @@ func (a *app) enroll() *cobra.Command {
 pages, by ` + "`ownline devices add`" + `, or by ` + "`ownline-web device add`" + `; as a line that begins with
 ownline://, and as a QR code. There are three ways to give it:
 
-  URI        the line itself, or - to read it from standard input, so that it does not stand in
-             your shell's history
+  -          asks for the line, or reads it from standard input. URI, the line itself, is taken as
+             well, but stands in your shell's history then, and in ps for everybody here
   --qr FILE  an image with the QR code: a PNG or JPEG, a screenshot or a photo; - for standard
              input
   --new NAME make the device now, with the server that you are signed in to
@@ -43,7 +43,6 @@ profile's file, which only you can read. --keyring on insists on the keyring, --
 the file: for a machine that has to knock when nobody has unlocked the keyring.
 ` + "`ownline profiles`" + ` shows where each secret is, and moves it.`,
 		Example: `  ownline enroll - --name home
-  ownline enroll 'ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=laptop'
   ownline enroll --qr screenshot.png
   ownline enroll --new laptop --site home`,
 		Args: command.Args("[URI]"),
@@ -95,7 +94,11 @@ func givenProfile(cmd *cobra.Command, f enrollFlags, args []string) (string, err
 	case cmd.Flags().Changed("qr"):
 		return readQRFile(cmd.Context(), f.qr)
 	case args[0] == "-":
-		return command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Profile (ownline://…)", false)
+		line, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "Profile (ownline://…)", false)
+		if errors.Is(err, command.ErrNothing) {
+			err = ownline.Invalid("profile", "none came on standard input, where a line was expected that begins with ownline://; if another command was to print it, see what that says")
+		}
+		return line, err
 	}
 	return args[0], nil
 }
@@ -116,6 +119,9 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 			return err
 		}
 	}
+	if err := newName(cmd.Context(), c, s, f); err != nil {
+		return err
+	}
 	d, err := c.AddDevice(cmd.Context(), apiclient.NewDevice{Site: s.ID, Name: f.device})
 	if err != nil {
 		return err
@@ -134,6 +140,27 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 		return fmt.Errorf("%w; and the device %s could not be removed again: %w", err, d.Name, undo)
 	}
 	return err
+}
+
+// newName refuses the name of a device that one has at the site: who enrolls a machine again
+// would have two, and the old secret would count on.
+func newName(ctx context.Context, c *apiclient.Client, s apiclient.Site, f enrollFlags) error {
+	me, err := c.Me(ctx)
+	if err != nil {
+		return err
+	}
+	list, err := c.Devices(ctx, apiclient.DeviceQuery{User: me.ID})
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if d.Site == s.ID && d.Name == f.device && !d.Revoked {
+			return ownline.Invalid("device", fmt.Sprintf("you have one called %s at %s (%s). To give it a new secret and keep that here: "+
+				"`ownline devices rotate %s --no-qr | ownline enroll - --name %s --replace`. For another device, give another NAME",
+				d.Name, s.Name, shortID(d.ID), shortID(d.ID), f.name))
+		}
+	}
+	return nil
 }
 
 // keep saves a profile, and says where its secret is.

@@ -71,7 +71,7 @@ func one[T any](what, given string, list []T, id func(T) string, names func(T) [
 	}
 	slices.Sort(full)
 	if len(slices.Compact(full)) == 1 {
-		return found, ownline.Invalid(what, fmt.Sprintf("several are called %s; give the ID that the list shows with --json", given))
+		return found, ownline.Invalid(what, fmt.Sprintf("several are called %s; give the ID of one: the short one of the list, or the whole one that --json shows", given))
 	}
 	return found, ownline.Invalid(what, fmt.Sprintf("%q may be %s; say which", given, strings.Join(full, " or ")))
 }

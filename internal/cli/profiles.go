@@ -51,7 +51,7 @@ system's keyring. The keyring itself is not asked.`,
 				rows = append(rows, []string{k.Name, k.Profile.Host, fmt.Sprint(k.Profile.Port), k.Profile.Name, string(k.Secret)})
 			}
 			return a.print(cmd, shown, func(w io.Writer) error {
-				return command.Table(w, []string{"PROFILE", "HOST", "PORT", "SITE", "SECRET IN"}, rows, "There is none. `ownline enroll URI` makes one.")
+				return command.Table(w, []string{"PROFILE", "HOST", "PORT", "SITE", "SECRET IN"}, rows, "There is none. `ownline enroll -` makes one.")
 			})
 		},
 	}

@@ -14,6 +14,9 @@ import (
 // maxLine is how long a password or another secret on standard input may be, in bytes.
 const maxLine = 16 << 10
 
+// ErrNothing says that standard input was empty.
+var ErrNothing = errors.New("password: none was given on standard input")
+
 // Password asks for a password on the terminal, without showing it, twice when it is a new
 // one. When in is no terminal, its first line is the password.
 func Password(in io.Reader, talk io.Writer, prompt string, isNew bool) (string, error) {
@@ -27,7 +30,7 @@ func Password(in io.Reader, talk io.Writer, prompt string, isNew bool) (string, 
 			return "", fmt.Errorf("what is on standard input is longer than %d bytes", maxLine)
 		}
 		if line = strings.TrimRight(line, "\r\n"); line == "" {
-			return "", errors.New("password: none was given on standard input")
+			return "", ErrNothing
 		}
 		return line, nil
 	}

@@ -231,15 +231,27 @@ func (f found) byHand(machine bool) []string {
 	return []string{"systemctl --user daemon-reload", "systemctl --user enable --now " + name}
 }
 
-// forget is what makes it forget the service.
+// forget is what makes it forget the service, whose file and links are gone.
+// An agent that still runs is the caller's to tell of, see StopByHand.
 func (f found) forget(machine bool) []string {
 	switch {
 	case f.Platform() != systemd:
 		return []string{"launchctl remove " + name}
 	case machine:
-		return []string{"systemctl disable --now " + name, "systemctl daemon-reload"}
+		return []string{"systemctl daemon-reload"}
 	}
-	return []string{"systemctl --user disable --now " + name, "systemctl --user daemon-reload"}
+	return []string{"systemctl --user daemon-reload"}
+}
+
+// StopByHand is what stops the service when its file is gone.
+func StopByHand(machine bool) string {
+	switch {
+	case runtime.GOOS == "darwin":
+		return "launchctl remove " + name
+	case machine:
+		return "systemctl stop " + name
+	}
+	return "systemctl --user stop " + name
 }
 
 // nothing is a service that is described, and not run.

@@ -238,7 +238,7 @@ func (s Store) choose(name string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(names) == 0:
-		return "", &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "profile", Detail: "there is none yet; run `ownline enroll URI` with the address that a new device is shown with"}
+		return "", &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "profile", Detail: "there is none yet; run `ownline enroll -` and paste the profile that a new device is shown with"}
 	case slices.Contains(names, "default"):
 		return "default", nil
 	case len(names) > 1:
