@@ -26,7 +26,7 @@ func (a *app) deviceAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add NAME --user USER", Short: "Make a device, and print its profile this once",
 		Long: `Make a device of a user that can knock at a site, and print its profile: one line that holds
-the device's secret. It is shown only now. On the device: ownline enroll URI`,
+the device's secret. It is shown only now. On the device: ownline enroll -`,
 		Example: "  ownline-web device add laptop --user ana\n  ownline-web device add laptop --user ana --json | jq -r .profile",
 		Args:    command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {

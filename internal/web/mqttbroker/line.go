@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -164,10 +163,11 @@ func (b *Broker) closeAll() {
 
 // serve speaks with a client until the connection ends. How it ends is the client's affair.
 func (b *Broker) serve(ctx context.Context, l *line) {
-	// The library reads what strangers send. A fault in it ends one connection, not web.
+	// The library reads what clients send, and some of it makes it panic. That ends one
+	// connection, not web.
 	defer func() {
 		if fault := recover(); fault != nil {
-			b.o.Log.Error("the embedded broker has a fault, and a connection has ended", logging.Err, fmt.Sprint(fault), "stack", string(debug.Stack()))
+			b.faulty(l, fault)
 		}
 	}()
 	if err := l.tcp.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
@@ -194,6 +194,27 @@ func (b *Broker) serve(ctx context.Context, l *line) {
 		l.r = l.Conn
 	}
 	_ = b.server.EstablishConnection("ownline", l)
+}
+
+// faulty counts a packet that made the library panic, and tells of it now and then: who sends
+// them must not fill the log.
+func (b *Broker) faulty(l *line, fault any) {
+	b.mu.Lock()
+	b.refused[malformed]++
+	n := b.refused[malformed]
+	who := "" // none: not known yet
+	if l.account != nil {
+		who = l.account.name
+	}
+	quiet := !b.told.IsZero() && time.Since(b.told) < tellAgain
+	if !quiet {
+		b.told = time.Now()
+	}
+	b.mu.Unlock()
+	if !quiet {
+		b.o.Log.Warn("a client sent what the embedded broker can't read; its connection has ended",
+			logging.Err, fmt.Sprint(fault), logging.Source, l.tcp.RemoteAddr().String(), "client", who, "so_far", n)
+	}
 }
 
 // upgrade makes a WebSocket of a connection whose client speaks HTTP. Any page may open one:

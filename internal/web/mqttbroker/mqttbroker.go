@@ -40,6 +40,7 @@ const (
 	helloTimeout   = 10 * time.Second // from the first byte until the name is known
 	writeTimeout   = 10 * time.Second
 	longestSilence = 5 * time.Minute // a client has to say something
+	tellAgain      = time.Hour       // of packets that can't be read
 )
 
 // Reasons for which a client is turned away.
@@ -50,6 +51,7 @@ const (
 	subscription = "subscription" // wanted to read what is not its
 	rate         = "rate"         // sends too much
 	retained     = "retained"     // wanted a message to be kept
+	malformed    = "malformed"    // sent what the library can't read
 )
 
 // Devices tells who may get in.
@@ -81,6 +83,7 @@ type Broker struct {
 	people  map[string]*account  // by name
 	total   uint64               // connections since the start
 	refused map[string]uint64    // by reason
+	told    time.Time            // when the log was last told of malformed packets
 }
 
 // account is who may get in.

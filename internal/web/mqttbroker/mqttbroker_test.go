@@ -263,7 +263,7 @@ type raw struct {
 	conn net.Conn
 }
 
-func (w *world) raw(name string, password ownline.Secret, id string) raw {
+func (w *world) dial() raw {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.addr)
 	if err != nil {
@@ -271,7 +271,12 @@ func (w *world) raw(name string, password ownline.Secret, id string) raw {
 	}
 	w.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
-	r := raw{w, conn}
+	return raw{w, conn}
+}
+
+func (w *world) raw(name string, password ownline.Secret, id string) raw {
+	w.t.Helper()
+	r := w.dial()
 	body := []byte{0, 4, 'M', 'Q', 'T', 'T', 4, 0xc0, 0, 60} // no clean session
 	for _, s := range []string{id, name, string(password)} {
 		body = append(append(body, 0, byte(len(s))), s...)
