@@ -15,8 +15,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v3"
 
 	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/knock"
@@ -263,7 +266,7 @@ func (b *brokers) total() int {
 }
 
 // Invariants 1 to 4 through a broker, mosquitto (TLS, password, WebSocket) and the embedded one,
-// driven by ownline, mosquitto_pub and mqtt.js: sessions open, renew, follow the client, and
+// driven by ownline, its agent, mosquitto_pub and mqtt.js: sessions open, renew, follow the client, and
 // end; what is repeated or retained opens nothing, also when broker and web have been killed.
 func TestKnockThroughBrokers(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(modules(), "mqtt")); err != nil {
@@ -275,7 +278,7 @@ func TestKnockThroughBrokers(t *testing.T) {
 	b := startBrokers(t)
 	client := b.Bed.Client1
 	outer := b.way("outer", func(o *ownline.Broker) {
-		*o = ownline.Broker{URL: "tls://203.0.113.2:8883", Username: brokertest.Username, Password: ownline.Secret(brokertest.Password), Authority: o.Authority}
+		*o = ownline.Broker{URL: "tls://203.0.113.2:8883", Username: brokertest.Username, Password: ownline.Secret(brokertest.Password), Authority: o.Authority, AddressURLs: o.AddressURLs}
 	})
 	outer.ws, outer.version, outer.pub = "wss://203.0.113.2:9001/", 5, []string{"-h", "203.0.113.2", "-p", "8883", "-V", "5"}
 	outer.first, outer.second = client.IPv4s[0], client.IPv4s[1]
@@ -385,5 +388,53 @@ func TestKnockThroughBrokers(t *testing.T) {
 	eventually(t, time.Minute, "nothing is left", func() bool {
 		all, err := b.API.Live(t.Context())
 		return err == nil && len(all) == 0
+	})
+
+	// The agent finds the way through the broker by itself, and its address by STUN.
+	b.serveSTUN()
+	agent := client.Command(context.WithoutCancel(t.Context()), programs.CLI, "agent", "run", "--config-dir", outer.home)
+	var said bytes.Buffer
+	agent.Stderr = &said
+	if err := client.Start(agent); err != nil {
+		t.Fatal(err)
+	}
+	var s world.Session
+	eventually(t, patience, "the agent has a session", func() bool { s = outer.live(outer.first); return s.ID != "" })
+	eventually(t, patience, "open by the agent", func() bool { return outer.reaches(outer.first, s.PublicPort) })
+	if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Wait(); err != nil {
+		t.Errorf("asked to stop, the agent ends with %v: %s", err, said.Bytes())
+	}
+}
+
+// serveSTUN tells clients their address, where the profiles have it (RFC 8489).
+func (b *brokers) serveSTUN() {
+	b.t.Helper()
+	conn, err := b.Bed.Internet.ListenUDP(netip.MustParseAddrPort("192.0.2.1:3478"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	b.t.Cleanup(func() {
+		conn.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		var buf [1500]byte
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
+			if err != nil {
+				return
+			}
+			ask := &stun.Message{Raw: buf[:n]}
+			if ask.Decode() != nil {
+				continue
+			}
+			is := &stun.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
+			answer := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess, is)
+			_, _ = conn.WriteToUDPAddrPort(answer.Raw, from)
+		}
 	})
 }
