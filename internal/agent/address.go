@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -19,6 +20,9 @@ import (
 
 // addressTimeout is how long one service is waited for that tells addresses.
 const addressTimeout = 3 * time.Second
+
+// ErrNoFamily says that an address family leads to nothing that tells an address.
+var ErrNoFamily = errors.New("this machine, or what tells its address, has none of that family")
 
 // PublicAddress asks services, one after the other, for this machine's public address of a
 // family ("4" or "6"). A service is an https:// address that answers with it as text, or as JSON
@@ -34,14 +38,27 @@ func publicAddress(ctx context.Context, services []string, family string, author
 		return netip.Addr{}, errors.New("no service is known that tells this machine's public address")
 	}
 	var failed []error
+	without := 0
 	for _, s := range services {
 		a, err := askAddress(ctx, s, family, authorities)
 		if err == nil {
 			return a, nil
 		}
+		if noFamily(err) {
+			without++
+		}
 		failed = append(failed, fmt.Errorf("%s: %w", s, err))
 	}
+	if without == len(services) { // as on every machine that has IPv4 alone
+		return netip.Addr{}, fmt.Errorf("find the public IPv%s address: %w", family, ErrNoFamily)
+	}
 	return netip.Addr{}, fmt.Errorf("find the public IPv%s address: %w", family, errors.Join(failed...))
+}
+
+// noFamily reports whether there is no way to a service by the family that it was asked by.
+func noFamily(err error) bool {
+	var unfit *net.AddrError // no suitable address
+	return errors.As(err, &unfit) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
 func askAddress(ctx context.Context, service, family string, authorities *x509.CertPool) (a netip.Addr, err error) {

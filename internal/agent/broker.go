@@ -33,12 +33,16 @@ func knockThrough(ctx context.Context, keys *knock.Keys, r Request, family strin
 		}
 	}
 	for ctx.Err() == nil {
-		if reply = knockOnce(ctx, keys, r, reply, claimed); !errors.Is(reply.Err, ErrNoAnswer) {
+		if reply = knockOnce(ctx, keys, r, reply, claimed); !errors.Is(reply.Err, ErrNoAnswer) && !errors.Is(reply.Err, errBrokerSilent) {
 			break
 		}
 	}
 	return reply
 }
+
+// errBrokerSilent says that the site was never asked: the broker is not there, or takes
+// connections and says nothing.
+var errBrokerSilent = errors.New("the broker does not answer")
 
 // brokerAgain is how long an answer is waited for before another knock is sent.
 const brokerAgain = 10 * time.Second
@@ -85,6 +89,8 @@ func knockOnce(ctx context.Context, keys *knock.Keys, r Request, reply Reply, cl
 	case <-ctx.Done():
 		if s := conn.Status(); s.Error != "" {
 			reply.Err = fmt.Errorf("the broker can't be reached: %s", s.Error)
+		} else if errors.Is(ctx.Err(), context.DeadlineExceeded) { // and not because another way was answered
+			reply.Err = errBrokerSilent
 		}
 		return reply
 	}
@@ -97,6 +103,7 @@ func knockOnce(ctx context.Context, keys *knock.Keys, r Request, reply Reply, cl
 		return reply
 	}
 	reply.Sent++
+	reply.Err = ErrNoAnswer
 	if r.Silent {
 		reply.Err = nil
 		return reply

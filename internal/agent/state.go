@@ -64,7 +64,7 @@ func (a *Agent) done(now time.Time, r result) {
 	best := -1
 	for i, reply := range r.replies {
 		if reply.Err != nil {
-			if !errors.Is(reply.Err, ErrNoAnswer) {
+			if !errors.Is(reply.Err, ErrNoAnswer) && !errors.Is(reply.Err, ErrNoFamily) {
 				problems = append(problems, reply.Err)
 			} else if reply.Sent > 0 {
 				answers = append(answers, schedule.Answer{Family: schedule.Family(reply.Family), None: true})

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/pion/stun/v3"
@@ -60,4 +62,16 @@ func FuzzSTUN(f *testing.F) {
 			t.Errorf("got %s %v", a, ok)
 		}
 	})
+}
+
+// A service without an address of the family is no noise.
+func TestNoFamily(t *testing.T) {
+	_, err := PublicAddress(t.Context(), []string{"stun:127.0.0.1:3478", "https://127.0.0.1:1/"}, "6")
+	if !errors.Is(err, ErrNoFamily) || strings.Contains(err.Error(), "dial") {
+		t.Error(err)
+	}
+	_, err = PublicAddress(t.Context(), []string{"stun:127.0.0.1:3478", "https://127.0.0.1:1/"}, "4")
+	if err == nil || errors.Is(err, ErrNoFamily) {
+		t.Error(err)
+	}
 }

@@ -86,7 +86,8 @@ gets its signals, and its exit code counts. {host} and {port} in it become the s
 port of SERVICE, or the name and port of a proxied one, whose address is {url}. With --stdio standard input and output are connected to SERVICE: that is what ` + "`ownline ssh-config`" + `
 writes for ssh.
 
-A public port that the grant does not fix is asked of the server, for which you have to be signed
+The names of services are learned by ` + "`ownline services`" + `, once while you are signed in; before
+that SERVICE has to be an ID. A public port that the grant does not fix is asked of the server, for which you have to be signed
 in and the server reachable.`,
 		Example: `  ownline knock
   ownline knock web --wait --profile home && curl http://home.example.org:20080/
@@ -245,6 +246,9 @@ func (a *app) knockRequest(f knockFlags, service string) (agent.Request, string,
 	return r, name, nil
 }
 
+// errUnlearned says that enrolling alone tells no names.
+var errUnlearned = &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: "this machine has not learned the names of the site's services yet: run `ownline login URL` and then `ownline services`, once, where the server can be reached; or give the service's ID"}
+
 // knownService finds a service of that site by its name in what was kept, or by its ID.
 func (a *app) knownService(what, site string) (known, error) {
 	var keep, here []known
@@ -260,8 +264,11 @@ func (a *app) knownService(what, site string) (known, error) {
 	if _, bad := ownline.ParseID[ownline.Service](what); bad == nil && err != nil {
 		return known{ID: what, Name: what, Site: site}, nil
 	}
-	if errors.Is(err, ownline.ErrNotFound) {
-		err = &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: fmt.Sprintf("%q is not known here; run `ownline services` once while signed in, or give the service's ID", what)}
+	switch {
+	case errors.Is(err, ownline.ErrNotFound) && len(here) == 0:
+		err = errUnlearned
+	case errors.Is(err, ownline.ErrNotFound):
+		err = &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: fmt.Sprintf("%q is not among the services that this machine has learned; if it is new, run `ownline services` again while signed in, or give the service's ID", what)}
 	}
 	return k, err
 }
@@ -305,8 +312,8 @@ func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
 		}
 		switch {
 		case r.Err != nil:
-			if answered {
-				continue // the other family did
+			if answered || errors.Is(r.Err, agent.ErrNoFamily) && len(replies) > 1 {
+				continue // the other family did, or can
 			}
 			if v.Error != "" {
 				line += ": " + v.Error
@@ -343,17 +350,24 @@ func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
 
 func noAnswer(p ownline.Profile, replies []agent.Reply) error {
 	var failed []string
+	through := "" // what became of it at the broker
 	for _, r := range replies {
 		if !errors.Is(r.Err, agent.ErrNoAnswer) && r.Err != nil {
 			failed = append(failed, r.Err.Error())
+		}
+		if r.Broker != "" && (through == "" || !errors.Is(r.Err, agent.ErrNoFamily)) {
+			through = fmt.Sprintf(" And through the broker %s: %v.", r.Broker, r.Err)
+			if r.Sent > 0 {
+				through = fmt.Sprintf(" And the broker %s took the knock, but no answer came: is Ownline connected to it?", r.Broker)
+			}
 		}
 	}
 	if len(failed) == len(replies) {
 		return fmt.Errorf("nothing could be sent to %s: %s", p.Host, strings.Join(failed, "; "))
 	}
 	return fmt.Errorf("no answer from %s, UDP port %d. A site is silent to everything that it does not accept. "+
-		"Is this machine's clock right to the minute (%s)? Is the device revoked, or its profile old? Does UDP get through from here?",
-		p.Host, p.Port, time.Now().Format("15:04:05 MST"))
+		"Is this machine's clock right to the minute (%s)? Is the device revoked, or its profile old? Does UDP get through from here?%s",
+		p.Host, p.Port, time.Now().Format("15:04:05 MST"), through)
 }
 
 func refused(s knock.Status, service string) error {

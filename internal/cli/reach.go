@@ -51,7 +51,7 @@ func mentions(words []string, what string) bool {
 func checkWords(words []string, service string) error {
 	for _, what := range []string{"{port}", "{url}"} {
 		if service == "" && mentions(words, what) {
-			return command.Usagef("%s needs a SERVICE to be that of", what)
+			return command.Usagef("%s is filled in from a service: name the SERVICE before --, as in `ownline knock nas-ssh --wait -- ssh -p {port} {host}`", what)
 		}
 	}
 	return nil

@@ -136,6 +136,9 @@ func (a *app) looksLikeSSH(site string) ([]known, error) {
 	if err := readJSON(a.knownFile(), &keep); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if !slices.ContainsFunc(keep, func(k known) bool { return k.Site == site }) {
+		return nil, errUnlearned
+	}
 	for _, k := range keep {
 		at22 := slices.ContainsFunc([]string{k.Target, k.Target6}, func(t string) bool {
 			a, err := netip.ParseAddrPort(t)
@@ -146,7 +149,7 @@ func (a *app) looksLikeSSH(site string) ([]known, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: "none of this site is known here that looks like SSH; name it, or run `ownline services` while signed in"}
+		return nil, &ownline.FieldError{Kind: ownline.ErrNotFound, Field: "service", Detail: "none that this machine has learned of this site looks like SSH; name it, or run `ownline services` again while signed in if it is new"}
 	}
 	return out, nil
 }
