@@ -21,8 +21,16 @@ var ErrRuns = errors.New("an agent runs here already; `ownline agent status` say
 // Folder is where an agent keeps what it tells about itself. One agent at a time has it.
 type Folder string
 
-func (f Folder) lock() *flock.Flock {
-	return flock.New(filepath.Join(string(f), "lock"), flock.SetPermissions(0o600))
+// maxState is more than a state of thousands of profiles has, in bytes.
+const maxState = 16 << 20
+
+// lock returns the folder's lock, which nobody has taken yet.
+func (f Folder) lock() (*flock.Flock, error) {
+	file := filepath.Join(string(f), "lock")
+	if err := profile.CheckFile(file); err != nil {
+		return nil, err
+	}
+	return flock.New(file, flock.SetPermissions(0o600)), nil
 }
 
 // Take takes the folder until release is called or the program ends, however it ends.
@@ -30,10 +38,13 @@ func (f Folder) Take(ctx context.Context) (release func() error, err error) {
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return nil, err
 	}
+	l, err := f.lock()
+	if err != nil {
+		return nil, err
+	}
 	// Whoever asks whether an agent runs holds the lock for a moment.
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	l := f.lock()
 	ok, err := l.TryLockContext(ctx, 50*time.Millisecond)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), err == nil && !ok:
@@ -63,7 +74,10 @@ func (f Folder) Write(s State) error {
 // an agent runs now.
 func (f Folder) Read() (s State, runs bool, err error) {
 	if _, err := os.Stat(filepath.Join(string(f), "lock")); err == nil {
-		l := f.lock()
+		l, err := f.lock()
+		if err != nil {
+			return State{}, false, err
+		}
 		free, err := l.TryRLock()
 		if err != nil {
 			return State{}, false, fmt.Errorf("lock %s: %w", f, err)
@@ -75,7 +89,7 @@ func (f Folder) Read() (s State, runs bool, err error) {
 			}
 		}
 	}
-	content, err := os.ReadFile(f.file())
+	content, err := profile.ReadFile(f.file(), maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, runs, nil
 	}

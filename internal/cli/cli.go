@@ -119,8 +119,11 @@ func (a *app) client() (*apiclient.Client, error) {
 	return &apiclient.Client{URL: acc.URL, Token: acc.Token}, nil
 }
 
+// maxKept is more than anything that we keep about a server has, in bytes.
+const maxKept = 16 << 20
+
 func readJSON(file string, v any) error {
-	content, err := os.ReadFile(file)
+	content, err := profile.ReadFile(file, maxKept)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "ownline")
 	if err := (profile.Store{Dir: filepath.Join(dir, "profiles")}).Save("home", p, profile.InFile, false); err != nil {
 		t.Fatal(err)
 	}

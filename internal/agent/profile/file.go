@@ -1,10 +1,10 @@
 package profile
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,32 +32,50 @@ func (c content) place() Place {
 
 func (s Store) file(name string) string { return filepath.Join(s.Dir, name+suffix) }
 
+// profile reads the URI without asking the keyring: a secret that is there is missing.
+func (c content) profile() (ownline.Profile, error) {
+	if c.entry != "" {
+		return ownline.JoinProfile(c.uri, "")
+	}
+	return ownline.ParseProfile(c.uri)
+}
+
 // read reads a profile's file, unless others have a hand in it. The content is returned then,
 // too, for whoever is about to remove it.
 func (s Store) read(name string) (content, error) {
 	if err := CheckName(name); err != nil {
 		return content{}, err
 	}
-	f, err := os.Open(s.file(name))
+	file := s.file(name)
+	text, mode, err := readFile(file, ownline.MaxProfile+256)
 	if errors.Is(err, fs.ErrNotExist) {
+		if target, err := os.Readlink(file); err == nil {
+			return content{}, ownline.Invalid("profile", fmt.Sprintf(
+				"%s is a link to %s, which is not there: mend the link, or run `ownline profiles remove %s`", file, target, name))
+		}
 		return content{}, ownline.NotFound("profile", name)
 	}
 	if err != nil {
 		return content{}, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, ownline.MaxProfile+256))
-	if err != nil {
-		return content{}, err
-	}
 	uri, rest, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	c := content{uri: strings.TrimSpace(uri)}
-	c.entry, _ = strings.CutPrefix(rest, entryMark)
-	info, err := f.Stat()
-	if err != nil {
-		return content{}, err
+	if entry, ok := strings.CutPrefix(rest, entryMark); ok {
+		c.entry = entry
 	}
-	return c, checkMode(f.Name(), info.Mode().Perm(), c)
+	if _, err := c.profile(); err != nil {
+		return c, fmt.Errorf("%w: %s", err, file)
+	}
+	if err := s.checkFolders(); err != nil {
+		return c, err
+	}
+	return c, checkMode(file, mode.Perm(), c)
+}
+
+// checkFolders refuses folders in which others may write. Who may in the one above can put another
+// in the place of the store's.
+func (s Store) checkFolders() error {
+	return cmp.Or(checkFolder(filepath.Dir(s.Dir)), checkFolder(s.Dir))
 }
 
 // checkMode refuses a file with a secret that others can read, and one that others can change:
@@ -92,55 +110,3 @@ func (none) Ready() error                 { return fmt.Errorf("the system's keyr
 func (n none) Set(_, _ string) error      { return n.Ready() }
 func (n none) Get(string) (string, error) { return "", n.Ready() }
 func (n none) Delete(string) error        { return n.Ready() }
-
-// WriteFile replaces a file with content that only its owner can read (0600), in one step
-// and synced, so that a crash leaves the old or the new one. Missing folders are made.
-func WriteFile(file string, content []byte) error {
-	temporary, err := writeBeside(file, content)
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, file); err != nil {
-		return errors.Join(err, os.Remove(temporary))
-	}
-	return nil
-}
-
-// createFile is WriteFile for a file that must not be there: ErrExist, when it is, also
-// when another program makes it at the same time.
-func createFile(file string, content []byte) error {
-	temporary, err := writeBeside(file, content)
-	if err != nil {
-		return err
-	}
-	err = os.Link(temporary, file)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		// Some file systems have no links, and Android allows none. An empty file takes the
-		// name instead; a crash before it is replaced leaves it behind.
-		var f *os.File
-		if f, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			if err = errors.Join(f.Close(), os.Rename(temporary, file)); err == nil {
-				return nil
-			}
-			err = errors.Join(err, os.Remove(file))
-		}
-	}
-	return errors.Join(err, os.Remove(temporary))
-}
-
-// writeBeside writes content into a new file in the folder of another.
-func writeBeside(file string, content []byte) (name string, err error) {
-	dir := filepath.Dir(file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(dir, ".new-*") // 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
-}

@@ -77,7 +77,7 @@ func withBroker() ownline.Profile {
 
 func newStore(t *testing.T) (Store, *ring) {
 	r := &ring{secrets: map[string]string{}}
-	return Store{Dir: t.TempDir(), Keyring: r}, r
+	return Store{Dir: filepath.Join(t.TempDir(), "ownline", "profiles"), Keyring: r}, r
 }
 
 func sameAs(t *testing.T, s Store, name string, want ownline.Profile) {

@@ -55,6 +55,9 @@ func (s Store) Save(name string, p ownline.Profile, secret Place, replace bool) 
 	if err := CheckName(name); err != nil {
 		return err
 	}
+	if err := s.checkFolders(); err != nil {
+		return err
+	}
 	if !replace {
 		if err := s.Free(name); err != nil {
 			return err
@@ -114,7 +117,7 @@ func (s Store) Load(name string) (ownline.Profile, error) {
 		return ownline.Profile{}, err
 	}
 	if c.entry == "" {
-		return ownline.ParseProfile(c.uri)
+		return c.profile()
 	}
 	secret, err := s.keyring().Get(c.entry)
 	if err != nil {
@@ -181,11 +184,7 @@ func (s Store) describe(name string) Kept {
 	c, err := s.read(name)
 	if err == nil {
 		k.Secret = c.place()
-		if c.entry != "" {
-			k.Profile, err = ownline.JoinProfile(c.uri, "")
-		} else {
-			k.Profile, err = ownline.ParseProfile(c.uri)
-		}
+		k.Profile, err = c.profile()
 		k.Profile.Key, k.Profile.Broker.Password = nil, nil
 	}
 	if err != nil {
@@ -200,6 +199,7 @@ func (s Store) Names() ([]string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	sweep(s.Dir)
 	var names []string
 	for _, e := range entries {
 		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && CheckName(name) == nil {
