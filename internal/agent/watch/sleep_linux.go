@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleep is a timer that never rings, but is cancelled by the kernel when the clock jumps: it was set,
-// or the machine has slept.
+// sleep is a timer that hardly ever rings, but is cancelled by the kernel when the clock jumps: it was
+// set, or the machine has slept.
 type sleep struct{ timer *os.File }
 
-// never is a time in the year 2242.
-const never = 1 << 33
+// rings is how far ahead the timer is set. It fits where seconds have 32 bits, until 2037.
+const rings = 365 * 24 * time.Hour
 
 func openSleep() (teller, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_REALTIME, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
@@ -36,7 +36,7 @@ func (s sleep) arm() error {
 		return err
 	}
 	var set error
-	at := unix.ItimerSpec{Value: unix.Timespec{Sec: never}}
+	at := unix.ItimerSpec{Value: unix.NsecToTimespec(time.Now().Add(rings).UnixNano())}
 	err = conn.Control(func(fd uintptr) {
 		set = unix.TimerfdSettime(int(fd), unix.TFD_TIMER_ABSTIME|unix.TFD_TIMER_CANCEL_ON_SET, &at, nil)
 	})
