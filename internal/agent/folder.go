@@ -52,10 +52,6 @@ func (f Folder) Take(ctx context.Context) (release func() error, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("lock %s: %w", f, err)
 	}
-	left, _ := filepath.Glob(filepath.Join(string(f), ".new-*")) // by an agent that was killed
-	for _, name := range left {
-		_ = os.Remove(name)
-	}
 	return l.Unlock, nil
 }
 

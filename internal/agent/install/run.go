@@ -36,10 +36,7 @@ func Run(ctx context.Context, talk io.Writer, f func(ctx context.Context, log io
 	}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	defer p.cancel()
-	if err := s.Run(); err != nil {
-		return err
-	}
-	return p.err
+	return s.Run()
 }
 
 // program is the agent as a service that is told to start and to stop.
@@ -49,7 +46,6 @@ type program struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error // once done is closed
 }
 
 // Start begins.
@@ -57,8 +53,8 @@ func (p *program) Start(service.Service) error {
 	p.done = make(chan struct{})
 	go func() {
 		defer close(p.done)
-		if p.err = p.run(p.ctx, p.log); p.err != nil {
-			_, _ = io.WriteString(p.log, "level=ERROR "+p.err.Error())
+		if err := p.run(p.ctx, p.log); err != nil {
+			_, _ = io.WriteString(p.log, "level=ERROR "+err.Error())
 			os.Exit(1) // the system takes it for failed, and starts it again
 		}
 	}()

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -487,9 +486,6 @@ func TestStrangersHoldEverything(t *testing.T) {
 	for i := range opened {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i/50))}}
 		c, err := d.Dial("tcp", w.addr)
-		if errors.Is(err, syscall.EADDRNOTAVAIL) {
-			t.Skip("this system has one loopback address")
-		}
 		if err != nil {
 			t.Fatal(err)
 		}

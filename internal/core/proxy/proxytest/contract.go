@@ -27,10 +27,7 @@ import (
 // Contract holds a driver to what every driver promises. It makes a new world for each part.
 // The numbers are those of the invariants.
 func Contract(t *testing.T, run func(t *testing.T, test func(t *testing.T, w World))) {
-	parts := []struct {
-		name string
-		test func(*part)
-	}{
+	hold(t, run, []promise{
 		{"3 only its source gets in to its service only", (*part).admits},
 		{"3 one service's connection is no other's", (*part).wrongName},
 		{"4 a session's end cuts websockets and downloads", (*part).cuts},
@@ -52,8 +49,17 @@ func Contract(t *testing.T, run func(t *testing.T, test func(t *testing.T, w Wor
 		{"a login in front", (*part).logins},
 		{"our cookies stay behind", (*part).cookies},
 		{"sessions come and go without a failed request", (*part).churn},
-	}
-	for _, p := range parts {
+	})
+}
+
+// promise is one thing that a driver is held to.
+type promise struct {
+	name string
+	test func(*part)
+}
+
+func hold(t *testing.T, run func(t *testing.T, test func(t *testing.T, w World)), promises []promise) {
+	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) {
 			run(t, func(t *testing.T, w World) { p.test(&part{T: t, World: w}) })
 		})

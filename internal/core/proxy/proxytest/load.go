@@ -31,21 +31,13 @@ func Soak[T any](short, promised T) T {
 // Load holds a driver to what every driver promises with many clients and large bodies. It makes
 // a new world for each part, as Contract does.
 func Load(t *testing.T, run func(t *testing.T, test func(t *testing.T, w World))) {
-	parts := []struct {
-		name string
-		test func(*part)
-	}{
+	hold(t, run, []promise{
 		{"many websockets end with their session", (*part).manyWebSockets},
 		{"bodies of any size take no memory", (*part).bodies},
 		{"slow clients keep nobody from an answer", (*part).slow},
 		{"a slow client is sent away", (*part).sentAway},
 		{"a pause ends nothing", (*part).pauses},
-	}
-	for _, p := range parts {
-		t.Run(p.name, func(t *testing.T) {
-			run(t, func(t *testing.T, w World) { p.test(&part{T: t, World: w}) })
-		})
-	}
+	})
 }
 
 // manyWebSockets are open at once, each answers, and all end with the session.
