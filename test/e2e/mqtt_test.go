@@ -382,27 +382,40 @@ func TestKnockThroughBrokers(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, time.Minute, "nothing is left", func() bool {
-		all, err := b.API.Live(t.Context())
-		return err == nil && len(all) == 0
-	})
+	nothingLeft := func() {
+		t.Helper()
+		eventually(t, time.Minute, "nothing is left", func() bool {
+			all, err := b.API.Live(t.Context())
+			return err == nil && len(all) == 0
+		})
+	}
+	nothingLeft()
 
 	// The agent finds the way through the broker by itself, and its address by STUN.
 	b.serveSTUN()
-	agent := client.Command(context.WithoutCancel(t.Context()), programs.CLI, "agent", "run", "--config-dir", outer.home)
+	for _, w := range []*way{outer, own} {
+		w.agent(client.IPv4s[0])
+		nothingLeft()
+	}
+}
+
+// agent runs until there is a session for the address.
+func (w *way) agent(from netip.Addr) {
+	w.t.Helper()
+	cmd := w.Bed.Client1.Command(context.WithoutCancel(w.t.Context()), programs.CLI, "agent", "run", "--config-dir", w.home)
 	var said bytes.Buffer
-	agent.Stderr = &said
-	if err := client.Start(agent); err != nil {
-		t.Fatal(err)
+	cmd.Stderr = &said
+	if err := w.Bed.Client1.Start(cmd); err != nil {
+		w.t.Fatal(err)
 	}
 	var s world.Session
-	eventually(t, patience, "the agent has a session", func() bool { s = outer.live(outer.first); return s.ID != "" })
-	eventually(t, patience, "open by the agent", func() bool { return outer.reaches(outer.first, s.PublicPort) })
-	if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	eventually(w.t, patience, "the agent has a session", func() bool { s = w.live(from); return s.ID != "" })
+	eventually(w.t, patience, "open by the agent", func() bool { return w.reaches(from, s.PublicPort) })
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		w.t.Fatal(err)
 	}
-	if err := agent.Wait(); err != nil {
-		t.Errorf("asked to stop, the agent ends with %v: %s", err, said.Bytes())
+	if err := cmd.Wait(); err != nil {
+		w.t.Errorf("asked to stop, the agent ends with %v: %s", err, said.Bytes())
 	}
 }
 
