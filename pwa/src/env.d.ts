@@ -3,6 +3,7 @@ import 'vue'
 
 declare module 'vue' {
   interface HTMLAttributes {
+    autofocus?: boolean | ''
     popover?: '' | 'auto' | 'manual'
   }
   interface ButtonHTMLAttributes {

@@ -1,8 +1,10 @@
 import { nextTick } from 'vue'
 import { createRouter, createWebHistory, type Router } from 'vue-router'
 import { useLanguage, type Messages } from './messages'
+import { adminRoutes } from './pages/admin/routes'
 import HomePage from './pages/HomePage.vue'
 import LoginPage from './pages/LoginPage.vue'
+import { settingsRoutes } from './pages/settings/routes'
 import { useAccount } from './stores/account'
 
 declare module 'vue-router' {
@@ -12,6 +14,10 @@ declare module 'vue-router' {
     open?: boolean
     /** Shown without the frame. */
     bare?: boolean
+    /** For admins; others are told so. */
+    admin?: boolean
+    /** A sheet over the page of its parent: it takes the focus by itself. */
+    sheet?: boolean
   }
 }
 
@@ -25,6 +31,23 @@ export function makeRouter(): Router {
         component: HomePage,
         meta: { title: (t) => t.app.home },
       },
+      {
+        path: '/invitations',
+        component: () => import('./pages/InvitationsPage.vue'),
+        meta: { title: (t) => t.invitation.title },
+      },
+      {
+        path: '/devices',
+        component: () => import('./pages/DevicesPage.vue'),
+        meta: { title: (t) => t.device.title },
+      },
+      {
+        path: '/history',
+        component: () => import('./pages/HistoryPage.vue'),
+        meta: { title: (t) => t.history.title },
+      },
+      ...settingsRoutes,
+      ...adminRoutes,
       {
         path: '/login',
         component: LoginPage,
@@ -61,7 +84,7 @@ export function makeRouter(): Router {
     const { t } = useLanguage()
     document.title = `${to.meta.title(t)} · ${t.app.name}`
     // The first page keeps the browser's focus, so that the skip link comes first.
-    if (from.matched.length === 0 || to.path === from.path) return
+    if (from.matched.length === 0 || to.path === from.path || to.meta.sheet || from.meta.sheet) return
     await nextTick()
     document.querySelector('h1')?.focus()
   })

@@ -1,15 +1,28 @@
+import type { components } from './schema'
+import type { Service } from './services'
 import type { Session } from './sessions'
 import type { Site } from './sites'
+
+type Schemas = components['schemas']
 
 /** A resource as it is now, or as it was when it was removed. */
 export type Change<T> = T & { removed?: boolean }
 
+/** The resources whose changes are told. */
+export interface Changes {
+  session: Change<Session>
+  site: Change<Site>
+  service: Change<Service>
+  grant: Change<Schemas['Grant']>
+  device: Change<Schemas['Device']>
+  user: Change<Schemas['User']>
+  channel: Change<Schemas['Channel']>
+}
+
 /** What the event stream tells. reset: something may have been missed, fetch everything again. */
-export interface EventHandlers {
-  session: (session: Change<Session>) => void
-  site: (site: Change<Site>) => void
-  service: () => void
-  grant: () => void
+export type EventHandlers = {
+  [Kind in keyof Changes]: (change: Changes[Kind]) => void
+} & {
   reset: () => void
   /** The stream is there. */
   opened: () => void
@@ -25,8 +38,11 @@ export function listen(handlers: EventHandlers): () => void {
   }
   on('session', handlers.session)
   on('site', handlers.site)
-  source.addEventListener('service', () => handlers.service())
-  source.addEventListener('grant', () => handlers.grant())
+  on('service', handlers.service)
+  on('grant', handlers.grant)
+  on('device', handlers.device)
+  on('user', handlers.user)
+  on('channel', handlers.channel)
   source.addEventListener('reset', () => handlers.reset())
   source.addEventListener('open', () => handlers.opened())
   source.addEventListener('error', () => handlers.cut(source.readyState === EventSource.CLOSED))

@@ -41,3 +41,8 @@ export function renewSession(id: string): Promise<Session> {
 export function closeSession(id: string): Promise<Session> {
   return answer(client.DELETE('/api/v1/sessions/{id}', { params: { path: { id } } }))
 }
+
+/** Ends all of one's own sessions; returns how many there were. */
+export async function closeAll(): Promise<number> {
+  return (await answer(client.DELETE('/api/v1/sessions', {}))).ended
+}

@@ -13,3 +13,9 @@ export async function listSites(): Promise<Site[]> {
   const { items } = await answer(client.GET('/api/v1/sites'))
   return items ?? []
 }
+
+/** Asks a site's core how it is; returns how long the answer took in milliseconds. For admins. */
+export async function pingSite(id: string): Promise<number> {
+  const pong = await answer(client.POST('/api/v1/sites/{id}/ping', { params: { path: { id } } }))
+  return pong.round_trip_ms
+}

@@ -40,3 +40,34 @@ export function plural(locale: string, n: number, words: { one: string; other: s
 export function listOf(locale: string, names: string[]): string {
   return new Intl.ListFormat(locale, { type: 'conjunction' }).format(names)
 }
+
+/** How long ago something was, as "3 minutes ago" or "yesterday". */
+export function ago(locale: string, then: number, now: number): string {
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' })
+  const passed = Math.max(0, now - then)
+  if (passed < hour) return words.format(-Math.floor(passed / minute), 'minute')
+  if (passed < 24 * hour) return words.format(-Math.floor(passed / hour), 'hour')
+  return words.format(-Math.floor(passed / (24 * hour)), 'day')
+}
+
+const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte']
+
+/** An amount as "3.1 MB". */
+export function bytes(locale: string, n: number): string {
+  const step = Math.min(units.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3))
+  const value = n / 1000 ** step
+  return new Intl.NumberFormat(locale, {
+    style: 'unit',
+    unit: units[step] ?? 'byte',
+    unitDisplay: step === 0 ? 'narrow' : 'short',
+    maximumFractionDigits: value < 10 && step > 0 ? 1 : 0,
+  }).format(value)
+}
+
+/** The seconds of a duration as the API writes it: "1h30m", "900s". Undefined if it is none. */
+export function secondsOf(duration: string | undefined): number | undefined {
+  const found = /^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(duration ?? '')
+  if (!found?.[0]) return undefined
+  const [hours, minutes, seconds] = found.slice(1).map((part) => Number(part ?? 0))
+  return (hours ?? 0) * 3600 + (minutes ?? 0) * 60 + (seconds ?? 0)
+}

@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, type ComputedRef, ref, shallowRef, watch } from 'vue'
 import { en, type Messages } from './en'
+import * as format from './format'
 
 export type { Messages } from './en'
 
@@ -44,7 +45,24 @@ export const useLanguage = defineStore('language', () => {
   const clockTime = (date: Date) =>
     new Intl.DateTimeFormat(name.value, { hour: '2-digit', minute: '2-digit' }).format(date)
 
-  return { name, t, start: () => use(preferred()), choose, clockTime }
+  /** "3 May, 14:02", or the time alone of a moment of the same day. */
+  const moment = (date: Date, now: Date) =>
+    date.toDateString() === now.toDateString()
+      ? clockTime(date)
+      : new Intl.DateTimeFormat(name.value, {
+          day: 'numeric',
+          month: 'short',
+          hour: '2-digit',
+          minute: '2-digit',
+          ...(date.getFullYear() !== now.getFullYear() && { year: 'numeric' }),
+        }).format(date)
+  /** "Friday, 3 May 2030" */
+  const day = (date: Date) =>
+    new Intl.DateTimeFormat(name.value, { dateStyle: 'full' }).format(date)
+  const ago = (then: number, now: number) => format.ago(name.value, then, now)
+  const bytes = (n: number) => format.bytes(name.value, n)
+
+  return { name, t, start: () => use(preferred()), choose, clockTime, moment, day, ago, bytes }
 })
 
 /** The words of the language in use. */

@@ -34,28 +34,37 @@ export const useClock = defineStore('clock', () => {
     now.value = read()
   }
 
-  return { now, read, observe, tick }
-})
-
-/** Keeps the clock ticking while the component is mounted and the page is visible. */
-export function useTicking(): void {
-  const clock = useClock()
+  let watchers = 0
   let timer: ReturnType<typeof setInterval> | undefined
 
   function follow(): void {
     clearInterval(timer)
     timer = undefined
-    if (document.hidden) return
-    clock.tick()
-    timer = setInterval(clock.tick, 1000)
+    if (document.hidden || watchers === 0) return
+    tick()
+    timer = setInterval(tick, 1000)
   }
 
-  onMounted(() => {
-    follow()
-    document.addEventListener('visibilitychange', follow)
-  })
-  onUnmounted(() => {
-    clearInterval(timer)
-    document.removeEventListener('visibilitychange', follow)
-  })
+  /** Has the clock tick until the returned function is called; all that watch share one beat. */
+  function watch(): () => void {
+    if (watchers++ === 0) {
+      document.addEventListener('visibilitychange', follow)
+      follow()
+    }
+    return () => {
+      if (--watchers > 0) return
+      document.removeEventListener('visibilitychange', follow)
+      follow()
+    }
+  }
+
+  return { now, read, observe, tick, watch }
+})
+
+/** Keeps the clock ticking while the component is mounted and the page is visible. */
+export function useTicking(): void {
+  const clock = useClock()
+  let stop: (() => void) | undefined
+  onMounted(() => (stop = clock.watch()))
+  onUnmounted(() => stop?.())
 }

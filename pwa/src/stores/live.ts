@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
-import { listen } from '@/api/events'
+import { onMounted, onUnmounted, ref } from 'vue'
+import { type Changes, listen } from '@/api/events'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useServices } from './services'
@@ -14,6 +14,11 @@ const hiddenFor = 60_000
 const longestWait = 30_000
 /** At the start, what changes by itself is fetched behind the stream, or after this long. */
 const streamSoon = 300
+
+type Followed = { [Kind in keyof Changes]?: (change: Changes[Kind]) => void }
+
+/** What a page follows besides what everybody does; reset: fetch what is shown again. */
+type Follower = Followed & { reset?: () => void }
 
 /**
  * Keeps the stores in step with the server: everything is fetched, then events change it. A short
@@ -29,6 +34,7 @@ export const useLive = defineStore('live', () => {
 
   const paused = ref(false)
   const offline = ref(!navigator.onLine)
+  const followers = new Set<Follower>()
   let running = false
   let attempt = 0
   /** Events have been arriving since everything was last fetched. */
@@ -41,6 +47,7 @@ export const useLive = defineStore('live', () => {
   let hide: ReturnType<typeof setTimeout> | undefined
 
   async function refresh(): Promise<void> {
+    for (const follower of followers) follower.reset?.()
     await Promise.all([address.load(), sites.load(), services.load(), sessions.load()])
   }
 
@@ -52,15 +59,43 @@ export const useLive = defineStore('live', () => {
   function connect(): void {
     disconnect()
     stop = listen({
-      session: sessions.apply,
-      site: sites.follow,
+      session: (change) => {
+        sessions.apply(change)
+        tell('session', change)
+      },
+      site: (change) => {
+        sites.follow(change)
+        tell('site', change)
+      },
       // What a change of rights or services means for this user, only the server knows.
-      service: () => void services.load(),
-      grant: () => void Promise.all([services.load(), sites.load()]),
+      service: (change) => {
+        void services.load()
+        tell('service', change)
+      },
+      grant: (change) => {
+        void Promise.all([services.load(), sites.load()])
+        tell('grant', change)
+      },
+      device: (change) => tell('device', change),
+      user: (change) => tell('user', change),
+      channel: (change) => tell('channel', change),
       reset: () => void refresh(),
       opened,
       cut,
     })
+  }
+
+  function tell<Kind extends keyof Changes>(kind: Kind, change: Changes[Kind]): void {
+    for (const follower of followers) {
+      const followed: Followed = follower
+      followed[kind]?.(change)
+    }
+  }
+
+  /** Has a page told of changes until the returned function is called. */
+  function follow(follower: Follower): () => void {
+    followers.add(follower)
+    return () => void followers.delete(follower)
   }
 
   function opened(): void {
@@ -137,5 +172,13 @@ export const useLive = defineStore('live', () => {
     for (const store of [address, services, sessions, sites]) store.clear()
   }
 
-  return { paused, offline, refresh, start, end }
+  return { paused, offline, refresh, follow, start, end }
 })
+
+/** Has the component told of changes while it is mounted. */
+export function useFollowing(follower: Follower): void {
+  const live = useLive()
+  let stop: (() => void) | undefined
+  onMounted(() => (stop = live.follow(follower)))
+  onUnmounted(() => stop?.())
+}

@@ -139,6 +139,17 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
+  /** Closes everything of one's own, wherever it was opened. */
+  async function closeAll(): Promise<void> {
+    try {
+      const ended = await api.closeAll()
+      await list.load()
+      notices.show(language.t.session.closedAll(ended))
+    } catch (error) {
+      notices.fail(sayProblem(language.t, asProblem(error)))
+    }
+  }
+
   function clear(): void {
     list.clear()
     everyone.value = false
@@ -147,6 +158,6 @@ export const useSessions = defineStore('sessions', () => {
 
   return {
     ...list, everyone, opening, extending, shown, live,
-    isMine, isHere, isLive, left, forHere, apply, open, extend, close, clear,
+    isMine, isHere, isLive, left, forHere, apply, open, extend, close, closeAll, clear,
   }
 })

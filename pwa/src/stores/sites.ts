@@ -1,12 +1,46 @@
 import { defineStore } from 'pinia'
-import { computed } from 'vue'
-import { listSites } from '@/api/sites'
+import { computed, ref, shallowReactive } from 'vue'
+import { listSites, pingSite } from '@/api/sites'
+import { useAccount } from './account'
 import { collection } from './collection'
 
 /** The sites of the services that the person signed in may use, and whether their cores answer. */
 export const useSites = defineStore('sites', () => {
+  const account = useAccount()
   const list = collection(listSites)
   const down = computed(() => list.all.value.filter((site) => !site.connected))
+  /** How long each core took to answer when it was last asked, in milliseconds. */
+  const roundTrips = shallowReactive(new Map<string, number>())
+  const checking = ref(false)
 
-  return { ...list, down, isDown: (id: string) => list.get(id)?.connected === false }
+  /** Asks how every site is now; never fails. Only admins may have the cores themselves asked. */
+  async function check(): Promise<void> {
+    if (checking.value) return
+    checking.value = true
+    try {
+      await list.load()
+      if (account.isAdmin) await Promise.all(list.all.value.map(({ id }) => ping(id)))
+    } finally {
+      checking.value = false
+    }
+  }
+
+  async function ping(id: string): Promise<void> {
+    try {
+      roundTrips.set(id, await pingSite(id))
+    } catch {
+      // That it does not answer says the list.
+      roundTrips.delete(id)
+    }
+  }
+
+  function clear(): void {
+    list.clear()
+    roundTrips.clear()
+  }
+
+  return {
+    ...list, down, roundTrips, checking, check, clear,
+    isDown: (id: string) => list.get(id)?.connected === false,
+  }
 })

@@ -1,0 +1,171 @@
+import { enableAutoUnmount, flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineComponent, h } from 'vue'
+import { createMemoryHistory, createRouter } from 'vue-router'
+import * as auth from '@/api/auth'
+import { makeRouter } from '@/router'
+import { useAccount } from '@/stores/account'
+import { useLayers } from '@/stores/layers'
+import { useShortcuts } from '@/stores/shortcuts'
+import { sampleMe } from '@/testing/samples'
+import AppFrame from './AppFrame.vue'
+import { useSheet, useTitle } from './sheet'
+
+vi.mock('@/api/auth')
+
+const media = vi.spyOn(window, 'matchMedia')
+
+function wide(is: boolean): void {
+  media.mockImplementation((query) => {
+    const list = new EventTarget() as MediaQueryList
+    return Object.assign(list, { matches: is && query.includes('960px'), media: query })
+  })
+}
+
+beforeEach(() => {
+  localStorage.clear()
+  setActivePinia(createPinia())
+  wide(false)
+})
+enableAutoUnmount(afterEach)
+afterEach(() => {
+  document.body.innerHTML = ''
+})
+
+async function frame(path: string, role: 'admin' | 'user' = 'user') {
+  vi.mocked(auth.me).mockResolvedValue(sampleMe({ role }))
+  await useAccount().load()
+  const router = makeRouter()
+  await router.push(path)
+  const shown = mount(AppFrame, {
+    attachTo: document.body,
+    global: { plugins: [router] },
+    slots: {
+      default: '<h1>Page</h1><input aria-keyshortcuts="/"><button aria-keyshortcuts="n">New</button>',
+    },
+  })
+  async function key(name: string) {
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true }))
+    await flushPromises()
+  }
+  return { shown, router, key }
+}
+
+describe('the frame', () => {
+  it('has five tabs on a phone, and marks the one that is shown', async () => {
+    const { shown } = await frame('/history')
+    const links = shown.findAll('nav a')
+    expect(links.map((link) => link.text())).toEqual(['Home', 'Invite', 'Devices', 'History', 'Settings'])
+    expect(shown.get('[aria-current=page]').text()).toBe('History')
+  })
+
+  it('shows the administration beside the page, to admins', async () => {
+    wide(true)
+    const admin = await frame('/', 'admin')
+    expect(admin.shown.findAll('nav')).toHaveLength(2)
+    expect(admin.shown.text()).toContain('Audit log')
+    admin.shown.unmount()
+    const user = await frame('/')
+    expect(user.shown.findAll('nav')).toHaveLength(1)
+  })
+
+  it('keeps others out of the administration', async () => {
+    const { shown } = await frame('/admin/users')
+    expect(shown.get('h1').text()).toBe('This is for admins.')
+    shown.unmount()
+    const admin = await frame('/admin/users', 'admin')
+    expect(admin.shown.get('h1').text()).toBe('Page')
+  })
+})
+
+describe('single keys', () => {
+  it('lead to the five places', async () => {
+    const { router, key } = await frame('/')
+    await key('g')
+    await key('y')
+    await vi.waitFor(() => expect(router.currentRoute.value.path).toBe('/history'))
+  })
+
+  it('find and make what the page offers', async () => {
+    const { shown, key } = await frame('/')
+    const made = vi.fn<() => void>()
+    shown.get('button[aria-keyshortcuts=n]').element.addEventListener('click', made)
+    await key('n')
+    expect(made).toHaveBeenCalledOnce()
+    await key('/')
+    expect(document.activeElement).toBe(shown.get('[aria-keyshortcuts="/"]').element)
+  })
+
+  it('are listed, and do nothing meanwhile', async () => {
+    const { shown, key } = await frame('/')
+    await key('?')
+    expect(shown.get('dialog').text()).toContain('Keyboard shortcuts')
+    expect(useLayers().top).toBeDefined()
+    await key('/')
+    expect(document.activeElement).not.toBe(shown.get('[aria-keyshortcuts="/"]').element)
+  })
+
+  it('can be switched off', async () => {
+    const { shown, key } = await frame('/')
+    useShortcuts().on = false
+    await key('?')
+    expect(shown.find('dialog').exists()).toBe(false)
+    expect(localStorage.getItem('ownline.shortcuts')).toBe('off')
+  })
+
+  it('are letters where somebody types', async () => {
+    const { shown } = await frame('/')
+    await shown.get('[aria-keyshortcuts="/"]').trigger('keydown', { key: '?' })
+    expect(shown.find('dialog').exists()).toBe(false)
+  })
+})
+
+describe('a sheet with a route', () => {
+  const blank = { template: '<i />' }
+
+  function routed() {
+    const router = createRouter({
+      history: createMemoryHistory(),
+      routes: [{ path: '/', component: blank }, { path: '/sessions/1', component: blank }],
+    })
+    let close = () => {}
+    const shown = mount(
+      defineComponent({
+        setup() {
+          close = useSheet('/')
+          useTitle(() => 'Photos')
+          return () => h('i')
+        },
+      }),
+      { global: { plugins: [router] } },
+    )
+    return { router, close: () => close(), shown }
+  }
+
+  afterEach(() => history.replaceState(null, ''))
+
+  it('goes back to where it was opened, once', () => {
+    history.replaceState({ back: '/history' }, '')
+    const { router, close } = routed()
+    const back = vi.spyOn(router, 'back').mockReturnValue()
+    close()
+    close()
+    expect(back).toHaveBeenCalledOnce()
+  })
+
+  it('shows the page below when its link was opened by itself', () => {
+    const { router, close } = routed()
+    const replace = vi.spyOn(router, 'replace')
+    close()
+    expect(replace).toHaveBeenCalledWith('/')
+  })
+
+  it('names the window while it is shown', () => {
+    document.title = 'Home · Ownline'
+    const { shown } = routed()
+    expect(document.title).toBe('Photos · Ownline')
+    shown.unmount()
+    expect(document.title).toBe('Home · Ownline')
+  })
+})

@@ -1,0 +1,30 @@
+import { onScopeDispose, watchEffect } from 'vue'
+import { useRouter } from 'vue-router'
+import { useMessages } from '@/messages'
+
+/**
+ * Returns what closes a sheet that has a route of its own: back to where it was opened, or to the
+ * page below when the link was opened by itself.
+ */
+export function useSheet(below: string): () => void {
+  const router = useRouter()
+  let closed = false
+  return () => {
+    // The dialog tells of its end more than once, and one step back is enough.
+    if (closed) return
+    closed = true
+    if (typeof history.state?.back === 'string') router.back()
+    else void router.replace(below)
+  }
+}
+
+/** Has the window named after what a sheet shows, as long as it is shown. */
+export function useTitle(title: () => string | undefined): void {
+  const t = useMessages()
+  const before = document.title
+  watchEffect(() => {
+    const name = title()
+    if (name) document.title = `${name} · ${t.value.app.name}`
+  })
+  onScopeDispose(() => (document.title = before))
+}

@@ -1,0 +1,3 @@
+export const grant = {
+  title: 'Grants',
+}

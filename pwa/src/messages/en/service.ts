@@ -1,0 +1,15 @@
+export const service = {
+  title: 'Services',
+  filter: 'Find a service',
+  noMatch: 'Nothing matches.',
+  empty: 'No services yet. Ask your admin for access.',
+  emptyAdmin: 'No services yet. Add one with “ownline-web service add”.',
+  failed: "The services can't be shown.",
+  closed: 'Closed',
+  opening: 'Opening…',
+  open: (time: string) => `Open · ${time}`,
+  unreachable: 'Unreachable',
+  inside: 'No session needed',
+  tapOpen: 'Open it for this address',
+  tapShow: 'Show its session',
+}

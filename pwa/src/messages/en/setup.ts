@@ -1,0 +1,15 @@
+export const setup = {
+  title: 'Set up Ownline',
+  intro: 'Make the first account. It is an admin: it adds sites, services and people.',
+  nameHelp: 'Small letters, digits, dot, dash and underscore.',
+  nameWrong: 'Use 1 to 64 small letters, digits, dots, dashes or underscores.',
+  passwordHelp: 'At least 12 characters.',
+  passwordShort: 'Use at least 12 characters.',
+  strength: (word: string) => `Strength: ${word}`,
+  weak: 'weak',
+  fair: 'fair',
+  strong: 'strong',
+  submit: 'Create account',
+  invalid: 'This setup link is not valid. Start ownline-web again to get a new one.',
+  signIn: 'Sign in',
+}

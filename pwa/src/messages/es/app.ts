@@ -1,0 +1,16 @@
+import type { Messages } from '../en'
+
+export const app: Messages['app'] = {
+  name: 'Ownline',
+  home: 'Inicio',
+  toContent: 'Ir al contenido',
+  tryAgain: 'Reintentar',
+  goHome: 'Ir al inicio',
+  notYet: 'Esta página todavía no está.',
+  missing: 'Aquí no hay nada.',
+  unreachable: 'No se llega a Ownline desde aquí.',
+  offline: 'Estás sin conexión. Se muestra lo último conocido.',
+  paused: 'Novedades en pausa. Volviendo a conectar…',
+  dismiss: 'Descartar',
+  notices: 'Avisos',
+}

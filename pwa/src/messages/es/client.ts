@@ -1,0 +1,5 @@
+import type { Messages } from '../en'
+
+export const client: Messages['client'] = {
+  title: 'Llamar',
+}

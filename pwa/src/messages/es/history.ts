@@ -1,0 +1,5 @@
+import type { Messages } from '../en'
+
+export const history: Messages['history'] = {
+  title: 'Historial',
+}

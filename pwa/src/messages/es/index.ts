@@ -1,0 +1,46 @@
+import type { Messages } from '../en'
+import { account } from './account'
+import { address } from './address'
+import { app } from './app'
+import { audit } from './audit'
+import { broker } from './broker'
+import { client } from './client'
+import { device } from './device'
+import { frame } from './frame'
+import { grant } from './grant'
+import { history } from './history'
+import { invitation } from './invitation'
+import { login } from './login'
+import { part } from './part'
+import { pass } from './pass'
+import { problem } from './problem'
+import { service } from './service'
+import { session } from './session'
+import { settings } from './settings'
+import { setup } from './setup'
+import { site } from './site'
+import { user } from './user'
+
+export const es: Messages = {
+  account,
+  address,
+  app,
+  audit,
+  broker,
+  client,
+  device,
+  frame,
+  grant,
+  history,
+  invitation,
+  login,
+  part,
+  pass,
+  problem,
+  service,
+  session,
+  settings,
+  setup,
+  site,
+  user,
+}

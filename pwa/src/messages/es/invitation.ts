@@ -1,0 +1,5 @@
+import type { Messages } from '../en'
+
+export const invitation: Messages['invitation'] = {
+  title: 'Invitaciones',
+}

@@ -1,0 +1,14 @@
+import type { Messages } from '../en'
+
+export const problem: Messages['problem'] = {
+  unknown: 'No ha funcionado. No se ha cambiado nada.',
+  signedOut: 'Has salido. Vuelve a entrar.',
+  notAllowed: 'No puedes hacer eso.',
+  gone: 'Ya no está.',
+  core: 'No se llegó al core. No se ha abierto nada.',
+  field: (label, message) => `${label}: ${message}.`,
+  refused: (detail) => `Ownline lo rechazó: ${detail}.`,
+  notOpened: (name, why) => `${name} no se abrió. ${why}`,
+  notClosed: (name, why) => `${name} no se cerró. ${why}`,
+  notExtended: (name, why) => `${name} no se alargó. ${why}`,
+}

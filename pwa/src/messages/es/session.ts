@@ -1,0 +1,46 @@
+import type { Messages } from '../en'
+import { plural } from '../format'
+import { minutes } from './count'
+
+export const session: Messages['session'] = {
+  title: 'Abierto ahora',
+  count: (n) => plural('es', n, { one: '1 sesión', other: `${n} sesiones` }),
+  everyone: 'De todos',
+  empty: 'No hay nada abierto. Toca un servicio para abrirlo para esta dirección.',
+  failed: 'No se pueden mostrar las sesiones abiertas.',
+  left: (time) => `quedan ${time}`,
+  minutesLeft: (n) => plural('es', n, { one: 'queda 1 minuto', other: `quedan ${n} minutos` }),
+  ending: 'Terminando…',
+  opening: 'Abriendo…',
+  thisDevice: 'este dispositivo',
+  from: (source) => `desde ${source}`,
+  automatic: 'Automática',
+  go: 'Ir',
+  goTo: (name) => `Ir a ${name}`,
+  close: 'Cerrar',
+  closeNamed: (name) => `Cerrar ${name}`,
+  copy: 'Copiar la dirección',
+  copyNamed: (name) => `Copiar la dirección de ${name}`,
+  extend: 'Alargar',
+  extendNamed: (name) => `Alargar ${name}`,
+  again: 'Abrir otra vez',
+  undo: 'Deshacer',
+  opened: (name, length) => `${name} está abierto ${length}`,
+  closed: (name) => `${name} está cerrado`,
+  closedAll: (n) =>
+    plural('es', n, { one: 'Se cerró 1 sesión', other: `Se cerraron ${n} sesiones` }),
+  extended: (name, time) => `${name} está abierto hasta las ${time}`,
+  closesSoon: (name) => `${name} se cierra en 1 minuto`,
+  leftOf: (name, n) => `${name}: ${plural('es', n, { one: 'queda', other: 'quedan' })} ${minutes(n)}`,
+  copied: (address) => `Se ha copiado ${address}`,
+  notCopied: (address) => `La dirección es ${address}`,
+  ended: (reason) => `Cerrada · ${reason}`,
+  reasons: {
+    expired: 'Se acabó el tiempo',
+    closed: 'Cerrada a mano',
+    replaced: 'Pasó a otra dirección',
+    revoked: 'Se retiró el acceso',
+    failed: 'No se pudo abrir',
+    flushed: 'Se cerraron todas las sesiones',
+  },
+}
