@@ -51,7 +51,7 @@ PAGES := internal/web/ui/dist/index.html
 
 pages: $(PAGES) ## build the app that ownline-web serves
 
-$(PAGES): pwa/node_modules/.package-lock.json $(shell find pwa/src pwa/guest pwa/public pwa/index.html pwa/vite.config.ts pwa/vite.guest.config.ts -type f 2>/dev/null)
+$(PAGES): pwa/node_modules/.package-lock.json $(shell find pwa/src pwa/guest pwa/build pwa/public pwa/index.html pwa/vite.config.ts pwa/vite.guest.config.ts -type f 2>/dev/null)
 	cd pwa && $(NPM) run build
 
 pwa/node_modules/.package-lock.json: pwa/package-lock.json

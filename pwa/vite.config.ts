@@ -2,6 +2,8 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
+import { icons } from './build/icons.ts'
+import { worker } from './build/worker.ts'
 
 // The server's content policy allows neither inline scripts and styles nor data: addresses,
 // so nothing may be inlined. All browsers named here know light-dark() and popovers.
@@ -26,7 +28,7 @@ function layerOrder(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), layerOrder()],
+  plugins: [vue(), layerOrder(), icons(), worker()],
   define: { __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false' },
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },

@@ -8,6 +8,9 @@ const browsers = ['chrome123', 'edge123', 'firefox125', 'safari17.5']
 export default defineConfig({
   root: fileURLToPath(new URL('./guest', import.meta.url)),
   base: './',
+  resolve: {
+    alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },
+  },
   build: {
     outDir: '../../internal/web/guestpage/dist',
     emptyOutDir: true,

@@ -106,6 +106,7 @@ var mayImport = map[string]string{
 	"test/bed/bedtest":  "test/bed",
 	"test/freeport":     "",
 	"test/world":        "internal/knock internal/ownline test/bed",
+	"test/app":          "internal/... test/...",
 	"test/bench":        "internal/... test/...",
 	"test/commands":     "internal/... test/...",
 	"test/guest":        "internal/... test/...",

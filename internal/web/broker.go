@@ -134,13 +134,16 @@ func (w *Web) brokerMetrics() (all []metrics.Broker) {
 	return all
 }
 
+// brokerURL is the broker as devices reach it.
+func brokerURL(m config.MQTT) string { return cmp.Or(m.Embedded.URL, m.Devices.URL, m.URL) }
+
 // deviceBroker is what new devices are told; none where they could not learn their address.
 func deviceBroker(m config.MQTT) (b ownline.Broker, err error) {
 	d := m.Devices
 	if len(d.AddressURLs) == 0 {
 		return b, nil
 	}
-	b = ownline.Broker{URL: cmp.Or(m.Embedded.URL, d.URL, m.URL), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
+	b = ownline.Broker{URL: brokerURL(m), Username: d.Username, Password: d.Password, AddressURLs: d.AddressURLs}
 	if m.Topic != ownline.DefaultTopic {
 		b.Topic = m.Topic
 	}

@@ -2,6 +2,8 @@ package web
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/ownline/ownline/internal/config"
@@ -24,8 +26,8 @@ func GuestPage(cfg config.Web) guestpage.Config {
 }
 
 // newPages serves the app, and the page for guests who can reach us.
-func newPages() (http.Handler, error) {
-	app, err := ui.New()
+func newPages(m config.MQTT) (http.Handler, error) {
+	app, err := ui.New(connectTo(m)...)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +39,27 @@ func newPages() (http.Handler, error) {
 	mux.Handle("/", app)
 	mux.Handle(guestpage.Path, guests)
 	return mux, nil
+}
+
+// connectTo is where the app in a browser connects to beside us: the broker that it knocks
+// through, and what tells it its address.
+func connectTo(m config.MQTT) (origins []string) {
+	if len(m.Devices.AddressURLs) == 0 {
+		return nil // then profiles have no broker
+	}
+	for _, address := range append([]string{brokerURL(m)}, m.Devices.AddressURLs...) {
+		u, err := url.Parse(address)
+		if err != nil || !slices.Contains([]string{"ws", "wss", "https"}, u.Scheme) {
+			continue // no browser connects there by itself
+		}
+		if strings.ContainsAny(u.Host, ";, ") {
+			continue // no host has these, and they would end what is allowed
+		}
+		if origin := u.Scheme + "://" + u.Host; !slices.Contains(origins, origin) {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
 }
 
 // routes puts the API, the pages and the signs of life together.

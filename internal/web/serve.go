@@ -74,7 +74,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	pages, err := newPages()
+	pages, err := newPages(w.cfg.MQTT)
 	if err != nil {
 		return err
 	}

@@ -22,20 +22,28 @@ import (
 //go:embed all:dist*
 var built embed.FS
 
-// policy is the content security policy of the pages: nothing from elsewhere, no inline
-// script or style, and markup only through the named trusted types.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; " +
-	"connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; " +
-	"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue ownline-sw"
+// policyOf is the content security policy of the pages: nothing from elsewhere but
+// connections to the given origins, no inline script or style, and markup only through the
+// named trusted types.
+func policyOf(connect []string) string {
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; " +
+		"connect-src " + strings.Join(append([]string{"'self'"}, connect...), " ") + "; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; " +
+		"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types vue ownline-sw"
+}
 
 const (
 	index = "index.html"
+	// worker keeps the pages on the device, with the policy that they came with.
+	worker = "sw.js"
 	// hashed is the folder of files whose names change with their content.
 	hashed = "assets/"
 )
 
 // Handler serves the pages.
-type Handler struct{ files map[string]file }
+type Handler struct {
+	files  map[string]file
+	policy string
+}
 
 type file struct {
 	content []byte
@@ -44,8 +52,9 @@ type file struct {
 	tag     string // entity tag, quoted
 }
 
-// New reads the embedded build into memory, compressed beside plain.
-func New() (*Handler, error) {
+// New reads the embedded build into memory, compressed beside plain. The pages may connect to
+// the given origins, like wss://broker.example.org, beside our own.
+func New(connect ...string) (*Handler, error) {
 	root, err := fs.Sub(built, "dist")
 	if err != nil {
 		return nil, err
@@ -55,11 +64,11 @@ func New() (*Handler, error) {
 			return nil, err
 		}
 	}
-	return newHandler(root)
+	return newHandler(root, connect)
 }
 
-func newHandler(root fs.FS) (*Handler, error) {
-	h := &Handler{files: map[string]file{}}
+func newHandler(root fs.FS, connect []string) (*Handler, error) {
+	h := &Handler{files: map[string]file{}, policy: policyOf(connect)}
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -67,6 +76,11 @@ func newHandler(root fs.FS) (*Handler, error) {
 		content, err := fs.ReadFile(root, name)
 		if err != nil {
 			return err
+		}
+		if name == worker {
+			// Another policy is another worker, so that browsers fetch the pages anew.
+			sum := sha256.Sum256([]byte(h.policy))
+			content = append(content, "\n// policy "+hex.EncodeToString(sum[:8])+"\n"...)
 		}
 		f := file{content: content, kind: kindOf(name)}
 		sum := sha256.Sum256(content)
@@ -131,7 +145,7 @@ func zip(content []byte, kind string) ([]byte, error) {
 // ServeHTTP answers with a file, or for the address of a page with the one page there is.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("Content-Security-Policy", policy)
+	header.Set("Content-Security-Policy", h.policy)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)

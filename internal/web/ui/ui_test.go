@@ -16,7 +16,7 @@ func TestHandler(t *testing.T) {
 		"assets/_a-1234.js":      {Data: []byte("let a")},
 		"manifest.webmanifest":   {Data: []byte("{}")},
 		"assets/font-1234.woff2": {Data: make([]byte, 4000)},
-	})
+	}, []string{"wss://broker.example.org:8084", "https://address.example.org"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,8 @@ func TestHandler(t *testing.T) {
 			if got.StatusCode != tc.status || got.Header.Get("Content-Type") != tc.kind || got.Header.Get("Cache-Control") != tc.cache || w.Body.String() != tc.body {
 				t.Errorf("got %d %v %q", got.StatusCode, got.Header, w.Body)
 			}
-			if csp := got.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") || strings.Contains(csp, "unsafe") {
+			if csp := got.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; script-src 'self';") || strings.Contains(csp, "unsafe") ||
+				!strings.Contains(csp, "; connect-src 'self' wss://broker.example.org:8084 https://address.example.org; ") {
 				t.Errorf("policy %q", csp)
 			}
 		})
@@ -78,5 +79,25 @@ func TestEmbedded(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != 200 || !strings.Contains(w.Body.String(), "Ownline") {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+// A browser sees another worker when the policy is another one, and fetches the pages anew.
+func TestWorker(t *testing.T) {
+	fetch := func(connect ...string) string {
+		h, err := newHandler(fstest.MapFS{"index.html": {Data: []byte("x")}, "sw.js": {Data: []byte("let a")}}, connect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/sw.js", nil))
+		if w.Code != 200 || w.Header().Get("Cache-Control") != "no-cache" || !strings.HasPrefix(w.Body.String(), "let a\n") {
+			t.Errorf("got %d %v %q", w.Code, w.Header(), w.Body)
+		}
+		return w.Body.String()
+	}
+	alone, again := fetch(), fetch()
+	if alone != again || alone == fetch("wss://broker.example.org") {
+		t.Error("the worker does not follow the policy")
 	}
 }

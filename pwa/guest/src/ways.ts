@@ -1,5 +1,9 @@
-import type { MqttClient } from 'mqtt'
-import { addressBytes, answerTopic, type Bytes, deriveKeys, type Kind, openReply, type Reply, sealAsk } from './sealed'
+import { publicAddresses } from '../../src/api/addresses'
+import { BrokerTrouble, exchange } from '../../src/api/exchange'
+import { familyOf } from '../../src/sealed/address'
+import { type Bytes, random } from '../../src/sealed/bytes'
+import { answerTopic, nonceSize } from '../../src/sealed/packet'
+import { deriveKeys, type Kind, openReply, type Reply, sealAsk } from './sealed'
 
 /** How the page was set up by whoever serves it: config.json beside it. */
 export interface Config {
@@ -130,7 +134,6 @@ function troubleOf(status: number): Trouble {
   return status === 503 ? 'unavailable' : 'failed'
 }
 
-const wait = 12_000
 const tries = 2
 
 /** Asks through the broker, sealed to the link. */
@@ -140,18 +143,29 @@ export async function byBroker(config: Config, secret: Bytes): Promise<Way> {
   if (addresses.length === 0) throw new Failure('noAddress')
   let source = addresses[0] as string
   const once = async (kind: Kind): Promise<Reply | undefined> => {
-    const nonce = crypto.getRandomValues(new Uint8Array(12))
-    const message = await sealAsk(keys, { kind, time: Date.now(), source, nonce })
-    const reply = await exchange(config, await answerTopic(keys, nonce), message)
-    return reply && (await openReply(keys, reply, nonce))
+    const nonce = random(nonceSize)
+    const payload = await sealAsk(keys, { kind, time: Date.now(), source, nonce })
+    let reply: Reply | undefined
+    try {
+      await exchange(
+        { url: config.broker ?? '', username: config.username, password: config.password },
+        config.topic ?? '',
+        [{ payload, answerTopic: await answerTopic(keys, nonce) }],
+        async (answer) => (reply = await openReply(keys, answer, nonce)) !== undefined,
+      )
+    } catch (error) {
+      if (error instanceof BrokerTrouble) throw new Failure('noAnswer')
+      throw error
+    }
+    return reply
   }
   const ask = async (kind: Kind): Promise<Reply> => {
     for (let n = 0; n < tries; n++) {
       const reply = await once(kind)
       if (reply === undefined) continue
       // A service may be reachable by one family of addresses only.
-      const fits = addresses.find((a) => reply.families?.includes(a.includes(':') ? 6 : 4))
-      const isFit = reply.families?.includes(source.includes(':') ? 6 : 4)
+      const fits = addresses.find((a) => reply.families?.includes(familyOf(a)))
+      const isFit = reply.families?.includes(familyOf(source))
       if (kind === 'redeem' || fits === undefined || isFit === true) return reply
       source = fits
       return ask(kind)
@@ -159,56 +173,4 @@ export async function byBroker(config: Config, secret: Bytes): Promise<Way> {
     throw new Failure('noAnswer')
   }
   return { address: () => source, ask }
-}
-
-/** Asks every service for our address, and keeps those that make sense, in their order. */
-export async function publicAddresses(services: string[], fetcher: typeof fetch = fetch): Promise<string[]> {
-  const found = await Promise.all(
-    services.map(async (service) => {
-      try {
-        const answer = await fetcher(service, { cache: 'no-store', referrerPolicy: 'no-referrer', signal: AbortSignal.timeout(8000) })
-        const text = (await answer.text()).trim()
-        return answer.ok && addressBytes(text) ? text : undefined
-      } catch {
-        return undefined // there may be no way there by one of the families
-      }
-    }),
-  )
-  return [...new Set(found.filter((a) => a !== undefined))]
-}
-
-/** Publishes a message and returns what comes to the topic of its reply. */
-async function exchange(config: Config, topic: string, message: Uint8Array): Promise<Uint8Array | undefined> {
-  const { connectAsync } = (await import('mqtt')).default
-  let client: MqttClient
-  try {
-    client = await connectAsync(config.broker ?? '', {
-      protocolVersion: 5,
-      reconnectPeriod: 0,
-      // The other variant starts a worker from a blob:, which the page's policy does not allow.
-      timerVariant: 'native',
-      connectTimeout: wait,
-      ...(config.username ? { username: config.username } : {}),
-      ...(config.password ? { password: config.password } : {}),
-    })
-  } catch {
-    throw new Failure('noAnswer')
-  }
-  try {
-    const reply = new Promise<Uint8Array | undefined>((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), wait)
-      client.on('message', (to, payload) => {
-        if (to !== topic) return
-        clearTimeout(timer)
-        resolve(payload)
-      })
-    })
-    await client.subscribeAsync(topic, { qos: 1 })
-    await client.publishAsync(config.topic ?? '', message as Buffer, { qos: 1, retain: false })
-    return await reply
-  } catch {
-    throw new Failure('noAnswer')
-  } finally {
-    await client.endAsync(true)
-  }
 }

@@ -39,6 +39,6 @@ export async function logout(): Promise<void> {
   await answer(client.POST('/api/v1/auth/logout'), true)
 }
 
-export function me(): Promise<Me> {
-  return answer(client.GET('/api/v1/me'), true)
+export function me(signal?: AbortSignal): Promise<Me> {
+  return answer(client.GET('/api/v1/me', { ...(signal && { signal }) }), true)
 }

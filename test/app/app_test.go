@@ -1,0 +1,47 @@
+// Package app plays the journeys of people who use the app: the real programs on a bed, a real
+// broker, and Debian's Chromium on the client's host, with nothing but its own way to the router.
+//
+// A journey is a file NAME.mjs here that calls journey of harness.mjs, and a line in TestJourney.
+// It drives browsers with playwright-core, and what people do elsewhere, stop a server, open a
+// session from a laptop at home, it asks of the world, which house.do answers. The pages are those
+// that were built last (`make pages`). OWNLINE_SCREENSHOTS=FOLDER keeps what a journey shoots.
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/world"
+)
+
+var programs world.Programs
+
+func TestMain(m *testing.M) {
+	if err := bed.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, "tests that need a bed will skip:", err)
+	}
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "ownline-app-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if programs, err = world.Build(context.Background(), dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+func TestJourney(t *testing.T) {
+	for _, name := range []string{
+		"signin", // invariant 9: a wrong password is told from a right one, and says no more
+	} {
+		t.Run(name, func(t *testing.T) { newHouse(t).play(name) })
+	}
+}

@@ -1,0 +1,200 @@
+// What journeys share: the world outside of the browser, browsers in it, and what must never happen.
+import assert from 'node:assert/strict'
+import { createRequire } from 'node:module'
+import { createInterface } from 'node:readline'
+
+const { chromium } = createRequire(new URL('../../pwa/package.json', import.meta.url))('playwright-core')
+
+/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve, addresses, lan, shots. */
+const told = JSON.parse(process.argv[2])
+
+/** How long anything may take: the machine may be busy. */
+const patience = 40_000
+
+/** The world outside of the browser; house.do in journey_test.go answers. */
+class World {
+  #waiting = new Map()
+  #last = 0
+
+  constructor() {
+    Object.assign(this, told)
+    createInterface({ input: process.stdin }).on('line', (line) => {
+      const { id, value, error } = JSON.parse(line)
+      const { resolve, reject } = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error) reject(new Error(error))
+      else resolve(value)
+    })
+  }
+
+  do(what, ...args) {
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(++this.#last, { resolve, reject })
+      process.stdout.write(`${JSON.stringify({ id: this.#last, do: what, args })}\n`)
+    })
+  }
+
+  /** The API as admin, from the LAN. */
+  call(method, path, body) {
+    return this.do('call', method, path, body ?? null)
+  }
+
+  /** core, web or broker */
+  stop(name) {
+    return this.do('stop', name)
+  }
+
+  kill(name) {
+    return this.do('kill', name)
+  }
+
+  start(name) {
+    return this.do('start', name)
+  }
+
+  /** Whether a TCP port of the router is open to a host: client1, client2, stranger, lan. */
+  reaches(host, port) {
+    return this.do('reaches', host, port)
+  }
+
+  async me() {
+    return (await this.call('GET', '/me')).id
+  }
+
+  async service(name) {
+    const { items } = await this.call('GET', '/services')
+    const found = items.find((service) => service.name === name)
+    assert(found, `there is no service ${name}`)
+    return found
+  }
+
+  /** Lets the admin use a service. */
+  async grant(service, more = {}) {
+    return this.call('POST', '/grants', { user: await this.me(), service, ...more })
+  }
+
+  /** Makes a service that the proxy serves from the LAN's web server, and grants it to the admin. */
+  async addProxied(name, more = {}) {
+    const service = await this.call('POST', '/services', { site: this.site, name, kind: 'proxy', target: `${this.lan}:80` })
+    await this.grant(service.id, more)
+    return service
+  }
+
+  /** Lets a host in to Ownline itself, as somebody at home would. */
+  async letIn(host = 'client1', length = '30m') {
+    const { id } = await this.service('ownline')
+    const session = await this.call('POST', '/sessions', { service: id, source: this.addresses[host], for: length })
+    await this.until(`${host} is let in`, () => this.reaches(host, 9999))
+    return session
+  }
+
+  /** Ends everything: Ownline is dark to all but the LAN. */
+  async dark(host = 'client1') {
+    const { items } = await this.call('GET', '/sessions?state=live&all=true&limit=200')
+    for (const { id } of items) await this.call('DELETE', `/sessions/${id}`)
+    await this.until(`Ownline is dark to ${host}`, async () => !(await this.reaches(host, 9999)))
+  }
+
+  /** Waits for a condition. */
+  async until(what, holds) {
+    const end = Date.now() + patience
+    for (;;) {
+      if (await holds()) return
+      assert(Date.now() < end, `not in time: ${what}`)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
+
+/** Sizes that people have in their hands. */
+export const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true }
+export const laptop = { viewport: { width: 1440, height: 900 } }
+
+/** What browsers write to the console by themselves when a server can't be reached, or refuses. */
+const usual = /^Failed to load resource: |^WebSocket connection to .* failed/
+
+class Browsers {
+  #open = []
+  #contexts = []
+  problems = []
+
+  constructor(world) {
+    this.world = world
+  }
+
+  /** A new person's browser: a context with nothing in it. */
+  async new(options = phone, host = 'client1') {
+    const browser = await chromium.launch({
+      executablePath: this.world.chromium[host],
+      args: ['--no-sandbox', `--host-resolver-rules=${this.world.resolve}`, `--ignore-certificate-errors-spki-list=${this.world.spki}`],
+    })
+    this.#open.push(browser)
+    const context = await browser.newContext({ locale: 'en-GB', baseURL: this.world.url, ...options })
+    context.setDefaultTimeout(patience)
+    context.setDefaultNavigationTimeout(patience)
+    context.on('weberror', (e) => this.problems.push(String(e.error())))
+    context.on('console', (m) => {
+      if (['error', 'warning'].includes(m.type()) && !usual.test(m.text())) this.problems.push(m.text())
+    })
+    this.#contexts.push(context)
+    return context
+  }
+
+  async shoot(what) {
+    if (!this.world.shots) return
+    for (const [i, page] of this.#contexts.flatMap((context) => context.pages()).entries()) {
+      await page.screenshot({ path: `${this.world.shots}/${what}-${i}.png`, fullPage: true })
+    }
+  }
+
+  /** What the pages say, for whoever reads why a journey failed. */
+  async tell() {
+    const pages = this.#contexts.flatMap((context) => context.pages())
+    return Promise.all(pages.map(async (page) => `${page.url()}\n${await page.innerText('body').catch(String)}`))
+  }
+
+  async close() {
+    await Promise.all(this.#open.map((browser) => browser.close()))
+  }
+}
+
+/** Signs in by the page that is shown. */
+export async function signIn(page, name = told.name, password = told.password) {
+  await page.getByLabel('User name').fill(name)
+  await page.getByLabel('Password', { exact: true }).fill(password)
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+}
+
+/** Waits until a text is to be seen. */
+export async function see(page, text) {
+  await page.getByText(text).filter({ visible: true }).first().waitFor()
+}
+
+/** Waits until the service worker has the whole build, so that the page loads without a server. */
+export async function cached(page) {
+  await page.evaluate(async () => {
+    const registration = await navigator.serviceWorker.ready
+    const worker = registration.active
+    if (worker.state !== 'activated') await new Promise((resolve) => worker.addEventListener('statechange', resolve, { once: true }))
+  })
+}
+
+/**
+ * Plays a journey: play is given the world and the browsers. It fails when an assertion does, or
+ * when a page has trouble: an exception, a word on the console, a breach of the content policy.
+ */
+export async function journey(play) {
+  const world = new World()
+  const browsers = new Browsers(world)
+  try {
+    await play(world, browsers)
+    assert.deepEqual(browsers.problems, [], 'the pages have trouble')
+  } catch (error) {
+    await browsers.shoot('failed').catch(() => {})
+    process.stderr.write(`${error.stack}\n${browsers.problems.join('\n')}\n${(await browsers.tell()).join('\n---\n')}\n`)
+    process.exitCode = 1
+  } finally {
+    await browsers.close()
+    process.stdin.destroy()
+  }
+}

@@ -1,0 +1,213 @@
+package app
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/test/bed/bedtest"
+	"github.com/ownline/ownline/test/world"
+)
+
+// Where browsers find what is not Ownline's.
+const (
+	brokerName  = "broker.test"
+	addressName = "address.test"
+	ownName     = ownline.OwnService + "." + world.Domain
+)
+
+// house is a world whose web is published by the proxy, with a broker that devices reach over
+// WebSocket, and a service in the internet that tells addresses.
+type house struct {
+	*world.World
+	t         *testing.T
+	mosquitto *world.Daemon
+	spki      string         // of the one certificate that everything shows
+	roots     *x509.CertPool // with that certificate
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	bedtest.Need(t)
+	h := &house{t: t}
+	dir := t.TempDir()
+	cert, key := h.certificate(dir)
+	file := func(name, content string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	var err error
+	h.World, err = world.New(t.Context(), world.Options{
+		Programs: programs,
+		CoreYAML: fmt.Sprintf("proxy: {domain: %s, certificate: {file: %q, key_file: %q}}\n", world.Domain, cert, key),
+		WebYAML: fmt.Sprintf(`publish: 192.168.7.10:8080
+trusted_proxies: [192.168.7.1]
+public_url: https://%s:%d
+sessions: {automatic: 10m}
+mqtt:
+  url: tls://192.168.7.1:8883
+  username: ownline
+  password: %s
+  ca_file: %q
+  devices: {url: "wss://%s:9001", username: device, password: %s, address_urls: ["https://%s/"]}
+`, ownName, world.ProxyPort, world.AdminPassword, cert, brokerName, world.AdminPassword, addressName),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("core says:\n%s", tail(h.Core.Log()))
+			t.Logf("web says:\n%s", tail(h.Web.Log()))
+		}
+		if err := h.Close(); err != nil {
+			t.Errorf("close the world: %v", err)
+		}
+	})
+	passwords := file("passwords", "")
+	for _, user := range []string{"ownline", "device"} {
+		if out, err := exec.Command("mosquitto_passwd", "-b", passwords, user, world.AdminPassword).CombinedOutput(); err != nil {
+			t.Fatalf("this test needs mosquitto and mosquitto-clients, which `make test` installs: %v: %s", err, out)
+		}
+	}
+	// What docs/how/mqtt.md tells people to write.
+	rights := file("rights", `user ownline
+topic read ownline/knock
+topic write ownline/answer/#
+
+user device
+topic write ownline/knock
+topic read ownline/answer/#
+`)
+	encrypted := fmt.Sprintf("certfile %s\nkeyfile %s\n", cert, key)
+	conf := file("mosquitto.conf", "user root\npersistence false\nallow_anonymous false\npassword_file "+passwords+"\nacl_file "+rights+
+		"\nlistener 8883\n"+encrypted+"listener 9001\nprotocol websockets\n"+encrypted)
+	if h.mosquitto, err = h.StartOnRouter(t.Context(), "/usr/sbin/mosquitto", "-c", conf); err != nil {
+		t.Fatal(err)
+	}
+	h.serveAddress(cert, key)
+	h.ready()
+	return h
+}
+
+func tail(s string) string { return s[max(0, len(s)-6000):] }
+
+// certificate makes the one that proxy, broker and address service show, its own authority.
+func (h *house) certificate(dir string) (cert, key string) {
+	h.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+		DNSNames:    []string{"*." + world.Domain, brokerName, addressName},
+		IPAddresses: []net.IP{net.IPv4(192, 168, 7, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	made, err := x509.ParseCertificate(der)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.roots = x509.NewCertPool()
+	h.roots.AddCert(made)
+	sum := sha256.Sum256(made.RawSubjectPublicKeyInfo)
+	h.spki = base64.StdEncoding.EncodeToString(sum[:])
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	write := func(name, kind string, content []byte) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
+			h.t.Fatal(err)
+		}
+		return name
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret)
+}
+
+// addressAt is in the internet.
+var addressAt = netip.MustParseAddrPort("192.0.2.1:443")
+
+// serveAddress tells whoever asks their address, and the time.
+func (h *house) serveAddress(cert, key string) {
+	h.t.Helper()
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	l, err := h.Bed.Internet.ListenTCP(addressAt)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Expose-Headers", "Date")
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		_, _ = io.WriteString(w, host+"\n") // whoever has gone needs no answer
+	})}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{pair}})) })
+	h.t.Cleanup(func() {
+		server.Close()
+		serving.Wait()
+	})
+}
+
+// ready waits until web has its broker and is served under its name, with the pages.
+func (h *house) ready() {
+	h.t.Helper()
+	lan := h.browser()
+	var page string
+	err := h.Web.Until(h.t.Context(), "serve its pages", func(context.Context) error {
+		var state struct{ Connected bool }
+		if err := h.API.Call(h.t.Context(), "GET", "/broker", nil, &state); err != nil || !state.Connected {
+			return fmt.Errorf("the broker is %+v, %w", state, err)
+		}
+		resp, err := lan.Get("https://" + ownName + ":9999/")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		page = string(b)
+		if resp.StatusCode != 200 {
+			return fmt.Errorf("%s", resp.Status)
+		}
+		return err
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if !strings.Contains(page, "/assets/") {
+		h.t.Fatal("the programs have no pages: `make pages` builds them")
+	}
+}

@@ -1,0 +1,195 @@
+package app
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/world"
+)
+
+// browser is an HTTP client in the LAN to which all names lead to the router.
+func (h *house) browser() *http.Client {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return h.Bed.Lan.DialContext(ctx, network, netip.AddrPortFrom(h.Bed.Router.IPv4, world.ProxyPort).String())
+	}
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: h.roots}, DisableKeepAlives: true,
+	}}
+}
+
+// hosts are those that browsers run on.
+func (h *house) hosts() map[string]*bed.Host {
+	return map[string]*bed.Host{"client1": h.Bed.Client1, "client2": h.Bed.Client2, "stranger": h.Bed.Stranger, "lan": h.Bed.Lan}
+}
+
+// chromium writes a program for every host that starts Chromium there.
+func (h *house) chromium(dir string) (map[string]string, error) {
+	programs := make(map[string]string)
+	for name, host := range h.hosts() {
+		programs[name] = filepath.Join(dir, "chromium-"+name)
+		text := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=/proc/%d/fd/%d /usr/bin/chromium \"$@\"\n", os.Getpid(), host.Fd())
+		if err := os.WriteFile(programs[name], []byte(text), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	return programs, nil
+}
+
+// play runs a journey, and does what it asks of the world, a line of JSON each.
+func (h *house) play(name string) {
+	t := h.t
+	t.Helper()
+	if _, err := exec.LookPath("/usr/bin/chromium"); err != nil {
+		t.Fatalf("this test needs Debian's chromium, which `make test` installs: %v", err)
+	}
+	programs, err := h.chromium(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := json.Marshal(world.Map{
+		"url": "https://" + ownName + ":9999", "router": h.Bed.Router.IPv4, "name": world.AdminName, "password": world.AdminPassword,
+		"site": h.Site, "chromium": programs, "spki": h.spki, "lan": h.Bed.Lan.IPv4, "shots": os.Getenv("OWNLINE_SCREENSHOTS"),
+		"resolve":   fmt.Sprintf("MAP *.%s %s, MAP %s %s, MAP %s %s", world.Domain, h.Bed.Router.IPv4, brokerName, h.Bed.Router.IPv4, addressName, addressAt.Addr()),
+		"addresses": world.Map{"client1": h.Bed.Client1.IPv4, "client2": h.Bed.Client2.IPv4, "stranger": h.Bed.Stranger.IPv4, "lan": h.Bed.Lan.IPv4},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", name+".mjs", string(told))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		answer, err := json.Marshal(h.answer(ctx, lines.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.Write(append(answer, '\n')); err != nil {
+			break // it has gone; why, it says below
+		}
+	}
+	if err := cmd.Wait(); err != nil || lines.Err() != nil {
+		t.Fatalf("the journey %s: %v, %v\n%s", name, err, lines.Err(), tail(said.String()))
+	}
+}
+
+// asked is a line of a journey.
+type asked struct {
+	ID   int
+	Do   string
+	Args []json.RawMessage
+}
+
+func (h *house) answer(ctx context.Context, line []byte) world.Map {
+	var a asked
+	if err := json.Unmarshal(line, &a); err != nil {
+		return world.Map{"error": err.Error()}
+	}
+	value, err := h.do(ctx, a)
+	if err != nil {
+		return world.Map{"id": a.ID, "error": err.Error()}
+	}
+	return world.Map{"id": a.ID, "value": value}
+}
+
+// read fills in the arguments; those that are not there stay as they are.
+func (a asked) read(into ...any) error {
+	for i, to := range into[:min(len(into), len(a.Args))] {
+		if err := json.Unmarshal(a.Args[i], to); err != nil {
+			return fmt.Errorf("%s, argument %d: %w", a.Do, i, err)
+		}
+	}
+	return nil
+}
+
+// do is all that a journey may ask of the world.
+func (h *house) do(ctx context.Context, a asked) (any, error) {
+	switch a.Do {
+	case "call": // the API as admin, from the LAN: method, path, body
+		var method, path string
+		var body, out any
+		if err := a.read(&method, &path, &body); err != nil {
+			return nil, err
+		}
+		return out, h.API.Call(ctx, method, path, body, discarding(method, &out))
+	case "stop", "kill", "start": // core, web or the broker
+		var name string
+		if err := a.read(&name); err != nil {
+			return nil, err
+		}
+		return nil, h.power(ctx, a.Do, name)
+	case "reaches": // whether a TCP port of the router is open to a host: host, port
+		var name string
+		var port uint16
+		if err := a.read(&name, &port); err != nil {
+			return nil, err
+		}
+		host, ok := h.hosts()[name]
+		if !ok {
+			return nil, fmt.Errorf("there is no host %q", name)
+		}
+		return host.ConnectTCP(netip.AddrPortFrom(h.Bed.Router.IPv4, port), time.Second).State == bed.Open, nil
+	case "code": // a pairing code of core
+		return h.PairingCode(ctx)
+	case "web": // runs ownline-web with arguments: standard input, arguments
+		var stdin string
+		var args []string
+		if err := a.read(&stdin, &args); err != nil {
+			return nil, err
+		}
+		out, err := h.WebCommand(ctx, stdin, args...)
+		return string(out), err
+	}
+	return nil, fmt.Errorf("the world does not know %q", a.Do)
+}
+
+// discarding is where an answer goes; what is deleted may answer nothing.
+func discarding(method string, out *any) any {
+	if method == http.MethodDelete {
+		return nil
+	}
+	return out
+}
+
+func (h *house) power(ctx context.Context, what, name string) error {
+	d, ok := map[string]*world.Daemon{"core": h.Core, "web": h.Web, "broker": h.mosquitto}[name]
+	if !ok {
+		return fmt.Errorf("there is no daemon %q", name)
+	}
+	switch what {
+	case "stop":
+		return d.Stop(20 * time.Second)
+	case "kill":
+		return d.Kill()
+	}
+	if err := d.Start(context.WithoutCancel(ctx)); err != nil || name == "broker" {
+		return err
+	}
+	return h.WaitConnected(ctx)
+}
