@@ -4,6 +4,7 @@ package core
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,7 @@ type names struct {
 	refused  atomic.Pointer[string] // what is not served, and why
 	certs    certificates
 	root     func() string // "": the certificates are of no authority of ours
+	signing  signing
 	acme     *acme.Source
 	services *reconcile.Services
 	logins   *login.Book
@@ -148,7 +150,7 @@ func (n *names) certificates(c config.Certificate, dir string) (err error) {
 	case c.Internal:
 		var authority *cert.Authority
 		if authority, err = cert.Internal(dir, n.settings.Domain, n.log); err == nil {
-			n.certs, n.root = authority, authority.Root
+			n.certs, n.root, n.signing.sign = authority, authority.Root, func(_ context.Context, csr *x509.CertificateRequest) ([]byte, error) { return authority.Sign(csr) }
 		}
 	case c.File != "":
 		n.certs, err = cert.Files(c.File, c.KeyFile, n.log)
@@ -168,7 +170,7 @@ func (n *names) certificates(c config.Certificate, dir string) (err error) {
 			RootsFile: c.ACME.CAFile, Hook: c.ACME.Hook, Dir: filepath.Join(dir, "acme"),
 			Addrs: addrs, Hole: n.public.at(addrs...), Logger: n.log,
 		})
-		n.certs = n.acme
+		n.certs, n.signing.sign = n.acme, n.acme.Sign
 	}
 	return err
 }
@@ -217,6 +219,7 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 	if n.guests.Load() {
 		good = append(good, n.doorstepService())
 	}
+	n.signing.served(good)
 	n.services.Set(good)
 	if n.acme != nil {
 		var served []string

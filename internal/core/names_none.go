@@ -42,6 +42,10 @@ func (*names) pass(link.State, func(time.Time) time.Time) {}
 
 func (*names) put(link.PutPass, time.Time) error { return errNoProxy }
 
+func (*names) certify(context.Context, []byte) (link.Certificate, error) {
+	return link.Certificate{}, errNoProxy
+}
+
 func (*names) expect(*link.Doorstep, time.Time, []netip.Prefix) error { return nil }
 
 func (*names) status() link.Proxy { return link.Proxy{Driver: ownline.NoProxy, OK: true} }

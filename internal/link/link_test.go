@@ -62,6 +62,13 @@ func (f *fakeCore) Preview(_ context.Context, s Service) (string, error) {
 	return "server " + s.Name, nil
 }
 
+func (f *fakeCore) Certify(_ context.Context, r CertificateRequest) (Certificate, error) {
+	if len(r.CSR) == 0 {
+		return Certificate{}, ownline.Invalid("csr", "missing")
+	}
+	return Certificate{Chain: "chain for " + string(r.CSR), Root: "root"}, nil
+}
+
 func (f *fakeCore) Status(context.Context) Status { return Status{Version: "test"} }
 
 func (f *fakeCore) PutState(_ context.Context, s State) ([]Result, error) {
@@ -241,6 +248,16 @@ func TestBothDirections(t *testing.T) {
 				t.Errorf("Preview of nothing = %v", err)
 			}
 
+			if got, err := c.Certify(ctx, CertificateRequest{[]byte("a key")}); err != nil || got != (Certificate{"chain for a key", "root"}) {
+				t.Errorf("Certify = %+v, %v", got, err)
+			}
+			if _, err := c.Certify(ctx, CertificateRequest{}); !errors.Is(err, ownline.ErrInvalid) {
+				t.Errorf("Certify nothing = %v", err)
+			}
+			if _, err := c.Certify(ctx, CertificateRequest{make([]byte, maxPair)}); !errors.Is(err, ownline.ErrInvalid) {
+				t.Errorf("Certify too much = %v", err)
+			}
+
 			stop := errors.New("enough")
 			done := make(chan error)
 			go func() {
@@ -288,6 +305,9 @@ func TestStrangers(t *testing.T) {
 	defer stranger.Close()
 	if _, err := stranger.Preview(ctx, Service{Name: "a"}); !errors.Is(err, ErrUnpaired) {
 		t.Errorf("preview for a stranger: %v", err)
+	}
+	if _, err := stranger.Certify(ctx, CertificateRequest{[]byte("a key")}); !errors.Is(err, ErrUnpaired) {
+		t.Errorf("a certificate for a stranger: %v", err)
 	}
 	if err := stranger.Flush(ctx, Revision{}); !errors.Is(err, ErrUnpaired) {
 		t.Errorf("Flush by a stranger = %v, want ErrUnpaired", err)

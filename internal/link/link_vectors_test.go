@@ -45,7 +45,7 @@ type codeVector struct {
 
 // messageTypes are the messages by their names in spec/link-v1.md.
 var messageTypes = map[string]any{
-	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "PutPass": PutPass{}, "Preview": Preview{}, "Result": Result{},
+	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "PutPass": PutPass{}, "Preview": Preview{}, "CertificateRequest": CertificateRequest{}, "Certificate": Certificate{}, "Result": Result{},
 	"Results": Results{}, "Verdict": Verdict{}, "Event": Event{}, "Problem": Problem{},
 }
 
@@ -141,6 +141,9 @@ func goodMessages() []struct {
 		}},
 		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{}}},
 		{"preview", Preview{"server {\n\tserver_name wiki.home.example.org;\n}\n"}},
+		{"certificate wanted", CertificateRequest{[]byte{0x30, 0x00}}},
+		{"certificate of the internal authority", Certificate{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},
+		{"certificate by ACME", Certificate{Chain: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},
 		{"open or renew", Put{vecStamp(42), vecSession}},
 		{"pass and code", PutPass{vecStamp(42), vecPass, bytes.Repeat([]byte{0x0c}, 32), bytes.Repeat([]byte{0x57}, 32)}},
 		{"opened", Result{ID: vecSession.ID}},
@@ -169,6 +172,7 @@ func goodMessages() []struct {
 // badMessages must be refused by whoever decodes a command.
 var badMessages = []messageVector{
 	{Name: "unknown key", Message: "PairRequest", JSON: json.RawMessage(`{"token":"t","force":true}`)},
+	{Name: "unknown key beside a request for a certificate", Message: "CertificateRequest", JSON: json.RawMessage(`{"csr":"","names":["a.example.org"]}`)},
 	{Name: "unknown key beside the next key", Message: "NextKey", JSON: json.RawMessage(`{"next":"","now":true}`)},
 	{Name: "unknown key in a session", Message: "Put", JSON: json.RawMessage(`{"epoch":"e","revision":1,"now":"2026-09-21T14:13:20Z","forever":true}`)},
 	{Name: "identifier without hyphens", Message: "Result", JSON: json.RawMessage(`{"id":"0192f0c0de0070008000000000000002"}`)},

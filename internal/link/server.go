@@ -45,6 +45,8 @@ type Commands interface {
 	// Preview returns what the proxy's configuration would have for a service, and changes
 	// nothing.
 	Preview(context.Context, Service) (string, error)
+	// Certify gets a certificate for a key of web's, for a name below the proxy's domain.
+	Certify(context.Context, CertificateRequest) (Certificate, error)
 	// Subscribe returns the events from now on, the first being EventHello. The channel is
 	// closed when ctx ends, or when the reader is too slow to be told everything.
 	Subscribe(ctx context.Context) <-chan Event
@@ -274,6 +276,7 @@ func (s *Server) handler() http.Handler {
 			reply(w, Preview{text}, err)
 		}
 	}))
+	mux.Handle("POST /v1/certificates", s.trusted(s.certify))
 	mux.Handle("PUT /v1/passes", s.trusted(s.putPass))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux

@@ -88,6 +88,7 @@ type Source struct {
 	mu    sync.Mutex        // guards what is below
 	magic *certmagic.Config // nil: Run has not begun
 	cache *certmagic.Cache
+	issue *issuer          // likewise
 	want  []string         // full names
 	errs  map[string]error // what went wrong last, by full name
 }
@@ -170,6 +171,23 @@ func (s *Source) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 	return magic.GetCertificate(hello)
 }
 
+// Sign gets a certificate, with those that lead to its root in PEM, for a request that somebody
+// else has made and who keeps the key; nothing is kept here. The names in it are for the caller to
+// judge. It takes as long as it takes: at most 10 minutes.
+func (s *Source) Sign(ctx context.Context, csr *x509.CertificateRequest) ([]byte, error) {
+	s.mu.Lock()
+	issue := s.issue
+	s.mu.Unlock()
+	if issue == nil {
+		return nil, fmt.Errorf("%w: the authority is not asked yet", ownline.ErrUnavailable)
+	}
+	c, err := issue.Issue(ctx, csr)
+	if err != nil {
+		return nil, err
+	}
+	return c.Certificate, nil
+}
+
 // Run obtains and renews until ctx ends. No challenge is under way when it returns, and the
 // certificates that it had are still served. It is run once.
 func (s *Source) Run(ctx context.Context) error {
@@ -189,7 +207,7 @@ func (s *Source) Run(ctx context.Context) error {
 		Logger:  zlog,
 	})
 	s.mu.Lock()
-	s.magic, s.cache = magic, cache
+	s.magic, s.cache, s.issue = magic, cache, issuer
 	s.mu.Unlock()
 	defer issuer.wait()
 	defer cache.Stop()

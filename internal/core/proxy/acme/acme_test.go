@@ -2,7 +2,12 @@ package acme_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -69,6 +74,86 @@ func TestPort(t *testing.T) {
 			stop()
 			secret(t, w.cfg.Dir)
 		})
+	}
+}
+
+// Somebody else's key gets a certificate by the same challenges, one at a time with the source's
+// own, and nothing of it is kept.
+func TestSign(t *testing.T) {
+	for _, challenge := range []string{acme.HTTP01, acme.TLSALPN01} {
+		w := newWorld(t, challenge, 0)
+		name := "mqtt." + w.cfg.Domain
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: []string{name}}, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		csr, err := x509.ParseCertificateRequest(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle, err := acme.New(w.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := idle.Sign(t.Context(), csr); !errors.Is(err, ownline.ErrUnavailable) {
+			t.Errorf("before Run: %v", err)
+		}
+		s, stop := w.start(t, "nas")
+		var chain []byte
+		within(t, "a certificate for that key", func() bool {
+			chain, err = s.Sign(t.Context(), csr)
+			return err == nil
+		})
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(chain, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots, between := x509.NewCertPool(), x509.NewCertPool()
+		roots.AppendCertsFromPEM(w.Root)
+		for _, der := range pair.Certificate[1:] {
+			c, err := x509.ParseCertificate(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			between.AddCert(c)
+		}
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between}); err != nil {
+			t.Error(err)
+		}
+		within(t, "the source's own", func() bool { return s.Err() == nil })
+		if _, err := w.shake(t, s, name); err == nil {
+			t.Error("the source serves what it signed for somebody else")
+		}
+		if _, open := w.hole.count(); open != 0 || listens(w.addr) {
+			t.Error("the challenge is answered still")
+		}
+		found, err := filepath.Glob(filepath.Join(w.cfg.Dir, "certificates", "*", name))
+		if err != nil || len(found) > 0 {
+			t.Errorf("kept: %v, %v", found, err)
+		}
+		// What the authority can't reach gets none, and says why; giving up shuts the hole.
+		w.DNS.AddDNSServFailRecord(name)
+		if _, err := s.Sign(t.Context(), csr); err == nil {
+			t.Error("a certificate for a name that is not there")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Sign(ctx, csr); !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+		within(t, "the hole is shut", func() bool { _, open := w.hole.count(); return open == 0 && !listens(w.addr) })
+		stop()
+		if _, err := s.Sign(t.Context(), csr); err == nil {
+			t.Error("signs after Run has ended")
+		}
 	}
 }
 

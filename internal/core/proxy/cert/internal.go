@@ -124,15 +124,11 @@ func (a *Authority) renew(now time.Time) (bool, error) {
 		}
 		a.leaf = nil
 	}
-	end := now.Add(leafLife)
-	if end.After(a.root.NotAfter) {
-		end = a.root.NotAfter
-	}
 	if a.leaf != nil && !now.Before(a.leaf.Leaf.NotBefore) && (now.Before(a.leaf.Leaf.NotAfter.Add(-renewAt)) || a.leaf.Leaf.NotAfter.Equal(a.root.NotAfter)) {
 		return false, nil
 	}
 	var leaf *tls.Certificate
-	if leaf, a.err = a.issue(now, end); a.err != nil {
+	if leaf, a.err = a.issue(now); a.err != nil {
 		return false, a.err
 	}
 	a.leaf = leaf
@@ -183,19 +179,12 @@ func (a *Authority) newRoot(now time.Time) error {
 	return nil
 }
 
-func (a *Authority) issue(from, until time.Time) (*tls.Certificate, error) {
+func (a *Authority) issue(now time.Time) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		Subject:     pkix.Name{CommonName: a.domain},
-		DNSNames:    []string{a.domain, "*." + a.domain},
-		NotBefore:   from.Add(-early),
-		NotAfter:    until,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a.root, key.Public(), a.rootKey)
+	der, err := a.sign(now, key.Public(), []string{a.domain, "*." + a.domain})
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,7 @@ type Core struct {
 	pending   map[uint64]chan Answer
 	counts    map[string]int
 	changed   chan struct{}
+	sign      func(csr []byte) (link.Certificate, error) // nil: there is nobody
 }
 
 // Answer is what a device that knocked would be told.
@@ -113,6 +114,24 @@ func (c *Core) NextKey(_, next link.Pin) error {
 // Preview implements link.Commands.
 func (c *Core) Preview(_ context.Context, s link.Service) (string, error) {
 	return "# " + s.Name + "\n" + s.Options.Template, nil
+}
+
+// SetAuthority sets what signs for web.
+func (c *Core) SetAuthority(sign func(csr []byte) (link.Certificate, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sign = sign
+}
+
+// Certify implements link.Commands.
+func (c *Core) Certify(_ context.Context, r link.CertificateRequest) (link.Certificate, error) {
+	c.mu.Lock()
+	sign := c.sign
+	c.mu.Unlock()
+	if sign == nil {
+		return link.Certificate{}, ownline.Conflict("csr", "there is nobody who could sign")
+	}
+	return sign(r.CSR)
 }
 
 // Pair implements link.Commands.

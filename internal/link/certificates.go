@@ -1,0 +1,34 @@
+package link
+
+import (
+	"context"
+	"net/http"
+)
+
+// CertificateRequest asks for a certificate, from where those of core's proxy come, for a key
+// that web has made and keeps: no private key crosses the link.
+type CertificateRequest struct {
+	CSR []byte `json:"csr"` // DER of PKCS #10
+}
+
+// Certificate is what was signed.
+type Certificate struct {
+	Chain string `json:"chain"`          // PEM: the certificate, then those that lead to its root
+	Root  string `json:"root,omitempty"` // PEM of core's own authority; "": the certificate is of another
+}
+
+// Certify has core get a certificate. That may take minutes. Its error is ErrUnknownRequest
+// when core is too old.
+func (c *Client) Certify(ctx context.Context, r CertificateRequest) (Certificate, error) {
+	var got Certificate
+	return got, c.call(ctx, "POST", "/v1/certificates", r, &got)
+}
+
+func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
+	var req CertificateRequest
+	if !decode(w, r, &req, maxPair) {
+		return
+	}
+	got, err := s.commands.Certify(r.Context(), req)
+	reply(w, got, err)
+}
