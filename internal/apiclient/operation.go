@@ -42,6 +42,14 @@ type EmbeddedBroker struct {
 	Serving bool       `json:"serving"`
 	Since   *time.Time `json:"since,omitempty"`
 	Clients int        `json:"clients"`
+
+	Certificate *BrokerCertificate `json:"certificate,omitempty"` // nil: it has no TLS
+}
+
+// BrokerCertificate tells how that broker's certificate is.
+type BrokerCertificate struct {
+	Expires *time.Time `json:"expires,omitempty"` // nil: there is none
+	Problem string     `json:"problem,omitempty"`
 }
 
 // Notifications lists the channels for notifications (admin).

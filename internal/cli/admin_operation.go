@@ -108,10 +108,27 @@ func brokers(b apiclient.Broker) (lines []string) {
 	} else if e != nil {
 		lines = append(lines, "The embedded broker does not serve.")
 	}
+	if b.Embedded != nil && b.Embedded.Certificate != nil {
+		lines = append(lines, certificateLine(*b.Embedded.Certificate, time.Now()))
+	}
 	if len(lines) == 0 {
 		lines = append(lines, "None is configured. The key mqtt of web.yaml names one.")
 	}
 	return lines
+}
+
+func certificateLine(c apiclient.BrokerCertificate, now time.Time) string {
+	line := "It has no certificate, and nobody gets in"
+	switch {
+	case c.Expires != nil && c.Expires.Before(now):
+		line = "Its certificate expired " + command.When(*c.Expires, now) + ", and nobody gets in"
+	case c.Expires != nil:
+		line = "Its certificate expires " + command.When(*c.Expires, now)
+	}
+	if c.Problem != "" {
+		line += ": " + c.Problem
+	}
+	return line + "."
 }
 
 func (a *app) servicesIcon() *cobra.Command {

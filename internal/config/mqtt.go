@@ -97,7 +97,7 @@ func (m *MQTT) validateDevices(r rules) {
 func (m *MQTT) validateEmbedded(r rules) {
 	e := m.Embedded
 	if e.Listen == "" {
-		if e.URL+e.CertFile+e.KeyFile != "" {
+		if e.URL+e.CertFile+e.KeyFile+e.Certificate != "" {
 			r.report("mqtt.embedded", "needs listen, the address where the embedded broker takes connections, like :8883")
 		}
 		return
@@ -106,21 +106,41 @@ func (m *MQTT) validateEmbedded(r rules) {
 	r.certificate("mqtt.embedded", e.CertFile, e.KeyFile)
 	near, err := netip.ParseAddr(host(e.Listen))
 	loopback := err == nil && near.IsLoopback()
-	if e.CertFile == "" && !loopback {
-		r.report("mqtt.embedded.cert_file", "is needed, with key_file: devices send a password. Or listen on 127.0.0.1, behind a server that ends TLS")
+	switch {
+	case e.Certificate != "" && e.CertFile != "":
+		r.report("mqtt.embedded.certificate", "stands in the place of cert_file and key_file: leave one out")
+	case e.Certificate != "":
+		r.oneOf("mqtt.embedded.certificate", e.Certificate, ProxyCertificate)
+		h := urlHost(e.URL)
+		if _, err := netip.ParseAddr(h); e.URL != "" && (err == nil || !domain(h) || !strings.Contains(h, ".")) {
+			r.report("mqtt.embedded.url", fmt.Sprintf("needs a host name with certificate: %s, a site's proxy.domain or a name right below it in lower case, like wss://mqtt.home.example.org:8883/; %q is none", ProxyCertificate, h))
+		}
+	case e.CertFile == "" && !loopback:
+		r.report("mqtt.embedded.cert_file", "is needed, with key_file: devices send a password. Or set certificate: proxy to have the router sign one, or listen on 127.0.0.1, behind a server that ends TLS")
 	}
 	if e.URL == "" {
 		r.report("mqtt.embedded.url", "is needed: where devices reach the embedded broker, like wss://ownline.example.org:8883/")
 		return
 	}
 	schemes := []string{"wss", "tls"}
-	if loopback {
+	if loopback && e.Certificate == "" {
 		schemes = []string{"wss", "tls", "ws", "tcp"}
 	}
 	r.address("mqtt.embedded.url", e.URL, "wss://ownline.example.org:8883/", schemes...)
 	if d := m.Devices; d.URL+d.Username != "" || len(d.Password) > 0 {
 		r.report("mqtt.devices", "url, username and password are for the broker of mqtt.url; with mqtt.embedded every device gets a name and a password of its own: leave them out")
 	}
+}
+
+// Name returns the host name of the broker inside web, as devices have it.
+func (e MQTTEmbedded) Name() string { return urlHost(e.URL) }
+
+func urlHost(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // address checks a URL that holds no secrets: neither user nor query, nor what is behind a #.

@@ -95,7 +95,12 @@ type MQTTEmbedded struct {
 	URL      string `key:"url"`       // as devices reach it, for their profiles
 	CertFile string `key:"cert_file"` // TLS; see KeyPair
 	KeyFile  string `key:"key_file"`
+	// Certificate says where it comes from if not from files: ProxyCertificate, or "".
+	Certificate string `key:"certificate"`
 }
+
+// ProxyCertificate is a certificate from where those of a router's proxy come.
+const ProxyCertificate = "proxy"
 
 // MQTTDevices is what devices that are made from now on are told of the broker, in their
 // profiles.

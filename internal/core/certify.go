@@ -86,8 +86,11 @@ func (s *signing) done(now time.Time) {
 	s.made = append(s.made, now)
 }
 
-// certify gets a certificate for a key of web's, from where those of the proxy come.
-func (n *names) certify(ctx context.Context, der []byte) (link.Certificate, error) {
+// certifies has web's requests for certificates come here.
+func (n *names) certifies(s *link.Server) { s.Certifies(n) }
+
+// Certify gets a certificate for a key of web's, from where those of the proxy come.
+func (n *names) Certify(ctx context.Context, r link.CertificateRequest) (link.Certificate, error) {
 	var none link.Certificate
 	if n == nil {
 		return none, errNoProxy
@@ -95,7 +98,7 @@ func (n *names) certify(ctx context.Context, der []byte) (link.Certificate, erro
 	if n.signing.sign == nil {
 		return none, ownline.Conflict("csr", "the certificates of this router's proxy come from files, so there is nobody who could sign: name the same files in mqtt.embedded.cert_file and key_file of web.yaml")
 	}
-	csr, label, err := cert.Request(der, n.settings.Domain)
+	csr, label, err := cert.Request(r.CSR, n.settings.Domain)
 	if err != nil {
 		return none, err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-func csrFor(t *testing.T, name string) []byte {
+func csrFor(t *testing.T, name string) link.CertificateRequest {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -30,7 +30,7 @@ func csrFor(t *testing.T, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return der
+	return link.CertificateRequest{CSR: der}
 }
 
 // Web gets certificates for its broker's name, and for no name of a service; one at a time, and
@@ -39,10 +39,10 @@ func TestCertify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		n := &names{settings: proxy.Settings{Domain: "home.example.org"}, root: func() string { return "root" }, log: slog.New(slog.DiscardHandler)}
-		if _, err := n.certify(ctx, csrFor(t, "mqtt.home.example.org")); !errors.Is(err, ownline.ErrConflict) || !strings.Contains(err.Error(), "cert_file") {
+		if _, err := n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); !errors.Is(err, ownline.ErrConflict) || !strings.Contains(err.Error(), "cert_file") {
 			t.Errorf("with files: %v", err)
 		}
-		if _, err := (*names)(nil).certify(ctx, nil); !errors.Is(err, ownline.ErrConflict) {
+		if _, err := (*names)(nil).Certify(ctx, link.CertificateRequest{}); !errors.Is(err, ownline.ErrConflict) {
 			t.Errorf("without a proxy: %v", err)
 		}
 		signed, fail, hold := 0, error(nil), chan struct{}(nil)
@@ -60,11 +60,11 @@ func TestCertify(t *testing.T) {
 		for name, kind := range map[string]error{
 			"nas.home.example.org": ownline.ErrConflict, ownline.Doorstep + ".home.example.org": ownline.ErrConflict, "bank.example.org": ownline.ErrInvalid,
 		} {
-			if _, err := n.certify(ctx, csrFor(t, name)); !errors.Is(err, kind) || signed > 0 || !strings.Contains(err.Error(), name) {
+			if _, err := n.Certify(ctx, csrFor(t, name)); !errors.Is(err, kind) || signed > 0 || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		got, err := n.certify(ctx, csrFor(t, "ownline.home.example.org"))
+		got, err := n.Certify(ctx, csrFor(t, "ownline.home.example.org"))
 		if err != nil || got.Chain != "chain for ownline.home.example.org" || got.Root != "root" {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -72,11 +72,11 @@ func TestCertify(t *testing.T) {
 		hold = make(chan struct{})
 		done := make(chan error)
 		go func() {
-			_, err := n.certify(ctx, csrFor(t, "mqtt.home.example.org"))
+			_, err := n.Certify(ctx, csrFor(t, "mqtt.home.example.org"))
 			done <- err
 		}()
 		synctest.Wait()
-		if _, err := n.certify(ctx, csrFor(t, "mqtt.home.example.org")); !errors.Is(err, ownline.ErrUnavailable) {
+		if _, err := n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); !errors.Is(err, ownline.ErrUnavailable) {
 			t.Errorf("two at once: %v", err)
 		}
 		close(hold)
@@ -87,7 +87,7 @@ func TestCertify(t *testing.T) {
 		// Failures count by the hour, certificates by the week.
 		fail = errors.New("the authority is away")
 		for i := range 4 {
-			if _, err := n.certify(ctx, csrFor(t, "mqtt.home.example.org")); (i < 3) != errors.Is(err, fail) {
+			if _, err := n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); (i < 3) != errors.Is(err, fail) {
 				t.Errorf("try %d: %v", i+3, err)
 			} else if i == 3 && (!errors.Is(err, ownline.ErrConflict) || !strings.Contains(err.Error(), "in 1h0m0s")) {
 				t.Errorf("refused with %v", err)
@@ -96,13 +96,13 @@ func TestCertify(t *testing.T) {
 		time.Sleep(time.Hour)
 		fail, signed = nil, 0
 		for range 5 {
-			_, err = n.certify(ctx, csrFor(t, "mqtt.home.example.org"))
+			_, err = n.Certify(ctx, csrFor(t, "mqtt.home.example.org"))
 		}
 		if signed != 3 || !errors.Is(err, ownline.ErrConflict) || !strings.Contains(err.Error(), "167h0m0s") {
 			t.Errorf("%d more, then %v", signed, err)
 		}
 		time.Sleep(7 * 24 * time.Hour)
-		if _, err = n.certify(ctx, csrFor(t, "mqtt.home.example.org")); err != nil {
+		if _, err = n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); err != nil {
 			t.Errorf("a week later: %v", err)
 		}
 	})

@@ -106,10 +106,6 @@ func (c commands) Preview(ctx context.Context, s link.Service) (string, error) {
 	return c.names.preview(ctx, s, c.host.localNetworks())
 }
 
-func (c commands) Certify(ctx context.Context, r link.CertificateRequest) (link.Certificate, error) {
-	return c.names.certify(ctx, r.CSR)
-}
-
 // expect makes the doorstep what a state wants. The firewall follows with what is applied next.
 func (c *Core) expect(s link.State, now time.Time) error {
 	var until time.Time

@@ -110,6 +110,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: c.proxyAt(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
+	c.names.certifies(c.link)
 	return c, nil
 }
 

@@ -42,9 +42,7 @@ func (*names) pass(link.State, func(time.Time) time.Time) {}
 
 func (*names) put(link.PutPass, time.Time) error { return errNoProxy }
 
-func (*names) certify(context.Context, []byte) (link.Certificate, error) {
-	return link.Certificate{}, errNoProxy
-}
+func (*names) certifies(*link.Server) {}
 
 func (*names) expect(*link.Doorstep, time.Time, []netip.Prefix) error { return nil }
 

@@ -24,11 +24,19 @@ func (c *Client) Certify(ctx context.Context, r CertificateRequest) (Certificate
 	return got, c.call(ctx, "POST", "/v1/certificates", r, &got)
 }
 
-func (s *Server) certify(w http.ResponseWriter, r *http.Request) {
-	var req CertificateRequest
-	if !decode(w, r, &req, maxPair) {
-		return
-	}
-	got, err := s.commands.Certify(r.Context(), req)
-	reply(w, got, err)
+// Certifier gets certificates for keys of web's.
+type Certifier interface {
+	Certify(context.Context, CertificateRequest) (Certificate, error)
+}
+
+// Certifies has web's requests for certificates go to c. Call it before the server serves. It is
+// none of Commands so that a core without the proxy, for small routers, has nothing of it.
+func (s *Server) Certifies(c Certifier) {
+	s.mux.Handle("POST /v1/certificates", s.trusted(func(w http.ResponseWriter, r *http.Request) {
+		var req CertificateRequest
+		if decode(w, r, &req, maxPair) {
+			got, err := c.Certify(r.Context(), req)
+			reply(w, got, err)
+		}
+	}))
 }

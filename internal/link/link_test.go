@@ -160,6 +160,7 @@ func listen(t *testing.T) net.Listener {
 func connect(t *testing.T, dialler string) (*fakeCore, *Client, *Identity, *Identity) {
 	core, coreID, webID := &fakeCore{events: make(chan Event)}, identity(t), identity(t)
 	server := NewServer(coreID, core, slog.New(slog.DiscardHandler))
+	server.Certifies(core)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -290,6 +291,7 @@ func TestStrangers(t *testing.T) {
 	l := listen(t)
 	addr = l.Addr().String()
 	s2 := NewServer(identity(t), core2, slog.New(slog.DiscardHandler))
+	s2.Certifies(core2)
 	ctx2, cancel2 := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s2.Serve(ctx2, l) })

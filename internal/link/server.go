@@ -45,8 +45,6 @@ type Commands interface {
 	// Preview returns what the proxy's configuration would have for a service, and changes
 	// nothing.
 	Preview(context.Context, Service) (string, error)
-	// Certify gets a certificate for a key of web's, for a name below the proxy's domain.
-	Certify(context.Context, CertificateRequest) (Certificate, error)
 	// Subscribe returns the events from now on, the first being EventHello. The channel is
 	// closed when ctx ends, or when the reader is too slow to be told everything.
 	Subscribe(ctx context.Context) <-chan Event
@@ -65,6 +63,7 @@ type Server struct {
 	commands Commands
 	log      *slog.Logger
 	http     *http.Server
+	mux      *http.ServeMux
 
 	mu      sync.Mutex // guards dialled
 	dialled map[net.Conn]*oneConn
@@ -73,10 +72,11 @@ type Server struct {
 // NewServer makes core's end.
 func NewServer(id *Identity, commands Commands, log *slog.Logger) *Server {
 	s := &Server{identity: id, commands: commands, log: log, dialled: make(map[net.Conn]*oneConn)}
+	s.mux = s.handler()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
 	s.http = &http.Server{
-		Handler:           s.handler(),
+		Handler:           s.mux,
 		Protocols:         protocols,
 		ReadHeaderTimeout: 10 * time.Second,
 		// A dead web is noticed within 15 s even when no packet of the connection's end arrives.
@@ -196,7 +196,7 @@ func (b *Backoff) Sleep(ctx context.Context) {
 	}
 }
 
-func (s *Server) handler() http.Handler {
+func (s *Server) handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/pair", func(w http.ResponseWriter, r *http.Request) {
 		pin, ok := peerPin(r.TLS)
@@ -276,7 +276,6 @@ func (s *Server) handler() http.Handler {
 			reply(w, Preview{text}, err)
 		}
 	}))
-	mux.Handle("POST /v1/certificates", s.trusted(s.certify))
 	mux.Handle("PUT /v1/passes", s.trusted(s.putPass))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux

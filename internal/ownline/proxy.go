@@ -44,6 +44,13 @@ type SiteProxy struct {
 	Port   uint16 // TCP, public
 }
 
+// Covers reports whether the site's router has certificates signed for that name: for its domain,
+// and for names of one label more.
+func (p SiteProxy) Covers(name string) bool {
+	_, above, _ := strings.Cut(name, ".")
+	return p.Serves() && (name == p.Domain || above == p.Domain)
+}
+
 // Serves reports whether services of kind Proxy can be opened.
 func (p SiteProxy) Serves() bool {
 	return p.Driver != "" && p.Driver != NoProxy && p.Domain != "" && p.Port != 0

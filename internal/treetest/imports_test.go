@@ -86,6 +86,7 @@ var mayImport = map[string]string{
 	"internal/web/redeem":        "internal/invitation internal/logging internal/ownline internal/web/access internal/web/follow",
 	"internal/web/mqttknock":     "internal/knock internal/link internal/logging internal/ownline internal/web/access internal/web/follow",
 	"internal/web/mqttbroker":    "internal/broker internal/knock internal/logging internal/ownline internal/web/access internal/web/follow",
+	"internal/web/brokercert":    "internal/link internal/logging internal/ownline internal/web/access internal/web/follow",
 	"internal/web/follow":        "internal/logging internal/web/access",
 
 	// The command line and the agent: they meet the server in apiclient and the router in knock.

@@ -3,7 +3,9 @@ package web
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/ownline/ownline/internal/broker"
@@ -12,6 +14,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/api"
+	"github.com/ownline/ownline/internal/web/brokercert"
 	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/mqttbroker"
 	"github.com/ownline/ownline/internal/web/mqttknock"
@@ -45,10 +48,11 @@ func (w *Web) openBroker() (err error) {
 		Devices: w.access, Topic: m.Topic, InvitationTopic: m.InvitationTopic,
 		Guest: w.cfg.GuestPage.Username, GuestPassword: ownline.Secret(w.cfg.GuestPage.Password), Log: log,
 	}
-	if m.Embedded.CertFile != "" {
-		if o.Certificate, err = mqttbroker.LoadCertificate(m.Embedded.CertFile, m.Embedded.KeyFile, log); err != nil {
-			return err
-		}
+	if err := w.openCertificate(log); err != nil {
+		return err
+	}
+	if w.shown != nil {
+		o.Certificate = w.shown.Certificate
 	}
 	if w.embedded, err = mqttbroker.New(o); err != nil {
 		return err
@@ -56,6 +60,36 @@ func (w *Web) openBroker() (err error) {
 	w.embedded.Handle(m.InvitationTopic, w.redeem.From(w.embedded))
 	w.embedded.Handle(m.Topic, w.knocks.From(w.embedded))
 	return nil
+}
+
+// certificate is what the embedded broker shows.
+type certificate interface {
+	Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	Status() brokercert.Status
+}
+
+func (w *Web) openCertificate(log *slog.Logger) error {
+	e := w.cfg.MQTT.Embedded
+	switch {
+	case e.Certificate == config.ProxyCertificate:
+		w.keeper = brokercert.Keep(brokercert.Options{Name: e.Name(), Store: w.store, Sites: w.access.Commanded, Cores: w.cores, Log: log})
+		w.shown = w.keeper
+	case e.CertFile != "":
+		files, err := brokercert.Files(e.CertFile, e.KeyFile, log)
+		if err != nil {
+			return err
+		}
+		w.shown = files
+	}
+	return nil
+}
+
+// signedName is the embedded broker's host name, if a router signs its certificate.
+func signedName(e config.MQTTEmbedded) string {
+	if e.Certificate != config.ProxyCertificate {
+		return ""
+	}
+	return e.Name()
 }
 
 // readFiles reads the files that the configuration names anew before every connection: a
@@ -73,9 +107,14 @@ func readFiles(m config.MQTT) func(*broker.Options) error {
 }
 
 // listenMQTT takes the embedded broker's address, if there is one.
-func (w *Web) listenMQTT() (net.Listener, error) {
+func (w *Web) listenMQTT(ctx context.Context) (net.Listener, error) {
 	if w.embedded == nil {
 		return nil, nil
+	}
+	if w.keeper != nil {
+		if err := w.keeper.Load(ctx); err != nil {
+			return nil, fmt.Errorf("mqtt.embedded.certificate: %w", err)
+		}
 	}
 	l, err := net.Listen("tcp", w.cfg.MQTT.Embedded.Listen)
 	if err != nil {
@@ -98,6 +137,11 @@ func (w *Web) brokerParts(l net.Listener) (parts []func(context.Context) error) 
 	if w.broker != nil {
 		parts = append(parts, w.broker.Run)
 	}
+	if w.keeper != nil {
+		parts = append(parts, func(ctx context.Context) error {
+			return w.keeper.Run(ctx, w.access.Subscribe(access.System(), 0))
+		})
+	}
 	if w.embedded != nil {
 		parts = append(parts, func(ctx context.Context) error {
 			return w.embedded.Serve(ctx, l, w.access.Subscribe(access.System(), 0))
@@ -112,7 +156,15 @@ func (w *Web) brokerStatus() (b api.Brokers) {
 		b.Outer = func() api.BrokerStatus { return api.BrokerStatus(w.broker.Status()) }
 	}
 	if w.embedded != nil {
-		b.Embedded = func() api.EmbeddedStatus { return api.EmbeddedStatus(w.embedded.Status()) }
+		b.Embedded = func() api.EmbeddedStatus {
+			s := w.embedded.Status()
+			status := api.EmbeddedStatus{Serving: s.Serving, Since: s.Since, Clients: s.Clients}
+			if w.shown != nil {
+				c := w.shown.Status()
+				status.Certificate = &api.CertificateStatus{Expires: c.Expires, Problem: c.Problem}
+			}
+			return status
+		}
 	}
 	return b
 }
@@ -127,9 +179,13 @@ func (w *Web) brokerMetrics() (all []metrics.Broker) {
 	}
 	if w.embedded != nil {
 		n, s := w.embedded.Counts(), w.embedded.Status()
-		all = append(all, metrics.Broker{
+		m := metrics.Broker{
 			Name: "embedded", Up: s.Serving, Connections: n.Connections, Taken: n.Taken, Dropped: n.Dropped, Refused: n.Refused, Clients: s.Clients,
-		})
+		}
+		if w.shown != nil {
+			m.TLS, m.Expires = true, w.shown.Status().Expires
+		}
+		all = append(all, m)
 	}
 	return all
 }

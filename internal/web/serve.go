@@ -90,7 +90,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 		}
 		defer doorListener.Close()
 	}
-	mqttListener, err := w.listenMQTT()
+	mqttListener, err := w.listenMQTT(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
+	"github.com/ownline/ownline/internal/web/brokercert"
 	"github.com/ownline/ownline/internal/web/geoip"
 	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/mqttbroker"
@@ -49,6 +50,8 @@ type Web struct {
 	auth     *auth.Auth
 	broker   *broker.Conn       // nil: none is configured
 	embedded *mqttbroker.Broker // likewise
+	shown    certificate        // of embedded; nil: no TLS
+	keeper   *brokercert.Keeper // of shown; nil: that is of files
 	redeem   *redeem.Room       // nil: there is neither
 	knocks   *mqttknock.Room    // likewise
 	geoip    *geoip.Databases   // empty until Serve loads it
@@ -101,7 +104,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
-		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
+		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Signed: signedName(cfg.MQTT.Embedded), Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
 	})
 	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
 	w.watch()

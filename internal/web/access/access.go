@@ -25,6 +25,7 @@ type Options struct {
 	Reporter   Reporter      // nil: nobody is told the news
 	Retention  Retention
 	Broker     ownline.Broker // that new devices may knock through
+	Signed     string         // host name of that broker, if a site's router signs its certificate; else ""
 	OwnBroker  bool           // Broker is the one inside web: every device has a login of its own
 	Publish    netip.AddrPort // where routers reach web; zero: it is not published at sites
 	PublicURL  string         // of the pages, where people log in; "": they can where web is published
@@ -62,6 +63,7 @@ type Access struct {
 	publish    netip.AddrPort
 	broker     ownline.Broker
 	ownBroker  bool
+	signed     string
 	publicURL  string
 	doorstep   bool
 	meter      Meter
@@ -88,7 +90,7 @@ func New(o Options) *Access {
 	}
 	return &Access{
 		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
-		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, ownBroker: o.OwnBroker, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), doorstep: o.Doorstep && o.Publish.IsValid(), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
+		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, ownBroker: o.OwnBroker, signed: o.Signed, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), doorstep: o.Doorstep && o.Publish.IsValid(), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}
 }

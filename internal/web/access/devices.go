@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/pem"
 	"fmt"
 
 	"github.com/ownline/ownline/internal/knock"
@@ -90,7 +91,7 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		if err != nil {
 			return err
 		}
-		if profile, err = a.profileOf(d, site); err != nil {
+		if profile, err = a.profileOf(c.Tx, d, site); err != nil {
 			return err
 		}
 		if err := c.AddDevice(d); err != nil {
@@ -129,7 +130,7 @@ func siteFor(tx Tx, actor Actor, id ownline.SiteID) (ownline.Site, error) {
 }
 
 // profileOf makes what the device is shown once.
-func (a *Access) profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, error) {
+func (a *Access) profileOf(tx Tx, d ownline.Device, s ownline.Site) (ownline.Profile, error) {
 	if s.KnockPort == 0 {
 		return ownline.Profile{}, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
 	}
@@ -144,7 +145,40 @@ func (a *Access) profileOf(d ownline.Device, s ownline.Site) (ownline.Profile, e
 		}
 		b.Username = d.ID.String()
 	}
+	if a.signed != "" && b.URL != "" && b.Authority == nil {
+		var err error
+		if b.Authority, err = a.signer(tx); err != nil {
+			return ownline.Profile{}, err
+		}
+	}
 	return ownline.Profile{Host: s.Host, Port: s.KnockPort, Site: s.ID, Device: d.ID, Key: d.Secret, Name: s.Name, Broker: b}, nil
+}
+
+// signer returns the certificate of the router's own authority that signs for the broker; nil: it
+// is one that devices know.
+func (a *Access) signer(tx Tx) ([]byte, error) {
+	c, err := tx.BrokerCertificate()
+	if err != nil {
+		return nil, err
+	}
+	root := c.Root
+	if c.Name != a.signed || c.Chain == "" {
+		// It has not signed yet. What it will sign with is known as soon as it is connected.
+		sites, err := tx.Sites()
+		if err != nil {
+			return nil, err
+		}
+		root = ""
+		for _, s := range sites {
+			if s.Proxy.Covers(a.signed) {
+				root = a.enforcer.Health(s.ID).Root
+			}
+		}
+	}
+	if block, _ := pem.Decode([]byte(root)); block != nil {
+		return block.Bytes, nil
+	}
+	return nil, nil
 }
 
 // device publishes and records what was done to a device.
@@ -223,7 +257,7 @@ func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.Devic
 		}
 		fresh := *d
 		fresh.Secret = newSecret()
-		if profile, err = a.profileOf(fresh, site); err != nil {
+		if profile, err = a.profileOf(c.Tx, fresh, site); err != nil {
 			return err
 		}
 		if err := c.SetDeviceSecret(id, fresh.Secret); err != nil {

@@ -95,6 +95,8 @@ type siteRows interface {
 	Sites() ([]ownline.Site, error)
 	SitesOf(ownline.UserID) ([]ownline.Site, error) // where the user has a device or may use a service
 	SitesToCommand(removedSince time.Time) ([]ownline.Site, error)
+	// BrokerCertificate is what the broker inside web shows, if a site's router has signed it.
+	BrokerCertificate() (ownline.BrokerCertificate, error)
 	AddSite(ownline.Site) error
 	SaveSite(ownline.Site) error
 	PairSite(ownline.Site) error // saves where its core is, and its key

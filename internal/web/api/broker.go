@@ -19,6 +19,14 @@ type EmbeddedStatus struct {
 	Serving bool
 	Since   time.Time // when it began to
 	Clients int
+
+	Certificate *CertificateStatus // nil: there is no TLS
+}
+
+// CertificateStatus tells how the certificate of the broker inside web is.
+type CertificateStatus struct {
+	Expires time.Time // zero: there is none
+	Problem string    // why there is none, or none newer
 }
 
 // BrokerStatus tells how the MQTT broker is reached.
@@ -40,6 +48,13 @@ type embedded struct {
 	Serving bool       `json:"serving"`
 	Since   *time.Time `json:"since,omitempty" doc:"Since when it serves"`
 	Clients int        `json:"clients" doc:"Connections of devices and guests"`
+
+	Certificate *brokerCertificate `json:"certificate,omitempty" doc:"What it shows; absent: it has no TLS"`
+}
+
+type brokerCertificate struct {
+	Expires *time.Time `json:"expires,omitempty" doc:"Until when it is good; absent: there is none, and nobody gets in"`
+	Problem string     `json:"problem,omitempty" doc:"Why there is none, or none newer" example:"the router of home, which is to sign, can't be reached: not connected yet"`
 }
 
 func (s *Server) brokerResource() {
@@ -53,6 +68,9 @@ func (s *Server) brokerResource() {
 			if s.brokers.Embedded != nil {
 				b := s.brokers.Embedded()
 				state.Embedded = &embedded{Serving: b.Serving, Since: optional(b.Since), Clients: b.Clients}
+				if c := b.Certificate; c != nil {
+					state.Embedded.Certificate = &brokerCertificate{Expires: optional(c.Expires), Problem: c.Problem}
+				}
 			}
 			return show(state), nil
 		})

@@ -117,6 +117,8 @@ type Broker struct {
 	Connections, Taken, Dropped uint64            // since the start
 	Refused                     map[string]uint64 // by the embedded one, by reason
 	Clients                     int               // of the embedded one
+	TLS                         bool              // of the embedded one: it has a certificate, or is to have one
+	Expires                     time.Time         // of that; zero: there is none
 }
 
 // Sessions are how many there are in one state at one site.
@@ -151,15 +153,16 @@ func (m *Metrics) Watch(look func(context.Context) (State, error), log *slog.Log
 		messages: desc("broker_messages_total", "Messages to our topics, by result: taken, or dropped because too many waited.", "broker", "result"),
 		refused:  desc("broker_refused_total", "What the embedded broker turned away, by reason.", "reason"),
 		clients:  desc("broker_clients", "Clients of the embedded broker."),
+		until:    desc("broker_certificate_expires_timestamp_seconds", "Until when the embedded broker's certificate is good, 0 while there is none; absent without TLS."),
 	})
 }
 
 // state asks at every scrape.
 type state struct {
-	look                                            func(context.Context) (State, error)
-	log                                             *slog.Logger
-	sessions, link, wanted, applied, up, took, size *prometheus.Desc
-	broker, joins, messages, refused, clients       *prometheus.Desc
+	look                                             func(context.Context) (State, error)
+	log                                              *slog.Logger
+	sessions, link, wanted, applied, up, took, size  *prometheus.Desc
+	broker, joins, messages, refused, clients, until *prometheus.Desc
 }
 
 // lookWithin bounds how long a scrape waits.
@@ -167,7 +170,7 @@ const lookWithin = 5 * time.Second
 
 // Describe names what Collect tells.
 func (s *state) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size, s.broker, s.joins, s.messages, s.refused, s.clients} {
+	for _, d := range []*prometheus.Desc{s.sessions, s.link, s.wanted, s.applied, s.up, s.took, s.size, s.broker, s.joins, s.messages, s.refused, s.clients, s.until} {
 		out <- d
 	}
 }
@@ -191,6 +194,13 @@ func (s *state) Collect(out chan<- prometheus.Metric) {
 		count(s.messages, b.Dropped, b.Name, "dropped")
 		if b.Name == "embedded" {
 			gauge(s.clients, float64(b.Clients))
+		}
+		if b.TLS {
+			until := 0.0
+			if !b.Expires.IsZero() {
+				until = float64(b.Expires.Unix())
+			}
+			gauge(s.until, until)
 		}
 		for reason, n := range b.Refused {
 			count(s.refused, n, reason)

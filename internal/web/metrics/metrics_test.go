@@ -41,7 +41,7 @@ func full() *Metrics {
 		return State{
 			Brokers: []Broker{
 				{Name: "outer", Up: true, Connections: 2, Taken: 3, Dropped: 1},
-				{Name: "embedded", Connections: 5, Refused: map[string]uint64{"login": 7}, Clients: 4},
+				{Name: "embedded", Connections: 5, Refused: map[string]uint64{"login": 7}, Clients: 4, TLS: true, Expires: time.Unix(1700000000, 0)},
 			},
 			Sessions: []Sessions{{"home", "active", 3}}, Links: []Link{{Site: "home", Up: true, Wanted: 9, Applied: 8}, {Site: "office"}},
 			DatabaseBytes: 4096, DatabaseTook: time.Millisecond,
@@ -74,7 +74,7 @@ func TestMetrics(t *testing.T) {
 		`ownline_web_broker_messages_total{broker="outer",result="taken"} 3`,
 		`ownline_web_broker_messages_total{broker="outer",result="dropped"} 1`,
 		`ownline_web_broker_refused_total{reason="login"} 7`,
-		`ownline_web_broker_clients 4`,
+		`ownline_web_broker_clients 4`, `ownline_web_broker_certificate_expires_timestamp_seconds 1.7e+09`,
 		`ownline_web_broker_knocks_total{result="noise"} 1`,
 		`ownline_web_build_info{version="1.2.3"} 1`, `go_goroutines `, `process_open_fds `,
 	} {

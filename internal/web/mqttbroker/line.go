@@ -175,7 +175,7 @@ func (b *Broker) serve(ctx context.Context, l *line) {
 	}
 	l.Conn = l.tcp
 	if b.o.Certificate != nil {
-		conn := tls.Server(l.tcp, b.o.Certificate.config())
+		conn := tls.Server(l.tcp, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: b.o.Certificate})
 		if err := conn.HandshakeContext(ctx); err != nil {
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -66,7 +67,7 @@ type Options struct {
 	InvitationTopic string // that guests publish to
 	Guest           string // the guests' name; "": there are none
 	GuestPassword   ownline.Secret
-	Certificate     *Certificate // nil: no TLS
+	Certificate     func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: no TLS
 	Log             *slog.Logger
 }
 

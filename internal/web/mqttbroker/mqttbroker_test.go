@@ -3,6 +3,7 @@ package mqttbroker
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -64,7 +65,7 @@ func (c told) Next(ctx context.Context) (access.Event, error) {
 
 func secret(of byte) ownline.Secret { return bytes.Repeat([]byte{of}, ownline.SecretSize) }
 
-func newWorld(t *testing.T, certificate *Certificate) *world {
+func newWorld(t *testing.T, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *world {
 	t.Helper()
 	w := &world{t: t, got: make(chan string, 1000), a: ownline.NewID[ownline.Device](), b: ownline.NewID[ownline.Device](), scheme: "tcp", changes: make(told)}
 	w.devices = []link.Device{{ID: w.a, Secret: secret(1)}, {ID: w.b, Secret: secret(2)}}
@@ -172,12 +173,13 @@ func answerTopic(n byte) string {
 // through one port, with TLS and without.
 func TestServes(t *testing.T) {
 	b := brokertest.Start(t)
-	certificate, err := LoadCertificate(b.CertFile, b.KeyFile, slog.New(slog.DiscardHandler))
+	pair, err := tls.LoadX509KeyPair(b.CertFile, b.KeyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
+	certificate := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
 	for name, tc := range map[string]struct {
-		certificate *Certificate
+		certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 		tcp, ws     string
 	}{"plain": {nil, "tcp", "ws"}, "TLS": {certificate, "tls", "wss"}} {
 		t.Run(name, func(t *testing.T) {
@@ -206,6 +208,45 @@ func TestServes(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// Another certificate counts for connections from then on; those that there are stay.
+func TestAnotherCertificate(t *testing.T) {
+	b := brokertest.Start(t)
+	pair, err := tls.LoadX509KeyPair(b.CertFile, b.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown atomic.Pointer[tls.Certificate]
+	w := newWorld(t, func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if c := shown.Load(); c != nil {
+			return c, nil
+		}
+		return nil, errors.New("none yet")
+	})
+	w.authority = b.Authority
+	c, _ := w.client("tls", w.a.String(), password(t, 1), answerTopic(1))
+	w.until("nobody gets in without one", func() bool { return c.Status().Error != "" })
+	shown.Store(&pair)
+	w.until("connected", func() bool { return c.Status().Connected })
+	joined := c.Counts().Connections
+	_, certFile, keyFile := brokertest.Certificate(t, t.TempDir())
+	other, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown.Store(&other)
+	conn, err := tls.Dial("tcp", w.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got := conn.ConnectionState().PeerCertificates[0]; !got.Equal(other.Leaf) {
+		t.Error("the one from before is shown still")
+	}
+	if err := c.Publish(t.Context(), "ownline/knock", []byte("still here")); err != nil || w.receive(w.got) != "still here" || c.Counts().Connections != joined {
+		t.Errorf("the connection from before: %v, %+v", err, c.Counts())
 	}
 }
 

@@ -305,6 +305,15 @@ func (c *Cores) Ping(ctx context.Context, id ownline.SiteID) (time.Duration, err
 	return s.ping(ctx)
 }
 
+// Certify has a site's core get a certificate for a key of web's. That may take minutes.
+func (c *Cores) Certify(ctx context.Context, id ownline.SiteID, csr []byte) (link.Certificate, error) {
+	site, err := c.site(ctx, id, false)
+	if err != nil {
+		return link.Certificate{}, err
+	}
+	return site.certify(ctx, csr)
+}
+
 // Preview asks a site's core what its proxy's configuration would have for a service.
 func (c *Cores) Preview(ctx context.Context, id ownline.SiteID, s link.Service) (string, error) {
 	site, err := c.site(ctx, id, false)

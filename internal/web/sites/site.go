@@ -275,6 +275,13 @@ func (s *site) ping(ctx context.Context) (time.Duration, error) {
 	return took, err
 }
 
+func (s *site) certify(ctx context.Context, csr []byte) (link.Certificate, error) {
+	if err := s.isLive(); err != nil {
+		return link.Certificate{}, err
+	}
+	return s.client.Certify(ctx, link.CertificateRequest{CSR: csr})
+}
+
 func (s *site) preview(ctx context.Context, v link.Service) (string, error) {
 	if err := s.isLive(); err != nil {
 		return "", err

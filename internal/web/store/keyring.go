@@ -31,7 +31,7 @@ var sealedColumns = [...]sealedColumn{
 }
 
 // sealedSettings are the settings that are sealed, each bound to its name.
-var sealedSettings = []string{settingKeyCheck, settingIdentity, settingNextIdentity}
+var sealedSettings = []string{settingKeyCheck, settingIdentity, settingNextIdentity, settingBroker}
 
 // keyCheck is what the setting of that name holds: whoever can open it has the right key.
 const keyCheck = "ownline"

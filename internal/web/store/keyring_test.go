@@ -33,6 +33,14 @@ func secretsOf(t *testing.T, s *store.Store, f storetest.Fixture) {
 		}
 		return nil
 	}))
+	must(t, s.ChangeBrokerCertificate(t.Context(), func(c *ownline.BrokerCertificate) bool {
+		if c.Key != nil && string(c.Key) != "broker's" {
+			t.Errorf("the broker's key is %q", []byte(c.Key))
+		}
+		first := c.Key == nil
+		c.Key = ownline.Secret("broker's")
+		return first
+	}))
 	pem, err := s.LinkIdentity(t.Context(), func() ([]byte, error) { return []byte("PEM"), nil })
 	if err != nil || string(pem) != "PEM" {
 		t.Errorf("LinkIdentity = %q, %v", pem, err)

@@ -15,13 +15,13 @@ import (
 // made by generate.
 func (s *Store) LinkIdentity(ctx context.Context, generate func() ([]byte, error)) (pem []byte, err error) {
 	err = s.Write(ctx, func(t *Tx) error {
-		if pem, err = t.linkKey(settingIdentity); err != nil || pem != nil {
+		if pem, err = t.sealedSetting(settingIdentity); err != nil || pem != nil {
 			return err
 		}
 		if pem, err = generate(); err != nil {
 			return err
 		}
-		return t.setLinkKey(settingIdentity, pem)
+		return t.sealSetting(settingIdentity, pem)
 	})
 	return pem, err
 }
@@ -47,7 +47,7 @@ func (s *Store) NextLinkKey(ctx context.Context, generate func() ([]byte, error)
 		if err != nil {
 			return err
 		}
-		return errors.Join(t.setLinkKey(settingNextIdentity, pem), t.SetSetting(settingNextKnown, ""), t.Audit(e))
+		return errors.Join(t.sealSetting(settingNextIdentity, pem), t.SetSetting(settingNextKnown, ""), t.Audit(e))
 	})
 }
 
@@ -100,10 +100,10 @@ func (s *Store) UseNextLinkKey(ctx context.Context, force bool, e ownline.AuditE
 }
 
 func (t *Tx) linkKeys() (k link.Keys, err error) {
-	if k.Present, err = t.linkKey(settingIdentity); err != nil {
+	if k.Present, err = t.sealedSetting(settingIdentity); err != nil {
 		return k, err
 	}
-	if k.Next, err = t.linkKey(settingNextIdentity); err != nil {
+	if k.Next, err = t.sealedSetting(settingNextIdentity); err != nil {
 		return k, err
 	}
 	k.Known = make(map[link.Pin]string)
@@ -117,8 +117,8 @@ func (t *Tx) linkKeys() (k link.Keys, err error) {
 	return k, nil
 }
 
-// linkKey opens a key that is kept in a setting; nil: there is none.
-func (t *Tx) linkKey(setting string) ([]byte, error) {
+// sealedSetting opens a setting that is kept sealed; nil: it was never set.
+func (t *Tx) sealedSetting(setting string) ([]byte, error) {
 	sealed, err := t.Setting(setting)
 	if err != nil || sealed == "" {
 		return nil, err
@@ -130,7 +130,7 @@ func (t *Tx) linkKey(setting string) ([]byte, error) {
 	return b.openText(sealed, setting)
 }
 
-func (t *Tx) setLinkKey(setting string, pem []byte) error {
+func (t *Tx) sealSetting(setting string, pem []byte) error {
 	b, err := t.box()
 	if err != nil {
 		return err

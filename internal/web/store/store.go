@@ -41,6 +41,8 @@ const (
 	settingIdentity = "link.identity"
 	settingTrial    = "store.trial" // see Writable
 
+	settingBroker = "broker.certificate" // see ownline.BrokerCertificate
+
 	settingNextIdentity = "link.identity.next"  // the link key that is to take its place; there is one while that is under way
 	settingNextKnown    = "link.identity.known" // what the cores know of it: see link.Keys
 )

@@ -9,13 +9,13 @@ import (
 
 // LinkKey returns web's link key as PEM.
 func (t *Tx) LinkKey() (ownline.Secret, error) {
-	pem, err := t.linkKey(settingIdentity)
+	pem, err := t.sealedSetting(settingIdentity)
 	return pem, err
 }
 
 // SetLinkKey replaces web's link key at once; no other is to come then.
 func (t *Tx) SetLinkKey(pem ownline.Secret) error {
-	return errors.Join(t.setLinkKey(settingIdentity, pem), t.SetSetting(settingNextIdentity, ""), t.SetSetting(settingNextKnown, ""))
+	return errors.Join(t.sealSetting(settingIdentity, pem), t.SetSetting(settingNextIdentity, ""), t.SetSetting(settingNextKnown, ""))
 }
 
 // PasswordHashes returns the hash of every user's password.

@@ -1124,6 +1124,18 @@ export interface components {
              */
             subject: string;
         };
+        BrokerCertificate: {
+            /**
+             * Format: date-time
+             * @description Until when it is good; absent: there is none, and nobody gets in
+             */
+            expires?: string;
+            /**
+             * @description Why there is none, or none newer
+             * @example the router of home, which is to sign, can't be reached: not connected yet
+             */
+            problem?: string;
+        };
         BrokerState: {
             /** @description false: there is no mqtt.url in the configuration, and the rest says nothing */
             configured: boolean;
@@ -1244,6 +1256,8 @@ export interface components {
             options?: components["schemas"]["ProxyOptions"];
         };
         Embedded: {
+            /** @description What it shows; absent: it has no TLS */
+            certificate?: components["schemas"]["BrokerCertificate"];
             /**
              * Format: int64
              * @description Connections of devices and guests
@@ -4500,6 +4514,10 @@ export interface operations {
                      *       "configured": false,
                      *       "connected": false,
                      *       "embedded": {
+                     *         "certificate": {
+                     *           "expires": "2026-03-01T12:00:00Z",
+                     *           "problem": "the router of home, which is to sign, can't be reached: not connected yet"
+                     *         },
                      *         "clients": 1,
                      *         "serving": false,
                      *         "since": "2026-03-01T12:00:00Z"

@@ -123,7 +123,7 @@ func (c *Core) SetAuthority(sign func(csr []byte) (link.Certificate, error)) {
 	c.sign = sign
 }
 
-// Certify implements link.Commands.
+// Certify implements link.Certifier.
 func (c *Core) Certify(_ context.Context, r link.CertificateRequest) (link.Certificate, error) {
 	c.mu.Lock()
 	sign := c.sign

@@ -59,6 +59,7 @@ func (s *Server) Start() {
 		s.t.Fatal(err)
 	}
 	server := link.NewServer(s.id, s.Core, slog.New(slog.DiscardHandler))
+	server.Certifies(s.Core)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {

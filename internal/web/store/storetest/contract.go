@@ -440,6 +440,7 @@ func testSettings(t *testing.T, open func(testing.TB) *store.Store) {
 	if made != 1 {
 		t.Errorf("the identity was made %d times", made)
 	}
+	brokerCertificate(t, s)
 	epoch := func() string { return read(t, s, func(tx *store.Tx) (string, error) { return tx.Epoch() }) }
 	before := epoch()
 	must(t, s.Close())
