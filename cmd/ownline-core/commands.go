@@ -44,7 +44,9 @@ When it stops, or is killed, open sessions go on and end on time: the kernel see
 				return err
 			}
 			if cfg.Proxy.Serves() && cfg.Proxy.Driver == ownline.EmbeddedProxy {
-				setGarbage(100) // every request and handshake makes some; 2 MB more save a tenth of their cost
+				// Every request and handshake makes some, and a heap of 2 MB is soon collected again: 2 MB more
+				// save a tenth of their cost. Slow clients take little, so that it stays at 2 to 4 MB.
+				setGarbage(100)
 			}
 			daemon, err := core.New(cfg, version.String(), log)
 			if err != nil {

@@ -40,9 +40,9 @@ func newConn(tcp net.Conn) *conn {
 	return c
 }
 
-// greet binds a connection to the service that its hello names, if that is admitted to its
+// configure binds a connection to the service that its hello names, if that is admitted to its
 // source. Everybody else gets the same alert, whether there is such a service or not.
-func (s *Server) greet(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+func (s *Server) configure(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if c, _ := hello.Conn.(*conn); s.bind(c, hello.ServerName) {
 		return s.open, nil
 	}
@@ -66,8 +66,7 @@ func (s *Server) bind(c *conn, name string) bool {
 // held are records of TLS that wait to be written in one go.
 type held struct{ b []byte }
 
-// A buffer's worth of records, with what TLS adds to each.
-var helds = sync.Pool{New: func() any { return &held{make([]byte, 0, chunk+chunk/64)} }}
+var helds = sync.Pool{New: func() any { return &held{make([]byte, 0, room)} }}
 
 // hold keeps what is written until send: TLS writes each of its records, 16 KB, by itself, and
 // the calls to the kernel are most of the cost of a download.

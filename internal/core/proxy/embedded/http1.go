@@ -40,7 +40,7 @@ type http1 struct {
 
 var (
 	readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
-	writers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 8<<10) }}
+	writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
 )
 
 func newHTTP1(s *Server, c *conn, t *tls.Conn) *http1 {

@@ -29,7 +29,6 @@ type pool struct {
 type backendConn struct {
 	net.Conn
 	br    *bufio.Reader
-	bw    *bufio.Writer
 	quota int64 // bytes that may be read still
 	heard bool  // something came since the request
 	since time.Time
@@ -58,7 +57,7 @@ func (p *pool) fresh(ctx context.Context) (*backendConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backendConn{Conn: c, bw: bufio.NewWriter(c)}
+	b := &backendConn{Conn: c}
 	b.br = bufio.NewReader(b)
 	return b, nil
 }
@@ -172,21 +171,7 @@ const maxInterim = 16
 
 func (b *backendConn) ask(q *request, front http.ResponseWriter) (*http.Response, error) {
 	b.heard, b.quota = false, maxAnswer
-	w := b.bw
-	w.WriteString(q.method)
-	w.WriteByte(' ')
-	w.WriteString(q.target)
-	w.WriteString(" HTTP/1.1\r\nHost: ")
-	w.WriteString(q.host)
-	w.WriteString("\r\n")
-	writeHeader(w, q.header)
-	if q.upgrade != "" {
-		w.WriteString("Connection: Upgrade\r\nUpgrade: ")
-		w.WriteString(q.upgrade)
-		w.WriteString("\r\n")
-	}
-	w.WriteString("\r\n")
-	if err := w.Flush(); err != nil {
+	if err := q.write(b.Conn); err != nil {
 		return nil, err
 	}
 	asked := http.Request{Method: q.method}
@@ -202,6 +187,28 @@ func (b *backendConn) ask(q *request, front http.ResponseWriter) (*http.Response
 		interim(front, resp.StatusCode, resp.Header)
 	}
 	return nil, errors.New("interim answers without end")
+}
+
+func (q *request) write(to io.Writer) error {
+	w := writers.Get().(*bufio.Writer)
+	w.Reset(to)
+	w.WriteString(q.method)
+	w.WriteByte(' ')
+	w.WriteString(q.target)
+	w.WriteString(" HTTP/1.1\r\nHost: ")
+	w.WriteString(q.host)
+	w.WriteString("\r\n")
+	writeHeader(w, q.header)
+	if q.upgrade != "" {
+		w.WriteString("Connection: Upgrade\r\nUpgrade: ")
+		w.WriteString(q.upgrade)
+		w.WriteString("\r\n")
+	}
+	w.WriteString("\r\n")
+	err := w.Flush()
+	w.Reset(nil)
+	writers.Put(w)
+	return err
 }
 
 // writeHeader writes what net/http has read, and so has checked the names of. A lone CR in a

@@ -131,8 +131,8 @@ func (w *response) Write(p []byte) (int, error) {
 	case w.chunked:
 		b.WriteString(strconv.FormatInt(int64(len(p)), 16))
 		b.WriteString("\r\n")
-		n, err := w.write(p)
-		if err == nil {
+		var n int
+		if n, w.err = b.Write(p); w.err == nil {
 			_, w.err = b.WriteString("\r\n")
 		}
 		return n, w.err
@@ -142,25 +142,35 @@ func (w *response) Write(p []byte) (int, error) {
 			return 0, w.err
 		}
 	}
-	return w.write(p)
-}
-
-func (w *response) write(p []byte) (n int, err error) {
-	if len(p) <= maxRecord {
-		n, err = w.h.bw.Write(p)
-	} else {
-		w.h.c.hold()
-		n, err = w.h.bw.Write(p)
-		if e := w.h.c.send(); err == nil {
-			err = e
-		}
-	}
+	n, err := b.Write(p)
 	w.err = err
 	return n, err
 }
 
-// maxRecord is what TLS writes at once.
-const maxRecord = 16 << 10
+// waiting returns how much is written that has not gone to TLS; of nil, which is another protocol's
+// answer, nothing.
+func (w *response) waiting() int {
+	if w == nil {
+		return 0
+	}
+	return w.h.bw.Buffered()
+}
+
+// hold lets what follows, n bytes of the body, go out in one go at the next send, if it would not wait anyway.
+func (w *response) hold(n int) bool {
+	if w == nil || n <= w.h.bw.Available() {
+		return false
+	}
+	w.h.c.hold()
+	return true
+}
+
+func (w *response) send() error {
+	if err := w.h.c.send(); w.err == nil {
+		w.err = err
+	}
+	return w.err
+}
 
 // Flush sends what was written.
 func (w *response) Flush() {

@@ -56,7 +56,7 @@ type Server struct {
 	Config
 	table     atomic.Pointer[table]
 	listeners []net.Listener
-	next      chan net.Conn // for a goroutine that has served one
+	next      chan net.Conn // for a goroutine that has greeted one
 	done      chan struct{} // closed with the server
 	greeting  *tls.Config   // until the hello is read
 	open      *tls.Config   // for whom a service is known and admitted
@@ -68,7 +68,7 @@ type Server struct {
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{} // nil once closed
-	loops  sync.WaitGroup     // one for each connection, and each listener
+	loops  sync.WaitGroup     // of connections and listeners
 	busy   sync.RWMutex       // read-held by each request over HTTP/2 and HTTP/3
 	closed atomic.Bool
 }
@@ -90,7 +90,7 @@ func New(c Config) (*Server, error) {
 		SessionTicketsDisabled: true,                                                                     // a ticket from before would spare the certificate, and the alert
 		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }, // alert unrecognized_name
 	}
-	s.greeting = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.greet}
+	s.greeting = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: s.configure}
 	var two http.Protocols
 	two.SetUnencryptedHTTP2(true) // TLS is ended here; net/http never sees it
 	s.http2 = &http.Server{
@@ -219,13 +219,14 @@ func (s *Server) accept(l net.Listener) error {
 // lull is how long a goroutine without a connection waits for one.
 const lull = time.Second
 
-// work serves one connection after the other. A handshake needs much of a stack, which a new
-// goroutine would get in many steps, each a copy: a sixteenth of all that a handshake costs.
+// work greets one connection after the other. A handshake needs much of a stack, which a new
+// goroutine would get in many steps, each a copy: a sixteenth of all that a handshake costs. What
+// follows needs little, which is why a connection goes on in a goroutine of its own.
 func (s *Server) work(c net.Conn) {
 	idle := time.NewTimer(lull)
 	defer idle.Stop()
 	for {
-		s.serve(c)
+		s.greet(c)
 		idle.Reset(lull)
 		select {
 		case c = <-s.next:
@@ -237,28 +238,31 @@ func (s *Server) work(c net.Conn) {
 	}
 }
 
-// serve keeps one connection from its hello to its end.
-func (s *Server) serve(tcp net.Conn) {
+// greet brings a connection from its hello to where it is served.
+func (s *Server) greet(tcp net.Conn) {
 	c := newConn(tcp)
 	if !s.track(c) {
 		c.Close()
 		return
 	}
-	defer s.untrack(c)
 	t := tls.Server(c, s.greeting)
 	t.SetDeadline(time.Now().Add(handshakeTimeout))
 	if err := t.Handshake(); err != nil {
 		s.Logger.Debug("handshake ended", logging.Source, c.source, logging.Err, err)
 		c.Close()
+		s.untrack(c)
 		return
 	}
 	t.SetDeadline(time.Time{})
-	if t.ConnectionState().NegotiatedProtocol == "h2" {
-		s.handover.give(newGuard(t))
-		<-c.done
-		return
-	}
-	newHTTP1(s, c, t).serve()
+	s.loops.Go(func() {
+		defer s.untrack(c)
+		if t.ConnectionState().NegotiatedProtocol == "h2" {
+			s.handover.give(newGuard(t))
+			<-c.done
+			return
+		}
+		newHTTP1(s, c, t).serve()
+	})
 }
 
 func (s *Server) track(c *conn) bool {

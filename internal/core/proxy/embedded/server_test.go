@@ -3,6 +3,7 @@ package embedded_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -290,5 +291,58 @@ func TestCloseWithoutRun(t *testing.T) {
 			t.Error("the port was taken twice")
 		}
 		s.Close()
+	}
+}
+
+// A client that takes nothing of its download costs one buffer, and not one for each step of the way.
+func TestStalledDownloads(t *testing.T) {
+	const clients, most = 32, 72 << 10 // each, with the test's own end of it
+	body := make([]byte, 64<<10)
+	var stuck atomic.Int64
+	at := proxytest.StartRaw(t, inside, func(c net.Conn) {
+		var ask [4096]byte
+		if n, _ := c.Read(ask[:]); n == 0 {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")
+		c.(*net.TCPConn).SetWriteBuffer(64 << 10)
+		for n := 1; n > 0; { // as much as the kernel takes
+			c.SetWriteDeadline(time.Now().Add(time.Second))
+			n, _ = c.Write(body)
+		}
+		stuck.Add(1)
+		c.Read(ask[:]) // until the proxy goes
+	})
+	w := world(t)
+	id := proxytest.ID("a")
+	if err := w.Driver.Apply(t.Context(), []link.Service{{ID: id, Name: "a", Target4: at}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Door.Open(id, client)
+	runtime.GC()
+	runtime.GC()
+	before := heap()
+	for range clients {
+		tcp, err := w.Dial(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tcp.Close()
+		tcp.(*net.TCPConn).SetReadBuffer(64 << 10)
+		if _, err := io.WriteString(tls.Client(tcp, w.TLS("a", "http/1.1")), "GET / HTTP/1.1\r\nHost: "+w.Settings.Host("a")+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); stuck.Load() < clients; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d downloads are stuck", stuck.Load(), clients)
+		}
+	}
+	runtime.GC()
+	runtime.GC()
+	if each := (heap() - before) / clients; each > most {
+		t.Errorf("a client that takes nothing holds %d bytes", each)
+	} else {
+		t.Logf("a client that takes nothing holds %d bytes", each)
 	}
 }
