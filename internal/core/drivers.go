@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/proxy"
@@ -41,16 +42,19 @@ func (n *names) openGate(p config.Proxy, state string, listen []netip.AddrPort, 
 			return fmt.Errorf("proxy.gate_socket: %w", err)
 		}
 	}
-	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Word: word, Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
+	if n.gate, err = gate.New(gate.Config{Socket: p.GateSocket, GID: gid, Word: word, Badges: badgesFolder(p.GateSocket), Listen: listen, Admit: admit, Logins: n.logins, Logger: n.log}); err != nil {
 		return fmt.Errorf("proxy.%w", err)
 	}
 	return nil
 }
 
+// badgesFolder is beside the gate's socket: "/run/x.sock" has "/run/x-badges".
+func badgesFolder(socket string) string { return strings.TrimSuffix(socket, ".sock") + "-badges" }
+
 func (n *names) caddy(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := caddy.New(caddy.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Admin: cfg.Proxy.Caddy.Admin,
-		Socket: cfg.Proxy.GateSocket, Word: n.gate.Word, Gate: n.gate, Logger: n.log,
+		Socket: cfg.Proxy.GateSocket, Word: n.gate.Word, Badges: n.gate.Badges, Gate: n.gate, Logger: n.log,
 	})
 	if err != nil {
 		return err
@@ -64,7 +68,7 @@ func (n *names) nginx(cfg config.Core, listen []netip.AddrPort) error {
 	d, err := nginx.New(nginx.Config{
 		Settings: n.settings, Listen: listen, Certificates: n.certs, Directory: p.Nginx.Directory, Program: p.Nginx.Program,
 		File: p.Nginx.Config, Reload: p.Nginx.Reload, Templates: p.Nginx.Templates, StateDir: filepath.Join(cfg.StateDir, "proxy", "nginx"),
-		Socket: p.GateSocket, Gate: n.gate, Logger: n.log,
+		Socket: p.GateSocket, Badges: n.gate.Badges, Gate: n.gate, Logger: n.log,
 	})
 	if err != nil {
 		return err

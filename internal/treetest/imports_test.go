@@ -51,6 +51,7 @@ var mayImport = map[string]string{
 	"internal/core/proxy/cert":          "internal/logging internal/ownline",
 	"internal/core/proxy/embedded":      "internal/core/proxy internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/gate":          "internal/core/firewall/netlink internal/core/proxy internal/core/proxy/login internal/core/proxy/page internal/logging internal/ownline",
+	"internal/core/proxy/gate/gatetest": "internal/core/proxy/gate internal/core/proxy/keeper internal/core/proxy/proxytest internal/link internal/ownline",
 	"internal/core/proxy/keeper":        "internal/link internal/logging internal/ownline",
 	"internal/core/proxy/login":         "internal/core/proxy/page internal/link internal/logging internal/ownline",
 	"internal/core/proxy/nginx":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/keeper internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",

@@ -40,7 +40,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	type figures struct{ perSecond, p50, p99 []float64 }
+	type figures struct{ perSecond, p50, p99, cpu []float64 }
 	all := map[string]*figures{}
 	hands, perCPU := map[string][]float64{}, map[string][]float64{}
 	for range b.runs(3) {
@@ -51,10 +51,19 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 					f = &figures{}
 					all[p.name+path] = f
 				}
+				before, err := p.cpu()
+				if err != nil {
+					return err
+				}
 				rate, p50, p99, err := p.wrk(ctx, r.dir, path)
 				if err != nil {
 					return fmt.Errorf("%s: %w", p.name, err)
 				}
+				after, err := p.cpu()
+				if err != nil {
+					return err
+				}
+				f.cpu = append(f.cpu, (after-before)/(rate*proxyRun.Seconds())*1e6)
 				f.perSecond, f.p50, f.p99 = append(f.perSecond, rate), append(f.p50, p50), append(f.p99, p99)
 			}
 			rate, cpu, err := p.handshakes(ctx)
@@ -76,6 +85,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 			name := "proxy_" + p.name + "_" + path[1:]
 			f, of := all[p.name+path], all[peer+path]
 			b.compare(name+"_per_s", median(f.perSecond), "requests/s", peer, median(f.perSecond)/median(of.perSecond))
+			b.compare(name+"_cpu_us", median(f.cpu), "us/request", peer, median(f.cpu)/median(of.cpu))
 			b.compare(name+"_p50_ms", median(f.p50), "ms", peer, median(f.p50)/median(of.p50))
 			b.compare(name+"_p99_ms", median(f.p99), "ms", peer, median(f.p99)/median(of.p99))
 		}

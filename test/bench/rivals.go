@@ -224,7 +224,7 @@ func (r *ring) newGate(ctx context.Context, name, word string, at netip.AddrPort
 	}
 	live, end := context.WithCancel(ctx)
 	g, err := gate.New(gate.Config{
-		Socket: filepath.Join(r.dir, name+".gate"), Word: word, GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
+		Socket: filepath.Join(r.dir, name+".gate"), Word: word, Badges: filepath.Join(r.dir, name+".badges"), GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
 		Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
 	})
 	if err != nil {
@@ -266,7 +266,7 @@ func (r *ring) nginxDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	d, err := nginx.New(nginx.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
 		Directory: filepath.Join(r.dir, "d"), Program: "nginx", File: filepath.Join(r.dir, name+".conf"), StateDir: filepath.Join(r.dir, "state"),
-		Socket: g.Socket, Gate: g, Logger: slog.New(slog.DiscardHandler),
+		Socket: g.Socket, Badges: g.Badges, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err
@@ -288,7 +288,7 @@ func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	}
 	d, err := caddy.New(caddy.Config{
 		Settings: proxy.Settings{Domain: proxyDomain, Port: at.Port()}, Listen: []netip.AddrPort{at}, Certificates: files,
-		Admin: "unix:" + admin, Socket: g.Socket, Word: g.Word, Gate: g, Logger: slog.New(slog.DiscardHandler),
+		Admin: "unix:" + admin, Socket: g.Socket, Word: g.Word, Badges: g.Badges, Gate: g, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return p, err

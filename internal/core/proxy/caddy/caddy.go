@@ -34,6 +34,7 @@ type Config struct {
 	Certificates proxy.Certificates
 	Admin        string // http://ADDRESS:PORT or unix:/path
 	Socket       string // of the gate
+	Badges       string // its folder of those; "": none
 	Word         string // by which the gate's answers are known from all others
 	Gate         keeper.Gate
 	Logger       *slog.Logger
@@ -53,6 +54,9 @@ type Driver struct {
 func New(c Config) (*Driver, error) {
 	if !filepath.IsAbs(c.Socket) || strings.ContainsAny(c.Socket, "{}") {
 		return nil, ownline.Invalid("proxy.gate_socket", fmt.Sprintf("%q must be an absolute path without braces", c.Socket))
+	}
+	if strings.ContainsAny(c.Badges, `{}*?[\`) { // which Caddy would take for a pattern
+		c.Badges = ""
 	}
 	if c.Word == "" {
 		return nil, errors.New("the gate has no word")

@@ -22,13 +22,15 @@ import (
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/caddy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/gate/gatetest"
+	"github.com/ownline/ownline/internal/core/proxy/keeper"
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/test/freeport"
 )
 
-func TestMain(m *testing.M) { proxytest.Main(m) }
+func TestMain(m *testing.M) { gatetest.Main(m) }
 
 const patience = 20 * time.Second
 
@@ -97,9 +99,9 @@ func startCaddy(t *testing.T, f family) *server {
 	s.Config = caddy.Config{
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")}, Admin: "http://" + admin.String(),
-		Socket: filepath.Join(dir, "gate"), Word: "the gate's word", Logger: slog.New(slog.DiscardHandler),
+		Socket: filepath.Join(dir, "gate"), Badges: filepath.Join(dir, "badges"), Word: "the gate's word", Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, Word: s.Word, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
+	g, err := gate.New(gate.Config{Socket: s.Socket, Word: s.Word, Badges: s.Badges, GID: -1, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,6 +282,22 @@ func TestContract(t *testing.T) {
 			t.Parallel()
 			proxytest.Contract(t, func(t *testing.T, test func(t *testing.T, w proxytest.World)) {
 				test(t, startCaddy(t, f).world(t))
+			})
+		})
+	}
+}
+
+func TestBadges(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			gatetest.Contract(t, func(t *testing.T) gatetest.Server {
+				s := startCaddy(t, f)
+				return gatetest.Server{World: s.world(t), Dir: s.dir, GID: -1, Word: s.Word, Connect: func(g keeper.Gate, socket, badges string) interface {
+					Apply(context.Context, []link.Service) error
+				} {
+					s.Gate, s.Socket, s.Badges, s.made = g, socket, badges, nil
+					return s.driver(t)
+				}}
 			})
 		})
 	}

@@ -182,7 +182,21 @@ func theirs() []any {
 	}
 }
 
-// admission asks the gate. Whatever it answers but 204 is the answer to the request, and if it
+// admission is by the gate's badge for the connection, or by its answer.
+func (d *Driver) admission(s link.Service, version string) any {
+	ask := d.question(s, version)
+	if d.Badges == "" || s.Options.RequireLogin {
+		return ask
+	}
+	const either = "ownline"
+	badge := matcher{File: &file{d.Badges, []string{"/" + gate.BadgeName(s.ID, version, client, port)}}}
+	return subroute{"subroute", []route{
+		{Group: either, Match: []matcher{badge}, Handle: []any{set(letInVariable, letIn)}},
+		{Group: either, Handle: []any{ask}},
+	}}
+}
+
+// question asks the gate. Whatever it answers but 204 is the answer to the request, and if it
 // does not answer, that is 503: the way to what follows leads through a 204 alone, and through the gate's
 // word, without which it is the answer of somebody else.
 //
@@ -190,7 +204,7 @@ func theirs() []any {
 // connection has overtaken reads there where the service is, and the service would be asked who may come
 // in from then on. With kept connections one question in forty went there under load. So every question
 // has a connection of its own, too.
-func (d *Driver) admission(s link.Service, version string) reverseProxy {
+func (d *Driver) question(s link.Service, version string) reverseProxy {
 	ask := map[string][]string{
 		"Host": {"ownline"}, gate.ServiceHeader: {s.ID.String()}, gate.VersionHeader: {version},
 		gate.ClientHeader: {client}, gate.PortHeader: {port},

@@ -45,6 +45,7 @@ type certificate struct {
 
 type route struct {
 	ID       string    `json:"@id,omitempty"`
+	Group    string    `json:"group,omitempty"` // of which the first that matches is taken, alone
 	Match    []matcher `json:"match,omitempty"`
 	Handle   []any     `json:"handle"`
 	Terminal bool      `json:"terminal,omitempty"`
@@ -57,6 +58,7 @@ type matcher struct {
 	Header       map[string][]string `json:"header,omitempty"`
 	HeaderRegexp map[string]pattern  `json:"header_regexp,omitempty"`
 	RemoteIP     *ranges             `json:"remote_ip,omitempty"`
+	File         *file               `json:"file,omitempty"`
 	Vars         map[string][]string `json:"vars,omitempty"`
 	VarsRegexp   map[string]pattern  `json:"vars_regexp,omitempty"`
 	Not          []matcher           `json:"not,omitempty"`
@@ -64,6 +66,12 @@ type matcher struct {
 
 type ranges struct {
 	Ranges []string `json:"ranges"`
+}
+
+// file matches where there is one of these.
+type file struct {
+	Root     string   `json:"root"`
+	TryFiles []string `json:"try_files"`
 }
 
 type pattern struct {

@@ -13,6 +13,9 @@ type ask struct {
 	service ownline.ServiceID
 	client  netip.AddrPort
 	version string // "": not told
+	login   bool   // the service requires one
+
+	text, port string // of client, as the server has them
 }
 
 // parse takes only what a server writes: each header once, in its only form.
@@ -37,6 +40,8 @@ func parse(h http.Header) (a ask, err error) {
 		return ask{}, ownline.Invalid(PortHeader, "is no port")
 	}
 	a.client = netip.AddrPortFrom(addr.Unmap(), uint16(port))
+	a.text, a.port = text[1], text[2]
+	_, a.login = h[LoginHeader]
 	if values := h[VersionHeader]; len(values) == 1 {
 		a.version = values[0]
 	}

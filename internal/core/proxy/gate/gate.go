@@ -54,6 +54,7 @@ type Config struct {
 	Socket string // path
 	GID    int    // the group that may ask; -1: nobody but root and core itself
 	Word   string // which proves that an answer is ours; "": none, for servers that ask nobody else
+	Badges string // folder, beside the socket; "": none
 	// Listen are the addresses of the server at which clients arrive, one for an address family.
 	Listen []netip.AddrPort
 	Admit  proxy.Admission
@@ -65,8 +66,9 @@ type Config struct {
 type Gate struct {
 	Config
 	listener net.Listener
-	kernel   *kernel // nil: the kernel can't end connections
-	err      error   // why
+	kernel   *kernel                                                         // nil: the kernel can't end connections
+	err      error                                                           // why
+	open     func(servers []netip.AddrPort) (map[netip.AddrPort]bool, error) // the kernel's
 	wake     chan struct{}
 
 	mu       sync.Mutex                   // guards what is below
@@ -74,6 +76,7 @@ type Gate struct {
 	known    map[netip.AddrPort]*connection
 	limit    int // of known, for the next sweep
 	ended    []netip.AddrPort
+	badges   badges
 }
 
 // connection is one that was let in. It has one service: servers answer 421 to a request for
@@ -83,7 +86,9 @@ type connection struct {
 	live    context.Context
 	logins  []context.Context // of what was let in
 	stops   []func() bool
-	swept   bool // seen by no sweep yet when false
+	swept   bool   // seen by no sweep yet, and not asked for since, when false
+	badge   string // its file; "": none
+	version string // of the service, by which it has the badge
 }
 
 // New takes the socket. A file there that nobody answers at is replaced.
@@ -92,13 +97,21 @@ type connection struct {
 // addresses have sessions, and may have the kernel end connections to the proxy, no others.
 // A folder of its own would not make that narrower, and a mode for all would tell everybody.
 func New(c Config) (*Gate, error) {
-	g := &Gate{Config: c, wake: make(chan struct{}, 1), known: map[netip.AddrPort]*connection{}, limit: sweepAbove}
+	g := &Gate{Config: c, wake: make(chan struct{}, 1), known: map[netip.AddrPort]*connection{}, limit: sweepAbove, badges: badges{broken: make(chan error, 1)}}
 	var err error
 	if g.listener, err = listen(c.Socket, c.GID); err != nil {
 		return nil, fmt.Errorf("gate_socket: %w", err)
 	}
 	if g.kernel, g.err = openKernel(); g.err != nil {
 		g.err = fmt.Errorf("the kernel can't end the open connections of ended sessions, which go on until they close: %w", g.err)
+		g.Badges = ""
+	}
+	g.open = g.kernel.open
+	if g.Badges != "" {
+		if err := openBadges(g.Badges, c.GID); err != nil {
+			g.Logger.Warn("the server has to ask at every request", logging.Err, err)
+			g.Badges = ""
+		}
 	}
 	return g, nil
 }
@@ -141,6 +154,9 @@ func (g *Gate) Close() error {
 	if g.kernel != nil {
 		g.kernel.close()
 	}
+	if g.Badges != "" {
+		os.Remove(g.Badges)
+	}
 	return g.listener.Close()
 }
 
@@ -148,8 +164,20 @@ func (g *Gate) Close() error {
 func (g *Gate) Run(ctx context.Context) error {
 	var over sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
-	over.Go(func() { g.end(ctx) })
-	err := (&server{handler: g}).run(ctx, g.listener)
+	var lost error
+	ready := make(chan struct{})
+	over.Go(func() {
+		defer cancel()
+		lost = onThread(func(lead string) error {
+			g.mu.Lock()
+			g.badges.lead = lead
+			g.mu.Unlock()
+			close(ready)
+			return g.end(ctx)
+		})
+	})
+	<-ready
+	err := (&server{answer: g.answer}).run(ctx, g.listener)
 	quit := ctx.Err() != nil
 	cancel()
 	over.Wait()
@@ -157,14 +185,17 @@ func (g *Gate) Run(ctx context.Context) error {
 	if g.kernel != nil {
 		g.kernel.close()
 	}
+	if lost != nil {
+		return fmt.Errorf("gate_socket: take a badge away: %w", lost)
+	}
 	if quit {
 		return nil
 	}
 	return fmt.Errorf("gate_socket: %w", err)
 }
 
-// ServeHTTP answers one question. One with a body is none of a server's that we have configured.
-func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// answer answers one question. One with a body is none of a server's that we have configured.
+func (g *Gate) answer(w http.ResponseWriter, r *http.Request, near func() bool) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if g.Word != "" {
@@ -172,8 +203,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	admits := r.URL.Path == Path || r.URL.Path == EnterPath
 	if r.Method == http.MethodGet && r.ContentLength == 0 && (admits || r.URL.Path == InsteadPath || r.URL.Path == OwnPath) {
-		if a, err := parse(r.Header); err == nil && g.admit(a) {
-			if _, required := r.Header[LoginHeader]; required {
+		if a, err := parse(r.Header); err == nil && g.admit(a, near) {
+			if a.login {
 				g.login(w, r, a)
 				return
 			}
@@ -192,43 +223,60 @@ func (g *Gate) Only(versions map[ownline.ServiceID]string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.versions = maps.Clone(versions)
+	for _, c := range g.known {
+		if c.version != g.versions[c.service] {
+			g.revoke(c)
+		}
+	}
 }
 
 // newest reports whether a server asks by the configuration that it should have.
 func (g *Gate) newest(a ask) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	return g.versions == nil || a.version != "" && g.versions[a.service] == a.version
 }
 
 // admit asks whether the connection may go on, and remembers it if so.
-func (g *Gate) admit(a ask) bool {
+func (g *Gate) admit(a ask, near func() bool) bool {
 	live, ok := g.Admit(a.service, a.client.Addr())
-	if !ok || live.Err() != nil || !g.newest(a) {
+	if !ok {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if live.Err() != nil || !g.newest(a) {
 		return false
 	}
 	if g.kernel == nil {
 		return true
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if c := g.known[a.client]; c != nil {
-		if c.service == a.service && c.live == live {
-			return true
+	c := g.known[a.client]
+	if c != nil && (c.service != a.service || c.live != live) {
+		g.forget(a.client, c) // the port is used anew, or the session is another one
+		c = nil
+	}
+	if c == nil {
+		if len(g.known) >= maxKnown {
+			return false // what can't be ended is not begun
 		}
-		c.stop() // the port is used anew, or the session is another one
-		delete(g.known, a.client)
+		if len(g.known) >= g.limit {
+			g.nudge()
+		}
+		c = &connection{service: a.service, live: live}
+		g.known[a.client] = c
+		c.stops = []func() bool{context.AfterFunc(live, func() { g.over(a.client, c) })}
 	}
-	if len(g.known) >= maxKnown {
-		return false // what can't be ended is not begun
-	}
-	if len(g.known) >= g.limit {
-		g.nudge()
-	}
-	c := &connection{service: a.service, live: live}
-	g.known[a.client] = c
-	c.stops = []func() bool{context.AfterFunc(live, func() { g.over(a.client, c) })}
+	c.swept = false
+	g.badge(a, c, near)
 	return true
+}
+
+// forget has nothing watched any more.
+func (g *Gate) forget(client netip.AddrPort, c *connection) {
+	for _, stop := range c.stops {
+		stop()
+	}
+	g.revoke(c)
+	delete(g.known, client)
 }
 
 // over has the connection ended, if it is known still.
@@ -236,17 +284,9 @@ func (g *Gate) over(client netip.AddrPort, c *connection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.known[client] == c {
-		c.stop()
-		delete(g.known, client)
+		g.forget(client, c)
 		g.ended = append(g.ended, client)
 		g.nudge()
-	}
-}
-
-// stop has nothing watched any more.
-func (c *connection) stop() {
-	for _, stop := range c.stops {
-		stop()
 	}
 }
 
@@ -256,8 +296,7 @@ func (g *Gate) Cut(service ownline.ServiceID) {
 	defer g.mu.Unlock()
 	for client, c := range g.known {
 		if c.service == service {
-			c.stop()
-			delete(g.known, client)
+			g.forget(client, c)
 			g.ended = append(g.ended, client)
 		}
 	}
@@ -272,14 +311,16 @@ func (g *Gate) nudge() {
 }
 
 // end has the kernel end what is to be ended, and forgets what has ended by itself.
-func (g *Gate) end(ctx context.Context) {
+func (g *Gate) end(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		sweep := false
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-g.badges.broken:
+			return err
 		case <-g.wake:
 		case <-tick.C:
 			sweep = true
@@ -308,35 +349,47 @@ func (g *Gate) end(ctx context.Context) {
 	}
 }
 
-// sweep forgets connections that are no more. One that came in while the kernel was read is
-// left for the next time.
+// sweep forgets connections that are no more. One that was asked for while the kernel was read is left for
+// the next time. So is one that came by a badge just before that was taken away: the kernel has it then.
 func (g *Gate) sweep() {
 	g.mu.Lock()
 	for _, c := range g.known {
 		c.swept = true
 	}
 	g.mu.Unlock()
-	open, err := g.kernel.open(g.Listen)
-	if err != nil {
-		g.Logger.Warn("the kernel's connections can't be listed", logging.Err, err)
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for client, c := range g.known {
-		if c.swept && !open[client] {
-			c.stop()
-			delete(g.known, client)
+	for _, last := range []bool{false, true} {
+		open, err := g.open(g.Listen)
+		if err != nil {
+			g.Logger.Warn("the kernel's connections can't be listed", logging.Err, err)
+			return
 		}
+		g.mu.Lock()
+		for client, c := range g.known {
+			if !c.swept || open[client] {
+				continue
+			}
+			if c.badge != "" {
+				g.revoke(c)
+			} else if last {
+				g.forget(client, c)
+			}
+		}
+		if last {
+			g.limit = max(sweepAbove, 2*len(g.known))
+		}
+		g.mu.Unlock()
 	}
-	g.limit = max(sweepAbove, 2*len(g.known))
 }
 
+// forgetAll is the end.
 func (g *Gate) forgetAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, c := range g.known {
-		c.stop()
+	g.badges.lead = ""
+	for client, c := range g.known {
+		g.forget(client, c)
 	}
-	clear(g.known)
+	if g.Badges != "" {
+		os.Remove(g.Badges)
+	}
 }

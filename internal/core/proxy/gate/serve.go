@@ -20,7 +20,7 @@ const (
 // a service, and net/http's server, with a goroutine that watches each connection, would cost
 // as much again as the whole of it.
 type server struct {
-	handler http.Handler
+	answer func(w http.ResponseWriter, r *http.Request, near func() bool) // near: isNear
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{} // nil once closed
@@ -77,6 +77,7 @@ func (s *server) close() {
 
 func (s *server) serve(c net.Conn) {
 	from := &limited{Conn: c}
+	near := sync.OnceValue(func() bool { return isNear(c) })
 	br, bw := bufio.NewReader(from), bufio.NewWriter(c)
 	for {
 		from.left = maxAsk
@@ -86,7 +87,7 @@ func (s *server) serve(c net.Conn) {
 			return // nginx and Caddy take no answer for a no
 		}
 		w := &answer{header: http.Header{}}
-		s.handler.ServeHTTP(w, r)
+		s.answer(w, r, near)
 		// A body, which the handler refuses, is not waited for.
 		last := r.ContentLength != 0 || r.Close || r.ProtoMajor != 1 || r.ProtoMinor == 0
 		if w.send(bw, last) != nil || last {

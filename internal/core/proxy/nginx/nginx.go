@@ -49,6 +49,7 @@ type Config struct {
 	Templates    bool     // services may have their own
 	StateDir     string   // ours alone; certificates with their keys, and the last good file
 	Socket       string   // of the gate
+	Badges       string   // its folder of those; "": none
 	Gate         keeper.Gate
 	Look         time.Duration // how often certificates are looked at; 0: lookEvery
 	Wait         time.Duration // for nginx to serve what it was given; 0: waitAtMost
@@ -65,7 +66,11 @@ type Driver struct {
 
 // New makes a driver, and its folders. It changes no file.
 func New(c Config) (*Driver, error) {
-	for _, path := range []string{c.Directory, c.StateDir, c.Socket} {
+	paths := []string{c.Directory, c.StateDir, c.Socket}
+	if c.Badges != "" {
+		paths = append(paths, c.Badges)
+	}
+	for _, path := range paths {
 		if !filepath.IsAbs(path) || strings.ContainsFunc(path, unfit) {
 			return nil, ownline.Invalid("proxy.nginx", fmt.Sprintf("%q must be an absolute path of A-Z a-z 0-9 / . _ -", path))
 		}

@@ -96,22 +96,26 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// Invariant 3: a template of an admin's own is filled in, admits nobody without a session, and
-// serves who has one.
-func TestTemplate(t *testing.T) {
-	p := world(t, ipv4)
-	s := p.Driver.(settled).s
-	a := proxytest.StartHTTP(t, inside, "a", nil, false)
-	service := link.Service{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr, Options: ownline.ProxyOptions{Template: `server {
+func ownTemplate(service netip.AddrPort) string {
+	return `server {
 	server_name {ownline:host};
 {ownline:listen}
 {ownline:guard}
 	add_header X-Template "{ownline:host}:{ownline:port}" always;
 	location / {
 {ownline:forward}
-		proxy_pass http://` + a.Addr.String() + `;
+		proxy_pass http://` + service.String() + `;
 	}
-}`}}
+}`
+}
+
+// Invariant 3: a template of an admin's own is filled in, admits nobody without a session, and
+// serves who has one.
+func TestTemplate(t *testing.T) {
+	p := world(t, ipv4)
+	s := p.Driver.(settled).s
+	a := proxytest.StartHTTP(t, inside, "a", nil, false)
+	service := link.Service{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr, Options: ownline.ProxyOptions{Template: ownTemplate(a.Addr)}}
 	s.Templates = true
 	d := settled{s.driver(t), s}
 	text, err := d.Preview(t.Context(), service)

@@ -19,6 +19,8 @@ import (
 
 	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
+	"github.com/ownline/ownline/internal/core/proxy/gate/gatetest"
+	"github.com/ownline/ownline/internal/core/proxy/keeper"
 	"github.com/ownline/ownline/internal/core/proxy/login"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
@@ -26,7 +28,7 @@ import (
 	"github.com/ownline/ownline/test/freeport"
 )
 
-func TestMain(m *testing.M) { proxytest.Main(m) }
+func TestMain(m *testing.M) { gatetest.Main(m) }
 
 // family is where a test takes place.
 type family struct{ inside, client, neighbour netip.Addr }
@@ -42,6 +44,7 @@ var (
 type server struct {
 	nginx.Config
 	dir, log string
+	group    int // of nginx's workers; -1: ours
 	door     *proxytest.Door
 	logins   *login.Book
 	roots    *proxytest.Authority
@@ -76,7 +79,7 @@ func startNginx(t *testing.T, f family) *server {
 		who = "user www-data;\n"
 		group, _ = strconv.Atoi(u.Gid)
 	}
-	s := &server{dir: dir, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
+	s := &server{dir: dir, group: group, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	conf := filepath.Join(dir, "nginx.conf")
 	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, dir))
 	wrapper := filepath.Join(dir, "nginx")
@@ -86,9 +89,9 @@ func startNginx(t *testing.T, f family) *server {
 		Settings: proxy.Settings{Domain: "home.example", Port: at.Port()}, Listen: []netip.AddrPort{at},
 		Certificates: proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")},
 		Directory:    filepath.Join(dir, "d"), Program: wrapper, File: conf,
-		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Logger: slog.New(slog.DiscardHandler),
+		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Badges: filepath.Join(dir, "badges"), Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
+	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Badges: s.Badges, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,5 +182,55 @@ func world(t *testing.T, f family) proxytest.World {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}
 			return d.DialContext(ctx, "tcp", at.String())
 		},
+	}
+}
+
+func TestBadges(t *testing.T) {
+	for name, c := range map[string]struct {
+		family
+		template func(netip.AddrPort) string
+	}{"IPv4": {ipv4, nil}, "IPv6": {ipv6, nil}, "a template": {ipv4, ownTemplate}} {
+		t.Run(name, func(t *testing.T) {
+			gatetest.Contract(t, func(t *testing.T) gatetest.Server {
+				w := world(t, c.family)
+				s := w.Driver.(settled).s
+				s.Templates = true
+				return gatetest.Server{World: w, Template: c.template, Dir: s.dir, GID: s.group, Connect: func(g keeper.Gate, socket, badges string) interface {
+					Apply(context.Context, []link.Service) error
+				} {
+					s.Gate, s.Socket, s.Badges = g, socket, badges
+					return settled{s.driver(t), s}
+				}}
+			})
+		})
+	}
+}
+
+// Invariant 3: the way in for those with a badge is open to them alone, whatever nginx is told to say to others.
+func TestTeapot(t *testing.T) {
+	w := world(t, ipv4)
+	s := w.Driver.(settled).s
+	a := proxytest.StartHTTP(t, inside, "a", nil, false)
+	text, err := os.ReadFile(s.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, s.File, strings.Replace(string(text), "http { ", "http { limit_req_zone $binary_remote_addr zone=z:1m rate=1r/m; limit_req zone=z; limit_req_status 418; ", 1))
+	if err := w.Driver.Apply(t.Context(), []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}); err != nil {
+		t.Fatal(err)
+	}
+	b := w.Browser(t, client, false)
+	for i := range 3 {
+		resp, err := b.Get(w.URL("a", "/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 403 {
+			t.Errorf("request %d: %s", i, resp.Status)
+		}
+	}
+	if n := len(a.Requests()); n > 0 {
+		t.Errorf("the service saw %d requests", n)
 	}
 }

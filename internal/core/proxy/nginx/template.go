@@ -90,7 +90,8 @@ type words struct {
 	guard    string   // directives: admission, and what is refused
 	forward  string   // directives: who asks, and how answers stream
 	trust    string   // directives: how the service proves who it is
-	pass     string   // "proxy" or "grpc"
+	badge    string   // directives: 418 for a connection with a badge, which is seen; "": none has one
+	protocol string   // "proxy" or "grpc"
 	upstream string   // scheme and upstream, for proxy_pass or grpc_pass
 	targets  []string // ADDRESS:PORT
 }
@@ -106,6 +107,20 @@ func (w words) builtIn() string {
 		}
 		fmt.Fprintf(&servers, "\tserver %s%s;\n", t, backup)
 	}
+	forward := w.forward + w.trust + "\t\t" + w.protocol + "_pass " + w.upstream + ";\n"
+	in, without := "", ""
+	if w.badge != "" {
+		// A request in a request, as auth_request makes, costs half as much as the whole of it. 418 is no
+		// proof: nginx may be told elsewhere to say it to whom it likes.
+		forward += "\t\t" + w.protocol + "_intercept_errors off;\n"
+		in = "\t\trecursive_error_pages on;\n" + w.badge
+		without = `	set $ownline_badge "";
+	error_page 418 = @ownline_in;
+	location @ownline_in {
+		auth_request off;
+		if ($ownline_badge != seen) { return 403; }
+` + forward + "\t}\n"
+	}
 	return `
 upstream ownline_` + w.name + ` {
 ` + servers.String() + `	keepalive 64;
@@ -115,9 +130,8 @@ server {
 ` + w.listen + `
 ` + w.guard + `
 	location / {
-` + w.forward + w.trust + `		` + w.pass + `_pass ` + w.upstream + `;
-	}
-}
+` + in + forward + `	}
+` + without + `}
 `
 }
 
@@ -157,8 +171,11 @@ func (d *Driver) listen(pair string, v version) string {
 // guard is what a request has to pass. The handshake's name is compared, so that a connection
 // has one service, and ends with its session.
 func (d *Driver) guard(s link.Service, host, id string) string {
-	climb, enter := "", ""
+	climb, enter, badge := "", "", ""
 	ask := question(s, id)
+	if s.Options.Template != "" { // the built-in block has a way of its own for those
+		badge = d.badge(s, id, "return 204;")
+	}
 	if s.Options.RequireLogin {
 		// nginx compares the path with its dots and escapes resolved, the gate as it was written.
 		enter = fmt.Sprintf(`	auth_request_set $ownline_cookie $upstream_http_%s;
@@ -195,10 +212,20 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	location = /.ownline/admit {
 		internal;
 		auth_request off;
-		proxy_pass http://ownline_gate%s;
+%s		proxy_pass http://ownline_gate%s;
 %s		error_page 404 @ownline_page; # none but this of the server's: a client can't ask here
 	}
-%s`+serving+pages, strings.ReplaceAll(host, ".", "[.]"), gate.Path, ask, enter)
+%s`+serving+pages, strings.ReplaceAll(host, ".", "[.]"), badge, gate.Path, ask, enter)
+}
+
+// badge are directives of a location: what to do where the gate has a badge for the connection. Nothing of
+// it is remembered. Where a login is required there are none.
+func (d *Driver) badge(s link.Service, id, then string) string {
+	if d.Badges == "" || s.Options.RequireLogin {
+		return ""
+	}
+	name := gate.BadgeName(s.ID, id, "$remote_addr", "$remote_port")
+	return fmt.Sprintf("\t\topen_file_cache off;\n\t\tdisable_symlinks off;\n\t\tif (-e %s/%s) { %s }\n", d.Badges, name, then)
 }
 
 // question is how the gate is asked: directives of a location.
@@ -315,7 +342,7 @@ func (d *Driver) block(s link.Service, pair, ca, id string, v version) (string, 
 		return "", err
 	}
 	host := d.Settings.Host(s.Name)
-	w := words{name: s.Name, host: host, listen: d.listen(pair, v), guard: d.guard(s, host, id), pass: "proxy", upstream: "http://ownline_" + s.Name}
+	w := words{name: s.Name, host: host, listen: d.listen(pair, v), guard: d.guard(s, host, id), protocol: "proxy", upstream: "http://ownline_" + s.Name}
 	for _, t := range []netip.AddrPort{s.Target4, s.Target6} {
 		if t.IsValid() {
 			w.targets = append(w.targets, net.JoinHostPort(t.Addr().WithZone("").String(), strconv.Itoa(int(t.Port()))))
@@ -323,17 +350,18 @@ func (d *Driver) block(s link.Service, pair, ca, id string, v version) (string, 
 	}
 	switch s.Options.Scheme {
 	case ownline.SchemeH2C:
-		w.pass, w.upstream = "grpc", "grpc://ownline_"+s.Name
+		w.protocol, w.upstream = "grpc", "grpc://ownline_"+s.Name
 	case ownline.SchemeHTTPS:
 		w.upstream = "https://ownline_" + s.Name
 		w.trust = fmt.Sprintf("\t\tproxy_ssl_verify on;\n\t\tproxy_ssl_verify_depth 5;\n\t\tproxy_ssl_server_name on;\n\t\tproxy_ssl_protocols TLSv1.2 TLSv1.3;\n\t\tproxy_ssl_name %s;\n\t\tproxy_ssl_trusted_certificate %s;\n", s.Options.ServerName, ca)
 	}
-	w.forward = d.forward(s, w.pass, w.targets)
+	w.forward = d.forward(s, w.protocol, w.targets)
 	if prefix := s.Options.PathPrefix; prefix != "" {
 		w.upstream += prefix + "$request_uri"
 	}
 	if s.Options.Template != "" {
 		return w.fill(s.Options.Template, strconv.Itoa(int(d.Settings.Port)))
 	}
+	w.badge = d.badge(s, id, "set $ownline_badge seen; return 418;")
 	return w.builtIn(), nil
 }
