@@ -27,6 +27,7 @@ type table struct {
 	seen   int // of those
 	state  State
 	off    time.Duration // of the wall clock
+	said   strings.Builder
 	tell   func(schedule.Reason)
 	reload chan struct{}
 }
@@ -67,6 +68,13 @@ func (b *table) knock(_ context.Context, r Request) ([]Reply, error) {
 	defer b.mu.Unlock()
 	b.asked = append(b.asked, r)
 	return b.answer(r)
+}
+
+// Write takes what the agent logs.
+func (b *table) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.said.Write(p)
 }
 
 // since waits, and returns the hosts that were knocked at since it was asked last.
@@ -124,7 +132,7 @@ func with(t *testing.T, named map[string]any, f func(t *testing.T, b *table)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &table{t: t, named: named, answer: opened, reload: make(chan struct{}, 1)}
 		a := New(Options{
-			Profiles: b, Watch: b, Reload: b.reload, Knock: b.knock, Log: slog.New(slog.DiscardHandler), ClaimBy: []string{"stun:stun.example.org:3478"}, Random: func() float64 { return 0.5 },
+			Profiles: b, Watch: b, Reload: b.reload, Knock: b.knock, Log: slog.New(slog.NewTextHandler(b, nil)), ClaimBy: []string{"stun:stun.example.org:3478"}, Random: func() float64 { return 0.5 },
 			Keep: func(s State) error { b.change(func() { b.state = s }); return nil },
 			Wall: func() (at time.Time) { b.change(func() { at = time.Now().Add(b.off) }); return at },
 		})
@@ -290,4 +298,32 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The log says how it ended when it said that it knocks at once, though nothing is new.
+func TestLogAfterChange(t *testing.T) {
+	with(t, map[string]any{"a": profileAt("a")}, func(t *testing.T, b *table) {
+		b.change(func() {
+			b.answer = func(Request) ([]Reply, error) {
+				return []Reply{reply(knock.Renewed, "198.51.100.7", 30*time.Minute)}, nil
+			}
+		})
+		b.since(time.Hour)
+		b.change(b.said.Reset)
+		b.since(time.Hour)
+		b.change(func() {
+			if b.said.Len() > 0 {
+				t.Errorf("renewing as always is no news: %s", b.said.String())
+			}
+			b.tell(schedule.Network)
+		})
+		b.since(10 * time.Second)
+		b.change(func() {
+			for _, want := range []string{`msg="knocking at once" reason=network`, `msg="let in" profile=a status=renewed way=udp reason=network`} {
+				if !strings.Contains(b.said.String(), want) {
+					t.Errorf("said is %q, and not %s", b.said.String(), want)
+				}
+			}
+		})
+	})
 }

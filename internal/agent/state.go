@@ -132,16 +132,20 @@ func (a *Agent) report(e *entry, before *Knocked, k Knocked, moved bool) {
 		was = before.Status
 	}
 	renewed, opened := knock.Renewed.String(), knock.Opened.String()
+	good := k.Status == renewed || k.Status == opened || k.Status == knock.Inside.String()
 	switch {
 	case k.Failed == 1:
 		log.Warn("no answer", logging.Site, e.profile.Host, logging.Err, k.Error)
 	case k.Failed > 1:
 		log.Debug("no answer", logging.Site, e.profile.Host, logging.Err, k.Error, "rounds", k.Failed)
+	case good && slices.Contains([]schedule.Reason{schedule.Network, schedule.Wake, schedule.Moved}, schedule.Reason(k.Reason)):
+		// That it knocks at once was said as well.
+		log.Info("let in", "status", k.Status, "way", k.Way, "reason", k.Reason, "open", len(e.shown.Open))
 	case k.Status == renewed && (was == renewed || was == opened) && !moved:
 		log.Debug("renewed", "way", k.Way)
 	case k.Status == was:
 		log.Debug("same answer", "status", k.Status)
-	case k.Status == renewed || k.Status == opened || k.Status == knock.Inside.String():
+	case good:
 		log.Info("let in", "status", k.Status, "way", k.Way, "reason", k.Reason, "open", len(e.shown.Open))
 	default:
 		log.Warn("not let in", "status", k.Status, "way", k.Way)

@@ -47,7 +47,7 @@ type Options struct {
 	Authorities *x509.CertPool   // nil: the system's
 	Certificate *tls.Certificate // that shows the broker who we are; nil: none
 	// Reload, if not nil, is called before every connection, and may set anew what shows who
-	// we are and whom we trust.
+	// we are, the password too, and whom we trust.
 	Reload func(*Options) error
 	Up     func() // called once, when it is subscribed for the first time; nil: nobody waits
 	Log    *slog.Logger

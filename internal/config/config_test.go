@@ -188,6 +188,8 @@ func TestWebMistakes(t *testing.T) {
 		"mqtt skew":                  {"mqtt: {max_clock_skew: 1h}\n", "FILE:1:24: mqtt.max_clock_skew: 1h0m0s is not from 5s to 10m0s"},
 		"mqtt":                       {"mqtt: {url: 'http://h'}\n", "FILE:1:13: mqtt.url: is not an address like tls://broker.example.org:8883, beginning with tcp:// or tls:// or ws:// or wss://"},
 		"mqtt password":              {"mqtt: {url: 'tcp://u:hunter2@h'}\n", "FILE:1:13: mqtt.url: must have neither user, nor ? nor #; tls://broker.example.org:8883 would be right"},
+		"mqtt, two passwords":        {"mqtt: {password: x, password_file: /dev/null}\n", "FILE:1:36: mqtt.password_file: is given together with password; keep one"},
+		"mqtt, no password":          {"mqtt: {password_file: /nowhere}\n", "FILE:1:23: mqtt.password_file: open /nowhere: no such file or directory"},
 		"mqtt topics":                {"mqtt: {invitation_topic: 'a/#'}\n", `FILE:1:26: mqtt.invitation_topic: "a/#" is not one topic: it must not be empty or hold + or #`},
 		"mqtt authorities":           {"mqtt: {ca_file: /x, url: 'tcp://h'}\n", "FILE:1:17: mqtt.ca_file: is of no use without a mqtt.url of tls:// or wss://"},
 		"mqtt, no such CA":           {"mqtt: {ca_file: /nowhere, url: 'tls://h'}\n", "FILE:1:17: mqtt.ca_file: open /nowhere: no such file or directory"},

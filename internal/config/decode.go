@@ -156,12 +156,21 @@ func (d *decoder) secretFile(place, key, name string, field reflect.Value, later
 		d.fail(place, key, notYet)
 		return
 	}
-	content, err := os.ReadFile(name)
+	secret, err := Secret(name)
 	if err != nil {
 		d.fail(place, key, err.Error())
 		return
 	}
-	field.SetBytes([]byte(strings.TrimRight(string(content), "\r\n")))
+	field.SetBytes(secret)
+}
+
+// Secret reads a secret from a file, without the newline at its end.
+func Secret(file string) (ownline.Secret, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return ownline.Secret(strings.TrimRight(string(content), "\r\n")), nil
 }
 
 func fieldOf(v reflect.Value, key string) (reflect.Value, options, bool) {

@@ -23,6 +23,15 @@ func (w *Web) validateMQTT(r rules) {
 		r.report("mqtt.topic", "must be another one than mqtt.invitation_topic")
 	}
 	r.between("mqtt.max_clock_skew", w.MQTT.MaxClockSkew, 5*time.Second, 10*time.Minute)
+	if file := w.MQTT.PasswordFile; file != "" {
+		password, err := Secret(file)
+		if err != nil {
+			r.report("mqtt.password_file", err.Error())
+		} else if len(w.MQTT.Password) > 0 {
+			r.report("mqtt.password_file", "is given together with password; keep one")
+		}
+		w.MQTT.Password = password
+	}
 	encrypted := strings.HasPrefix(w.MQTT.URL, "tls:") || strings.HasPrefix(w.MQTT.URL, "wss:")
 	if w.MQTT.CAFile != "" && !encrypted {
 		r.report("mqtt.ca_file", "is of no use without a mqtt.url of tls:// or wss://")

@@ -81,6 +81,7 @@ type MQTT struct {
 	InvitationTopic string         `key:"invitation_topic"` // to which guests publish
 	Username        string         `key:"username"`
 	Password        ownline.Secret `key:"password"`
+	PasswordFile    string         `key:"password_file"`  // that holds it; what changes there counts
 	CAFile          string         `key:"ca_file"`        // see Authorities
 	CertFile        string         `key:"cert_file"`      // shows the broker who we are; see KeyPair
 	KeyFile         string         `key:"key_file"`       // likewise

@@ -93,7 +93,7 @@ func signedName(e config.MQTTEmbedded) string {
 }
 
 // readFiles reads the files that the configuration names anew before every connection: a
-// certificate that was renewed counts from the next one on.
+// certificate that was renewed, and another password, count from the next one on.
 func readFiles(m config.MQTT) func(*broker.Options) error {
 	return func(o *broker.Options) (err error) {
 		if o.Authorities, err = config.Authorities(m.CAFile); err != nil {
@@ -101,6 +101,11 @@ func readFiles(m config.MQTT) func(*broker.Options) error {
 		}
 		if o.Certificate, err = config.KeyPair(m.CertFile, m.KeyFile); err != nil {
 			return fmt.Errorf("mqtt.cert_file: %w", err)
+		}
+		if m.PasswordFile != "" {
+			if o.Password, err = config.Secret(m.PasswordFile); err != nil {
+				return fmt.Errorf("mqtt.password_file: %w", err)
+			}
 		}
 		return nil
 	}

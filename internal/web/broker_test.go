@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/broker"
 	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/ownline"
@@ -88,5 +91,30 @@ func TestBrokerIsShown(t *testing.T) {
 				return s.Configured && !s.Connected && s.Error != "" && s.Since.After(began.Add(-time.Second))
 			})
 		})
+	}
+}
+
+// What changes in password_file counts from the next connection on.
+func TestPasswordFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	o := broker.Options{Password: ownline.Secret("from the start")}
+	reload := readFiles(config.MQTT{PasswordFile: file})
+	for _, want := range []string{"one", "another"} {
+		if err := os.WriteFile(file, []byte(want+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := reload(&o); err != nil || string(o.Password) != want {
+			t.Errorf("the password is %q, %v; want %s", []byte(o.Password), err, want)
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := reload(&o); err == nil || !strings.HasPrefix(err.Error(), "mqtt.password_file: ") {
+		t.Errorf("without the file: %v", err)
+	}
+	o.Password = ownline.Secret("another")
+	if err := readFiles(config.MQTT{})(&o); err != nil || string(o.Password) != "another" {
+		t.Errorf("without a file: %q, %v", []byte(o.Password), err)
 	}
 }

@@ -196,7 +196,9 @@ func (d *Door) Run(ctx context.Context) error {
 			continue
 		}
 		copy(packet[:], buf)
-		d.counts[d.take(packet, from, control[:nc])].Add(1)
+		if why := d.take(packet, from, control[:nc]); why != accepted { // that it is, web says
+			d.counts[why].Add(1)
+		}
 	}
 }
 
@@ -221,6 +223,7 @@ func (d *Door) forget(now time.Time) {
 	for seq, p := range d.pending {
 		if now.After(p.until) {
 			delete(d.pending, seq)
+			d.counts[ignored].Add(1) // what web says afterwards, if anything, makes it no other
 		}
 	}
 }
@@ -319,6 +322,9 @@ func (d *Door) Verdict(seq uint64, status knock.Status, sessions int, expires ti
 	p, ok := d.pending[seq]
 	delete(d.pending, seq)
 	d.mu.Unlock()
+	if ok {
+		d.counts[accepted].Add(1)
+	}
 	if !ok || time.Now().After(p.until) {
 		return ownline.NotFound("knock", fmt.Sprint(seq))
 	}

@@ -294,3 +294,32 @@ func TestAnswer(t *testing.T) {
 		t.Error("an answer is planned that nobody asked for")
 	}
 }
+
+// Accepted is what web has given its word on: what it refuses silently, because it has counted
+// before over MQTT, say, is no knock that was accepted.
+func TestCountsWebsWord(t *testing.T) {
+	w := newWorld(t, nil)
+	for range 3 {
+		if got := w.take(w.knock(nil), client, nil); got != accepted {
+			t.Fatalf("take = %q", names[got])
+		}
+	}
+	if n := w.Counts(); n.Accepted != 0 {
+		t.Errorf("%d are accepted before web has said anything", n.Accepted)
+	}
+	seq := (<-w.delivered).Seq
+	if err := w.Verdict(seq, knock.NothingGranted, 0, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Verdict(seq, knock.NothingGranted, 0, time.Time{}); !errors.Is(err, ownline.ErrNotFound) {
+		t.Errorf("a second word: %v", err)
+	}
+	w.forget(time.Now())
+	if n := w.Counts(); n.Accepted != 1 || n.Dropped["ignored"] != 0 {
+		t.Errorf("after one word: %+v", n)
+	}
+	w.forget(time.Now().Add(verdictWithin + time.Second))
+	if n := w.Counts(); n.Accepted != 1 || n.Dropped["ignored"] != 2 {
+		t.Errorf("in the end: %+v", n)
+	}
+}

@@ -6,7 +6,7 @@ import "github.com/ownline/ownline/internal/link"
 type reason int
 
 const (
-	accepted reason = iota
+	accepted reason = iota // of take: it waits for web's word; of counts: web has taken it
 	badRead
 	badLength
 	badHint
@@ -19,6 +19,7 @@ const (
 	noWeb
 	replay
 	busy
+	ignored
 	numReasons
 )
 
@@ -36,6 +37,7 @@ var names = [numReasons]string{
 	noWeb:     "web_not_connected",
 	replay:    "replay",
 	busy:      "busy",
+	ignored:   "ignored",
 }
 
 // Counts returns what became of the datagrams that reached the door.

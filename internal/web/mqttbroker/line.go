@@ -25,6 +25,7 @@ type line struct {
 	r        io.Reader // what is left of it to read
 	began    time.Time
 	tcp      net.Conn // below all; closing it never waits
+	from     netip.Prefix
 	account  *account // nil: not known yet; set once, under the broker's mu
 
 	// How many packets it may send at once, and since when that is so. Only its reader knows.
@@ -88,46 +89,47 @@ func (b *Broker) accept(ctx context.Context, listener net.Listener) error {
 			continue
 		}
 		l := &line{tcp: conn, began: time.Now(), credit: burst, at: time.Now()}
-		from, ok := b.admit(l)
-		if !ok {
+		if !b.admit(l) {
 			conn.Close()
 			continue
 		}
 		wg.Go(func() {
-			defer b.leave(l, from)
+			defer b.leave(l)
 			b.serve(ctx, l)
 		})
 	}
 }
 
 // admit makes room for a connection.
-func (b *Broker) admit(l *line) (from netip.Prefix, ok bool) {
+func (b *Broker) admit(l *line) bool {
 	if ap, err := netip.ParseAddrPort(l.tcp.RemoteAddr().String()); err == nil {
 		addr := ap.Addr().Unmap()
 		bits := 32
 		if addr.Is6() {
 			bits = 64
 		}
-		from, _ = addr.WithZone("").Prefix(bits) // never fails
+		l.from, _ = addr.WithZone("").Prefix(bits) // never fails
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.from[from] >= perAddress || len(b.lines) >= maxConnections && !b.makeRoom() {
+	anywhere := func(*line) bool { return true }
+	beside := func(o *line) bool { return o.from == l.from }
+	if b.from[l.from] >= perAddress && !b.makeRoom(beside) || len(b.lines) >= maxConnections && !b.makeRoom(anywhere) {
 		b.refused[crowded]++
-		return from, false
+		return false
 	}
 	b.lines[l] = true
-	b.from[from]++
-	return from, true
+	b.from[l.from]++
+	return true
 }
 
-// makeRoom ends the connection of who has been here longest without saying who they are, and
-// reports whether there is one: an honest device needs a moment for that, and strangers who
-// hold all connections do not keep it out.
-func (b *Broker) makeRoom() bool {
+// makeRoom ends the connection, among some, of who has been here longest without saying who they
+// are, and reports whether there is one: an honest device needs a moment for that, and strangers who
+// hold all connections, or all behind its address, do not keep it out.
+func (b *Broker) makeRoom(among func(*line) bool) bool {
 	var oldest *line
 	for l := range b.lines {
-		if l.account == nil && (oldest == nil || l.began.Before(oldest.began)) {
+		if l.account == nil && among(l) && (oldest == nil || l.began.Before(oldest.began)) {
 			oldest = l
 		}
 	}
@@ -135,19 +137,27 @@ func (b *Broker) makeRoom() bool {
 		return false
 	}
 	b.refused[crowded]++
-	delete(b.lines, oldest)
+	b.forget(oldest)
 	oldest.tcp.Close()
 	return true
 }
 
-func (b *Broker) leave(l *line, from netip.Prefix) {
+// forget takes a connection off the lists, if it is there still. Call it with mu held.
+func (b *Broker) forget(l *line) {
+	if !b.lines[l] {
+		return
+	}
+	delete(b.lines, l)
+	if b.from[l.from]--; b.from[l.from] == 0 {
+		delete(b.from, l.from)
+	}
+}
+
+func (b *Broker) leave(l *line) {
 	l.tcp.Close()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.lines, l)
-	if b.from[from]--; b.from[from] == 0 {
-		delete(b.from, from)
-	}
+	b.forget(l)
 	if l.account != nil {
 		l.account.connections--
 	}

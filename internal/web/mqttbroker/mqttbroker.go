@@ -33,7 +33,8 @@ const (
 	maxConnections = 1000             // at once; those behind one address have less:
 	perAddress     = 64               // connections from one IPv4 address or IPv6 /64
 	perDevice      = 4                // connections of one device
-	allGuests      = 200              // connections of all guests, who share a name
+	allGuests      = 200              // connections of all guests, who share a name,
+	perGuest       = 8                // and of those behind one address: the name is no secret
 	waiting        = 32               // packets for a client that reads slowly; more are dropped
 	answers        = 16               // topics that one connection may read
 	burst          = 60               // packets of one connection at once,
@@ -93,6 +94,7 @@ type account struct {
 	password    [sha256.Size]byte // hashed, to compare in constant time
 	topic       string
 	most        int // connections
+	fromOne     int // of those behind one address; 0: as many as most
 	connections int
 }
 
@@ -195,8 +197,8 @@ func (b *Broker) look(ctx context.Context) error {
 		return err
 	}
 	people := make(map[string]*account)
-	add := func(name string, password ownline.Secret, topic string, most int) {
-		people[name] = &account{name: name, password: sha256.Sum256(password), topic: topic, most: most}
+	add := func(name string, password ownline.Secret, topic string, most, fromOne int) {
+		people[name] = &account{name: name, password: sha256.Sum256(password), topic: topic, most: most, fromOne: fromOne}
 	}
 	for _, s := range sites {
 		for _, d := range s.Devices {
@@ -204,11 +206,11 @@ func (b *Broker) look(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("device %s: %w", d.ID, err)
 			}
-			add(d.ID.String(), password, b.o.Topic, perDevice)
+			add(d.ID.String(), password, b.o.Topic, perDevice, 0)
 		}
 	}
 	if b.o.Guest != "" {
-		add(b.o.Guest, b.o.GuestPassword, b.o.InvitationTopic, allGuests)
+		add(b.o.Guest, b.o.GuestPassword, b.o.InvitationTopic, allGuests, perGuest)
 	}
 	b.mu.Lock()
 	var cut []*line
@@ -244,7 +246,7 @@ func (b *Broker) enter(l *line, name string, password []byte) bool {
 	case subtle.ConstantTimeCompare(hash[:], want[:]) != 1 || a == nil:
 		b.refused[login]++
 		return false
-	case a.connections >= a.most:
+	case a.connections >= a.most || a.fromOne > 0 && b.behind(l.from, a) >= a.fromOne:
 		b.refused[crowded]++
 		return false
 	}
@@ -252,6 +254,16 @@ func (b *Broker) enter(l *line, name string, password []byte) bool {
 	l.account = a
 	b.total++
 	return true
+}
+
+// behind counts an account's connections from one address. Call it with mu held.
+func (b *Broker) behind(from netip.Prefix, a *account) (n int) {
+	for l := range b.lines {
+		if l.account == a && l.from == from {
+			n++
+		}
+	}
+	return n
 }
 
 func (b *Broker) refuse(reason string) {

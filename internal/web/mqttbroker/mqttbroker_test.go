@@ -317,15 +317,20 @@ func (w *world) dial() raw {
 func (w *world) raw(name string, password ownline.Secret, id string) raw {
 	w.t.Helper()
 	r := w.dial()
-	body := []byte{0, 4, 'M', 'Q', 'T', 'T', 4, 0xc0, 0, 60} // no clean session
-	for _, s := range []string{id, name, string(password)} {
-		body = append(append(body, 0, byte(len(s))), s...)
-	}
-	r.send(append([]byte{0x10, byte(len(body))}, body...))
+	r.send(hello(name, password, id))
 	if got := r.read(4); !bytes.Equal(got, []byte{0x20, 2, 0, 0}) {
 		w.t.Fatalf("welcomed by % x", got)
 	}
 	return r
+}
+
+// hello is a CONNECT.
+func hello(name string, password ownline.Secret, id string) []byte {
+	body := []byte{0, 4, 'M', 'Q', 'T', 'T', 4, 0xc0, 0, 60} // no clean session
+	for _, s := range []string{id, name, string(password)} {
+		body = append(append(body, 0, byte(len(s))), s...)
+	}
+	return append([]byte{0x10, byte(len(body))}, body...)
 }
 
 func (r raw) send(b []byte) { _, _ = r.conn.Write(b) } // it may have been cut off
@@ -504,15 +509,36 @@ func TestBounds(t *testing.T) {
 			held = append(held, c)
 		}
 		w.until("most are sent away", func() bool { return w.broker.Counts().Refused[crowded] >= before+perAddress })
-		last := held[len(held)-1]
-		_ = last.SetReadDeadline(time.Now().Add(30 * time.Second))
-		if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("the last is not sent away: %v", err)
+		// Those who were there first and have not said who they are make room, also for a device.
+		_ = held[0].SetReadDeadline(time.Now().Add(30 * time.Second))
+		if _, err := held[0].Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the first is not sent away: %v", err)
 		}
+		c, _ := w.client("tcp", w.a.String(), password(t, 1), answerTopic(3))
+		w.until("a device gets in", func() bool { return c.Status().Connected })
 	})
-	// Who does not say who they are is not waited for; the honest get in then.
-	c, _ := w.client("tcp", w.a.String(), password(t, 1), answerTopic(3))
-	w.until("there is room again", func() bool { return c.Status().Connected })
+	t.Run("guests", func(t *testing.T) {
+		w := newWorld(t, nil)
+		for range perGuest {
+			w.raw("guest", ownline.Secret("open"), "x")
+		}
+		before := w.broker.Counts().Refused[crowded]
+		g, _ := w.client("tcp", "guest", ownline.Secret("open"), answerTopic(4))
+		w.until("one more from there is sent away", func() bool { return w.broker.Counts().Refused[crowded] > before && !g.Status().Connected })
+		c, _ := w.client("tcp", w.a.String(), password(t, 1), answerTopic(5))
+		w.until("a device from there gets in", func() bool { return c.Status().Connected })
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, 1)}}
+		elsewhere, err := d.Dial("tcp", w.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer elsewhere.Close()
+		clients := w.broker.Status().Clients
+		if _, err := elsewhere.Write(hello("guest", ownline.Secret("open"), "x")); err != nil {
+			t.Fatal(err)
+		}
+		w.until("a guest from elsewhere gets in", func() bool { return w.broker.Status().Clients > clients })
+	})
 }
 
 // Strangers from many addresses who hold every connection keep no device out, and cost bounded
