@@ -103,18 +103,18 @@ func TestPassedOn(t *testing.T) {
 	}
 }
 
-// Invariant 3: only the page and its two calls are there.
+// Invariant 3: only the page and its three calls are there.
 func TestRefused(t *testing.T) {
 	asked := 0
 	d, web := start(t, func(http.ResponseWriter, *http.Request) { asked++ })
 	d.Set(web, time.Now().Add(time.Minute))
-	for _, what := range []string{"GET /i/", "HEAD /i/", "GET /i/config.json", "GET /i/icon.svg", "GET /i/assets/index-Ab_1.js", "POST " + redeem, "POST /api/v1/invitations/preview"} {
+	for _, what := range []string{"GET /i/", "HEAD /i/", "GET /i/config.json", "GET /i/icon.svg", "GET /i/assets/index-Ab_1.js", "POST " + redeem, "POST /api/v1/invitations/preview", "POST /api/v1/invitations/leave"} {
 		method, path, _ := strings.Cut(what, " ")
 		if resp := ask(t, d, method, path, "{}"); resp.StatusCode != 200 {
 			t.Errorf("%s: %s", what, resp.Status)
 		}
 	}
-	if asked != 7 {
+	if asked != 8 {
 		t.Fatalf("web was asked %d times", asked)
 	}
 	for _, what := range []string{
@@ -138,7 +138,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %s", what, resp.Status)
 		}
 	}
-	if asked != 7 {
+	if asked != 8 {
 		t.Errorf("web was asked %d times", asked)
 	}
 	d.Set(web, time.Time{})

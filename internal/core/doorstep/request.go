@@ -22,7 +22,7 @@ func known(r *http.Request) bool {
 	case http.MethodGet, http.MethodHead:
 		return path == "/i/" || path == "/i/config.json" || path == "/i/icon.svg" || asset.MatchString(path)
 	case http.MethodPost:
-		return path == "/api/v1/invitations/preview" || path == "/api/v1/invitations/redeem"
+		return path == "/api/v1/invitations/preview" || path == "/api/v1/invitations/redeem" || path == "/api/v1/invitations/leave"
 	}
 	return false
 }

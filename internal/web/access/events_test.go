@@ -85,6 +85,32 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// Who looks at a device learns of its knocks, whatever they open.
+func TestKnockIsTold(t *testing.T) {
+	h := newHouse(t)
+	d, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ana, bob := h.Subscribe(h.ana, 0), h.Subscribe(h.bob, 0)
+	k := link.Knocked{Device: d.ID, Nonce: make([]byte, 12), Made: time.Now(), Source: anaAt, Skew: time.Minute}
+	for range 2 { // the second is a repeated one, which is no knock
+		if _, _, err := h.Knock(t.Context(), h.site.ID, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ev := next(t, ana)
+	if ev == nil || ev.Kind != access.EventDevice {
+		t.Fatalf("ana learns of %+v", ev)
+	}
+	if got := ev.Resource.(ownline.Device); got.ID != d.ID || got.LastKnock.IsZero() || got.LastSource.Addr() != anaAt || got.Secret != nil {
+		t.Errorf("the device is %+v", got)
+	}
+	if more, theirs := next(t, ana), next(t, bob); more != nil || theirs != nil {
+		t.Errorf("and then of %+v; bob of %+v", more, theirs)
+	}
+}
+
 func TestSlowReader(t *testing.T) {
 	h := newHouse(t)
 	stream := h.Subscribe(h.root, 0)

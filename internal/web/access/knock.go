@@ -34,9 +34,20 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	k.Source, k.Claimed = k.Source.Unmap(), k.Claimed.Unmap()
 	var d decision
 	var c *change
+	locked := false
+	defer func() {
+		if locked {
+			a.order.Unlock()
+		}
+	}()
 	err = a.store.Write(ctx, func(tx Tx) error {
 		c = &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: k.Source}, sites: make(map[ownline.SiteID]*siteChange)}
-		return a.knock(c, site, k, &d)
+		if err := a.knock(c, site, k, &d); err != nil {
+			return err
+		}
+		a.order.Lock()
+		locked = true
+		return nil
 	})
 	if errors.Is(err, errSilent) {
 		a.meter.Knocked("ignored")
@@ -45,6 +56,7 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	if err != nil {
 		return nil, nil, err
 	}
+	a.hub.publish(c.events...)
 	a.report(c.news)
 	c.count(a.meter)
 	a.meter.Knocked(d.Status.String())
@@ -79,6 +91,7 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decisi
 	case !ok:
 		return errSilent
 	}
+	c.knocked(d, seen)
 	if v.Epoch, err = c.Epoch(); err != nil {
 		return err
 	}
@@ -93,6 +106,13 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decisi
 		return err
 	}
 	return c.audit("knock", d.ID.String(), site, v.Status.String())
+}
+
+// knocked tells those who look at the device that it has knocked. Other processes are not told:
+// readers there would have to fetch everything anew at every knock.
+func (c *change) knocked(d ownline.Device, from netip.Prefix) {
+	d.Secret, d.LastKnock, d.LastSource = nil, c.now, from
+	c.publish(Event{Kind: EventDevice, Owner: d.User, Resource: d})
 }
 
 // claimedRightly checks again what core has checked: that the device meant the address it

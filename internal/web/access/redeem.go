@@ -30,6 +30,7 @@ type Welcome struct {
 	ownline.InvitationInfo
 	State   ownline.InvitationState
 	Session ownline.SessionInfo // that is open for the guest's address already; zero: none
+	Inside  string              // where a guest who is inside finds the service; "": they are not
 }
 
 func (c invitations) of(g Guest) (ownline.InvitationInfo, error) {
@@ -76,6 +77,9 @@ func (a *Access) Welcome(ctx context.Context, g Guest) (w Welcome, err error) {
 		case err != nil:
 			return err
 		}
+		if w.State == ownline.InvitationValid && ownline.KindOf(g.Source) == ownline.SourcePrivate {
+			w.Inside = insideOf(f.Service)
+		}
 		source, err := ownline.SourceOf(g.Source, f.Site.IPv6Prefix)
 		if err != nil {
 			return nil // redeeming says why
@@ -84,6 +88,17 @@ func (a *Access) Welcome(ctx context.Context, g Guest) (w Welcome, err error) {
 		return err
 	})
 	return w, err
+}
+
+// insideOf returns where somebody in the LAN finds a service: its URL, or its address and port.
+func insideOf(s ownline.Service) string {
+	switch {
+	case s.Kind == ownline.Proxy:
+		return s.URL()
+	case s.Target4.IsValid():
+		return s.Target4.String()
+	}
+	return s.Target6.String()
 }
 
 // Redeem opens a session for a guest's address, in the name of who invited, and returns once
@@ -181,6 +196,32 @@ func (a *Access) redeem(c *change, g Guest) (o opening, err error) {
 		return o, err
 	}
 	return o, c.audit("session.open", s.ID.String(), s.Site, describeSession(s, f.Service.Name))
+}
+
+// Leave ends the session that the invitation has open for a guest's address; when there is
+// none, nothing happens. ErrNotFound: the secret is none.
+func (a *Access) Leave(ctx context.Context, g Guest) error {
+	actor := Actor{By: ByInvitation, Client: g.Source.Unmap()}
+	return a.changeAndEnforce(ctx, actor, func(c *change) error {
+		i, err := invitations{c.Tx}.of(g)
+		if err != nil {
+			return err
+		}
+		site, err := c.Site(i.Site)
+		if err != nil {
+			return err
+		}
+		source, err := ownline.SourceOf(g.Source, site.IPv6Prefix)
+		if err != nil {
+			return nil // there is none for such an address
+		}
+		s, err := invitations{c.Tx}.live(i.ID, source, c.now)
+		if err != nil || s.ID.IsZero() {
+			return err
+		}
+		_, err = c.end(s, ownline.Closed, "")
+		return err
+	})
 }
 
 // isOver refuses an invitation that can't be redeemed any more.

@@ -117,6 +117,10 @@ var fixtures = map[string]func(scene) request{
 		_, secret := s.invite(s.of.token, s.service(), nil)
 		return request{body: m{"secret": secret}}
 	},
+	"leave-invitation": func(s scene) request {
+		_, secret := s.invite(s.of.token, s.service(), nil)
+		return request{body: m{"secret": secret}}
+	},
 	"redeem-invitation": func(s scene) request {
 		_, secret := s.invite(s.of.token, s.service(), nil)
 		return request{body: m{"secret": secret}}

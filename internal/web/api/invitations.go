@@ -139,6 +139,7 @@ func (s *Server) invitations() {
 			return show(invitationView(i)), err
 		})
 	s.guests()
+	s.leave()
 }
 
 // guestsMeet returns the address of the page that guests of a site can load from outside: on the
@@ -163,6 +164,8 @@ type welcome struct {
 	Expires  time.Time    `json:"expires" doc:"When the link ends"`
 	Families []int        `json:"families" nullable:"false" doc:"Of addresses that it can be opened for: 4, 6"`
 	Source   string       `json:"source" doc:"Where this request came from"`
+	Kind     string       `json:"kind" enum:"public,private,carrier_nat,unusable" doc:"What kind of address that is; private: the guest is inside, and needs no session"`
+	Inside   string       `json:"inside,omitempty" doc:"Where a guest who is inside finds the service: a URL, or an address and port in the LAN"`
 	Time     time.Time    `json:"time" doc:"The server's clock"`
 	Opened   *guestAccess `json:"opened,omitempty" doc:"What is open for this address already"`
 }
@@ -207,7 +210,7 @@ func (s *Server) guests() {
 				v := welcome{
 					State: string(w.State), Host: w.SiteHost, Service: w.ServiceName, From: w.UserName, Message: w.Message,
 					Seconds: int(w.For / time.Second), Left: w.Uses - w.Used, Expires: w.Expires.UTC(), Families: w.Families(),
-					Source: id.Client.String(), Time: time.Now().UTC(),
+					Source: id.Client.String(), Kind: string(ownline.KindOf(id.Client)), Inside: w.Inside, Time: time.Now().UTC(),
 				}
 				if !w.Session.ID.IsZero() {
 					opened := guestView(w.Session)
@@ -224,6 +227,16 @@ func (s *Server) guests() {
 					return nil, err
 				}
 				return show(guestView(v)), nil
+			})
+		})
+}
+
+// leave is what a guest does who needs it no more.
+func (s *Server) leave() {
+	register(s, operation{method: http.MethodPost, path: "/invitations/leave", id: "leave-invitation", fails: []int{http.StatusTooManyRequests}, who: anybody, tag: "invitations", status: http.StatusNoContent, summary: "End what is open for the guest's address; the use is not given back"},
+		func(ctx context.Context, id auth.Identity, in *body[linkSecret]) (*struct{}, error) {
+			return asGuest(ctx, s, id, in.Body, func(g access.Guest) (*struct{}, error) {
+				return nil, s.access.Leave(ctx, g)
 			})
 		})
 }

@@ -98,6 +98,45 @@ func TestInvitations(t *testing.T) {
 	}
 }
 
+// A guest who is done ends what they opened, and nothing else.
+func TestLeave(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	w.addGrant(w.ana, ssh, nil)
+	i, secret := w.invite(w.ana, ssh, map[string]any{"uses": 2})
+	w.guest("redeem", secret, "198.51.100.40").want(200)
+	w.guest("redeem", secret, "198.51.100.41").want(200)
+	w.raw("POST", "/sessions", m{"service": ssh.ID}, "Authorization", "Bearer "+w.ana, "X-Forwarded-For", "198.51.100.40").want(201)
+	by := "/sessions?state=live&invitation=" + i.ID
+	if w.count(w.ana, by) != 2 || w.openSessions() != 3 {
+		t.Fatalf("%d by the invitation, %d open", w.count(w.ana, by), w.openSessions())
+	}
+	w.guest("leave", strings.Repeat("A", 43), "198.51.100.40").problem(422, "body.secret")
+	for range 2 { // the second has nothing to end
+		w.guest("leave", secret, "198.51.100.40").want(204)
+		if left := as[list[session]](w.do(w.ana, "GET", by, nil), 200).Items; len(left) != 1 || left[0].Source != "198.51.100.41/32" {
+			t.Fatalf("left open: %+v", left)
+		}
+	}
+	if w.openSessions() != 2 {
+		t.Errorf("core holds %d sessions", w.openSessions())
+	}
+	if v := as[welcome](w.guest("preview", secret, "198.51.100.40"), 200); v.State != "used" || v.Opened != nil {
+		t.Errorf("the use was given back: %+v", v)
+	}
+}
+
+// Who is inside is told where the service is; who is outside is told nothing of the LAN.
+func TestInside(t *testing.T) {
+	w := newWorld(t)
+	_, secret := w.invite(w.admin, w.addService("ssh", "192.168.7.10:22"), nil)
+	for from, want := range map[string]string{"192.168.7.50": "private 192.168.7.10:22", "198.51.100.40": "public ", "100.64.0.1": "carrier_nat "} {
+		if v := as[welcome](w.guest("preview", secret, from), 200); v.Kind+" "+v.Inside != want {
+			t.Errorf("from %s: %q, %q", from, v.Kind, v.Inside)
+		}
+	}
+}
+
 // Core down: the use is given back. Two at once: one session.
 func TestRedeem(t *testing.T) {
 	w := newWorld(t)

@@ -65,6 +65,7 @@ type sessionQuery struct {
 	Service string    `query:"service" format:"uuid"`
 	Site    string    `query:"site" format:"uuid"`
 	Device  string    `query:"device" format:"uuid"`
+	Invite  string    `query:"invitation" format:"uuid" doc:"Only those that guests opened by it"`
 	User    string    `query:"user" format:"uuid" doc:"Of this user (admin)"`
 	Source  string    `query:"source" maxLength:"64" example:"198.51.100.7" doc:"Only those that let this address in, or exactly this network"`
 	From    time.Time `query:"from" doc:"Only those opened then or later"`
@@ -89,6 +90,9 @@ func (in *sessionQuery) ask() (ask access.SessionsAsk, err error) {
 		return ask, err
 	}
 	if ask.Device, err = parseID[ownline.Device]("device", in.Device); err != nil {
+		return ask, err
+	}
+	if ask.Invitation, err = parseID[ownline.Invitation]("invitation", in.Invite); err != nil {
 		return ask, err
 	}
 	if ask.User, err = parseID[ownline.User]("user", in.User); err != nil {
