@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,10 +123,7 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 			return err
 		}
 	}
-	if err := newName(cmd.Context(), c, s, f); err != nil {
-		return err
-	}
-	d, err := c.AddDevice(cmd.Context(), apiclient.NewDevice{Site: s.ID, Name: f.device})
+	d, err := a.newDevice(cmd, c, s, f)
 	if err != nil {
 		return err
 	}
@@ -131,7 +132,7 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 		err = a.keep(cmd, f, p)
 	}
 	if err == nil {
-		return nil
+		return a.forgetTry()
 	}
 	// Also when somebody has given up meanwhile.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), undoTime)
@@ -139,28 +140,64 @@ func (a *app) enrollNew(cmd *cobra.Command, f enrollFlags, c *apiclient.Client) 
 	if undo := c.RemoveDevice(ctx, d.ID); undo != nil {
 		return fmt.Errorf("%w; and the device %s could not be removed again: %w", err, d.Name, undo)
 	}
-	return err
+	return errors.Join(err, a.forgetTry())
 }
 
-// newName refuses the name of a device that one has at the site: who enrolls a machine again
-// would have two, and the old secret would count on.
-func newName(ctx context.Context, c *apiclient.Client, s apiclient.Site, f enrollFlags) error {
+// try is what is being enrolled, written down before the device is made. There was none of that
+// name then: if there is one when the next try begins, and nobody has its profile, it is of this
+// try, which was cut short.
+type try struct{ Site, Device string }
+
+func (a *app) tryFile() string { return filepath.Join(a.dir, "enrolling.json") }
+
+func (a *app) forgetTry() error {
+	if err := os.Remove(a.tryFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// newDevice makes a device, or takes over the one that a try which was cut short has made. It
+// refuses the name of another device that one has at the site: who enrolls a machine again would
+// have two, and the old secret would count on.
+func (a *app) newDevice(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site, f enrollFlags) (made apiclient.Enrolled, err error) {
+	ctx := cmd.Context()
 	me, err := c.Me(ctx)
 	if err != nil {
-		return err
+		return made, err
 	}
 	list, err := c.Devices(ctx, apiclient.DeviceQuery{User: me.ID})
 	if err != nil {
-		return err
+		return made, err
+	}
+	now := try{s.ID, f.device}
+	var before try
+	if err := readJSON(a.tryFile(), &before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return made, err
 	}
 	for _, d := range list {
 		if d.Site == s.ID && d.Name == f.device && !d.Revoked {
-			return ownline.Invalid("device", fmt.Sprintf("you have one called %s at %s (%s). To give it a new secret and keep that here: "+
+			if before == now && d.LastKnock == nil && !a.keeps(d.ID) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "Taking over the device %s (%s), which a try that was cut short has made.\n", d.Name, shortID(d.ID))
+				return c.RotateDevice(ctx, d.ID)
+			}
+			return made, ownline.Invalid("device", fmt.Sprintf("you have one called %s at %s (%s). To give it a new secret and keep that here: "+
 				"`ownline devices rotate %s --no-qr | ownline enroll - --name %s --replace`. For another device, give another NAME",
 				d.Name, s.Name, shortID(d.ID), shortID(d.ID), f.name))
 		}
 	}
-	return nil
+	if err := writeJSON(a.tryFile(), now); err != nil {
+		return made, err
+	}
+	return c.AddDevice(ctx, apiclient.NewDevice{Site: s.ID, Name: f.device})
+}
+
+// keeps reports whether the profile of a device is here, or may be.
+func (a *app) keeps(device string) bool {
+	all, err := a.profileStore().List()
+	return err != nil || slices.ContainsFunc(all, func(k profile.Kept) bool {
+		return k.Err != nil || k.Profile.Device.String() == device
+	})
 }
 
 // keep saves a profile, and says where its secret is.

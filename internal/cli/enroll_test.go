@@ -3,6 +3,9 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -76,6 +79,71 @@ func TestEnrollNewTwice(t *testing.T) {
 		if want := "`ownline devices rotate " + shortID(id) + " --no-qr | ownline enroll - --name home --replace`"; !made && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A try that was killed between the device and its profile is taken up by the next one, which makes
+// no second device; nobody else's device is, nor one that has knocked, nor one whose profile is here.
+func TestEnrollNewCutShort(t *testing.T) {
+	site, id, user := ownline.NewID[ownline.Site](), ownline.NewID[ownline.Device](), ownline.NewID[ownline.User]().String()
+	p := ownline.Profile{Host: "home.example.org", Port: 54754, Site: site, Device: id, Key: bytes.Repeat([]byte{7}, ownline.SecretSize), Name: "home"}
+	device := map[string]any{"id": id.String(), "site": site.String(), "name": "laptop", "profile": p.URI()}
+	for name, tc := range map[string]struct {
+		before any
+		knocks bool
+		taken  bool
+	}{
+		"cut short":        {try{site.String(), "laptop"}, false, true},
+		"no try":           {nil, false, false},
+		"of another name":  {try{site.String(), "phone"}, false, false},
+		"elsewhere":        {try{ownline.NewID[ownline.Site]().String(), "laptop"}, false, false},
+		"it has knocked":   {try{site.String(), "laptop"}, true, false},
+		"its profile here": {try{site.String(), "laptop"}, false, false},
+	} {
+		there := maps.Clone(device)
+		if tc.knocks {
+			there["last_knock"] = "2030-01-02T03:04:05Z"
+		}
+		dir, asked := signedIn(t, map[string]any{
+			"GET /me": map[string]any{"id": user, "name": "ana"}, "GET /devices": page(there),
+			"GET /sites": page(map[string]any{"id": site.String(), "name": "home"}), "POST /devices/" + id.String() + "/rotate": device,
+		})
+		a := &app{dir: dir}
+		if tc.before != nil {
+			if err := writeJSON(a.tryFile(), tc.before); err != nil {
+				t.Fatal(err)
+			}
+		}
+		args := []string{"enroll", "--new", "laptop", "--keyring", "off"}
+		if name == "its profile here" {
+			if _, err := run(t, dir, "", "enroll", p.URI(), "--keyring", "off", "--name", "other"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := run(t, dir, "", args...)
+		if (err == nil) != tc.taken || strings.Contains(strings.Join(*asked, "\n"), "POST /devices\n") {
+			t.Errorf("%s: %v; asked %q", name, err, *asked)
+		}
+		if !tc.taken {
+			continue
+		}
+		if _, err := os.Stat(a.tryFile()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(out, "Taking over the device laptop") {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+		if got, err := a.profileStore().Load("home"); err != nil || got.Device != id {
+			t.Errorf("%s: kept %v, %v", name, got.Device, err)
+		}
+	}
+	// The try is written down before the server is asked, and stays when no answer comes.
+	dir, _ := signedIn(t, map[string]any{
+		"GET /me": map[string]any{"id": user, "name": "ana"}, "GET /devices": page(), "GET /sites": page(map[string]any{"id": site.String(), "name": "home"}),
+	})
+	if _, err := run(t, dir, "", "enroll", "--new", "laptop", "--keyring", "off"); err == nil {
+		t.Error("enrolled without an answer")
+	}
+	var now try
+	if err := readJSON((&app{dir: dir}).tryFile(), &now); err != nil || now != (try{site.String(), "laptop"}) {
+		t.Errorf("written down is %+v, %v", now, err)
 	}
 }
 
