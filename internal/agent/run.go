@@ -27,6 +27,9 @@ const (
 	roundGrace = 2500 * time.Millisecond
 	// damagedAgain is how often a profile that can't be read is tried.
 	damagedAgain = time.Minute
+	// loadTurn is how long a profile is waited for before the next one is read: a keyring may be
+	// asking somebody for its password.
+	loadTurn = 2 * time.Second
 )
 
 // Profiles are what the agent knocks with.
@@ -63,6 +66,8 @@ type Agent struct {
 	clock   clock
 	entries map[string]*entry
 	results chan result
+	loads   chan []loaded
+	loading map[string]bool // names of profiles that are being read; true: they are to be read once more
 	rounds  sync.WaitGroup
 	state   State
 	dirty   bool // there is something in the state that was not kept yet
@@ -104,7 +109,7 @@ func New(o Options) *Agent {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	return &Agent{Options: o, entries: map[string]*entry{}, results: make(chan result)}
+	return &Agent{Options: o, entries: map[string]*entry{}, results: make(chan result), loads: make(chan []loaded), loading: map[string]bool{}}
 }
 
 // Run knocks until ctx ends, which is no error.
@@ -132,8 +137,7 @@ func (a *Agent) loop(ctx context.Context, changes <-chan schedule.Reason) {
 	a.state = State{PID: os.Getpid(), Started: a.Wall().UTC()}
 	a.dirty = true
 	now, _ := a.clock.read()
-	a.load(now)
-	a.Log.Info("agent started", "profiles", len(a.entries))
+	a.Log.Info("agent started", "profiles", a.load(ctx, now))
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
@@ -142,6 +146,7 @@ func (a *Agent) loop(ctx context.Context, changes <-chan schedule.Reason) {
 		timer.Reset(a.idle(now))
 		var change schedule.Reason
 		var done *result
+		var read []loaded
 		reload := false
 		select {
 		case <-ctx.Done():
@@ -152,8 +157,11 @@ func (a *Agent) loop(ctx context.Context, changes <-chan schedule.Reason) {
 		case change = <-changes:
 		case r := <-a.results:
 			done = &r
+		case read = <-a.loads: // which follows what has woken us, at once as a rule: it is no wake-up of its own
 		}
-		a.state.Wakeups++
+		if read == nil {
+			a.state.Wakeups++
+		}
 		var jumped bool
 		if now, jumped = a.clock.read(); jumped && change == "" {
 			change = schedule.Wake
@@ -165,8 +173,11 @@ func (a *Agent) loop(ctx context.Context, changes <-chan schedule.Reason) {
 		if done != nil {
 			a.done(now, *done)
 		}
+		for _, l := range read {
+			a.loaded(ctx, now, l)
+		}
 		if reload {
-			a.load(now)
+			a.load(ctx, now)
 		}
 	}
 	for _, e := range a.entries {
@@ -186,14 +197,22 @@ func (a *Agent) changed(now time.Time, why schedule.Reason, but *entry) {
 	}
 }
 
-// load reads the profiles anew: there may be more or fewer, and other secrets in them.
-func (a *Agent) load(now time.Time) {
+// loaded is a profile, or why it can't be read.
+type loaded struct {
+	name    string
+	profile ownline.Profile
+	err     error
+}
+
+// load has the profiles read anew, of which there may be more or fewer, with other secrets in them,
+// and returns how many there are. It does not wait for them.
+func (a *Agent) load(ctx context.Context, now time.Time) int {
 	names := a.Only
 	if len(names) == 0 {
 		var err error
 		if names, err = a.Profiles.Names(); err != nil {
 			a.Log.Error("profiles can't be listed", logging.Err, err)
-			return
+			return 0
 		}
 	}
 	for name, e := range a.entries {
@@ -204,31 +223,95 @@ func (a *Agent) load(now time.Time) {
 			a.dirty = true
 		}
 	}
+	var due []string
 	for _, name := range names {
-		e := a.entries[name]
-		if e == nil {
-			e = &entry{name: name, shown: ProfileState{Name: name}}
-			a.entries[name] = e
+		if a.entries[name] == nil {
+			a.entries[name] = &entry{name: name, shown: ProfileState{Name: name}}
 		}
-		p, err := a.Profiles.Load(name)
-		if errors.Is(err, ownline.ErrUnavailable) && e.plan != nil {
-			continue // the keyring is locked for a while, as with the screen
-		}
-		if err != nil {
-			if text := err.Error(); e.shown.Error != text {
-				a.Log.Error("profile can't be read", logging.Profile, name, logging.Err, err)
-				e.stop()
-				*e = entry{name: name, shown: ProfileState{Name: name, Error: text}}
-				a.dirty = true
-			}
+		if _, busy := a.loading[name]; busy {
+			a.loading[name] = true
 			continue
 		}
-		if uri := ownline.Secret(p.URI()); string(uri) != string(e.uri) {
-			a.Log.Info("profile is kept open", logging.Profile, name, logging.Site, p.Host)
-			e.stop()
-			a.dirty = true
-			*e = entry{name: name, uri: uri, profile: p, plan: schedule.New(now, a.Random), shown: ProfileState{Name: name, Host: p.Host, Site: p.Name}}
+		a.loading[name] = false
+		due = append(due, name)
+	}
+	if len(due) > 0 {
+		a.rounds.Go(func() { a.read(ctx, due) })
+	}
+	return len(names)
+}
+
+// read reads profiles one after the other, because the keyring takes one question at a time, and
+// tells the loop of those that come in time together. A slow one holds up no other, and is told of
+// when it comes.
+func (a *Agent) read(ctx context.Context, names []string) {
+	var quick []loaded
+	for _, name := range names {
+		got := make(chan loaded, 1)
+		late := make(chan struct{})
+		a.rounds.Go(func() {
+			p, err := a.Profiles.Load(name)
+			got <- loaded{name, p, err}
+			select {
+			case <-late:
+				select {
+				case l := <-got:
+					a.tell(ctx, []loaded{l})
+				default: // it was in time after all
+				}
+			case <-ctx.Done():
+			}
+		})
+		timer := time.NewTimer(loadTurn)
+		select {
+		case l := <-got:
+			quick = append(quick, l)
+		case <-timer.C:
+		case <-ctx.Done():
 		}
+		timer.Stop()
+		close(late)
+	}
+	if len(quick) > 0 {
+		a.tell(ctx, quick)
+	}
+}
+
+func (a *Agent) tell(ctx context.Context, l []loaded) {
+	select {
+	case a.loads <- l:
+	case <-ctx.Done():
+	}
+}
+
+// loaded takes a profile that was read.
+func (a *Agent) loaded(ctx context.Context, now time.Time, l loaded) {
+	again := a.loading[l.name]
+	delete(a.loading, l.name)
+	if again {
+		a.load(ctx, now)
+	}
+	e := a.entries[l.name]
+	if e == nil {
+		return // gone meanwhile
+	}
+	if errors.Is(l.err, ownline.ErrUnavailable) && e.plan != nil {
+		return // the keyring is locked for a while, as with the screen
+	}
+	if l.err != nil {
+		if text := l.err.Error(); e.shown.Error != text {
+			a.Log.Error("profile can't be read", logging.Profile, l.name, logging.Err, l.err)
+			e.stop()
+			*e = entry{name: l.name, shown: ProfileState{Name: l.name, Error: text}}
+			a.dirty = true
+		}
+		return
+	}
+	if uri := ownline.Secret(l.profile.URI()); string(uri) != string(e.uri) {
+		a.Log.Info("profile is kept open", logging.Profile, l.name, logging.Site, l.profile.Host)
+		e.stop()
+		a.dirty = true
+		*e = entry{name: l.name, uri: uri, profile: l.profile, plan: schedule.New(now, a.Random), shown: ProfileState{Name: l.name, Host: l.profile.Host, Site: l.profile.Name}}
 	}
 }
 

@@ -28,6 +28,7 @@ type table struct {
 	state  State
 	off    time.Duration // of the wall clock
 	said   strings.Builder
+	slow   map[string]time.Duration // how long it takes to read a profile
 	tell   func(schedule.Reason)
 	reload chan struct{}
 }
@@ -44,6 +45,10 @@ func (b *table) Names() ([]string, error) {
 }
 
 func (b *table) Load(name string) (ownline.Profile, error) {
+	b.mu.Lock()
+	slow := b.slow[name]
+	b.mu.Unlock()
+	time.Sleep(slow)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch v := b.named[name].(type) {
@@ -325,5 +330,24 @@ func TestLogAfterChange(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// A keyring that asks for its password holds up nobody else's knocks, nor what is read after it.
+func TestSlowProfile(t *testing.T) {
+	with(t, map[string]any{"b": profileAt("b")}, func(t *testing.T, b *table) {
+		b.change(func() {
+			b.asked, b.seen = nil, 0
+			b.named["a"], b.named["c"] = profileAt("a"), profileAt("c")
+			b.slow = map[string]time.Duration{"a": time.Minute}
+			b.reload <- struct{}{}
+		})
+		wantHosts(t, "the next one is read", b.since(5*time.Second), "c")
+		b.change(func() { b.tell(schedule.Network) })
+		wantHosts(t, "the network has changed", b.since(5*time.Second), "b", "c")
+		b.change(func() { b.named["a"] = profileAt("a2"); b.reload <- struct{}{} })
+		wantHosts(t, "it waits still", b.since(5*time.Second))
+		wantHosts(t, "it was read at last", b.since(time.Minute), "a2")
+		b.since(2 * time.Minute)
 	})
 }
