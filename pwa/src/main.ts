@@ -7,7 +7,9 @@ import { useLanguage } from './messages'
 import { makeRouter } from './router'
 import { useAccount } from './stores/account'
 import { useClock } from './stores/clock'
+import { useInstall } from './stores/install'
 import { useTheme } from './stores/theme'
+import { useVersion } from './stores/version'
 
 // Not at the top level: a module that waits keeps the bundler from leaving it whole.
 async function start(): Promise<void> {
@@ -16,9 +18,11 @@ async function start(): Promise<void> {
   onTiming(useClock().observe)
   onSignedOut(useAccount().leave)
   useTheme().apply()
+  useInstall().start()
 
   await useLanguage().start()
   app.use(makeRouter()).mount('#app')
+  if (import.meta.env.PROD) await useVersion().start()
 }
 
 void start()

@@ -1,5 +1,6 @@
 import { nextTick } from 'vue'
 import { createRouter, createWebHistory, type Router } from 'vue-router'
+import { read } from './device/shelf'
 import { useLanguage, type Messages } from './messages'
 import { adminRoutes } from './pages/admin/routes'
 import HomePage from './pages/HomePage.vue'
@@ -20,6 +21,10 @@ declare module 'vue-router' {
     sheet?: boolean
   }
 }
+
+/** How long the server has for its first answer, in milliseconds: where this browser can knock, and elsewhere. */
+const dark = 3000
+const slow = 15_000
 
 /** The app's routes. Pages other than open ones lead through the sign-in. */
 export function makeRouter(): Router {
@@ -54,6 +59,11 @@ export function makeRouter(): Router {
         meta: { title: (t) => t.login.submit, open: true },
       },
       {
+        path: '/client',
+        component: () => import('./pages/ClientPage.vue'),
+        meta: { title: (t) => t.client.title, open: true },
+      },
+      {
         path: '/continue',
         component: () => import('./pages/ContinuePage.vue'),
         meta: { title: (t) => t.pass.title, bare: true },
@@ -71,10 +81,15 @@ export function makeRouter(): Router {
     ],
   })
 
-  router.beforeEach(async (to) => {
+  router.beforeEach(async (to, from) => {
     const account = useAccount()
     if (to.meta.open && to.path !== '/login') return true
-    if (account.state === 'unknown') await account.load()
+    if (account.state === 'unknown') {
+      const enrolled = (await read()) !== undefined
+      const state = await account.load(AbortSignal.timeout(enrolled ? dark : slow))
+      // Launched where no server answers: who can knock most likely wants to.
+      if (state === 'unreachable' && enrolled && from.matched.length === 0) return '/client'
+    }
     if (to.path === '/login') return account.state === 'in' ? '/' : true
     if (account.state === 'out') return { path: '/login', query: { next: to.fullPath } }
     return true

@@ -116,6 +116,7 @@ const usual = /^Failed to load resource: |^WebSocket connection to .* failed/
 class Browsers {
   #open = []
   #contexts = []
+  #expected = []
   problems = []
 
   constructor(world) {
@@ -134,10 +135,15 @@ class Browsers {
     context.setDefaultNavigationTimeout(patience)
     context.on('weberror', (e) => this.problems.push(String(e.error())))
     context.on('console', (m) => {
-      if (['error', 'warning'].includes(m.type()) && !usual.test(m.text())) this.problems.push(m.text())
+      if (['error', 'warning'].includes(m.type()) && ![usual, ...this.#expected].some((words) => words.test(m.text()))) this.problems.push(m.text())
     })
     this.#contexts.push(context)
     return context
+  }
+
+  /** From now on, words like these on the console are part of the journey. */
+  expect(words) {
+    this.#expected.push(words)
   }
 
   async shoot(what) {

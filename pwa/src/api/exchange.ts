@@ -28,7 +28,7 @@ function codeOf(error: unknown): number | undefined {
 
 async function connect(broker: Broker, version: 4 | 5): Promise<MqttClient> {
   const { connectAsync } = (await import('mqtt')).default
-  return connectAsync(broker.url, {
+  const options = {
     protocolVersion: version,
     reconnectPeriod: 0,
     // The other variant starts a worker from a blob:, which the page's policy does not allow.
@@ -36,7 +36,9 @@ async function connect(broker: Broker, version: 4 | 5): Promise<MqttClient> {
     connectTimeout: patience,
     ...(broker.username && { username: broker.username }),
     ...(broker.password && { password: broker.password }),
-  })
+  } as const
+  // Without retries: else nothing is told of a connection that can't be made.
+  return connectAsync(broker.url, options, false)
 }
 
 function asTrouble(error: unknown): BrokerTrouble {

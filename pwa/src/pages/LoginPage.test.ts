@@ -68,7 +68,7 @@ describe('the sign-in', () => {
   it('offers the identity provider, if there is one', async () => {
     const without = await page('/login')
     await flushPromises()
-    expect(without.login.find('a').exists()).toBe(false)
+    expect(without.login.find('a.provider').exists()).toBe(false)
     vi.mocked(auth.methods).mockResolvedValue({ password: true, oidc: { name: 'Our login' } })
     const { login } = await page('/login?next=/sessions')
     await flushPromises()

@@ -22,14 +22,15 @@ export const useAccount = defineStore('account', () => {
     state.value = 'out'
   }
 
-  /** Asks the server who is signed in; never fails. */
-  async function load(): Promise<void> {
+  /** Asks the server who is signed in; never fails. A signal ends the wait for an answer. */
+  async function load(signal?: AbortSignal): Promise<SignIn> {
     try {
-      enter(await auth.me())
+      enter(await auth.me(signal))
     } catch (error) {
       if (asProblem(error).status === 401) leave()
       else if (state.value !== 'in') state.value = 'unreachable'
     }
+    return state.value
   }
 
   async function login(name: string, password: string): Promise<void> {

@@ -63,11 +63,11 @@ export const useDevice = defineStore('device', () => {
 
   /**
    * Takes a profile, ownline://…, to be protected on the page /client, where to go next; nothing is
-   * kept before. Throws a BadProfile. A clash with the device that this browser is already is
+   * kept before. A profile has the name of its site; whoever knows the device's gives that. Throws a BadProfile. A clash with the device that this browser is already is
    * returned: that one has to be forgotten first.
    */
-  async function offer(text: string): Promise<Clash | undefined> {
-    const profile = parseProfile(text)
+  async function offer(text: string, called?: string): Promise<Clash | undefined> {
+    const profile = { ...parseProfile(text), ...(called && { name: called }) }
     await load()
     const here = stored.value
     // The same device again: its key was rotated.

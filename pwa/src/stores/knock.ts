@@ -21,7 +21,7 @@ export type Trouble = 'offline' | 'noAddress' | 'refused' | 'away' | 'otherSite'
 
 /** How long Ownline is asked whether it can be reached. */
 const reachFor = 20_000
-const serverPatience = 3000
+const serverPatience = 2000
 /** From here on a clock that is off matters. */
 export const skewThatMatters = 30_000
 
@@ -49,7 +49,9 @@ export const useKnock = defineStore('knock', () => {
 
   /** What the server says, when somebody is signed in there. */
   async function told(): Promise<string | undefined> {
-    if (account.state !== 'in' || !navigator.onLine) return undefined
+    if (!navigator.onLine) return undefined
+    if (account.state === 'unknown') await account.load(AbortSignal.timeout(serverPatience))
+    if (account.state !== 'in') return undefined
     try {
       const here = await whoami(AbortSignal.timeout(serverPatience))
       return here.kind === 'public' && !here.forwarded ? here.address : undefined

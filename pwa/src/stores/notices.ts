@@ -12,6 +12,8 @@ export interface Notice {
   id: number
   text: string
   bad: boolean
+  /** Until somebody dismisses it. */
+  stays: boolean
   actions: NoticeAction[]
 }
 
@@ -22,17 +24,17 @@ export const useNotices = defineStore('notices', () => {
   const assertive = ref('')
   let last = 0
 
-  function show(text: string, actions: NoticeAction[] = [], bad = false): number {
+  function show(text: string, actions: NoticeAction[] = [], { bad = false, stays = false } = {}): number {
     const id = ++last
     // More than three would cover the page; the oldest goes.
     if (shown.length === 3) shown.shift()
-    shown.push({ id, text, bad, actions })
+    shown.push({ id, text, bad, stays, actions })
     say(text, bad)
     return id
   }
 
   function fail(text: string): number {
-    return show(text, [], true)
+    return show(text, [], { bad: true })
   }
 
   /** Reads text out without showing it. */

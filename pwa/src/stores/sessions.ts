@@ -11,6 +11,7 @@ import { useAccount } from './account'
 import { useAddress } from './address'
 import { useClock } from './clock'
 import { collection } from './collection'
+import { useInstall } from './install'
 import { type NoticeAction, useNotices } from './notices'
 
 type Session = api.Session
@@ -30,6 +31,7 @@ export const useSessions = defineStore('sessions', () => {
   const address = useAddress()
   const clock = useClock()
   const language = useLanguage()
+  const install = useInstall()
   const notices = useNotices()
 
   /** Whether an admin looks at everybody's sessions. */
@@ -81,6 +83,7 @@ export const useSessions = defineStore('sessions', () => {
     try {
       const session = await api.openSession(service.id, crypto.randomUUID(), seconds)
       apply(session)
+      install.sessionOpened()
       const span = Date.parse(session.expires) - Date.parse(session.opened)
       const undo = { label: language.t.session.undo, run: () => void close(session, false) }
       const go: NoticeAction[] = session.url ? [{ label: language.t.session.go, href: session.url }] : []

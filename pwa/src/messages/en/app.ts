@@ -9,6 +9,8 @@ export const app = {
   unreachable: "Ownline can't be reached from here.",
   offline: 'You are offline. Showing what was last known.',
   paused: 'Live updates paused. Reconnecting…',
+  newVersion: 'A new version is ready.',
+  reload: 'Reload',
   dismiss: 'Dismiss',
   notices: 'Notices',
 }

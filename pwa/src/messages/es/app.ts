@@ -11,6 +11,8 @@ export const app: Messages['app'] = {
   unreachable: 'No se llega a Ownline desde aquí.',
   offline: 'Estás sin conexión. Se muestra lo último conocido.',
   paused: 'Novedades en pausa. Volviendo a conectar…',
+  newVersion: 'Hay una versión nueva.',
+  reload: 'Recargar',
   dismiss: 'Descartar',
   notices: 'Avisos',
 }

@@ -9,6 +9,7 @@ import { device } from './device'
 import { frame } from './frame'
 import { grant } from './grant'
 import { history } from './history'
+import { install } from './install'
 import { invitation } from './invitation'
 import { login } from './login'
 import { part } from './part'
@@ -32,6 +33,7 @@ export const es: Messages = {
   frame,
   grant,
   history,
+  install,
   invitation,
   login,
   part,
