@@ -79,7 +79,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 		case "nginx_driver":
 			peer = "nginx_ungated"
 		case "caddy_driver":
-			peer = "caddy"
+			peer = "caddy_ungated"
 		}
 		for _, path := range []string{"/1k", "/1m"} {
 			name := "proxy_" + p.name + "_" + path[1:]

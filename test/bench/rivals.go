@@ -8,12 +8,14 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -98,7 +100,7 @@ func (b *bench) newRing(ctx context.Context) (r *ring, err error) {
 	if err != nil {
 		return r, err
 	}
-	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.nginxDriver, r.ungatedNginx, r.caddyDriver} {
+	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.nginxDriver, r.ungatedNginx, r.caddyDriver, r.ungatedCaddy} {
 		p, err := start(ctx, netip.AddrPortFrom(loopback.Addr4, uint16(firstPort+i)))
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", p.name, err)
@@ -296,7 +298,63 @@ func (r *ring) caddyDriver(ctx context.Context, at netip.AddrPort) (rival, error
 	return r.start(ctx, name, at, r.applied(ctx, d), "caddy", "run", "--config", file)
 }
 
-var asks = regexp.MustCompile(`(?m)^\s*auth_request .*$`)
+// ungatedCaddy has the same, and lets in without looking or asking.
+func (r *ring) ungatedCaddy(ctx context.Context, at netip.AddrPort) (rival, error) {
+	const name = "caddy_ungated"
+	p := rival{name: name, at: at, host: r.bed.Router}
+	c := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(r.dir, "caddy_driver.admin"))
+	}}}
+	defer c.CloseIdleConnections()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://caddy/config/apps", nil)
+	if err != nil {
+		return p, err
+	}
+	ask.Host = "/" // none, as Caddy wants it on a socket
+	resp, err := c.Do(ask)
+	if err != nil {
+		return p, err
+	}
+	defer resp.Body.Close()
+	var apps any
+	if err := json.NewDecoder(resp.Body).Decode(&apps); err != nil {
+		return p, err
+	}
+	if !admitAll(apps) {
+		return p, errors.New("the configuration of the driver looks for no badges")
+	}
+	text, err := json.Marshal(map[string]any{"admin": map[string]any{"disabled": true}, "apps": apps})
+	if err != nil {
+		return p, err
+	}
+	before := r.rivals[len(r.rivals)-1].at.String()
+	file := filepath.Join(r.dir, name+".json")
+	if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte(before), []byte(at.String())), 0o600); err != nil {
+		return p, err
+	}
+	return r.start(ctx, name, at, nothing, "caddy", "run", "--config", file)
+}
+
+// admitAll has every connection pass for one with a badge, and reports whether there was a route for those.
+func admitAll(config any) (found bool) {
+	switch v := config.(type) {
+	case []any:
+		for _, c := range v {
+			found = admitAll(c) || found
+		}
+	case map[string]any:
+		if v["group"] != nil && v["match"] != nil {
+			delete(v, "match")
+			return true
+		}
+		for _, c := range v {
+			found = admitAll(c) || found
+		}
+	}
+	return found
+}
+
+var asks = regexp.MustCompile(`(?m)^\s*(auth_request |if \(-e ).*$`)
 
 // ungatedNginx has the same without asking.
 func (r *ring) ungatedNginx(ctx context.Context, at netip.AddrPort) (rival, error) {
