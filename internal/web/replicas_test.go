@@ -1,0 +1,74 @@
+package web
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/store/pgtest"
+)
+
+// Invariant 2 with replicas: two webs on one database hear the same broker, and a knock counts
+// once, is answered once and opens one session, also when one of the two is gone.
+func TestKnockWithReplicas(t *testing.T) {
+	database, key := pgtest.Database(t), filepath.Join(t.TempDir(), "secret.key")
+	set := func(c *config.Web) { c.Database, c.SecretKeyFile = ownline.Secret(database), key }
+	p := newParty(t, set)
+	other := open(t, func(c *config.Web) {
+		set(c)
+		c.MQTT.URL = p.broker.TCP
+	})
+	_, stop := serve(t, other, nil)
+	eventually(t, func() string {
+		if other.broker.Status().Connected {
+			return ""
+		}
+		return "the other web does not find the broker"
+	})
+	d := p.phone()
+	if a := d.knock("198.51.100.50"); a.Sessions != 1 { // until both know the device
+		t.Fatalf("the first knock: %+v", a)
+	}
+	const knocks = 8
+	for i := range knocks {
+		source := "198.51.100." + strconv.Itoa(60+i)
+		n := newKnock(source)
+		sealed := d.keys.Seal(n)
+		a, ok := d.send(n.Nonce, 20*time.Second, sealed[:], sealed[:])
+		if !ok || a.Status != knock.Opened || a.Sessions != 1 || a.Source.String() != source {
+			t.Errorf("knock %d: %+v, %v", i, a, ok)
+		}
+		if a, ok := d.send(n.Nonce, 200*time.Millisecond, sealed[:]); ok {
+			t.Errorf("knock %d counts again: %+v", i, a)
+		}
+	}
+	sessions := p.core.Sessions()
+	seen := make(map[string]int)
+	for _, s := range sessions {
+		seen[s.Source.String()]++
+	}
+	for source, n := range seen {
+		if n != 1 {
+			t.Errorf("%d sessions for %s", n, source)
+		}
+	}
+	for name, w := range map[string]*Web{"one": p.web, "the other": other} {
+		eventually(t, func() string {
+			if n := w.broker.Counts().Taken; n < 3*knocks {
+				return fmt.Sprintf("%s has heard %d messages", name, n)
+			}
+			return ""
+		})
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if a := d.knock("198.51.100.90"); a.Sessions != 1 {
+		t.Errorf("with one left: %+v", a)
+	}
+}
