@@ -2,13 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +16,7 @@ import (
 	"github.com/ownline/ownline/internal/command"
 	"github.com/ownline/ownline/internal/web"
 	"github.com/ownline/ownline/internal/web/transfer"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 func (a *app) export() *cobra.Command {
@@ -71,21 +72,13 @@ database and its key together: whoever reads it can knock.`,
 	return cmd
 }
 
-// writeDocument writes a file that only its owner can read, whole or not at all.
-func writeDocument(name string, d transfer.Document) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // made with mode 0600
-	if err != nil {
+// writeDocument writes a file that only its owner can read.
+func writeDocument(name string, d transfer.Document) error {
+	var b bytes.Buffer
+	if err := d.WriteYAML(&b); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	if err := errors.Join(d.WriteYAML(f), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), name)
+	return wholefile.Write(name, b.Bytes(), 0o600)
 }
 
 // importFlags are those of import.

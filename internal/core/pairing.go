@@ -13,6 +13,7 @@ import (
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // codeLife is how long a pairing code is good for, and it is good once.
@@ -94,7 +95,7 @@ func (p *pairing) keepFile(ctx context.Context, path string, local []netip.Addr)
 		if time.Since(written) > codeLife/2 {
 			code, _, err := p.newCode("", local)
 			if err == nil {
-				err = writeFile(path, []byte(code.String()+"\n"))
+				err = wholefile.Write(path, []byte(code.String()+"\n"), 0o600)
 			}
 			if err != nil {
 				return fmt.Errorf("pair_file: %w", err)

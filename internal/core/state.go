@@ -11,6 +11,7 @@ import (
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // stateDir is what core keeps over restarts: its link key, and whom it obeys. No device's
@@ -45,7 +46,7 @@ func openState(path string) (*stateDir, *link.Identity, error) {
 	key, err := os.ReadFile(s.file(keyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if key, err = link.GenerateIdentity(); err == nil {
-			err = writeFile(s.file(keyFile), key)
+			err = wholefile.Write(s.file(keyFile), key, 0o600)
 		}
 	}
 	if err != nil {
@@ -89,37 +90,9 @@ func (s *stateDir) change(edit func(*saved)) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.file(savedFile), append(b, '\n')); err != nil {
+	if err := wholefile.Write(s.file(savedFile), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}
 	s.saved = next
 	return nil
-}
-
-// writeFile replaces a file as a whole, readable by its owner alone, so that a crash leaves
-// the old one or the new one.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close()) // only now the name is on the disk
 }

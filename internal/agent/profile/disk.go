@@ -8,18 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
-)
-
-const (
-	// newMark begins the name of a file that is being written. It may hold a secret.
-	newMark = ".new-"
-	// staleAfter is when whoever wrote such a file was killed, for sure.
-	staleAfter = time.Minute
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // ReadFile reads a file that WriteFile may have written: a regular one of at most limit bytes, in
@@ -110,72 +102,30 @@ func checkFolder(dir string) error {
 		"others than you may write in %s (mode %04o): run `chmod go-w %s`, and look whether all that is in there is yours", dir, info.Mode().Perm(), dir))
 }
 
-// WriteFile replaces a file with content that only its owner can read (0600), in one step
-// and synced, so that a crash leaves the old or the new one. Missing folders are made.
+// WriteFile replaces a file with content that only its owner can read, as a whole (wholefile.Write),
+// in a folder that nobody else may write in. Missing folders are made.
 func WriteFile(file string, content []byte) error {
-	temporary, err := writeBeside(file, content)
-	if err != nil {
+	if err := makeFolder(filepath.Dir(file)); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, file); err != nil {
-		return errors.Join(err, os.Remove(temporary))
-	}
-	return nil
+	return wholefile.Write(file, content, 0o600)
 }
 
-// createFile is WriteFile for a file that must not be there: ErrExist, when it is, also
-// when another program makes it at the same time.
+// createFile is WriteFile for a file that must not be there (wholefile.Create).
 func createFile(file string, content []byte) error {
-	temporary, err := writeBeside(file, content)
-	if err != nil {
+	if err := makeFolder(filepath.Dir(file)); err != nil {
 		return err
 	}
-	err = os.Link(temporary, file)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		// Some file systems have no links, and Android allows none. An empty file takes the
-		// name instead; a crash before it is replaced leaves it behind.
-		var f *os.File
-		if f, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-			if err = errors.Join(f.Close(), os.Rename(temporary, file)); err == nil {
-				return nil
-			}
-			err = errors.Join(err, os.Remove(file))
-		}
-	}
-	return errors.Join(err, os.Remove(temporary))
+	return wholefile.Create(file, content)
 }
 
-// writeBeside writes content into a new file in the folder of another.
-func writeBeside(file string, content []byte) (name string, err error) {
-	dir := filepath.Dir(file)
+func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
+		return err
 	}
 	if err := checkFolder(dir); err != nil {
-		return "", err
+		return err
 	}
-	sweep(dir)
-	f, err := os.CreateTemp(dir, newMark+"*") // 0600
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
-}
-
-// sweep removes what programs that were killed have left of their writing. What can't be removed
-// waits for the next time.
-func sweep(dir string) {
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), newMark) || !e.Type().IsRegular() {
-			continue
-		}
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
+	wholefile.Sweep(dir)
+	return nil
 }

@@ -129,7 +129,7 @@ func TestLeftBehind(t *testing.T) {
 	if err := s.Save("home", example("home"), InFile, false); err != nil {
 		t.Fatal(err)
 	}
-	left, young := filepath.Join(s.Dir, ".new-123"), filepath.Join(s.Dir, ".new-456")
+	left, young := filepath.Join(s.Dir, ".ownline-new-123"), filepath.Join(s.Dir, ".ownline-new-456")
 	for what, do := range map[string]func() error{
 		"list":  func() error { _, err := s.List(); return err },
 		"write": func() error { return WriteFile(filepath.Join(s.Dir, "x"), nil) },

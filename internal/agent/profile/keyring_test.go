@@ -252,7 +252,7 @@ func TestDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string][]byte{
-		"empty.profile": nil, "large.profile": bytes.Repeat([]byte("ownline://"), 1<<20), ".new-123": []byte(example("x").URI()),
+		"empty.profile": nil, "large.profile": bytes.Repeat([]byte("ownline://"), 1<<20), ".ownline-new-123": []byte(example("x").URI()),
 		"lost.profile": []byte("keyring x\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(s.Dir, name), content, 0o600); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 const suffix = ".profile"
@@ -199,7 +200,7 @@ func (s Store) Names() ([]string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	sweep(s.Dir)
+	wholefile.Sweep(s.Dir)
 	var names []string
 	for _, e := range entries {
 		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && CheckName(name) == nil {

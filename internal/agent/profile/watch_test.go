@@ -58,7 +58,7 @@ func TestWatchSettles(t *testing.T) {
 		go func() {
 			done <- passOn(ctx, events, nil, "/d", func() { told = append(told, time.Since(begin)) })
 		}()
-		for _, name := range []string{"/d/.new-1", "/d/home.profile", "/d/home.profile", "/d"} {
+		for _, name := range []string{"/d/.ownline-new-1", "/d/home.profile", "/d/home.profile", "/d"} {
 			events <- fsnotify.Event{Name: name}
 			time.Sleep(settle / 10)
 		}

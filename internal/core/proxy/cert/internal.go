@@ -23,6 +23,7 @@ import (
 
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 const (
@@ -171,7 +172,7 @@ func (a *Authority) newRoot(now time.Time) error {
 	// In one file, so that no crash leaves the one without the other.
 	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	b = append(b, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
-	if err := writeFile(a.file, b); err != nil {
+	if err := wholefile.Write(a.file, b, 0o600); err != nil {
 		return err
 	}
 	a.root, a.rootKey = root, key
@@ -230,26 +231,4 @@ func (a *Authority) Expires() time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.leaf.Leaf.NotAfter.UTC()
-}
-
-// writeFile replaces a file as a whole, readable by its owner alone, so that a crash leaves
-// the old one or the new one.
-func writeFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close()) // only now the name is on the disk
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // Word returns a gate's word, which is kept in a file for root alone: a server has it in its
@@ -23,16 +25,7 @@ func Word(path string) (string, error) {
 		return "", err
 	}
 	word := rand.Text()
-	f, err := os.CreateTemp(filepath.Dir(path), ".word-*") // 0600
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(f.Name()) // when it was not renamed
-	_, err = f.WriteString(word + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", err
-	}
-	return word, os.Rename(f.Name(), path)
+	return word, wholefile.Write(path, []byte(word+"\n"), 0o600)
 }
 
 const wordLength = 26 // of rand.Text

@@ -28,6 +28,7 @@ import (
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 const (
@@ -120,7 +121,7 @@ func (d *Driver) put(ctx context.Context, services []link.Service, change keeper
 		}
 		return d.settle(want)
 	}
-	if err := write(d.file(), []byte(want.text), 0o644); err != nil {
+	if err := wholefile.Write(d.file(), []byte(want.text), 0o644); err != nil {
 		return err
 	}
 	if err := d.take(ctx, want, change); err != nil {
@@ -133,7 +134,7 @@ func (d *Driver) put(ctx context.Context, services []link.Service, change keeper
 // settle is what remains when nginx serves the file, and is tried again until it is done.
 func (d *Driver) settle(now wanted) error {
 	if good, err := os.ReadFile(d.good()); err != nil || string(good) != now.text {
-		if err := write(d.good(), []byte(now.text), 0o600); err != nil {
+		if err := wholefile.Write(d.good(), []byte(now.text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -149,7 +150,7 @@ func (d *Driver) restore() error {
 	if err != nil {
 		return err
 	}
-	return write(d.file(), good, 0o644)
+	return wholefile.Write(d.file(), good, 0o644)
 }
 
 // take has nginx test its whole configuration, then reload, and waits until it has.
@@ -291,7 +292,7 @@ func (d *Driver) keep(content []byte, used map[string]bool) (string, error) {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, content) {
 		return path, nil
 	}
-	return path, write(path, content, 0o600)
+	return path, wholefile.Write(path, content, 0o600)
 }
 
 // clean removes what is needed no more.
@@ -306,18 +307,3 @@ func (d *Driver) clean(used map[string]bool) error {
 }
 
 var ownName = regexp.MustCompile(`^[0-9a-f]{32}\.pem$`)
-
-// write replaces a file whole.
-func write(path string, content []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".ownline-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // when it was not renamed
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
