@@ -134,13 +134,15 @@ bench: core database peers ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database peers ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length
+soak: build database peers ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length, a short bench
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
+	$(GOBUILD) -o $(BIN)/ ./test/bench
+	$(BIN)/bench -programs $(BIN) -quick -out ""
 	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
 
 fmt: ## format the Go code
