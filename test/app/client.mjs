@@ -139,7 +139,7 @@ await journey(async (world, browsers) => {
   await world.start('broker')
   await forget(page)
 
-  // Where there is a passkey, it is the key.
+  // Where there is a passkey, it is the key. Here the address is told by STUN.
   const desk = await browsers.new(laptop)
   const other = await desk.newPage()
   const authenticator = await desk.newCDPSession(other)
@@ -147,7 +147,8 @@ await journey(async (world, browsers) => {
   await authenticator.send('WebAuthn.addVirtualAuthenticator', {
     options: { protocol: 'ctap2', transport: 'internal', hasUserVerification: true, isUserVerified: true, hasResidentKey: true, hasPrf: true, automaticPresenceSimulation: true },
   })
-  await enrol(other, device.profile.replace(/&password=[^&]*/, '&password=wrong'))
+  const stun = encodeURIComponent('stun:192.0.2.1:3478')
+  await enrol(other, device.profile.replace(/&password=[^&]*/, '&password=wrong').replace(/&address=[^&]*/, `&address=${stun}`))
   await other.getByRole('button', { name: 'Protect with a passkey' }).click()
   await see(other, world.addresses.client1)
   await other.reload()
@@ -156,4 +157,13 @@ await journey(async (world, browsers) => {
   await see(other, world.addresses.client1)
   await other.getByRole('button', { name: 'Knock', exact: true }).click()
   await see(other, 'The broker refused the sign-in. Enrol this device again.')
+
+  // A code of a different site does not take the place of this one.
+  await other.getByRole('button', { name: 'Take a new code' }).click()
+  const elsewhere = device.profile.replace(/site=[^&]*/, 'site=0192f0c0-de00-7000-8000-000000000001').replace(/device=[^&]*/, 'device=0192f0c0-de00-7000-8000-000000000002')
+  await other.getByLabel('Code of the device').fill(elsewhere)
+  await other.getByRole('button', { name: 'Enrol this browser' }).click()
+  await see(other, /This code is of a different site/)
+  await other.getByRole('button', { name: 'Keep this device' }).click()
+  await see(other, world.addresses.client1)
 })

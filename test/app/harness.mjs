@@ -57,6 +57,11 @@ class World {
     return this.do('reaches', host, port)
   }
 
+  /** Changes web.yaml, which counts from the next start of web on. */
+  edit(old, next) {
+    return this.do('edit', old, next)
+  }
+
   async me() {
     return (await this.call('GET', '/me')).id
   }

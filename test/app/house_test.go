@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -23,6 +24,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v3"
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed/bedtest"
@@ -109,6 +112,7 @@ topic read ownline/answer/#
 		t.Fatal(err)
 	}
 	h.serveAddress(cert, key)
+	h.serveSTUN()
 	h.ready()
 	return h
 }
@@ -182,16 +186,59 @@ func (h *house) serveAddress(cert, key string) {
 	})
 }
 
+// serveSTUN does the same by UDP (RFC 8489).
+func (h *house) serveSTUN() {
+	h.t.Helper()
+	conn, err := h.Bed.Internet.ListenUDP(netip.AddrPortFrom(addressAt.Addr(), 3478))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	h.t.Cleanup(func() {
+		conn.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		var buf [1500]byte
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
+			if err != nil {
+				return
+			}
+			ask := &stun.Message{Raw: buf[:n]}
+			if ask.Decode() != nil {
+				continue
+			}
+			is := &stun.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
+			answer := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess, is)
+			_, _ = conn.WriteToUDPAddrPort(answer.Raw, from) // UDP promises nothing
+		}
+	})
+}
+
+// heard waits until web has its broker, so that no knock goes unheard.
+func (h *house) heard(ctx context.Context) error {
+	return h.Web.Until(ctx, "find its broker", func(ctx context.Context) error {
+		var state struct{ Connected bool }
+		if err := h.API.Call(ctx, "GET", "/broker", nil, &state); err != nil {
+			return err
+		}
+		if !state.Connected {
+			return errors.New("it is not connected")
+		}
+		return nil
+	})
+}
+
 // ready waits until web has its broker and is served under its name, with the pages.
 func (h *house) ready() {
 	h.t.Helper()
 	lan := h.browser()
 	var page string
+	if err := h.heard(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
 	err := h.Web.Until(h.t.Context(), "serve its pages", func(context.Context) error {
-		var state struct{ Connected bool }
-		if err := h.API.Call(h.t.Context(), "GET", "/broker", nil, &state); err != nil || !state.Connected {
-			return fmt.Errorf("the broker is %+v, %w", state, err)
-		}
 		resp, err := lan.Get("https://" + ownName + ":9999/")
 		if err != nil {
 			return err

@@ -155,6 +155,12 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 			return nil, fmt.Errorf("there is no host %q", name)
 		}
 		return host.ConnectTCP(netip.AddrPortFrom(h.Bed.Router.IPv4, port), time.Second).State == bed.Open, nil
+	case "edit": // web.yaml, which counts from the next start on: what stands there, what is to stand there
+		var old, new string
+		if err := a.read(&old, &new); err != nil {
+			return nil, err
+		}
+		return nil, h.edit(old, new)
 	case "code": // a pairing code of core
 		return h.PairingCode(ctx)
 	case "web": // runs ownline-web with arguments: standard input, arguments
@@ -177,6 +183,18 @@ func discarding(method string, out *any) any {
 	return out
 }
 
+func (h *house) edit(old, new string) error {
+	file := h.Path("web.yaml")
+	yaml, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(yaml, []byte(old)) {
+		return fmt.Errorf("web.yaml has no %q", old)
+	}
+	return os.WriteFile(file, bytes.Replace(yaml, []byte(old), []byte(new), 1), 0o600)
+}
+
 func (h *house) power(ctx context.Context, what, name string) error {
 	d, ok := map[string]*world.Daemon{"core": h.Core, "web": h.Web, "broker": h.mosquitto}[name]
 	if !ok {
@@ -188,8 +206,11 @@ func (h *house) power(ctx context.Context, what, name string) error {
 	case "kill":
 		return d.Kill()
 	}
-	if err := d.Start(context.WithoutCancel(ctx)); err != nil || name == "broker" {
+	if err := d.Start(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	return h.WaitConnected(ctx)
+	if err := h.WaitConnected(ctx); err != nil {
+		return err
+	}
+	return h.heard(ctx)
 }

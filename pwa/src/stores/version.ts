@@ -75,6 +75,10 @@ export const useVersion = defineStore('version', () => {
   /** Never fails: without a service worker the app is not there offline. */
   async function start(): Promise<void> {
     if (!('serviceWorker' in navigator)) return
+    // What it fetches must not keep the first page waiting.
+    if (document.readyState !== 'complete') {
+      await new Promise((resolve) => window.addEventListener('load', resolve, { once: true }))
+    }
     try {
       // Where workers are blocked this may resolve to nothing.
       const registration = (await navigator.serviceWorker.register(workerURL(), {
