@@ -22,6 +22,14 @@ const (
 	proxyRun     = 5 * time.Second
 )
 
+// groups are those of the key exchange that all of the proxies speak (RFC 8446, section 4.2.7).
+// Browsers offer X25519 first; on P-256 alone crypto/tls and OpenSSL both have code of their own
+// for the processor.
+var groups = []struct {
+	name string
+	id   tls.CurveID
+}{{"x25519", tls.X25519}, {"p256", tls.CurveP256}}
+
 // proxy compares the embedded reverse proxy with nginx and Caddy: over kept connections with
 // small and large bodies, and in new connections. The load and the service have the same two
 // cores as the proxies, so that ratios are nearer to 1 than they would be alone.
@@ -42,7 +50,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 	}
 	type figures struct{ perSecond, p50, p99, cpu []float64 }
 	all := map[string]*figures{}
-	hands, perCPU := map[string][]float64{}, map[string][]float64{}
+	hands, perCPU := map[string][]float64{}, map[string][]float64{} // by name and group
 	for range b.runs(3) {
 		for _, p := range r.rivals {
 			for _, path := range []string{"/1k", "/1m"} {
@@ -66,11 +74,13 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 				f.cpu = append(f.cpu, (after-before)/(rate*proxyRun.Seconds())*1e6)
 				f.perSecond, f.p50, f.p99 = append(f.perSecond, rate), append(f.p50, p50), append(f.p99, p99)
 			}
-			rate, cpu, err := p.handshakes(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.name, err)
+			for _, g := range groups {
+				rate, cpu, err := p.handshakes(ctx, g.id)
+				if err != nil {
+					return fmt.Errorf("%s: %w", p.name, err)
+				}
+				hands[p.name+g.name], perCPU[p.name+g.name] = append(hands[p.name+g.name], rate), append(perCPU[p.name+g.name], cpu)
 			}
-			hands[p.name], perCPU[p.name] = append(hands[p.name], rate), append(perCPU[p.name], cpu)
 		}
 	}
 	for _, p := range r.rivals {
@@ -89,8 +99,11 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 			b.compare(name+"_p50_ms", median(f.p50), "ms", peer, median(f.p50)/median(of.p50))
 			b.compare(name+"_p99_ms", median(f.p99), "ms", peer, median(f.p99)/median(of.p99))
 		}
-		b.compare("proxy_"+p.name+"_handshakes_per_s", median(hands[p.name]), "1/s", peer, median(hands[p.name])/median(hands[peer]))
-		b.compare("proxy_"+p.name+"_handshakes_per_cpu_s", median(perCPU[p.name]), "1/s", peer, median(perCPU[p.name])/median(perCPU[peer]))
+		for _, g := range groups {
+			own, of := p.name+g.name, peer+g.name
+			b.compare("proxy_"+p.name+"_handshakes_"+g.name+"_per_s", median(hands[own]), "1/s", peer, median(hands[own])/median(hands[of]))
+			b.compare("proxy_"+p.name+"_handshakes_"+g.name+"_per_cpu_s", median(perCPU[own]), "1/s", peer, median(perCPU[own])/median(perCPU[of]))
+		}
 		rss, err := p.memory()
 		if err != nil {
 			return err
@@ -147,14 +160,14 @@ func (p rival) wrk(ctx context.Context, dir, path string) (perSecond, p50, p99 f
 	return perSecond, p50, p99, nil
 }
 
-// handshakes makes new connections, without tickets, and tells how many came about in a second,
+// handshakes makes new connections with keys of one group, without tickets, and tells how many came about in a second,
 // and in a second that the proxy itself was on a processor.
-func (p rival) handshakes(ctx context.Context) (perSecond, perCPU float64, err error) {
+func (p rival) handshakes(ctx context.Context, group tls.CurveID) (perSecond, perCPU float64, err error) {
 	before, err := p.cpu()
 	if err != nil {
 		return 0, 0, err
 	}
-	cfg := &tls.Config{ServerName: proxyName, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{tls.X25519}} // what all of them speak
+	cfg := &tls.Config{ServerName: proxyName, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, CurvePreferences: []tls.CurveID{group}}
 	var n atomic.Int64
 	var failed atomic.Value
 	var wg sync.WaitGroup
