@@ -16,7 +16,7 @@ async function start(): Promise<void> {
   const app = createApp(App).use(createPinia())
 
   onTiming(useClock().observe)
-  onSignedOut(useAccount().leave)
+  onSignedOut(useAccount().expire)
   useTheme().apply()
   useInstall().start()
 

@@ -7,6 +7,7 @@ import HomePage from './pages/HomePage.vue'
 import LoginPage from './pages/LoginPage.vue'
 import { settingsRoutes } from './pages/settings/routes'
 import { useAccount } from './stores/account'
+import { lastKnown } from './stores/known'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -35,6 +36,23 @@ export function makeRouter(): Router {
         path: '/',
         component: HomePage,
         meta: { title: (t) => t.app.home },
+        children: [
+          {
+            path: 'services/:id',
+            component: () => import('./pages/ServiceSheet.vue'),
+            meta: { title: (t) => t.app.home, sheet: true },
+          },
+          {
+            path: 'sessions/:id',
+            component: () => import('./pages/SessionSheet.vue'),
+            meta: { title: (t) => t.app.home, sheet: true },
+          },
+        ],
+      },
+      {
+        path: '/services',
+        component: () => import('./pages/ServicesPage.vue'),
+        meta: { title: (t) => t.service.title },
       },
       {
         path: '/invitations',
@@ -86,9 +104,11 @@ export function makeRouter(): Router {
     if (to.meta.open && to.path !== '/login') return true
     if (account.state === 'unknown') {
       const enrolled = (await read()) !== undefined
-      const state = await account.load(AbortSignal.timeout(enrolled ? dark : slow))
+      const signal = AbortSignal.timeout(enrolled ? dark : slow)
+      const state = await account.load({ signal, before: lastKnown() })
+      const dead = state === 'unreachable' || state === 'away'
       // Launched where no server answers: who can knock most likely wants to.
-      if (state === 'unreachable' && enrolled && from.matched.length === 0) return '/client'
+      if (dead && enrolled && from.matched.length === 0) return '/client'
     }
     if (to.path === '/login') return account.state === 'in' ? '/' : true
     if (account.state === 'out') return { path: '/login', query: { next: to.fullPath } }

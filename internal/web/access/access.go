@@ -95,6 +95,9 @@ func New(o Options) *Access {
 	}
 }
 
+// Limits are those of the configuration; what a grant says can only be less.
+func (a *Access) Limits() policy.Limits { return a.limits }
+
 // now is the time as it is kept: whole milliseconds in UTC.
 func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 

@@ -17,6 +17,17 @@ type me struct {
 	SiteCount int       `json:"site_count" doc:"How many sites this user can see"`
 	// MustChange: nothing else is allowed before.
 	MustChange bool `json:"must_change_password" doc:"The user has to choose another password first; all else is refused with the problem type urn:ownline:problem:change-password"`
+	// Until is that of the login or token that the request came with.
+	Until  *time.Time `json:"until,omitempty" doc:"When the token ends, or the login if nothing is asked before. Absent: never, or as long as a new login"`
+	Limits limits     `json:"limits"`
+}
+
+// limits are what a session may be; a grant can only allow less.
+type limits struct {
+	Default int64  `json:"default" doc:"Seconds that a session lasts when nothing is said"`
+	Max     int64  `json:"max" doc:"Seconds that it may last"`
+	PortMin uint16 `json:"port_min" doc:"The first public port that may be chosen"`
+	PortMax uint16 `json:"port_max" doc:"The last"`
 }
 
 type whoami struct {
@@ -49,6 +60,14 @@ func (s *Server) meResource() {
 
 func (s *Server) me(ctx context.Context, id auth.Identity) (me, error) {
 	sites, err := s.access.Sites(ctx, actor(id))
-	u := id.User
-	return me{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Created: u.Created.UTC(), SiteCount: len(sites), MustChange: u.MustChange}, err
+	u, l := id.User, s.access.Limits()
+	m := me{
+		ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Created: u.Created.UTC(), SiteCount: len(sites), MustChange: u.MustChange,
+		Limits: limits{Default: int64(l.Default / time.Second), Max: int64(l.Max / time.Second), PortMin: l.PortMin, PortMax: l.PortMax},
+	}
+	if until := id.Until(); !until.IsZero() {
+		until = until.UTC()
+		m.Until = &until
+	}
+	return m, err
 }

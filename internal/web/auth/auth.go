@@ -151,10 +151,19 @@ type Identity struct {
 	hash      []byte    // of the cookie or the token
 	until     time.Time // when the token ends; zero: never
 	began     time.Time // when the login did
+	unused    time.Time // when the login ends, if it is not used before
 }
 
 // Known reports whether the request proved who sent it.
 func (i Identity) Known() bool { return !i.User.ID.IsZero() }
+
+// Until says when the token ends, or the login if it is not used before; zero: never.
+func (i Identity) Until() time.Time {
+	if i.Token.IsZero() {
+		return i.unused
+	}
+	return i.until
+}
 
 // Identify finds out who sent a request. Nobody in particular is no error: a cookie or
 // token that is not (or no longer) valid is the same as none.
@@ -198,9 +207,10 @@ func (a *Auth) byLogin(ctx context.Context, id *Identity) error {
 	if err != nil {
 		return err
 	}
-	id.User, id.Login, id.Method, id.began = user, l.ID, l.Method, l.Created
+	id.User, id.Login, id.Method, id.began, id.unused = user, l.ID, l.Method, l.Created, l.Expires
 	if now.Sub(l.Seen) > touchEvery { // not with every request
-		a.touched(ctx, a.store.TouchLogin(ctx, l.ID, now, now.Add(loginLifetime)))
+		id.unused = now.Add(loginLifetime)
+		a.touched(ctx, a.store.TouchLogin(ctx, l.ID, now, id.unused))
 	}
 	return nil
 }

@@ -35,6 +35,13 @@ export function setup(token: string, name: string, password: string): Promise<Me
   return answer(client.POST('/api/v1/auth/setup', { body: { token, name, password } }), true)
 }
 
+/** How long an answer of the server takes, in milliseconds. */
+export async function measure(): Promise<number> {
+  const start = performance.now()
+  await methods()
+  return Math.round(performance.now() - start)
+}
+
 export async function logout(): Promise<void> {
   await answer(client.POST('/api/v1/auth/logout'), true)
 }

@@ -30,7 +30,7 @@ describe('the client', () => {
 
   it('sends the key that makes opening happen once', async () => {
     server.mockResolvedValueOnce(json({}, 201))
-    await openSession('photos-id', 'key', 1200)
+    await openSession('photos-id', 'key', { seconds: 1200 })
     const request = server.mock.calls[0]?.[0]
     expect(request?.headers.get('Idempotency-Key')).toBe('key')
     expect(await request?.json()).toEqual({ service: 'photos-id', for: '1200s' })

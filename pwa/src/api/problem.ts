@@ -22,6 +22,8 @@ export class Problem extends Error {
   readonly type: string
   /** The challenge of a sign-in that wants a second factor. */
   readonly challenge: string
+  /** What will do as the second factor. */
+  readonly factors: string[]
 
   constructor(
     status: number,
@@ -30,6 +32,7 @@ export class Problem extends Error {
     retryAfter?: number,
     type = '',
     challenge = '',
+    factors: string[] = [],
   ) {
     super(detail || `status ${status}`)
     this.name = 'Problem'
@@ -39,6 +42,7 @@ export class Problem extends Error {
     this.retryAfter = retryAfter
     this.type = type
     this.challenge = challenge
+    this.factors = factors
   }
 
   /** The password was right, and a code is wanted, too. */
@@ -51,7 +55,7 @@ export class Problem extends Error {
   }
 
   static from(response: Response, body: unknown): Problem {
-    const model: Partial<ErrorModel> & { challenge?: string } = isErrorModel(body) ? body : {}
+    const model: Partial<ErrorModel> & { challenge?: string; factors?: string[] } = isErrorModel(body) ? body : {}
     const fields = (model.errors ?? []).map((error) => ({
       field: (error.location ?? '').replace(/^body\./, ''),
       message: error.message ?? '',
@@ -64,6 +68,7 @@ export class Problem extends Error {
       Number.isNaN(wait) ? undefined : wait,
       model.type,
       model.challenge,
+      model.factors ?? [],
     )
   }
 }

@@ -1485,6 +1485,28 @@ export interface components {
             /** Format: uuid */
             token_id: string;
         };
+        Limits: {
+            /**
+             * Format: int64
+             * @description Seconds that a session lasts when nothing is said
+             */
+            default: number;
+            /**
+             * Format: int64
+             * @description Seconds that it may last
+             */
+            max: number;
+            /**
+             * Format: int32
+             * @description The last
+             */
+            port_max: number;
+            /**
+             * Format: int32
+             * @description The first public port that may be chosen
+             */
+            port_min: number;
+        };
         LinkSecret: {
             /** @description What is behind the # of the link */
             secret: string;
@@ -1662,6 +1684,7 @@ export interface components {
             created: string;
             /** Format: uuid */
             id: string;
+            limits: components["schemas"]["Limits"];
             /** @description The user has to choose another password first; all else is refused with the problem type urn:ownline:problem:change-password */
             must_change_password: boolean;
             name: string;
@@ -1672,6 +1695,11 @@ export interface components {
              * @description How many sites this user can see
              */
             site_count: number;
+            /**
+             * Format: date-time
+             * @description When the token ends, or the login if nothing is asked before. Absent: never, or as long as a new login
+             */
+            until?: string;
         };
         Methods: {
             /** @description Absent: none is configured */
@@ -2587,10 +2615,17 @@ export interface operations {
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "limits": {
+                     *         "default": 1,
+                     *         "max": 1,
+                     *         "port_max": 0,
+                     *         "port_min": 0
+                     *       },
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin",
-                     *       "site_count": 1
+                     *       "site_count": 1,
+                     *       "until": "2026-03-01T12:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Me"];
@@ -3503,10 +3538,17 @@ export interface operations {
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "limits": {
+                     *         "default": 1,
+                     *         "max": 1,
+                     *         "port_max": 0,
+                     *         "port_min": 0
+                     *       },
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin",
-                     *       "site_count": 1
+                     *       "site_count": 1,
+                     *       "until": "2026-03-01T12:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Me"];
@@ -3922,10 +3964,17 @@ export interface operations {
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "limits": {
+                     *         "default": 1,
+                     *         "max": 1,
+                     *         "port_max": 0,
+                     *         "port_min": 0
+                     *       },
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin",
-                     *       "site_count": 1
+                     *       "site_count": 1,
+                     *       "until": "2026-03-01T12:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Me"];
@@ -4140,10 +4189,17 @@ export interface operations {
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "limits": {
+                     *         "default": 1,
+                     *         "max": 1,
+                     *         "port_max": 0,
+                     *         "port_min": 0
+                     *       },
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin",
-                     *       "site_count": 1
+                     *       "site_count": 1,
+                     *       "until": "2026-03-01T12:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Me"];
@@ -8826,10 +8882,17 @@ export interface operations {
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "limits": {
+                     *         "default": 1,
+                     *         "max": 1,
+                     *         "port_max": 0,
+                     *         "port_min": 0
+                     *       },
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin",
-                     *       "site_count": 1
+                     *       "site_count": 1,
+                     *       "until": "2026-03-01T12:00:00Z"
                      *     }
                      */
                     "application/json": components["schemas"]["Me"];

@@ -31,6 +31,7 @@ const same = new Set([
   'address.badgeIPv6',
   'app.name',
   'problem.field',
+  'session.traffic',
   'site.took',
 ])
 

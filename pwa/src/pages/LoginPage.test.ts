@@ -2,17 +2,27 @@ import { flushPromises, mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import * as auth from '@/api/auth'
+import * as passkeys from '@/api/passkeys'
 import { Problem } from '@/api/problem'
 import { makeRouter } from '@/router'
 import { sampleMe } from '@/testing/samples'
 import LoginPage from './LoginPage.vue'
 
 vi.mock('@/api/auth')
+vi.mock('@/api/passkeys', async (actual) => ({
+  ...(await actual<typeof passkeys>()),
+  canAutofill: vi.fn<() => Promise<boolean>>(),
+  canPasskey: vi.fn<() => boolean>(),
+  passkeyLogin: vi.fn<() => Promise<auth.Me>>(),
+}))
 
 beforeEach(() => {
   vi.mocked(auth.methods).mockResolvedValue({ password: true })
   vi.mocked(auth.providerAddress).mockImplementation((next) => `/start?return=${next}`)
   vi.mocked(auth.me).mockRejectedValue(new Problem(401))
+  vi.mocked(auth.measure).mockResolvedValue(34)
+  vi.mocked(passkeys.canAutofill).mockResolvedValue(false)
+  vi.mocked(passkeys.canPasskey).mockReturnValue(false)
 })
 
 async function page(path: string) {
@@ -68,12 +78,12 @@ describe('the sign-in', () => {
   it('offers the identity provider, if there is one', async () => {
     const without = await page('/login')
     await flushPromises()
-    expect(without.login.find('a.provider').exists()).toBe(false)
+    expect(without.login.find('.provider').exists()).toBe(false)
     vi.mocked(auth.methods).mockResolvedValue({ password: true, oidc: { name: 'Our login' } })
     const { login } = await page('/login?next=/sessions')
     await flushPromises()
-    expect(login.get('a').text()).toBe('Sign in with Our login')
-    expect(login.get('a').attributes('href')).toBe('/start?return=/sessions')
+    expect(login.get('.provider').text()).toBe('Sign in with Our login')
+    expect(login.get('.provider').attributes('href')).toBe('/start?return=/sessions')
   })
 
   it('asks for what is missing, at the field', async () => {
@@ -86,24 +96,84 @@ describe('the sign-in', () => {
     expect(auth.login).not.toHaveBeenCalled()
   })
 
-  it('asks for the code when the server wants one', async () => {
-    vi.mocked(auth.login).mockRejectedValue(
-      new Problem(401, '', [], undefined, 'urn:ownline:problem:second-factor', 'a challenge'),
-    )
-    vi.mocked(auth.secondFactor).mockRejectedValueOnce(new Problem(401))
-    vi.mocked(auth.secondFactor).mockResolvedValueOnce(sampleMe())
-    const { login, router, submit } = await page('/login')
-    await submit('ana', 'a good long password')
-    async function give(code: string) {
-      await login.get('input[autocomplete=one-time-code]').setValue(code)
+  describe('with a second factor', () => {
+    const wanted = (factors: string[]) =>
+      new Problem(401, '', [], undefined, 'urn:ownline:problem:second-factor', 'a challenge', factors)
+
+    it('sends the code as soon as it is whole', async () => {
+      vi.mocked(auth.login).mockRejectedValue(wanted(['totp', 'recovery_code']))
+      vi.mocked(auth.secondFactor).mockRejectedValueOnce(new Problem(401))
+      vi.mocked(auth.secondFactor).mockResolvedValueOnce(sampleMe())
+      const { login, router, submit } = await page('/login')
+      await submit('ana', 'a good long password')
+      async function give(code: string) {
+        await login.get('input[autocomplete=one-time-code]').setValue(code)
+        await flushPromises()
+      }
+      await give('00000')
+      expect(auth.secondFactor).not.toHaveBeenCalled()
+      await give('000000')
+      expect(login.get('[role=alert]').text()).toBe('That code is not right, or too old.')
+      await give('492 039')
+      expect(auth.secondFactor).toHaveBeenLastCalledWith('a challenge', '492039')
+      expect(router.currentRoute.value.fullPath).toBe('/')
+    })
+
+    it('takes a recovery code instead', async () => {
+      vi.mocked(auth.login).mockRejectedValue(wanted(['totp', 'recovery_code']))
+      vi.mocked(auth.secondFactor).mockResolvedValue(sampleMe())
+      const { login, submit } = await page('/login')
+      await submit('ana', 'a good long password')
+      const link = login.findAll('button').find((one) => one.text() === 'Use a recovery code')
+      await link?.trigger('click')
+      expect(login.text()).toContain('Enter a recovery code')
+      await login.get('input').setValue('abcd-efgh-ijkl')
       await login.get('form').trigger('submit')
       await flushPromises()
-    }
-    await give('000000')
-    expect(login.get('[role=alert]').text()).toBe('The code is not right, or was used already.')
-    await give('492039')
-    expect(auth.secondFactor).toHaveBeenLastCalledWith('a challenge', '492039')
-    expect(router.currentRoute.value.fullPath).toBe('/')
+      expect(auth.secondFactor).toHaveBeenCalledWith('a challenge', 'abcd-efgh-ijkl')
+    })
+
+    it('asks for the password again when it took too long', async () => {
+      vi.mocked(auth.login).mockRejectedValue(wanted(['totp']))
+      vi.mocked(auth.secondFactor).mockRejectedValue(new Problem(403))
+      const { login, submit } = await page('/login')
+      await submit('ana', 'a good long password')
+      await login.get('input[autocomplete=one-time-code]').setValue('492039')
+      await flushPromises()
+      expect(login.find('input[type=password]').exists()).toBe(true)
+      expect(login.get('[role=alert]').text()).toContain('Enter your password again')
+    })
+  })
+
+  describe('by a passkey', () => {
+    it('enters where it is picked in the list of names', async () => {
+      vi.mocked(passkeys.canAutofill).mockResolvedValue(true)
+      vi.mocked(passkeys.passkeyLogin).mockResolvedValue(sampleMe())
+      const { router } = await page('/login?next=/history')
+      await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/history'))
+      expect(passkeys.passkeyLogin).toHaveBeenCalledWith(expect.objectContaining({ autofill: true }))
+    })
+
+    it('says what to do when it was not used', async () => {
+      vi.mocked(passkeys.canPasskey).mockReturnValue(true)
+      vi.mocked(passkeys.passkeyLogin).mockRejectedValue(new passkeys.NotUsed())
+      const { login } = await page('/login')
+      const button = login.findAll('button').find((one) => one.text() === 'Use a passkey')
+      await button?.trigger('click')
+      await flushPromises()
+      expect(login.get('[role=alert]').text()).toContain('The passkey was not used.')
+    })
+  })
+
+  it('tells whether the server is reached', async () => {
+    vi.mocked(auth.measure).mockResolvedValueOnce(34)
+    const { login } = await page('/login')
+    await flushPromises()
+    expect(login.get('.reach').text()).toBe('Server reachable · 34 ms')
+    vi.mocked(auth.measure).mockRejectedValueOnce(new Problem(0))
+    await login.get('.reach').trigger('click')
+    await flushPromises()
+    expect(login.get('.reach').text()).toBe("The server can't be reached.")
   })
 
   it('has a password changed that an admin has set', async () => {

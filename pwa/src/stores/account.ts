@@ -1,10 +1,14 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 import * as auth from '@/api/auth'
+import { passkeyLogin } from '@/api/passkeys'
 import { asProblem } from '@/api/problem'
 
-/** unknown: not asked yet. unreachable: asked, and nobody answered. */
-export type SignIn = 'unknown' | 'in' | 'out' | 'unreachable'
+/**
+ * unknown: not asked yet. unreachable: asked, and nobody answered. away: the same, but it is known
+ * who was signed in. over: the sign-in has run out, and the page waits for another.
+ */
+export type SignIn = 'unknown' | 'in' | 'out' | 'unreachable' | 'away' | 'over'
 
 /** Who is signed in. */
 export const useAccount = defineStore('account', () => {
@@ -22,13 +26,25 @@ export const useAccount = defineStore('account', () => {
     state.value = 'out'
   }
 
-  /** Asks the server who is signed in; never fails. A signal ends the wait for an answer. */
-  async function load(signal?: AbortSignal): Promise<SignIn> {
+  /** The server no longer knows the sign-in: whoever was at work goes on after another. */
+  function expire(): void {
+    if (state.value === 'in') state.value = 'over'
+    else if (state.value !== 'over') leave()
+  }
+
+  /**
+   * Asks the server who is signed in; never fails. A signal ends the wait for an answer. before is
+   * who was the last time, to show what is known of them when nobody answers.
+   */
+  async function load(ask: { signal?: AbortSignal; before?: auth.Me | undefined } = {}): Promise<SignIn> {
     try {
-      enter(await auth.me(signal))
+      enter(await auth.me(ask.signal))
     } catch (error) {
-      if (asProblem(error).status === 401) leave()
-      else if (state.value !== 'in') state.value = 'unreachable'
+      if (asProblem(error).status === 401) expire()
+      else if (state.value === 'unknown' || state.value === 'unreachable') {
+        me.value = ask.before
+        state.value = ask.before ? 'away' : 'unreachable'
+      }
     }
     return state.value
   }
@@ -39,6 +55,10 @@ export const useAccount = defineStore('account', () => {
 
   async function secondFactor(challenge: string, code: string): Promise<void> {
     enter(await auth.secondFactor(challenge, code))
+  }
+
+  async function passkey(how: Parameters<typeof passkeyLogin>[0]): Promise<void> {
+    enter(await passkeyLogin(how))
   }
 
   async function changePassword(current: string, password: string): Promise<void> {
@@ -60,5 +80,7 @@ export const useAccount = defineStore('account', () => {
     leave()
   }
 
-  return { me, state, isAdmin, load, login, secondFactor, changePassword, setup, logout, leave }
+  return {
+    me, state, isAdmin, load, login, secondFactor, passkey, changePassword, setup, logout, leave, expire,
+  }
 })

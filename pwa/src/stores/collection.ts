@@ -9,6 +9,8 @@ export interface Collection<T> {
   all: ComputedRef<T[]>
   state: Ref<Load>
   problem: ShallowRef<Problem | undefined>
+  /** The server has told the list since it was begun. */
+  fresh: Ref<boolean>
   get: (id: string) => T | undefined
   put: (item: T) => void
   remove: (id: string) => void
@@ -17,6 +19,8 @@ export interface Collection<T> {
   /** Changes an item at once; the returned function takes that back unless it changed since. */
   guess: (item: T | undefined, id: string) => () => void
   load: () => Promise<void>
+  /** Shows what is known from before, until the server tells more. */
+  seed: (items: T[]) => void
   clear: () => void
 }
 
@@ -25,6 +29,7 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
   const byId = shallowReactive(new Map<string, T>())
   const state = ref<Load>('idle')
   const problem = shallowRef<Problem>()
+  const fresh = ref(false)
   const touched = new Set<string>()
   let round = 0
 
@@ -66,6 +71,7 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
       for (const id of byId.keys()) if (!kept.has(id) && !touched.has(id)) byId.delete(id)
       for (const item of items) if (!touched.has(item.id)) byId.set(item.id, item)
       state.value = 'ready'
+      fresh.value = true
       problem.value = undefined
     } catch (error) {
       if (mine !== round) return
@@ -74,9 +80,16 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
     }
   }
 
+  function seed(items: T[]): void {
+    if (fresh.value) return
+    for (const item of items) byId.set(item.id, item)
+    state.value = 'ready'
+  }
+
   function clear(): void {
     round++
     byId.clear()
+    fresh.value = false
     state.value = 'idle'
     problem.value = undefined
   }
@@ -85,12 +98,14 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
     all: computed(() => [...byId.values()]),
     state,
     problem,
+    fresh,
     get: (id) => byId.get(id),
     put,
     remove,
     follow,
     guess,
     load,
+    seed,
     clear,
   }
 }

@@ -50,7 +50,7 @@ export const useKnock = defineStore('knock', () => {
   /** What the server says, when somebody is signed in there. */
   async function told(): Promise<string | undefined> {
     if (!navigator.onLine) return undefined
-    if (account.state === 'unknown') await account.load(AbortSignal.timeout(serverPatience))
+    if (account.state === 'unknown') await account.load({ signal: AbortSignal.timeout(serverPatience) })
     if (account.state !== 'in') return undefined
     try {
       const here = await whoami(AbortSignal.timeout(serverPatience))

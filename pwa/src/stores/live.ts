@@ -3,6 +3,7 @@ import { onMounted, onUnmounted, ref } from 'vue'
 import { type Changes, listen } from '@/api/events'
 import { useAccount } from './account'
 import { useAddress } from './address'
+import { useGrants } from './grants'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
@@ -28,6 +29,7 @@ type Follower = Followed & { reset?: () => void }
 export const useLive = defineStore('live', () => {
   const account = useAccount()
   const address = useAddress()
+  const grants = useGrants()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
@@ -48,7 +50,10 @@ export const useLive = defineStore('live', () => {
 
   async function refresh(): Promise<void> {
     for (const follower of followers) follower.reset?.()
-    await Promise.all([address.load(), sites.load(), services.load(), sessions.load()])
+    await Promise.all([
+      account.load(), address.load(), sites.load(), services.load(), grants.load(),
+      sessions.load(),
+    ])
   }
 
   /** Fetches again what changes by itself. */
@@ -73,7 +78,7 @@ export const useLive = defineStore('live', () => {
         tell('service', change)
       },
       grant: (change) => {
-        void Promise.all([services.load(), sites.load()])
+        void Promise.all([services.load(), sites.load(), grants.load()])
         tell('grant', change)
       },
       device: (change) => tell('device', change),
@@ -103,6 +108,7 @@ export const useLive = defineStore('live', () => {
     worry = undefined
     paused.value = false
     attempt = 0
+    if (account.state === 'away') void account.load()
     if (following) return
     // What happened before this stream nobody told. Right after the start the rest is fresh.
     clearTimeout(soon)
@@ -121,7 +127,10 @@ export const useLive = defineStore('live', () => {
 
   async function reconnect(): Promise<void> {
     await account.load()
-    if (running && account.state === 'in') connect()
+    if (!running) return
+    if (account.state === 'in') connect()
+    // Nobody answers: then the stream is not worth a try, but the next question is.
+    else if (account.state === 'away') cut(true)
   }
 
   function disconnect(): void {
@@ -149,7 +158,7 @@ export const useLive = defineStore('live', () => {
     if (running) return
     running = true
     first = true
-    void Promise.all([address.load(), services.load()])
+    void Promise.all([address.load(), services.load(), grants.load()])
     connect()
     soon = setTimeout(() => void refreshChanging(), streamSoon)
     document.addEventListener('visibilitychange', onVisibility)
@@ -157,8 +166,8 @@ export const useLive = defineStore('live', () => {
     window.addEventListener('offline', onOnline)
   }
 
-  /** Stops following, and forgets what was known: the next person must not see it. */
-  function end(): void {
+  /** Stops following, and keeps what is known for who signs in again. */
+  function rest(): void {
     running = false
     disconnect()
     clearTimeout(soon)
@@ -169,10 +178,15 @@ export const useLive = defineStore('live', () => {
     document.removeEventListener('visibilitychange', onVisibility)
     window.removeEventListener('online', onOnline)
     window.removeEventListener('offline', onOnline)
-    for (const store of [address, services, sessions, sites]) store.clear()
   }
 
-  return { paused, offline, refresh, follow, start, end }
+  /** Stops following, and forgets what was known: the next person must not see it. */
+  function end(): void {
+    rest()
+    for (const store of [address, grants, services, sessions, sites]) store.clear()
+  }
+
+  return { paused, offline, refresh, follow, start, rest, end }
 })
 
 /** Has the component told of changes while it is mounted. */

@@ -26,8 +26,8 @@ export const useNotices = defineStore('notices', () => {
 
   function show(text: string, actions: NoticeAction[] = [], { bad = false, stays = false } = {}): number {
     const id = ++last
-    // More than three would cover the page; the oldest goes.
-    if (shown.length === 3) shown.shift()
+    // More than three would cover the page; the oldest that does not stay goes.
+    if (shown.length === 3) shown.splice(Math.max(0, shown.findIndex((one) => !one.stays)), 1)
     shown.push({ id, text, bad, stays, actions })
     say(text, bad)
     return id

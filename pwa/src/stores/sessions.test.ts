@@ -48,7 +48,7 @@ describe('open', () => {
     await opening
     expect(sessions.opening.has(service.id)).toBe(false)
     expect(sessions.forHere(service.id)).toEqual(session)
-    expect(useNotices().shown[0]?.text).toBe('photos is open for 30 min')
+    expect(useNotices().shown[0]?.text).toBe('photos is open for 20 min')
   })
 
   it('opens one session for two taps', async () => {
@@ -103,7 +103,7 @@ describe('close', () => {
     vi.mocked(api.openSession).mockResolvedValue(session)
     await sessions.close(session)
     useNotices().shown[0]?.actions[0]?.run?.()
-    expect(api.openSession).toHaveBeenCalledWith(service.id, expect.any(String), 1200)
+    expect(api.openSession).toHaveBeenCalledWith(service.id, expect.any(String), { seconds: 1200 })
   })
 
   it('offers no undo for a session of another address: it would open for this one', async () => {
@@ -124,7 +124,8 @@ describe('extend', () => {
     const answer = pending<api.Session>()
     vi.mocked(api.renewSession).mockReturnValue(answer.promise)
     const extending = sessions.extend(session)
-    expect(sessions.shown[0]?.expires).toBe(at(1_800_000))
+    expect(sessions.shown[0]?.expires).toBe(at(3_000_000))
+    expect(api.renewSession).toHaveBeenCalledWith(session.id, 3000)
     answer.resolve({ ...session, expires: at(1_500_000) })
     await extending
     expect(sessions.shown[0]?.expires).toBe(at(1_500_000))

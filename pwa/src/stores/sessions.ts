@@ -1,16 +1,18 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowReactive } from 'vue'
 import type { Change } from '@/api/events'
-import { asProblem } from '@/api/problem'
+import { asProblem, type Problem } from '@/api/problem'
 import type { Service } from '@/api/services'
 import * as api from '@/api/sessions'
 import { useLanguage } from '@/messages'
-import { length } from '@/messages/format'
+import { length, secondsOf } from '@/messages/format'
 import { sayProblem } from '@/messages/problem'
 import { useAccount } from './account'
 import { useAddress } from './address'
+import { useChoices } from './choices'
 import { useClock } from './clock'
 import { collection } from './collection'
+import { useGrants } from './grants'
 import { useInstall } from './install'
 import { type NoticeAction, useNotices } from './notices'
 
@@ -20,8 +22,8 @@ type Session = api.Session
 const lingers = 30_000
 /** How long after its end a session that nobody reported as ended is still shown. */
 const grace = 3_000
-/** By how much an extension is drawn before the server has said. */
-const extension = 30 * 60_000
+/** By how many seconds a tap extends. */
+const extension = 30 * 60
 
 const endOf = (session: Session) => Date.parse(session.ended ?? session.expires)
 
@@ -29,7 +31,9 @@ const endOf = (session: Session) => Date.parse(session.ended ?? session.expires)
 export const useSessions = defineStore('sessions', () => {
   const account = useAccount()
   const address = useAddress()
+  const choices = useChoices()
   const clock = useClock()
+  const grants = useGrants()
   const language = useLanguage()
   const install = useInstall()
   const notices = useNotices()
@@ -40,6 +44,8 @@ export const useSessions = defineStore('sessions', () => {
   /** Ids of services that are being opened, and of sessions that are being extended. */
   const opening = shallowReactive(new Set<string>())
   const extending = shallowReactive(new Set<string>())
+  /** Why a service could not be opened when it was last tried, by its id. */
+  const failures = shallowReactive(new Map<string, Problem>())
   /** Closed by a tap in this browser: they leave the list at once, with an undo. */
   const dismissed = new Set<string>()
 
@@ -77,36 +83,53 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
-  async function open(service: Pick<Service, 'id' | 'name'>, seconds?: number): Promise<void> {
-    if (opening.has(service.id)) return
+  /** Opens a service, as it was opened the last time unless wished otherwise. */
+  async function open(service: Pick<Service, 'id' | 'name'>, wish?: api.Wish): Promise<boolean> {
+    if (opening.has(service.id)) return false
     opening.add(service.id)
+    failures.delete(service.id)
+    const { seconds, port, used } = choices.of(service.id)
     try {
-      const session = await api.openSession(service.id, crypto.randomUUID(), seconds)
+      const session = await api.openSession(service.id, crypto.randomUUID(), wish ?? { seconds, port })
       apply(session)
       install.sessionOpened()
-      const span = Date.parse(session.expires) - Date.parse(session.opened)
+      choices.keep(service.id, { used: used + 1 })
+      const span = Date.parse(session.expires) - clock.read()
       const undo = { label: language.t.session.undo, run: () => void close(session, false) }
       const go: NoticeAction[] = session.url ? [{ label: language.t.session.go, href: session.url }] : []
       notices.show(language.t.session.opened(service.name, length(span)), [...go, undo])
+      return true
     } catch (error) {
-      const why = sayProblem(language.t, asProblem(error))
-      notices.fail(language.t.problem.notOpened(service.name, why))
+      const problem = asProblem(error)
+      failures.set(service.id, problem)
+      notices.fail(language.t.problem.notOpened(service.name, sayProblem(language.t, problem)))
+      return false
     } finally {
       opening.delete(service.id)
     }
   }
 
-  async function extend(session: Session): Promise<void> {
+  /** How many seconds a session of a service may last at most, as far as it is known. */
+  function most(service: string): number {
+    const granted = secondsOf(grants.of(service)?.max_duration) ?? Infinity
+    return Math.min(account.me?.limits.max ?? Infinity, granted)
+  }
+
+  /** Lets a session last so many seconds longer, or as long as it may. */
+  async function extend(session: Session, by = extension): Promise<void> {
     if (extending.has(session.id)) return
     extending.add(session.id)
     const name = session.service_name
-    const guessed = Math.max(Date.parse(session.expires), clock.read() + extension)
+    const now = clock.read()
+    const rest = Math.max(0, Date.parse(session.expires) - now) / 1000
+    const seconds = Math.floor(Math.min(most(session.service), rest + by))
+    const guessed = Math.max(Date.parse(session.expires), now + seconds * 1000)
     const takeBack = list.guess(
       { ...session, expires: new Date(guessed).toISOString() },
       session.id,
     )
     try {
-      const renewed = await api.renewSession(session.id)
+      const renewed = await api.renewSession(session.id, seconds)
       apply(renewed)
       const until = language.clockTime(new Date(renewed.expires))
       notices.show(language.t.session.extended(name, until))
@@ -132,7 +155,7 @@ export const useSessions = defineStore('sessions', () => {
       apply(await api.closeSession(session.id))
       const again = { id: session.service, name }
       const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
-      const undo = { label: language.t.session.undo, run: () => void open(again, seconds) }
+      const undo = { label: language.t.session.undo, run: () => void open(again, { seconds }) }
       notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
     } catch (error) {
       dismissed.delete(session.id)
@@ -140,6 +163,29 @@ export const useSessions = defineStore('sessions', () => {
       const why = sayProblem(language.t, asProblem(error))
       notices.fail(language.t.problem.notClosed(name, why))
     }
+  }
+
+  /** Opens for this address what is open for the one before, for the time left, and closes that. */
+  async function move(from: string): Promise<void> {
+    const old = live.value.filter((s) => isMine(s) && !s.device && s.source === from)
+    const outcomes = await Promise.all(
+      old.map(async (session) => {
+        const seconds = Math.floor((Date.parse(session.expires) - clock.read()) / 1000)
+        if (seconds < 1) return undefined
+        try {
+          apply(await api.openSession(session.service, crypto.randomUUID(), { seconds }))
+          dismissed.add(session.id)
+          apply(await api.closeSession(session.id))
+          return undefined
+        } catch (error) {
+          const why = sayProblem(language.t, asProblem(error))
+          return language.t.problem.notMoved(session.service_name, why)
+        }
+      }),
+    )
+    const failed = outcomes.filter((text) => text !== undefined)
+    for (const text of failed) notices.fail(text)
+    if (failed.length === 0) notices.show(language.t.session.moved(old.length))
   }
 
   /** Closes everything of one's own, wherever it was opened. */
@@ -157,10 +203,11 @@ export const useSessions = defineStore('sessions', () => {
     list.clear()
     everyone.value = false
     dismissed.clear()
+    failures.clear()
   }
 
   return {
-    ...list, everyone, opening, extending, shown, live,
-    isMine, isHere, isLive, left, forHere, apply, open, extend, close, closeAll, clear,
+    ...list, everyone, opening, extending, failures, shown, live,
+    isMine, isHere, isLive, left, forHere, most, apply, open, extend, close, move, closeAll, clear,
   }
 })

@@ -4,13 +4,17 @@ import type { Service } from '@/api/services'
 import type { TileState } from '@/components/service/tile'
 import { countdown } from '@/messages/format'
 import { useAddress } from './address'
+import { useChoices } from './choices'
+import { useGrants } from './grants'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
 
-/** How each service stands for this address: open ones first, then by name. */
+/** How each service stands for this address: open ones first, then those used most, then by name. */
 export const useTiles = defineStore('tiles', () => {
   const address = useAddress()
+  const choices = useChoices()
+  const grants = useGrants()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
@@ -19,9 +23,11 @@ export const useTiles = defineStore('tiles', () => {
     if (sessions.opening.has(service.id)) return 'opening'
     const session = sessions.forHere(service.id)
     if (session) return session.state === 'opening' ? 'opening' : 'open'
+    if (sessions.failures.has(service.id)) return 'failed'
     if (address.inside) return 'inside'
     if (sites.isDown(service.site)) return 'unreachable'
-    return address.here && !address.source ? 'unusable' : 'closed'
+    const closed = grants.of(service.id)?.automatic ? 'automatic' : 'closed'
+    return address.here && !address.source ? 'unusable' : closed
   }
 
   const all = computed(() =>
@@ -34,6 +40,7 @@ export const useTiles = defineStore('tiles', () => {
       .toSorted(
         (a, b) =>
           Number(b.state === 'open') - Number(a.state === 'open') ||
+          choices.of(b.service.id).used - choices.of(a.service.id).used ||
           a.service.name.localeCompare(b.service.name),
       ),
   )

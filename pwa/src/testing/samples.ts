@@ -10,7 +10,8 @@ export const noon = Date.parse('2030-05-03T12:00:00Z')
 export function sampleMe(change: Partial<Me> = {}): Me {
   return {
     id: 'ana-id', name: 'ana', role: 'user', site_count: 1, must_change_password: false,
-    created: at(-86_400_000), ...change,
+    created: at(-86_400_000),
+    limits: { default: 1800, max: 28_800, port_min: 20_000, port_max: 29_999 }, ...change,
   }
 }
 

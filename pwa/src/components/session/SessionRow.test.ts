@@ -1,4 +1,4 @@
-import { mount } from '@vue/test-utils'
+import { mount, RouterLinkStub } from '@vue/test-utils'
 import { createPinia } from 'pinia'
 import { describe, expect, it } from 'vitest'
 import { sampleSession } from '@/testing/samples'
@@ -6,7 +6,7 @@ import SessionRow from './SessionRow.vue'
 
 function row(props: Partial<InstanceType<typeof SessionRow>['$props']> = {}) {
   return mount(SessionRow, {
-    global: { plugins: [createPinia()] },
+    global: { plugins: [createPinia()], stubs: { RouterLink: RouterLinkStub } },
     props: {
       session: sampleSession(), left: 1_199_000, here: true, mine: true, extending: false, ...props,
     },
@@ -18,7 +18,10 @@ describe('a session row', () => {
     const text = row().text()
     expect(text).toContain('photos')
     expect(text).toContain('19:59 left · this device')
-    expect(text).toContain('home.example.org:20443')
+  })
+
+  it('leads to its sheet', () => {
+    expect(row().getComponent(RouterLinkStub).props('to')).toBe('/sessions/session-id')
   })
 
   it('names its ring by the minute', () => {
@@ -38,19 +41,20 @@ describe('a session row', () => {
 
   it('goes by a link where there is one, else copies the address', async () => {
     const url = 'https://photos.home.example.org:9999/'
-    const link = row({ session: sampleSession({ url }) }).get('a')
+    const link = row({ session: sampleSession({ url }) }).get('a[target]')
     expect(link.attributes()).toMatchObject({ href: url, rel: 'noopener', target: '_blank' })
     const plain = row()
     await plain.get('[aria-label="Copy address of photos"]').trigger('click')
     expect(plain.emitted('copy')).toHaveLength(1)
   })
 
-  it('emits extend and close, and extends once at a time', async () => {
-    const open = row()
+  it('offers to extend in the last five minutes, once at a time', async () => {
+    expect(row().find('[aria-label="Extend photos"]').exists()).toBe(false)
+    const open = row({ left: 300_000 })
     await open.get('[aria-label="Extend photos"]').trigger('click')
     await open.get('[aria-label="Close photos"]').trigger('click')
     expect(open.emitted()).toMatchObject({ extend: [[]], close: [[]] })
-    const busy = row({ extending: true })
+    const busy = row({ left: 300_000, extending: true })
     await busy.get('[aria-label="Extend photos"]').trigger('click')
     expect(busy.emitted('extend')).toBeUndefined()
   })

@@ -5,6 +5,8 @@ export const address = {
   network: (source: string) => `Sessions open for your network, ${source}.`,
   inside: "You're inside. Services answer without a session.",
   shared: 'Others behind your carrier share this address while a session is open.',
+  unsure: 'The server sees a proxy, not you. Ask your admin to check trusted_proxies.',
+  badgeUnsure: 'Unsure',
   unusable: 'No session can be opened for this address.',
   badgeIPv6: 'IPv6',
   badgeInside: 'In the LAN',

@@ -1,3 +1,5 @@
+import { minutes } from './count'
+
 export const app = {
   name: 'Ownline',
   home: 'Home',
@@ -13,4 +15,7 @@ export const app = {
   reload: 'Reload',
   dismiss: 'Dismiss',
   notices: 'Notices',
+  signInAgain: 'Sign in again to go on.',
+  endsSoon: (n: number) => `You'll be signed out in ${minutes(n)}.`,
+  stay: 'Stay signed in',
 }

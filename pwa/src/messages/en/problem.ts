@@ -9,4 +9,5 @@ export const problem = {
   notOpened: (name: string, why: string) => `${name} was not opened. ${why}`,
   notClosed: (name: string, why: string) => `${name} was not closed. ${why}`,
   notExtended: (name: string, why: string) => `${name} was not extended. ${why}`,
+  notMoved: (name: string, why: string) => `${name} was not moved. ${why}`,
 }

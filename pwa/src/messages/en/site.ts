@@ -11,6 +11,7 @@ export const site = {
   reachable: 'reachable',
   cannotReach: "can't be reached",
   some: (up: number, all: number) => `${up} of ${all} sites`,
+  see: 'See what to check',
   down: (names: string[]) =>
     `${listOf('en', names)} can't be reached. Open sessions keep running and end on time; new ones can't open.`,
   root: {

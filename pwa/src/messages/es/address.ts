@@ -7,6 +7,8 @@ export const address: Messages['address'] = {
   network: (source) => `Las sesiones se abren para tu red, ${source}.`,
   inside: 'Estás dentro. Los servicios responden sin sesión.',
   shared: 'Otros de tu operador comparten esta dirección mientras haya una sesión abierta.',
+  unsure: 'El servidor ve un proxy, no a ti. Pide a quien administra que mire trusted_proxies.',
+  badgeUnsure: 'Dudosa',
   unusable: 'No se puede abrir ninguna sesión para esta dirección.',
   badgeIPv6: 'IPv6',
   badgeInside: 'En la LAN',

@@ -1,4 +1,5 @@
 import type { Messages } from '../en'
+import { minutes } from './count'
 
 export const app: Messages['app'] = {
   name: 'Ownline',
@@ -15,4 +16,7 @@ export const app: Messages['app'] = {
   reload: 'Recargar',
   dismiss: 'Descartar',
   notices: 'Avisos',
+  signInAgain: 'Entra otra vez para seguir.',
+  endsSoon: (n) => `Tu sesión de usuario acaba en ${minutes(n)}.`,
+  stay: 'Seguir dentro',
 }

@@ -11,4 +11,5 @@ export const problem: Messages['problem'] = {
   notOpened: (name, why) => `${name} no se abrió. ${why}`,
   notClosed: (name, why) => `${name} no se cerró. ${why}`,
   notExtended: (name, why) => `${name} no se alargó. ${why}`,
+  notMoved: (name, why) => `${name} no se pasó a esta dirección. ${why}`,
 }

@@ -12,6 +12,7 @@ export const site: Messages['site'] = {
   reachable: 'conectada',
   cannotReach: 'sin conexión',
   some: (up, all) => `${up} de ${all} sedes`,
+  see: 'Ver qué comprobar',
   down: (names) =>
     `No se llega a ${listOf('es', names)}. Las sesiones abiertas siguen y acaban a su hora; no se pueden abrir otras.`,
   root: {

@@ -1,0 +1,84 @@
+import { defineStore } from 'pinia'
+import { computed, ref, watch } from 'vue'
+import type { Me } from '@/api/auth'
+import type { Service } from '@/api/services'
+import type { Session } from '@/api/sessions'
+import type { Site } from '@/api/sites'
+import { useAccount } from './account'
+import { useServices } from './services'
+import { useSessions } from './sessions'
+import { useSites } from './sites'
+
+const storageKey = 'ownline.known'
+
+/** What was last known; nothing of it is secret. */
+interface Known {
+  at: number
+  me: Me
+  services: Service[]
+  sessions: Session[]
+  sites: Site[]
+}
+
+function read(): Known | undefined {
+  try {
+    return JSON.parse(localStorage.getItem(storageKey) ?? '') as Known
+  } catch {
+    return undefined
+  }
+}
+
+/** Who was signed in the last time. */
+export function lastKnown(): Me | undefined {
+  return read()?.me
+}
+
+/**
+ * Keeps what was last known for the next visit, when it stands there at once, or all that can be
+ * shown because the server can't be reached. Signing out wipes it.
+ */
+export const useKnown = defineStore('known', () => {
+  const account = useAccount()
+  const services = useServices()
+  const sessions = useSessions()
+  const sites = useSites()
+  /** When what is shown was known; undefined once the server has told it anew. */
+  const asOf = ref<number>()
+  const fresh = computed(() => services.fresh && sessions.fresh && sites.fresh)
+
+  /** Shows what was known of the person signed in. */
+  function show(): void {
+    const known = read()
+    if (!known || known.me.id !== account.me?.id) return
+    services.seed(known.services)
+    sites.seed(known.sites)
+    sessions.seed(known.sessions)
+    asOf.value = known.at
+  }
+
+  function keep(): void {
+    if (!fresh.value || !account.me) return
+    asOf.value = undefined
+    const known: Known = {
+      at: Date.now(),
+      me: account.me,
+      services: services.all,
+      sessions: sessions.all.filter(sessions.isMine),
+      sites: sites.all,
+    }
+    try {
+      localStorage.setItem(storageKey, JSON.stringify(known))
+    } catch {
+      // No room: then there is nothing to show the next time.
+    }
+  }
+
+  function wipe(): void {
+    asOf.value = undefined
+    localStorage.removeItem(storageKey)
+  }
+
+  watch(() => [fresh.value, services.all, sessions.all, sites.all], keep)
+
+  return { asOf, show, wipe }
+})

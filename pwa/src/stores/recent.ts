@@ -1,0 +1,18 @@
+import { defineStore } from 'pinia'
+import { computed } from 'vue'
+import { listEnded } from '@/api/sessions'
+import { collection } from './collection'
+
+/** How many are shown. */
+const some = 8
+
+/** The sessions that ended last. */
+export const useRecent = defineStore('recent', () => {
+  const list = collection(() => listEnded(some))
+  const last = computed(() =>
+    list.all.value
+      .toSorted((a, b) => Date.parse(b.ended ?? b.expires) - Date.parse(a.ended ?? a.expires))
+      .slice(0, some),
+  )
+  return { ...list, last }
+})
