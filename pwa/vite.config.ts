@@ -3,6 +3,7 @@ import vue from '@vitejs/plugin-vue'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
 import { icons } from './build/icons.ts'
+import { licences } from './build/licences.ts'
 import { worker } from './build/worker.ts'
 
 // The server's content policy allows neither inline scripts and styles nor data: addresses,
@@ -28,7 +29,7 @@ function layerOrder(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), layerOrder(), icons(), worker()],
+  plugins: [vue(), layerOrder(), icons(), licences(), worker()],
   define: { __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false' },
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },

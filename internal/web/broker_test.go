@@ -37,7 +37,7 @@ func TestBrokerIsShown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: root}, "test", []string{ownline.ScopeFull}, time.Time{})
+			_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: root}, "test", []string{ownline.ScopeFull}, time.Time{}, "", auth.Code{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -112,7 +112,7 @@ func TestNewsOfASession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token, err := w.auth.AddToken(ctx, auth.Identity{User: root}, "test", []string{ownline.ScopeFull}, time.Time{})
+	_, token, err := w.auth.AddToken(ctx, auth.Identity{User: root}, "test", []string{ownline.ScopeFull}, time.Time{}, "", auth.Code{})
 	if err != nil {
 		t.Fatal(err)
 	}

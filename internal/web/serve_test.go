@@ -165,7 +165,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: u}, "test", []string{ownline.ScopeFull}, time.Time{})
+	_, token, err := w.auth.AddToken(t.Context(), auth.Identity{User: u}, "test", []string{ownline.ScopeFull}, time.Time{}, "", auth.Code{})
 	if err != nil {
 		t.Fatal(err)
 	}

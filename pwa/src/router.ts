@@ -1,5 +1,5 @@
 import { nextTick } from 'vue'
-import { createRouter, createWebHistory, type Router } from 'vue-router'
+import { createRouter, createWebHistory, type Router, START_LOCATION } from 'vue-router'
 import { read } from './device/shelf'
 import { useLanguage, type Messages } from './messages'
 import { adminRoutes } from './pages/admin/routes'
@@ -8,6 +8,7 @@ import LoginPage from './pages/LoginPage.vue'
 import { settingsRoutes } from './pages/settings/routes'
 import { useAccount } from './stores/account'
 import { lastKnown } from './stores/known'
+import { useStartPage } from './stores/startPage'
 
 declare module 'vue-router' {
   interface RouteMeta {
@@ -112,7 +113,9 @@ export function makeRouter(): Router {
     }
     if (to.path === '/login') return account.state === 'in' ? '/' : true
     if (account.state === 'out') return { path: '/login', query: { next: to.fullPath } }
-    return true
+    // Launched, or just signed in, without a page in mind.
+    const launched = from === START_LOCATION || from.path === '/login'
+    return launched && to.fullPath === '/' && useStartPage().path !== '/' ? useStartPage().path : true
   })
 
   router.afterEach(async (to, from) => {

@@ -104,6 +104,18 @@ func (a *Access) LinkExternal(ctx context.Context, actor Actor, e ownline.Extern
 	return u, err
 }
 
+// ExternalLinks are those of the actor's with identity providers.
+func (a *Access) ExternalLinks(ctx context.Context, actor Actor) (links []ownline.ExternalLink, err error) {
+	if err := actor.May(ownline.ScopeRead); err != nil {
+		return nil, err
+	}
+	err = a.store.Read(ctx, func(t Tx) error {
+		links, err = t.Links(actor.User.ID)
+		return err
+	})
+	return links, err
+}
+
 // UnlinkExternal ends every link of the actor's with identity providers.
 func (a *Access) UnlinkExternal(ctx context.Context, actor Actor) error {
 	if err := actor.May(ownline.ScopeAdmin); err != nil {

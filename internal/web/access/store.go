@@ -86,6 +86,7 @@ type userRows interface {
 	Linked(issuer, subject string) (ownline.User, error)
 	CountLinks(u ownline.UserID, issuer string) (int, error)
 	Link(u ownline.UserID, issuer, subject string, now time.Time) error
+	Links(ownline.UserID) ([]ownline.ExternalLink, error)
 	Unlink(ownline.UserID) error
 }
 

@@ -100,6 +100,7 @@ func New(o Options) (*Server, error) {
 	s.authResource()
 	s.oidcResource()
 	s.meResource()
+	s.aboutResource()
 	s.users()
 	s.sites()
 	s.services()

@@ -57,16 +57,17 @@ func (s *Server) factors() {
 	})
 
 	type factors struct {
+		Password      bool   `json:"password" doc:"There is one; whoever came by the identity provider alone has none"`
 		TOTP          bool   `json:"totp" doc:"The password alone does not let in: a code or a passkey is wanted, too"`
 		RecoveryCodes int    `json:"recovery_codes" doc:"How many are left"`
 		Passkeys      int    `json:"passkeys" doc:"How many there are"`
 		PasskeysOff   string `json:"passkeys_off,omitempty" doc:"Why there can be no passkeys; absent: there can"`
 	}
-	seeing := op(http.MethodGet, "/factors", "factors", 0, "By what one signs in beside the password")
+	seeing := op(http.MethodGet, "/factors", "factors", 0, "By what one signs in, and by what beside the password")
 	seeing.scope = []string{ownline.ScopeRead}
 	register(s, seeing, func(ctx context.Context, id auth.Identity, _ *noInput) (*output[factors], error) {
 		f, err := s.auth.Factors(ctx, id)
-		out := factors{TOTP: f.TOTP, RecoveryCodes: f.RecoveryCodes, Passkeys: f.Passkeys}
+		out := factors{Password: f.Password, TOTP: f.TOTP, RecoveryCodes: f.RecoveryCodes, Passkeys: f.Passkeys}
 		if off := s.auth.PasskeysOff(); off != nil {
 			out.PasskeysOff = off.Error()
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/version"
 	"github.com/ownline/ownline/internal/web/auth"
 )
 
@@ -55,6 +56,17 @@ func (s *Server) meResource() {
 				w.Source = source.String()
 			}
 			return show(w), nil
+		})
+}
+
+type about struct {
+	Version string `json:"version" doc:"Of the server and its pages" example:"1.4.0"`
+}
+
+func (s *Server) aboutResource() {
+	register(s, operation{method: http.MethodGet, path: "/about", id: "about", who: users, scope: anyScope(), tag: "me", summary: "Which Ownline this is"},
+		func(context.Context, auth.Identity, *noInput) (*output[about], error) {
+			return show(about{version.String()}), nil
 		})
 }
 

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -95,14 +96,28 @@ func (s *Server) oidcResource() {
 		if id.Login.IsZero() {
 			return nil, ownline.Forbidden("", "only a browser that is signed in can be linked")
 		}
-		address, kept, err := s.oidc.Provider.Start(ctx, oidc.Wish{Return: "/", Link: id.User.ID, Login: id.Login})
+		address, kept, err := s.oidc.Provider.Start(ctx, oidc.Wish{Return: "/settings/sign-in", Link: id.User.ID, Login: id.Login})
 		if err != nil {
 			return nil, err
 		}
 		return &sent{tripCookie(kept, int(oidc.Lifetime.Seconds())), where{address}}, nil
 	})
+	type link struct {
+		Issuer  string    `json:"issuer" doc:"The provider"`
+		Created time.Time `json:"created"`
+		Present bool      `json:"present" doc:"It is the provider that is configured now: others let nobody in"`
+	}
 	register(s, operation{
-		method: http.MethodDelete, path: "/auth/oidc/link", id: "oidc-unlink", who: users, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent,
+		method: http.MethodGet, path: "/auth/oidc/link", id: "list-oidc-links", who: users, scope: []string{ownline.ScopeRead}, tag: tag,
+		summary: "List the identity providers that one's own user is linked with",
+	}, func(ctx context.Context, id auth.Identity, _ *noInput) (*output[list[link]], error) {
+		links, err := s.access.ExternalLinks(ctx, actor(id))
+		return listOf(links, "", func(l ownline.ExternalLink) link {
+			return link{l.Issuer, l.Created.UTC(), s.oidc != nil && s.oidc.Provider.Issuer() == l.Issuer}
+		}), err
+	})
+	register(s, operation{
+		method: http.MethodDelete, path: "/auth/oidc/link", id: "oidc-unlink", who: users, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, fails: []int{http.StatusConflict},
 		summary: "Sign in by the identity provider no more",
 	}, func(ctx context.Context, id auth.Identity, _ *noInput) (*struct{}, error) {
 		return nil, s.access.UnlinkExternal(ctx, actor(id))

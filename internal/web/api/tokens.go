@@ -58,17 +58,18 @@ func (s *Server) tokens() {
 		Name    string     `json:"name" minLength:"1" maxLength:"64" doc:"What it is for, as lists show it" example:"backup script"`
 		Scopes  []string   `json:"scopes" nullable:"false" minItems:"1" maxItems:"16" enum:"full,read,sessions,devices,invitations,tokens,admin" doc:"What it may do of what its user may" example:"[\"read\",\"sessions\"]"`
 		Expires *time.Time `json:"expires,omitempty" doc:"Absent: never, or when the token ends that the request came with"`
+		Proof
 	}
 	register(s, operation{
-		method: http.MethodPost, path: "/tokens", id: "add-token", who: users, scope: []string{ownline.ScopeTokens}, tag: tag, status: http.StatusCreated, summary: "Make a bearer token, and show it this once",
-		description: aboutScopes + " A token can't make one that has more scopes or lasts longer than it does.",
+		method: http.MethodPost, path: "/tokens", id: "add-token", who: users, scope: []string{ownline.ScopeTokens}, tag: tag, status: http.StatusCreated, fails: []int{http.StatusTooManyRequests}, summary: "Make a bearer token, and show it this once",
+		description: aboutScopes + " A token can't make one that has more scopes or lasts longer than it does. A browser that did not sign in just now gives the user's password or a code.",
 	},
 		func(ctx context.Context, id auth.Identity, in *body[tokenRequest]) (*output[newToken], error) {
 			var expires time.Time
 			if in.Body.Expires != nil {
 				expires = *in.Body.Expires
 			}
-			t, value, err := s.auth.AddToken(ctx, id, in.Body.Name, in.Body.Scopes, expires)
+			t, value, err := s.auth.AddToken(ctx, id, in.Body.Name, in.Body.Scopes, expires, in.Body.Password, in.Body.code())
 			if err != nil {
 				return nil, err
 			}

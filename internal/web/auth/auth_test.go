@@ -141,7 +141,7 @@ func TestLogin(t *testing.T) {
 func TestToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, st, ana := newAuth(t)
-		tok, value, err := a.AddToken(t.Context(), Identity{User: ana, Client: home}, "laptop", []string{"full"}, time.Now().Add(time.Hour))
+		tok, value, err := a.AddToken(t.Context(), Identity{User: ana, Client: home}, "laptop", []string{"full"}, time.Now().Add(time.Hour), "", Code{})
 		if err != nil || !strings.HasPrefix(value, tokenPrefix) {
 			t.Fatal(value, err)
 		}
@@ -163,6 +163,37 @@ func TestToken(t *testing.T) {
 		want := []string{"login token.add " + tok.ID.String() + fmt.Sprintf(" %q, scopes %s", tok.Name, strings.Join(tok.Scopes, " ")), "token token.remove " + tok.ID.String()}
 		if got := st.audit; !slices.Equal(got, want) {
 			t.Errorf("audit has %q, want %q", got, want)
+		}
+	})
+}
+
+// A token outlasts the login of whoever finds a browser open.
+func TestTokenWantsProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _, ana := newAuth(t)
+		value, err := a.StartLogin(t.Context(), ana, ownline.ByPassword, at(home))
+		if err != nil {
+			t.Fatal(err)
+		}
+		make := func(password string) error {
+			id, err := a.Identify(request("Cookie", CookieName+"="+value))
+			if err != nil || !id.Known() {
+				t.Fatal(id, err)
+			}
+			_, _, err = a.AddToken(t.Context(), id, "script", []string{"read"}, time.Time{}, password, Code{})
+			return err
+		}
+		if err := make(""); err != nil {
+			t.Errorf("right after signing in: %v", err)
+		}
+		time.Sleep(freshFor)
+		for _, wrong := range []string{"", "not the password"} {
+			if err := make(wrong); !errors.Is(err, ownline.ErrForbidden) {
+				t.Errorf("with %q: %v", wrong, err)
+			}
+		}
+		if err := make(goodPassword); err != nil {
+			t.Errorf("with the password: %v", err)
 		}
 	})
 }

@@ -197,7 +197,7 @@ func (a *Auth) StartLogin(ctx context.Context, user ownline.User, method ownline
 
 // StartToken is StartLogin for what is no browser: it makes a bearer token.
 func (a *Auth) StartToken(ctx context.Context, user ownline.User, method ownline.LoginMethod, from Identity, name string, scopes []string, expires time.Time) (ownline.Token, string, error) {
-	t, value, err := a.AddToken(ctx, Identity{User: user, Client: from.Client}, name, scopes, expires)
+	t, value, err := a.AddToken(ctx, Identity{User: user, Client: from.Client}, name, scopes, expires, "", Code{})
 	if err == nil {
 		a.tried(ctx, user, method, ownline.LoginOK, 1, from)
 	}

@@ -26,8 +26,9 @@ func label(s string) (string, error) {
 
 // AddToken makes a bearer token for the asking user and returns its value, which is shown
 // this once. A zero expires means never. Whoever asks by token gets no more scopes and no
-// more time than that one has; a zero expires then means its end.
-func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []string, expires time.Time) (ownline.Token, string, error) {
+// more time than that one has; a zero expires then means its end. Whoever asks by a browser
+// that did not sign in just now gives the password or a code: a token outlasts the login.
+func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []string, expires time.Time, password string, code Code) (ownline.Token, string, error) {
 	name, err := label(name)
 	if err != nil {
 		return ownline.Token{}, "", err
@@ -49,6 +50,11 @@ func (a *Auth) AddToken(ctx context.Context, id Identity, name string, scopes []
 	t := ownline.Token{ID: ownline.NewID[ownline.Token](), User: id.User.ID, Name: name, Scopes: scopes, Created: now.UTC(), Expires: expires.UTC()}
 	if expires.IsZero() {
 		t.Expires = time.Time{}
+	}
+	if !id.Login.IsZero() {
+		if err := a.prove(ctx, id, password, code, true); err != nil {
+			return ownline.Token{}, "", err
+		}
 	}
 	value, hash := newValue(tokenPrefix)
 	if err := a.store.AddToken(ctx, t, hash); err != nil {

@@ -191,8 +191,9 @@ func (a *Auth) NewRecoveryCodes(ctx context.Context, id Identity, password strin
 	return codes, a.audit(ctx, id, "totp.recovery_codes", id.User.ID.String())
 }
 
-// Factors is how a user may sign in beside the password.
+// Factors is how a user may sign in.
 type Factors struct {
+	Password      bool // there is one
 	TOTP          bool
 	RecoveryCodes int // left
 	Passkeys      int
@@ -200,6 +201,11 @@ type Factors struct {
 
 // Factors returns those of whoever asks.
 func (a *Auth) Factors(ctx context.Context, id Identity) (f Factors, err error) {
+	_, hash, err := a.store.Password(ctx, id.User.ID)
+	if err != nil {
+		return f, err
+	}
+	f.Password = hash != ""
 	if _, f.TOTP, err = a.enrolled(ctx, id.User.ID); err != nil {
 		return f, err
 	}

@@ -26,7 +26,7 @@ func (full) TouchLogin(context.Context, ownline.LoginID, time.Time, time.Time) e
 
 func TestFullDiskKeepsNobodyOut(t *testing.T) {
 	a, d, ana := newAuth(t)
-	_, token, err := a.AddToken(t.Context(), Identity{User: ana}, "t", []string{ownline.ScopeFull}, time.Time{})
+	_, token, err := a.AddToken(t.Context(), Identity{User: ana}, "t", []string{ownline.ScopeFull}, time.Time{}, "", Code{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,6 +86,9 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// Issuer is how the provider calls itself.
+func (p *Provider) Issuer() string { return p.o.Issuer }
+
 // Name is what people call the provider.
 func (p *Provider) Name() string { return p.o.Name }
 

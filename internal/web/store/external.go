@@ -25,9 +25,20 @@ func (t *Tx) Link(u ownline.UserID, issuer, subject string, now time.Time) error
 	return t.taken(err, "", "another user is linked already")
 }
 
-// Unlink ends all links of a user.
+// Links returns the issuers of the identity providers that a user is linked with.
+func (t *Tx) Links(u ownline.UserID) ([]ownline.ExternalLink, error) {
+	return all(t, func(scan scanner) (l ownline.ExternalLink, err error) {
+		err = scan(&l.Issuer, when(&l.Created))
+		return l, err
+	}, "SELECT issuer, created FROM oidc_links WHERE user_id = ? ORDER BY created, issuer", u.String())
+}
+
+// Unlink ends all links of a user. The last way to sign in is ErrConflict.
 func (t *Tx) Unlink(u ownline.UserID) error {
-	return t.exec("DELETE FROM oidc_links WHERE user_id = ?", u.String())
+	if err := t.exec("DELETE FROM oidc_links WHERE user_id = ?", u.String()); err != nil {
+		return err
+	}
+	return t.keepWay(u)
 }
 
 // LoginOf returns the user of a login that is valid at now, by its identifier and user's.

@@ -187,9 +187,31 @@ func (s *Store) UsePasskey(ctx context.Context, p ownline.Passkey) error {
 	return s.passkey(ctx, p.ID, "UPDATE passkeys SET data = ?, cloned = ?, last_used = ? WHERE id = ?", p.Data, bit(p.Cloned), ms(p.LastUsed), p.ID.String())
 }
 
-// DeletePasskey forgets a passkey of that user's.
+// DeletePasskey forgets a passkey of that user's. The last way to sign in is ErrConflict.
 func (s *Store) DeletePasskey(ctx context.Context, user ownline.UserID, p ownline.PasskeyID) error {
-	return s.passkey(ctx, p, "DELETE FROM passkeys WHERE id = ? AND user_id = ?", p.String(), user.String())
+	return s.Write(ctx, func(t *Tx) error {
+		rows, err := t.c.exec("DELETE FROM passkeys WHERE id = ? AND user_id = ?", p.String(), user.String())
+		if err == nil && rows == 0 {
+			err = ownline.NotFound("passkey", p.String())
+		}
+		if err != nil {
+			return err
+		}
+		return t.keepWay(user)
+	})
+}
+
+// keepWay is ErrConflict when nothing is left by which the user may sign in. A passkey that
+// may have been copied lets nobody in.
+func (t *Tx) keepWay(user ownline.UserID) error {
+	var n int
+	u := user.String()
+	err := t.one(`SELECT (SELECT count(*) FROM users WHERE id = ? AND password <> '') +
+		(SELECT count(*) FROM passkeys WHERE user_id = ? AND cloned = 0) + (SELECT count(*) FROM oidc_links WHERE user_id = ?)`, []any{u, u, u}, &n)
+	if err == nil && n == 0 {
+		err = ownline.Conflict("", "it is the last way to sign in: add another one first, or ask an admin for a password")
+	}
+	return err
 }
 
 // passkey runs a statement about one passkey, or says that it is not found.

@@ -108,7 +108,7 @@ func (t *Tx) RemoveUser(u ownline.UserID, now time.Time) error {
 	if err := t.exec("DELETE FROM grants WHERE user_id = ?", u.String()); err != nil {
 		return err
 	}
-	if err := t.Unlink(u); err != nil {
+	if err := t.exec("DELETE FROM oidc_links WHERE user_id = ?", u.String()); err != nil {
 		return err
 	}
 	if err := t.exec("UPDATE devices SET revoked = 1, removed = ? WHERE user_id = ? AND removed = 0", ms(now), u.String()); err != nil {

@@ -108,6 +108,8 @@ func kindOf(name string) string {
 		return "text/css; charset=utf-8"
 	case ".svg":
 		return "image/svg+xml"
+	case ".txt":
+		return "text/plain; charset=utf-8"
 	case ".webmanifest":
 		return "application/manifest+json"
 	case ".woff2":

@@ -26,8 +26,9 @@ export function secondFactor(challenge: string, code: string): Promise<Me> {
   return answer(client.POST('/api/v1/auth/second-factor', { body }), true)
 }
 
-export async function changePassword(current: string, password: string): Promise<void> {
-  await answer(client.PUT('/api/v1/me/password', { body: { current, password } }), true)
+/** tokens: makes the bearer tokens worthless, too. */
+export async function changePassword(current: string, password: string, tokens = false): Promise<void> {
+  await answer(client.PUT('/api/v1/me/password', { body: { current, password, tokens } }), true)
 }
 
 /** Makes the first admin, by the token of the link that the server printed at its first start. */

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/about": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which Ownline this is */
+        get: operations["about"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -102,7 +119,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** List the identity providers that one's own user is linked with */
+        get: operations["list-oidc-links"];
         put?: never;
         /** Begin to link one's own user with the identity provider, so as to sign in by it */
         post: operations["oidc-link"];
@@ -540,7 +558,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** By what one signs in beside the password */
+        /** By what one signs in, and by what beside the password */
         get: operations["factors"];
         put?: never;
         post?: never;
@@ -994,7 +1012,7 @@ export interface paths {
         put?: never;
         /**
          * Make a bearer token, and show it this once
-         * @description Scopes say what a token may do of what its user may: full (everything), read (see, and change nothing), sessions (see one's services; open, renew and close one's own sessions), devices (one's own devices), invitations (one's own invitations), tokens (one's own tokens) and admin (what admins may; for tokens of admins). They add up. Each operation names those of which it takes one, as x-ownline-scope. A token can't make one that has more scopes or lasts longer than it does.
+         * @description Scopes say what a token may do of what its user may: full (everything), read (see, and change nothing), sessions (see one's services; open, renew and close one's own sessions), devices (one's own devices), invitations (one's own invitations), tokens (one's own tokens) and admin (what admins may; for tokens of admins). They add up. Each operation names those of which it takes one, as x-ownline-scope. A token can't make one that has more scopes or lasts longer than it does. A browser that did not sign in just now gives the user's password or a code.
          */
         post: operations["add-token"];
         delete?: never;
@@ -1095,6 +1113,13 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        About: {
+            /**
+             * @description Of the server and its pages
+             * @example 1.4.0
+             */
+            version: string;
+        };
         AskPasskey: {
             /** @description From the answer to the password; absent: sign in by a passkey alone */
             challenge?: string;
@@ -1362,6 +1387,8 @@ export interface components {
             passkeys: number;
             /** @description Why there can be no passkeys; absent: there can */
             passkeys_off?: string;
+            /** @description There is one; whoever came by the identity provider alone has none */
+            password: boolean;
             /**
              * Format: int64
              * @description How many are left
@@ -1507,6 +1534,14 @@ export interface components {
              */
             port_min: number;
         };
+        Link: {
+            /** Format: date-time */
+            created: string;
+            /** @description The provider */
+            issuer: string;
+            /** @description It is the provider that is configured now: others let nobody in */
+            present: boolean;
+        };
         LinkSecret: {
             /** @description What is behind the # of the link */
             secret: string;
@@ -1533,6 +1568,11 @@ export interface components {
         };
         ListInvitation: {
             items: components["schemas"]["Invitation"][];
+            /** @description The cursor of the next part; absent after the last one */
+            next?: string;
+        };
+        "ListLink\u00B738": {
+            items: components["schemas"]["Link"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
@@ -2325,6 +2365,15 @@ export interface components {
              */
             name: string;
             /**
+             * @description The six digits that the app shows now
+             * @example 492039
+             */
+            otp?: string;
+            /** @description The user's own */
+            password?: string;
+            /** @description A recovery code, in place of otp */
+            recovery_code?: string;
+            /**
              * @description What it may do of what its user may
              * @example [
              *       "read",
@@ -2436,6 +2485,122 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    about: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "version": "1.4.0"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["About"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a part of Ownline that is needed does not answer",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-audit": {
         parameters: {
             query?: {
@@ -3173,6 +3338,129 @@ export interface operations {
             };
         };
     };
+    "list-oidc-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created": "2026-03-01T12:00:00Z",
+                     *           "issuer": "text",
+                     *           "present": false
+                     *         }
+                     *       ],
+                     *       "next": "text"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListLink\u00B738"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a part of Ownline that is needed does not answer",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "oidc-link": {
         parameters: {
             query?: never;
@@ -3354,6 +3642,22 @@ export interface operations {
                      *       "detail": "this is not allowed",
                      *       "status": 403,
                      *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "the present state is in the way",
+                     *       "status": 409,
+                     *       "title": "Conflict"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["ErrorModel"];
@@ -9010,6 +9314,7 @@ export interface operations {
                      * @example {
                      *       "passkeys": 1,
                      *       "passkeys_off": "text",
+                     *       "password": false,
                      *       "recovery_codes": 1,
                      *       "totp": false
                      *     }
@@ -16111,6 +16416,9 @@ export interface operations {
                  * @example {
                  *       "expires": "2026-03-01T12:00:00Z",
                  *       "name": "backup script",
+                 *       "otp": "492039",
+                 *       "password": "text",
+                 *       "recovery_code": "text",
                  *       "scopes": [
                  *         "read",
                  *         "sessions"
@@ -16264,6 +16572,27 @@ export interface operations {
                      *       ],
                      *       "status": 422,
                      *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait before the next try
+                     * @example 30
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "too many tries",
+                     *       "status": 429,
+                     *       "title": "Too Many Requests"
                      *     }
                      */
                     "application/problem+json": components["schemas"]["ErrorModel"];

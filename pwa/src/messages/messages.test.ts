@@ -32,6 +32,8 @@ const same = new Set([
   'app.name',
   'problem.field',
   'session.traffic',
+  'settings.tokenValue',
+  'settings.versionOf',
   'site.took',
 ])
 

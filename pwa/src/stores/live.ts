@@ -4,6 +4,7 @@ import { type Changes, listen } from '@/api/events'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useGrants } from './grants'
+import { useAlerts } from './alerts'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
@@ -30,6 +31,7 @@ export const useLive = defineStore('live', () => {
   const account = useAccount()
   const address = useAddress()
   const grants = useGrants()
+  const alerts = useAlerts()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
@@ -142,8 +144,12 @@ export const useLive = defineStore('live', () => {
 
   function onVisibility(): void {
     clearTimeout(hide)
-    if (document.hidden) hide = setTimeout(disconnect, hiddenFor)
-    else if (!stop) connect()
+    if (!document.hidden) {
+      if (!stop) connect()
+    } else if (alerts.on.length === 0) {
+      // Whoever wants to be told while it is hidden keeps it.
+      hide = setTimeout(disconnect, hiddenFor)
+    }
   }
 
   function onOnline(): void {

@@ -11,7 +11,7 @@ const prefix = 'ownline-build-'
 const cacheName = prefix + build.version
 const kept = new Set(build.files)
 /** Addresses below these are no pages of the app. */
-const others = /^\/(api|i)(\/|$)|^\/(healthz|readyz)$/
+const others = /^\/(api|i)(\/|$)|^\/(healthz|readyz|licences\.txt)$/
 
 async function keep(): Promise<void> {
   const cache = await caches.open(cacheName)
@@ -54,4 +54,19 @@ self.addEventListener('fetch', (event) => {
 // The page that shows "A new version is ready" says when.
 self.addEventListener('message', (event) => {
   if (event.data === 'take over') void self.skipWaiting()
+})
+
+// A notification leads to the page that it speaks of: in a window that is there, or a new one.
+self.addEventListener('notificationclick', (event) => {
+  event.notification.close()
+  const { path } = event.notification.data as { path: string }
+  const open = async (): Promise<void> => {
+    const [page] = await self.clients.matchAll({ type: 'window' })
+    if (!page) return void (await self.clients.openWindow(path))
+    await page.focus()
+    // The page goes there by itself: loaded anew it would forget what was typed.
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- this is no window
+    page.postMessage({ open: path })
+  }
+  event.waitUntil(open())
 })

@@ -37,6 +37,8 @@ func testExternal(t *testing.T, open func(testing.TB) *store.Store) {
 			t.Errorf("CountLinks of %s = %d, want %d", issuer, n, want)
 		}
 	}
+	links := read(t, s, func(tx *store.Tx) ([]ownline.ExternalLink, error) { return tx.Links(f.User.ID) })
+	equal(t, "Links", links, []ownline.ExternalLink{{Issuer: "https://a", Created: T0}})
 	must(t, write(func(tx *store.Tx) error { return tx.Unlink(f.User.ID) }))
 	if _, err := linked("https://a", "S"); !errors.Is(err, ownline.ErrNotFound) {
 		t.Errorf("after Unlink: %v", err)
@@ -45,6 +47,18 @@ func testExternal(t *testing.T, open func(testing.TB) *store.Store) {
 	must(t, write(func(tx *store.Tx) error { return tx.Link(f.User.ID, "https://a", "S", T0) }))
 	must(t, write(func(tx *store.Tx) error { return tx.RemoveUser(f.User.ID, T0) }))
 	must(t, write(func(tx *store.Tx) error { return tx.Link(other.ID, "https://a", "S", T0) }))
+
+	// Bob has no password: without the link nothing would let him in.
+	wantKind(t, "Unlink of the last way", write(func(tx *store.Tx) error { return tx.Unlink(other.ID) }), ownline.ErrConflict, "")
+	if _, err := linked("https://a", "S"); err != nil {
+		t.Errorf("after an Unlink that was refused: %v", err)
+	}
+	key := ownline.Passkey{ID: ownline.NewID[ownline.Passkey](), User: other.ID, Name: "key", Credential: []byte{9}, Data: []byte("data"), Created: T0}
+	must(t, s.AddPasskey(t.Context(), key, 2))
+	must(t, write(func(tx *store.Tx) error { return tx.Unlink(other.ID) }))
+	wantKind(t, "the last passkey", s.DeletePasskey(t.Context(), other.ID, key.ID), ownline.ErrConflict, "")
+	must(t, write(func(tx *store.Tx) error { return tx.Link(other.ID, "https://a", "S", T0) }))
+	must(t, s.DeletePasskey(t.Context(), other.ID, key.ID))
 
 	l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: other.ID, Method: ownline.ByOIDC, Created: T0, Seen: T0, Expires: T0.Add(time.Hour)}
 	must(t, s.AddLogin(t.Context(), l, []byte("hash")))

@@ -1,0 +1,31 @@
+import { defineStore } from 'pinia'
+import { ref } from 'vue'
+
+/** The pages that the app may start with, and how Settings calls them. */
+export const startPages = {
+  '/': 'home',
+  '/services': 'services',
+  '/invitations': 'invite',
+  '/devices': 'devices',
+  '/history': 'history',
+} as const
+export type StartPage = keyof typeof startPages
+
+const storageKey = 'ownline.start'
+
+function stored(): StartPage {
+  const value = localStorage.getItem(storageKey)
+  return value !== null && value in startPages ? (value as StartPage) : '/'
+}
+
+/** Where the app begins when it is launched without a page in mind. */
+export const useStartPage = defineStore('startPage', () => {
+  const path = ref<StartPage>(stored())
+
+  function choose(page: StartPage): void {
+    path.value = page
+    localStorage.setItem(storageKey, page)
+  }
+
+  return { path, choose }
+})

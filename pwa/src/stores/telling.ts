@@ -1,0 +1,85 @@
+import { onUnmounted, watch } from 'vue'
+import { useRouter } from 'vue-router'
+import type { Changes } from '@/api/events'
+import { useMessages } from '@/messages'
+import { sourceText } from '@/messages/format'
+import { useAlerts } from './alerts'
+import { useClock } from './clock'
+import { useFollowing } from './live'
+import { useSessions } from './sessions'
+import { useSites } from './sites'
+
+const soon = 5 * 60_000
+/** An opening that is told this much later, after a cut, is no news. */
+const stale = 60_000
+
+/** Tells what happens while the page is hidden, as far as this browser was told to. */
+export function useTelling(): void {
+  const alerts = useAlerts()
+  const clock = useClock()
+  const router = useRouter()
+  const sessions = useSessions()
+  const sites = useSites()
+  const t = useMessages()
+  const told = new Set<string>()
+  const reachable = new Map<string, boolean>()
+  const timers = new Map<string, ReturnType<typeof setTimeout>>()
+
+  function opened(session: Changes['session']): void {
+    const fresh = clock.read() - Date.parse(session.opened) < stale
+    if (session.state !== 'active' || !sessions.isMine(session) || told.has(session.id)) return
+    told.add(session.id)
+    if (!fresh) return
+    const words = t.value.settings
+    const path = `/sessions/${session.id}`
+    if (session.guest) void alerts.tell('guest', words.alertGuest(session.service_name), path)
+    else {
+      const text = words.alertOpened(session.service_name, sourceText(session.source))
+      void alerts.tell('opened', text, path)
+    }
+  }
+
+  /** A hidden page has no beat of its own: each session gets a timer. */
+  function endsSoon(): void {
+    for (const timer of timers.values()) clearTimeout(timer)
+    timers.clear()
+    for (const session of sessions.live) {
+      const wait = Date.parse(session.expires) - soon - clock.read()
+      if (!sessions.isMine(session) || wait <= 0 || wait > 2 ** 31 - 1) continue
+      const tell = (): void => {
+        const text = t.value.settings.alertEndsSoon(session.service_name)
+        void alerts.tell('endsSoon', text, `/sessions/${session.id}`)
+      }
+      timers.set(session.id, setTimeout(tell, wait))
+    }
+  }
+
+  function site(change: Changes['site']): void {
+    const was = reachable.get(change.id)
+    reachable.set(change.id, change.connected)
+    if (was === undefined || was === change.connected || change.removed) return
+    const words = t.value.settings
+    const text = change.connected ? words.alertSiteUp(change.name) : words.alertSiteDown(change.name)
+    void alerts.tell('siteDown', text, '/')
+  }
+
+  watch(() => sessions.live.map(({ id, expires }) => `${id} ${expires}`).join(), endsSoon, { immediate: true })
+  watch(
+    () => sites.all,
+    (all) => {
+      for (const one of all) if (!reachable.has(one.id)) reachable.set(one.id, one.connected)
+    },
+    { immediate: true },
+  )
+  useFollowing({ session: opened, site })
+
+  /** The service worker was told to show a page. */
+  function open(event: MessageEvent<{ open?: string }>): void {
+    if (event.data?.open) void router.push(event.data.open)
+  }
+  navigator.serviceWorker?.addEventListener('message', open)
+  onUnmounted(() => {
+    navigator.serviceWorker?.removeEventListener('message', open)
+    for (const timer of timers.values()) clearTimeout(timer)
+  })
+}
