@@ -23,6 +23,7 @@ const (
 	triesAnHour = 5
 	madeAWeek   = 5
 	week        = 7 * 24 * time.Hour
+	mostLabels  = 1 << 12 // of services that are remembered; then nothing but OwnService is signed any more
 )
 
 // signing is what web may have signed, for keys of its own.
@@ -30,19 +31,24 @@ type signing struct {
 	sign func(context.Context, *x509.CertificateRequest) ([]byte, error) // nil: there is nobody
 	turn sync.Mutex                                                      // held while one is being made
 
-	mu       sync.Mutex // guards what is below
-	services []string   // labels of names that the proxy serves
+	mu       sync.Mutex      // guards what is below
+	services map[string]bool // labels of names that the proxy has served since core started
 	tried    []time.Time
 	made     []time.Time
 }
 
-// served says which names are the proxy's.
+// served says which names are the proxy's. They stay that: web says what is served, and one that was
+// broken into would first have a service removed, then be given its name.
 func (s *signing) served(services []link.Service) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.services = s.services[:0]
+	if s.services == nil {
+		s.services = make(map[string]bool)
+	}
 	for _, v := range services {
-		s.services = append(s.services, v.Name)
+		if len(s.services) < mostLabels {
+			s.services[v.Name] = true
+		}
 	}
 }
 
@@ -54,7 +60,7 @@ func (s *signing) taken(label string) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return label == ownline.Doorstep || slices.Contains(s.services, label)
+	return label == ownline.Doorstep || s.services[label] || len(s.services) >= mostLabels
 }
 
 // may counts a try, or tells why there is to be none now.
@@ -104,7 +110,7 @@ func (n *names) Certify(ctx context.Context, r link.CertificateRequest) (link.Ce
 	}
 	name := csr.DNSNames[0]
 	if label != "" && n.signing.taken(label) {
-		return none, ownline.Conflict("csr", fmt.Sprintf("%s is the name of a service of the proxy; choose another one for the broker", name))
+		return none, ownline.Conflict("csr", fmt.Sprintf("%s is the name of a service of the proxy, or was since this router's core started; choose another one for the broker", name))
 	}
 	if !n.signing.turn.TryLock() {
 		return none, &ownline.FieldError{Kind: ownline.ErrUnavailable, Field: "csr", Detail: "another certificate is being made just now; ask again in a minute"}

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -64,6 +65,11 @@ func TestCertify(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+		// Nor when web has removed the service a moment ago.
+		n.signing.served([]link.Service{{Name: ownline.OwnService}})
+		if _, err := n.Certify(ctx, csrFor(t, "nas.home.example.org")); !errors.Is(err, ownline.ErrConflict) || signed > 0 {
+			t.Errorf("a service that was there: %v", err)
+		}
 		got, err := n.Certify(ctx, csrFor(t, "ownline.home.example.org"))
 		if err != nil || got.Chain != "chain for ownline.home.example.org" || got.Root != "root" {
 			t.Fatalf("%+v, %v", got, err)
@@ -104,6 +110,14 @@ func TestCertify(t *testing.T) {
 		time.Sleep(7 * 24 * time.Hour)
 		if _, err = n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); err != nil {
 			t.Errorf("a week later: %v", err)
+		}
+
+		// Who names more services than are remembered gets nothing for any other name.
+		for i := range mostLabels {
+			n.signing.served([]link.Service{{Name: fmt.Sprintf("s%d", i)}})
+		}
+		if _, err := n.Certify(ctx, csrFor(t, "mqtt.home.example.org")); !errors.Is(err, ownline.ErrConflict) || len(n.signing.services) > mostLabels {
+			t.Errorf("after many services: %v", err)
 		}
 	})
 }

@@ -100,7 +100,10 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	closers = append(closers, c.names.Close)
-	c.host.looked = c.setProxy
+	c.host.looked = func() {
+		c.setProxy()
+		c.names.recheck()
+	}
 	c.names.onPublic(func(ctx context.Context) error {
 		c.setProxy()
 		return c.reconciler.Apply(ctx)

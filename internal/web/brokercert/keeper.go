@@ -247,6 +247,9 @@ func (k *Keeper) renew(ctx context.Context, site ownline.Site, seen ownline.Brok
 			*c = fresh
 			return true
 		}
+		if c.Name == k.o.Name && c.Chain != seen.Chain {
+			return false // another replica has asked for as long, and has got one
+		}
 		if c.Name != k.o.Name {
 			*c = ownline.BrokerCertificate{Name: k.o.Name}
 		}

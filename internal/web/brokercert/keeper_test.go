@@ -325,3 +325,25 @@ func TestKeeperCutShort(t *testing.T) {
 		shown(t, k)
 	})
 }
+
+// Who asks for so long that another replica does, too, and then fails, says nothing against what that one
+// has got.
+func TestKeeperTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShared(t)
+		s.takes, s.life = 5*time.Minute, 90*24*time.Hour
+		a, stopA := s.replica(name)
+		defer stopA()
+		later(time.Second)
+		s.set(func() { s.takes = 0 })
+		b, stopB := s.replica(name)
+		defer stopB()
+		later(askAgain + time.Minute)
+		got := shown(t, b)
+		s.set(func() { s.fail = errors.New("asked for too long") })
+		later(5 * time.Minute)
+		if s.tries() != 2 || !shown(t, a).Equal(got) || a.Status().Problem != "" || b.Status().Problem != "" {
+			t.Errorf("%d tries; %+v, %+v", s.tries(), a.Status(), b.Status())
+		}
+	})
+}

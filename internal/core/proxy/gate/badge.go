@@ -48,8 +48,14 @@ func openBadges(folder string, gid int) error {
 	if !info.IsDir() || !isOurs(info) {
 		return ownline.Conflict("gate_socket", folder+" is there, and no folder of ours; remove it")
 	}
+	if err := os.Chmod(folder, 0o700); err != nil { // nobody adds one while they are taken away
+		return err
+	}
 	entries, err := os.ReadDir(folder)
 	for _, e := range entries {
+		if e.Type() != fs.ModeSymlink {
+			return ownline.Conflict("gate_socket", filepath.Join(folder, e.Name())+" is there, and no badge; remove it")
+		}
 		err = errors.Join(err, os.Remove(filepath.Join(folder, e.Name())))
 	}
 	mode := os.FileMode(0o700)
@@ -74,6 +80,18 @@ func (g *Gate) badge(a ask, c *connection, near func() bool) {
 	}
 	c.badge, c.version = path, a.version
 	p.count++
+}
+
+// Recheck has servers ask again for the connections whose end nobody tells us: those from the router's own
+// networks, which may be others now.
+func (g *Gate) Recheck() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.known {
+		if c.live.Done() == nil {
+			g.revoke(c)
+		}
+	}
 }
 
 // fit keeps the name of a file what it seems to be; the rest of it has been parsed.

@@ -161,7 +161,10 @@ func TestBadgesAnew(t *testing.T) {
 		"a file":        func() error { return os.WriteFile(c.Badges, nil, 0o600) },
 		"another's":     func() error { return errors.Join(os.Mkdir(c.Badges, 0o755), os.Chown(c.Badges, 65534, -1)) },
 		"a link to one": func() error { return errors.Join(os.Mkdir(filepath.Join(dir, "x"), 0o755), os.Symlink("x", c.Badges)) },
-		"one with more": func() error { return os.MkdirAll(filepath.Join(c.Badges, "x", "y"), 0o755) },
+		"one with more": func() error { return os.MkdirAll(filepath.Join(c.Badges, "x"), 0o755) },
+		"one with a file": func() error {
+			return errors.Join(os.Mkdir(c.Badges, 0o755), os.WriteFile(filepath.Join(c.Badges, "x"), nil, 0o600))
+		},
 	} {
 		os.RemoveAll(c.Badges)
 		if err := make(); err != nil {
@@ -172,6 +175,37 @@ func TestBadgesAnew(t *testing.T) {
 			t.Errorf("%s is used", what)
 		}
 		g.Close()
+	}
+}
+
+// Nobody tells when an address of a local network is none any more, so servers ask again after every look
+// at those. What has a session is left alone.
+func TestRecheck(t *testing.T) {
+	g, _ := withBadges(t, Config{})
+	admit, inside := g.Admit, netip.MustParseAddr("127.0.0.3")
+	is := true
+	g.Admit = func(id ownline.ServiceID, from netip.Addr) (context.Context, bool) {
+		if from == inside {
+			return context.Background(), is
+		}
+		return admit(id, from)
+	}
+	g.runs(t)
+	id, home, away := proxytest.ID("a"), netip.AddrPortFrom(inside, 4000), netip.MustParseAddrPort("127.0.0.2:4000")
+	if !g.ask(id, someVersion, home, true) || !g.ask(id, someVersion, away, true) || len(badgeNames(t, g)) != 2 {
+		t.Fatalf("badges %q", badgeNames(t, g))
+	}
+	g.Recheck()
+	if names := badgeNames(t, g); len(names) != 1 || names[0] != BadgeName(id, someVersion, "127.0.0.2", "4000") {
+		t.Errorf("after a look: badges %q", names)
+	}
+	if !g.ask(id, someVersion, home, true) || len(badgeNames(t, g)) != 2 {
+		t.Errorf("local still: badges %q", badgeNames(t, g))
+	}
+	g.Recheck()
+	is = false
+	if g.ask(id, someVersion, home, true) || len(badgeNames(t, g)) != 1 {
+		t.Errorf("local no more: badges %q", badgeNames(t, g))
 	}
 }
 
