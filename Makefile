@@ -136,7 +136,7 @@ bench: core database peers ## measure, and write bench-results.json
 SOAK ?= 2m
 soak: build database peers ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length, a short bench
 	./test/fuzz.sh $(SOAK)
-	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestKilledUnderLoad -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestKilledUnderLoad|TestKilledWhileKnocking' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0

@@ -85,8 +85,13 @@ func (b *brokers) pass(from, to netip.AddrPort) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	relay(b.t, l, func() (net.Conn, error) { return b.Bed.Router.Dial("tcp", to, 5*time.Second) })
+}
+
+// relay passes what comes in on to where dial leads, until the test ends.
+func relay(t *testing.T, l net.Listener, dial func() (net.Conn, error)) {
 	var wg sync.WaitGroup
-	b.t.Cleanup(func() {
+	t.Cleanup(func() {
 		l.Close()
 		wg.Wait()
 	})
@@ -98,7 +103,7 @@ func (b *brokers) pass(from, to netip.AddrPort) {
 			}
 			wg.Go(func() {
 				defer in.Close()
-				out, err := b.Bed.Router.Dial("tcp", to, 5*time.Second)
+				out, err := dial()
 				if err != nil {
 					return
 				}
