@@ -50,6 +50,8 @@ export default defineConfig({
   test: {
     environment: 'happy-dom',
     include: ['src/**/*.test.ts', 'guest/**/*.test.ts'],
+    // A busy machine takes its time with what is loaded on demand.
+    testTimeout: 30_000,
     clearMocks: true,
     restoreMocks: true,
     // The contrast test reads the tokens.

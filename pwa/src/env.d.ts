@@ -6,6 +6,12 @@ declare module 'vue' {
     autofocus?: boolean | ''
     popover?: '' | 'auto' | 'manual'
   }
+  /** What falls through a part onto the element that it is. */
+  interface AllowedComponentProps {
+    'aria-keyshortcuts'?: string
+    'aria-describedby'?: string
+    tabindex?: number
+  }
   interface ButtonHTMLAttributes {
     popovertarget?: string
     popovertargetaction?: 'hide' | 'show' | 'toggle'

@@ -32,6 +32,11 @@ const slow = 15_000
 export function makeRouter(): Router {
   const router = createRouter({
     history: createWebHistory(),
+    // Back finds the place; a sheet leaves its page where it is, and so does a filter.
+    scrollBehavior: (to, from, saved) => {
+      if (to.matched[0] === from.matched[0]) return false
+      return saved ?? { top: 0 }
+    },
     routes: [
       {
         path: '/',
@@ -59,16 +64,47 @@ export function makeRouter(): Router {
         path: '/invitations',
         component: () => import('./pages/InvitationsPage.vue'),
         meta: { title: (t) => t.invitation.title },
+        children: [
+          {
+            path: 'new',
+            component: () => import('./pages/InviteSheet.vue'),
+            meta: { title: (t) => t.invitation.invite, sheet: true },
+          },
+          {
+            path: ':id',
+            component: () => import('./pages/InvitationSheet.vue'),
+            meta: { title: (t) => t.invitation.title, sheet: true },
+          },
+        ],
       },
       {
         path: '/devices',
         component: () => import('./pages/DevicesPage.vue'),
         meta: { title: (t) => t.device.title },
+        children: [
+          {
+            path: 'new',
+            component: () => import('./pages/AddDeviceSheet.vue'),
+            meta: { title: (t) => t.device.add, sheet: true },
+          },
+          {
+            path: ':id',
+            component: () => import('./pages/DeviceSheet.vue'),
+            meta: { title: (t) => t.device.title, sheet: true },
+          },
+        ],
       },
       {
         path: '/history',
         component: () => import('./pages/HistoryPage.vue'),
         meta: { title: (t) => t.history.title },
+        children: [
+          {
+            path: ':id',
+            component: () => import('./pages/SessionSheet.vue'),
+            meta: { title: (t) => t.history.title, sheet: true },
+          },
+        ],
       },
       ...settingsRoutes,
       ...adminRoutes,

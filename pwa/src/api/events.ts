@@ -15,6 +15,7 @@ export interface Changes {
   service: Change<Service>
   grant: Change<Schemas['Grant']>
   device: Change<Schemas['Device']>
+  invitation: Change<Schemas['Invitation']>
   user: Change<Schemas['User']>
   channel: Change<Schemas['Channel']>
 }
@@ -41,6 +42,7 @@ export function listen(handlers: EventHandlers): () => void {
   on('service', handlers.service)
   on('grant', handlers.grant)
   on('device', handlers.device)
+  on('invitation', handlers.invitation)
   on('user', handlers.user)
   on('channel', handlers.channel)
   source.addEventListener('reset', () => handlers.reset())

@@ -6,7 +6,7 @@ import { es } from './es'
 function flat(value: unknown, path = ''): Map<string, string> {
   if (typeof value === 'string') return new Map([[path, value]])
   if (typeof value === 'function') {
-    const texts = ['A', 'B']
+    const texts = ['A', 'B', 'C', 'D']
     const numbers = [2, 3]
     for (const samples of [texts, numbers, ['A', 2], [['A', 'B']]]) {
       try {

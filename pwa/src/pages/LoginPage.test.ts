@@ -150,7 +150,7 @@ describe('the sign-in', () => {
       vi.mocked(passkeys.canAutofill).mockResolvedValue(true)
       vi.mocked(passkeys.passkeyLogin).mockResolvedValue(sampleMe())
       const { router } = await page('/login?next=/history')
-      await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/history'))
+      await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/history'), 20_000)
       expect(passkeys.passkeyLogin).toHaveBeenCalledWith(expect.objectContaining({ autofill: true }))
     })
 

@@ -83,11 +83,7 @@ export const useDevice = defineStore('device', () => {
   }
 
   /** Keeps the offered profile. Throws NoPasskey and ShelfFull. */
-  function protect(how: Protection): Promise<void> {
-    return inTurn(() => take(how))
-  }
-
-  async function take(how: Protection): Promise<void> {
+  async function protect(how: Protection): Promise<void> {
     const profile = offered.value
     if (!profile) throw new BadProfile('noProfile')
     let made
@@ -118,56 +114,38 @@ export const useDevice = defineStore('device', () => {
     opened.value = keys
   }
 
-  /** Changes to what is kept wait for each other: none may undo another, least of all forgetting. */
-  let last: Promise<unknown> = Promise.resolve()
-  function inTurn(act: () => Promise<void>): Promise<void> {
-    const turn = last.then(act)
-    last = turn.catch(() => {})
-    return turn
-  }
-
   async function change(next: StoredDevice): Promise<void> {
     await write(next)
     stored.value = next
   }
 
-  async function setKept(on: boolean): Promise<void> {
+  /** Keeps it unlocked from now on, or no more. Throws ShelfFull. */
+  async function keep(on: boolean): Promise<void> {
     if (!stored.value || !opened.value) return
     const { kept: _, ...locked } = stored.value
     await change(on ? { ...locked, kept: opened.value } : locked)
   }
 
-  /** Keeps it unlocked from now on, or no more. Throws ShelfFull. */
-  function keep(on: boolean): Promise<void> {
-    return inTurn(() => setKept(on))
-  }
-
-  function lock(): Promise<void> {
-    return inTurn(async () => {
-      await setKept(false)
-      opened.value = undefined
-      rest.value = undefined
-    })
+  async function lock(): Promise<void> {
+    await keep(false)
+    opened.value = undefined
+    rest.value = undefined
   }
 
   /** Keeps what the device opens, for when nobody can be asked. */
-  function remember(services: Remembered[], seen: number): Promise<void> {
-    return inTurn(async () => {
-      if (!stored.value || !opened.value || !rest.value) return
-      rest.value = { ...rest.value, services, seen }
-      await change({ ...stored.value, rest: await sealRest(opened.value, stored.value.device, rest.value) })
-    })
+  async function remember(services: Remembered[], seen: number): Promise<void> {
+    if (!stored.value || !opened.value || !rest.value) return
+    rest.value = { ...rest.value, services, seen }
+    await change({ ...stored.value, rest: await sealRest(opened.value, stored.value.device, rest.value) })
   }
 
   /** Forgets everything. Throws ShelfFull. */
-  function forget(): Promise<void> {
-    return inTurn(async () => {
-      await wipe()
-      stored.value = undefined
-      opened.value = undefined
-      rest.value = undefined
-      offered.value = undefined
-    })
+  async function forget(): Promise<void> {
+    await wipe()
+    stored.value = undefined
+    opened.value = undefined
+    rest.value = undefined
+    offered.value = undefined
   }
 
   return {

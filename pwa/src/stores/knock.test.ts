@@ -1,9 +1,7 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { publicAddresses } from '@/api/addresses'
-import * as auth from '@/api/auth'
 import { BrokerTrouble, exchange, type Message } from '@/api/exchange'
-import { Problem } from '@/api/problem'
 import { reach } from '@/api/reach'
 import type { Answer } from '@/sealed/knock'
 import * as sealed from '@/sealed/knock'
@@ -13,7 +11,6 @@ import * as shelf from '@/device/shelf'
 import { useDevice } from './device'
 import { useKnock } from './knock'
 
-vi.mock('@/api/auth')
 vi.mock('@/api/addresses')
 vi.mock('@/api/reach')
 vi.mock('@/api/exchange', async (original) => ({ ...(await original<object>()), exchange: vi.fn<typeof exchange>() }))
@@ -38,7 +35,6 @@ async function enrolled(): Promise<ReturnType<typeof useKnock>> {
 beforeEach(() => {
   setActivePinia(createPinia())
   online(true)
-  vi.mocked(auth.me).mockRejectedValue(new Problem(401))
   vi.mocked(publicAddresses).mockResolvedValue(['198.51.100.7', '198.51.100.8', '2001:db8::1'])
   vi.mocked(reach).mockResolvedValue('out')
 })
@@ -151,26 +147,6 @@ describe('the device', () => {
     await here.forget()
     expect([here.state, vi.mocked(shelf.wipe).mock.calls.length]).toEqual(['none', 1])
     expect(await here.offer(code.replace(device, site))).toBeUndefined()
-  })
-
-  it('that is forgotten does not come back by what was being written', async () => {
-    await enrolled()
-    const here = useDevice()
-    const kept: unknown[] = []
-    vi.mocked(shelf.write).mockImplementation(async (written) => {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      kept.push(written)
-    })
-    vi.mocked(shelf.wipe).mockImplementation(async () => void kept.splice(0))
-    await Promise.all([here.remember([{ name: 'Photos', address: 'x' }], 1), here.keep(true), here.forget(), here.remember([], 2)])
-    expect([here.state, kept]).toEqual(['none', []])
-  })
-
-  it('keeps both of two changes at once', async () => {
-    await enrolled()
-    const here = useDevice()
-    await Promise.all([here.keep(true), here.remember([{ name: 'Photos', address: 'x' }], 1)])
-    expect([here.isKept, here.rest?.services.length]).toEqual([true, 1])
   })
 
   it('stays offered when the browser has no room', async () => {

@@ -84,6 +84,7 @@ export const useLive = defineStore('live', () => {
         tell('grant', change)
       },
       device: (change) => tell('device', change),
+      invitation: (change) => tell('invitation', change),
       user: (change) => tell('user', change),
       channel: (change) => tell('channel', change),
       reset: () => void refresh(),

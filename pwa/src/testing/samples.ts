@@ -1,3 +1,5 @@
+import type { Device } from '@/api/devices'
+import type { Invitation } from '@/api/invitations'
 import type { Me } from '@/api/auth'
 import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
@@ -40,4 +42,19 @@ export function sampleSession(change: Partial<Session> = {}): Session {
 /** The time so many milliseconds after noon. */
 export function at(milliseconds: number): string {
   return new Date(noon + milliseconds).toISOString()
+}
+
+export function sampleInvitation(change: Partial<Invitation> = {}): Invitation {
+  return {
+    id: 'invitation-id', user: 'ana-id', user_name: 'ana', service: 'photos-id', service_name: 'photos',
+    site: 'home-id', site_name: 'Home', for: '1h0m0s', uses: 3, used: 1, countries: [], state: 'valid',
+    created: at(-3_600_000), expires: at(86_400_000), ...change,
+  }
+}
+
+export function sampleDevice(change: Partial<Device> = {}): Device {
+  return {
+    id: 'device-id', user: 'ana-id', site: 'home-id', name: 'phone', require_claimed_source: false,
+    revoked: false, created: at(-86_400_000), ...change,
+  }
 }

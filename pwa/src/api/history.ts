@@ -1,0 +1,50 @@
+import { answer, client, everyPage, pageLimit } from './client'
+import type { Session } from './sessions'
+
+export type Reason = NonNullable<Session['reason']>
+
+/** Which ended sessions are looked at. What is left out filters nothing. */
+export interface HistoryFilter {
+  service?: string
+  reason?: Reason
+  device?: string
+  /** An address, or a network. */
+  source?: string
+  site?: string
+  user?: string
+  /** They were opened then or later, */
+  from?: string
+  /** and before. */
+  until?: string
+  /** Everybody's, for an admin. */
+  all?: boolean
+}
+
+export interface HistoryPage {
+  sessions: Session[]
+  next: string | undefined
+}
+
+/** One page of the sessions that have ended, the last that was opened first. */
+export async function historyPage(filter: HistoryFilter, limit: number, cursor?: string): Promise<HistoryPage> {
+  const query = { ...filter, state: 'ended' as const, limit, ...(cursor && { cursor }) }
+  const { items, next } = await answer(client.GET('/api/v1/sessions', { params: { query } }))
+  return { sessions: items ?? [], next }
+}
+
+export interface Person {
+  id: string
+  name: string
+}
+
+/** Everybody who has a login. For admins. */
+export async function listPeople(): Promise<Person[]> {
+  const users = await everyPage((cursor) =>
+    answer(
+      client.GET('/api/v1/users', {
+        params: { query: { limit: pageLimit, ...(cursor && { cursor }) } },
+      }),
+    ),
+  )
+  return users.map(({ id, name }) => ({ id, name }))
+}

@@ -1,0 +1,36 @@
+import { useLanguage } from '@/messages'
+import { length, sourceText } from '@/messages/format'
+import type { Session } from '@/api/sessions'
+
+/** How many rows before the end the next page is fetched. */
+const nearEnd = 10
+
+/** The session at which more are to be fetched. */
+export function nearId(sessions: Session[]): string | undefined {
+  return sessions[Math.max(0, sessions.length - nearEnd)]?.id
+}
+
+/** How long it was open. */
+function lasted(one: Session): string {
+  return length(Date.parse(one.ended ?? one.expires) - Date.parse(one.opened))
+}
+
+/** How a session that has ended is told of. */
+export function usePast() {
+  const language = useLanguage()
+
+  function why(one: Session): string {
+    return language.t.session.reasons[one.reason ?? 'closed']
+  }
+  function who(one: Session): string {
+    return one.guest ? language.t.history.guestOf(one.user_name) : one.user_name
+  }
+  function line(one: Session): string {
+    const received = language.bytes(one.traffic.down_bytes)
+    return language.t.history.line(sourceText(one.source), one.public_port, lasted(one), received)
+  }
+  const day = (one: Session) => language.day(new Date(one.opened))
+  const time = (one: Session) => language.clockTime(new Date(one.opened))
+
+  return { why, lasted, who, line, day, time }
+}

@@ -1,0 +1,122 @@
+import { flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { createMemoryHistory, createRouter } from 'vue-router'
+import * as api from '@/api/devices'
+import { useAccount } from '@/stores/account'
+import { useDevice } from '@/stores/device'
+import { useDevices } from '@/stores/devices'
+import { useSessions } from '@/stores/sessions'
+import { useSites } from '@/stores/sites'
+import { at as when, noon, sampleDevice, sampleMe, sampleSession, sampleSite } from '@/testing/samples'
+import AddDeviceSheet from './AddDeviceSheet.vue'
+import DeviceSheet from './DeviceSheet.vue'
+import DevicesPage from './DevicesPage.vue'
+
+vi.mock('@/api/devices')
+vi.mock('@/api/sessions')
+vi.mock('@/api/history')
+
+const profile = 'ownline://home.example.org:54754/?v=1&key=secret'
+const made: api.Enrolled = { ...sampleDevice({ id: 'new', name: 'tablet' }), profile, qr: '' }
+
+async function at(path: string) {
+  const router = createRouter({
+    history: createMemoryHistory(),
+    routes: [
+      {
+        path: '/devices',
+        component: DevicesPage,
+        children: [
+          { path: 'new', component: AddDeviceSheet },
+          { path: ':id', component: DeviceSheet },
+        ],
+      },
+      { path: '/client', component: { template: '<p>knock</p>' } },
+    ],
+  })
+  await router.push(path)
+  const page = mount(DevicesPage, { global: { plugins: [router] }, attachTo: document.body })
+  await flushPromises()
+  const press = async (name: string) => {
+    await page.findAll('button').find((one) => one.text() === name)?.trigger('click')
+    await flushPromises()
+  }
+  return { page, press, router }
+}
+
+beforeEach(() => {
+  document.body.replaceChildren()
+  vi.useFakeTimers({ now: noon, toFake: ['Date'] })
+  setActivePinia(createPinia())
+  useAccount().me = sampleMe()
+  useSites().put(sampleSite())
+  vi.mocked(api.listDevices).mockResolvedValue([sampleDevice()])
+  vi.mocked(api.addDevice).mockResolvedValue(made)
+})
+
+describe('devices', () => {
+  it('say when and from where they knocked', async () => {
+    vi.mocked(api.listDevices).mockResolvedValue([
+      sampleDevice({ last_knock: when(-180_000), last_source: '203.0.113.24/32' }),
+      sampleDevice({ id: 'never', name: 'fridge' }),
+    ])
+    const { page } = await at('/devices')
+    expect(page.text()).toContain('Last knock 3 minutes ago from 203.0.113.24')
+    expect(page.text()).toContain('Never used')
+  })
+
+  it('are enrolled by a code that waits for the first knock', async () => {
+    const { page, press } = await at('/devices/new')
+    await press('Show its code')
+    expect(page.text()).toContain('Give it a name.')
+    expect(api.addDevice).not.toHaveBeenCalled()
+    await page.get('input:not([type=checkbox])').setValue(' tablet ')
+    await press('Show its code')
+    expect(api.addDevice).toHaveBeenCalledWith({
+      name: 'tablet', site: 'home-id', require_claimed_source: false,
+    })
+    expect(page.text()).toContain(profile)
+    expect(page.text()).toContain('Waiting for its first knock…')
+    useSessions().apply(sampleSession({ device: 'new' }))
+    useDevices().follow(sampleDevice({ id: 'new', last_knock: when(0), last_source: '203.0.113.24/32' }))
+    await flushPromises()
+    expect(page.text()).toContain('It works: knock from 203.0.113.24, 1 service open.')
+  })
+
+  it('can be this browser, which then goes on at the page Knock', async () => {
+    const offer = vi.spyOn(useDevice(), 'offer').mockResolvedValue(undefined)
+    const { press, router } = await at('/devices/new')
+    await press('Use this browser')
+    expect(offer).toHaveBeenCalledWith(profile)
+    expect(router.currentRoute.value.path).toBe('/client')
+  })
+
+  it('say why this browser can not be one', async () => {
+    const { page, press } = await at('/devices/new')
+    await press('Use this browser') // the profile has no broker
+    expect(page.get('[role=alert]').text()).toContain('no broker that browsers reach')
+    expect(page.text()).toContain(profile)
+  })
+
+  it('get a new key, and are revoked, only after a question', async () => {
+    vi.mocked(api.rotateDevice).mockResolvedValue({ ...made, id: 'device-id' })
+    vi.mocked(api.revokeDevice).mockResolvedValue(sampleDevice({ revoked: true }))
+    const { page, press } = await at('/devices/device-id')
+    await press('Rotate key')
+    expect(api.rotateDevice).not.toHaveBeenCalled()
+    expect(page.text()).toContain('The old key stops now.')
+    await page.get('button[data-variant=danger]').trigger('click')
+    await flushPromises()
+    expect(page.text()).toContain(profile)
+    page.unmount()
+
+    const again = await at('/devices/device-id')
+    await again.press('Revoke')
+    expect(again.page.text()).toContain('Its sessions close at once.')
+    await again.page.get('button[data-variant=danger]').trigger('click')
+    await flushPromises()
+    expect(api.revokeDevice).toHaveBeenCalledWith('device-id')
+    expect(again.page.text()).toContain('Revoked')
+  })
+})
