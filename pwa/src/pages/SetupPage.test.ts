@@ -1,14 +1,26 @@
 import { flushPromises, mount } from '@vue/test-utils'
-import { createPinia } from 'pinia'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import * as auth from '@/api/auth'
+import * as passkeys from '@/api/passkeys'
 import { Problem } from '@/api/problem'
+import { listSites } from '@/api/sites'
 import { makeRouter } from '@/router'
-import { sampleMe } from '@/testing/samples'
+import { sampleMe, sampleSite } from '@/testing/samples'
 import { isUserName, strengthOf } from './setup'
 import SetupPage from './SetupPage.vue'
 
 vi.mock('@/api/auth')
+vi.mock('@/api/passkeys', async (actual) => ({
+  ...(await actual<typeof passkeys>()),
+  addPasskey: vi.fn<() => Promise<passkeys.Passkey>>(),
+  canPasskey: vi.fn<() => boolean>(),
+}))
+vi.mock('@/api/sites')
+
+beforeEach(() => {
+  vi.mocked(listSites).mockResolvedValue([])
+})
 
 afterEach(() => {
   sessionStorage.clear()
@@ -16,8 +28,10 @@ afterEach(() => {
 })
 
 async function page(fragment: string) {
-  history.replaceState(null, '', `/setup${fragment}`)
-  const setup = mount(SetupPage, { global: { plugins: [createPinia(), makeRouter()] } })
+  setActivePinia(createPinia())
+  const router = makeRouter()
+  await router.replace(`/setup${fragment}`)
+  const setup = mount(SetupPage, { global: { plugins: [router] } })
   async function submit(name: string, password: string) {
     const [nameInput, passwordInput] = setup.findAll('input')
     await nameInput?.setValue(name)
@@ -25,7 +39,12 @@ async function page(fragment: string) {
     await setup.get('form').trigger('submit')
     await flushPromises()
   }
-  return { setup, submit }
+  await flushPromises()
+  async function press(text: string) {
+    await setup.findAll('button').find((one) => one.text() === text)?.trigger('click')
+    await flushPromises()
+  }
+  return { setup, submit, press }
 }
 
 describe('the setup', () => {
@@ -33,15 +52,45 @@ describe('the setup', () => {
     vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
     const { submit } = await page('#secret')
     expect(location.href).not.toContain('secret')
+    expect(JSON.stringify(history.state)).not.toContain('secret')
     await submit('ana', 'a good long password')
     expect(auth.setup).toHaveBeenCalledWith('secret', 'ana', 'a good long password')
-    expect(sessionStorage).toHaveLength(0)
+    expect(JSON.stringify({ ...sessionStorage })).not.toContain('secret')
   })
 
   it('survives a reload', async () => {
     await page('#secret')
     const { setup } = await page('')
     expect(setup.find('form').exists()).toBe(true)
+  })
+
+  it('goes through four steps, and on after a reload', async () => {
+    vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
+    vi.mocked(auth.me).mockResolvedValue(sampleMe({ role: 'admin' }))
+    vi.mocked(passkeys.canPasskey).mockReturnValue(true)
+    vi.mocked(passkeys.addPasskey).mockRejectedValueOnce(new passkeys.NotUsed())
+    const first = await page('#secret')
+    expect(first.setup.text()).toContain('1 of 4')
+    await first.submit('ana', 'a good long password')
+    expect(first.setup.get('h1').text()).toBe('Add a passkey')
+    await first.press('Add a passkey')
+    expect(first.setup.text()).toContain('No passkey was made.')
+    vi.mocked(passkeys.addPasskey).mockResolvedValueOnce({} as passkeys.Passkey)
+    await first.press('Add a passkey')
+    expect(first.setup.text()).toContain('3 of 4')
+    vi.mocked(listSites).mockResolvedValue([sampleSite()])
+    const second = await page('')
+    expect(second.setup.text()).toContain('Home is paired already.')
+    await second.press('Next')
+    expect(second.setup.get('h1').text()).toBe('Ownline is ready')
+    await second.press('To Home')
+    expect((await page('')).setup.text()).toContain('This setup link is not valid.')
+  })
+
+  it('goes on for nobody who is not signed in', async () => {
+    sessionStorage.setItem('ownline.setup.step', 'core')
+    vi.mocked(auth.me).mockRejectedValue(new Problem(401))
+    expect((await page('')).setup.text()).toContain('This setup link is not valid.')
   })
 
   it('refuses a short password and an impossible name by itself', async () => {

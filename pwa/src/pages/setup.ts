@@ -25,11 +25,29 @@ export function takeToken(): string {
   const token = location.hash.slice(1)
   if (token) {
     sessionStorage.setItem(storageKey, token)
-    history.replaceState(history.state, '', location.pathname)
+    // The router writes the address it knows again before it goes on.
+    history.replaceState({ ...history.state, current: location.pathname }, '', location.pathname)
   }
   return token || (sessionStorage.getItem(storageKey) ?? '')
 }
 
 export function dropToken(): void {
   sessionStorage.removeItem(storageKey)
+}
+
+const stepKey = 'ownline.setup.step'
+
+/** What is set up one after the other. */
+export const steps = ['account', 'passkey', 'core', 'done'] as const
+export type Step = (typeof steps)[number]
+
+/** The step at which this tab was left; a reload must not begin again. */
+export function leftAt(): Step | undefined {
+  return steps.find((step) => step === sessionStorage.getItem(stepKey))
+}
+
+/** Notes the step that comes now; none once the setup is left. */
+export function comeTo(step?: Step): void {
+  if (step) sessionStorage.setItem(stepKey, step)
+  else sessionStorage.removeItem(stepKey)
 }

@@ -1,6 +1,7 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import * as events from '@/api/events'
+import { listGrants } from '@/api/grants'
 import { listServices } from '@/api/services'
 import { listLive } from '@/api/sessions'
 import { listSites } from '@/api/sites'
@@ -13,6 +14,7 @@ import { useSessions } from './sessions'
 
 vi.mock('@/api/auth')
 vi.mock('@/api/events')
+vi.mock('@/api/grants')
 vi.mock('@/api/services')
 vi.mock('@/api/sessions')
 vi.mock('@/api/sites')
@@ -28,6 +30,7 @@ beforeEach(() => {
     stream = handlers
     return closed
   })
+  vi.mocked(listGrants).mockResolvedValue([])
   vi.mocked(listServices).mockResolvedValue([])
   vi.mocked(listSites).mockResolvedValue([])
   vi.mocked(listLive).mockResolvedValue([])

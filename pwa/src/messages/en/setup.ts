@@ -1,3 +1,5 @@
+import { listOf } from '../format'
+
 export const setup = {
   title: 'Set up Ownline',
   intro: 'Make the first account. It is an admin: it adds sites, services and people.',
@@ -12,4 +14,24 @@ export const setup = {
   submit: 'Create account',
   invalid: 'This setup link is not valid. Start ownline-web again to get a new one.',
   signIn: 'Sign in',
+  titles: {
+    account: 'Set up Ownline',
+    passkey: 'Add a passkey',
+    core: 'Pair a core',
+    done: 'Ownline is ready',
+  },
+  progress: (step: number, all: number) => `${step} of ${all}`,
+  passkey: 'With a passkey you sign in by your finger, your face or the code of this device.',
+  passkeyNone: 'This browser knows no passkeys. You can add one later, in Settings.',
+  passkeyMake: 'Add a passkey',
+  passkeyName: 'First passkey',
+  passkeyNotMade: 'No passkey was made. Try again, or go on without.',
+  core: 'The core runs on your router and opens the ports. Run “ownline-core pair” there, and paste its line.',
+  pair: 'Pair a core',
+  paired: (names: string[]) => `${listOf('en', names)} is paired already.`,
+  done: 'What you make of it now is up to you: a service is what people open.',
+  firstService: 'Add your first service',
+  toHome: 'To Home',
+  next: 'Next',
+  later: 'Later',
 }

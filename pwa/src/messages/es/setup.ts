@@ -1,4 +1,5 @@
 import type { Messages } from '../en'
+import { listOf } from '../format'
 
 export const setup: Messages['setup'] = {
   title: 'Prepara Ownline',
@@ -14,4 +15,24 @@ export const setup: Messages['setup'] = {
   submit: 'Crear la cuenta',
   invalid: 'Este enlace de preparación no vale. Vuelve a arrancar ownline-web para obtener otro.',
   signIn: 'Entrar',
+  titles: {
+    account: 'Prepara Ownline',
+    passkey: 'Añade una llave de acceso',
+    core: 'Empareja un core',
+    done: 'Ownline está listo',
+  },
+  progress: (step, all) => `${step} de ${all}`,
+  passkey: 'Con una llave de acceso entras con tu dedo, tu cara o el código de este dispositivo.',
+  passkeyNone: 'Este navegador no conoce llaves de acceso. Puedes añadir una después, en Ajustes.',
+  passkeyMake: 'Añadir una llave de acceso',
+  passkeyName: 'Primera llave de acceso',
+  passkeyNotMade: 'No se hizo ninguna llave de acceso. Inténtalo de nuevo o sigue sin ella.',
+  core: 'El core está en tu router y abre los puertos. Ejecuta allí «ownline-core pair» y pega su línea.',
+  pair: 'Emparejar un core',
+  paired: (names) => `${listOf('es', names)}: emparejado ya.`,
+  done: 'Lo que hagas ahora es cosa tuya: un servicio es lo que la gente abre.',
+  firstService: 'Añadir tu primer servicio',
+  toHome: 'Al inicio',
+  next: 'Siguiente',
+  later: 'Más tarde',
 }
