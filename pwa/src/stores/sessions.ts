@@ -83,7 +83,15 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
-  /** Opens a service, as it was opened the last time unless wished otherwise. */
+  /** Says what did not work; that nobody is signed in any more says the page. */
+  function fail(words: (name: string, why: string) => string, name: string, problem: Problem): void {
+    if (problem.status !== 401) notices.fail(words(name, sayProblem(language.t, problem)))
+  }
+
+  /**
+   * Opens a service, as it was opened the last time unless wished otherwise. Who wishes shows by
+   * itself why it did not work.
+   */
   async function open(service: Pick<Service, 'id' | 'name'>, wish?: api.Wish): Promise<boolean> {
     if (opening.has(service.id)) return false
     opening.add(service.id)
@@ -102,7 +110,7 @@ export const useSessions = defineStore('sessions', () => {
     } catch (error) {
       const problem = asProblem(error)
       failures.set(service.id, problem)
-      notices.fail(language.t.problem.notOpened(service.name, sayProblem(language.t, problem)))
+      if (!wish) fail(language.t.problem.notOpened, service.name, problem)
       return false
     } finally {
       opening.delete(service.id)
@@ -135,11 +143,16 @@ export const useSessions = defineStore('sessions', () => {
       notices.show(language.t.session.extended(name, until))
     } catch (error) {
       takeBack()
-      const why = sayProblem(language.t, asProblem(error))
-      notices.fail(language.t.problem.notExtended(name, why))
+      fail(language.t.problem.notExtended, name, asProblem(error))
     } finally {
       extending.delete(session.id)
     }
+  }
+
+  async function reopen(service: Pick<Service, 'id' | 'name'>, seconds: number): Promise<void> {
+    if (await open(service, { seconds })) return
+    const problem = failures.get(service.id)
+    if (problem) fail(language.t.problem.notOpened, service.name, problem)
   }
 
   /** Closes at once. Undo opens again for the time that was left, if it would be for the same. */
@@ -155,13 +168,12 @@ export const useSessions = defineStore('sessions', () => {
       apply(await api.closeSession(session.id))
       const again = { id: session.service, name }
       const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
-      const undo = { label: language.t.session.undo, run: () => void open(again, { seconds }) }
+      const undo = { label: language.t.session.undo, run: () => void reopen(again, seconds) }
       notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
     } catch (error) {
       dismissed.delete(session.id)
       takeBack()
-      const why = sayProblem(language.t, asProblem(error))
-      notices.fail(language.t.problem.notClosed(name, why))
+      fail(language.t.problem.notClosed, name, asProblem(error))
     }
   }
 
