@@ -11,6 +11,7 @@ import { answerTopic, nonceSize } from '@/sealed/packet'
 import { useAccount } from './account'
 import { useClock } from './clock'
 import { useDevice } from './device'
+import { useLive } from './live'
 
 /** What a knock goes through; the last is done when its answer has come. */
 export const steps = ['address', 'sealed', 'taken', 'answer'] as const
@@ -30,6 +31,7 @@ export const useKnock = defineStore('knock', () => {
   const device = useDevice()
   const account = useAccount()
   const clock = useClock()
+  const live = useLive()
 
   /** Public addresses, one of a family at most. */
   const addresses = ref<string[]>([])
@@ -105,7 +107,10 @@ export const useKnock = defineStore('knock', () => {
     if (signal.aborted) return
     asking.value = false
     reached.value = found
-    if (found === 'in') await account.load()
+    if (found === 'in') {
+      await account.load()
+      live.hurry()
+    }
     if (found === 'out') account.leave()
   }
 

@@ -160,6 +160,13 @@ export const useLive = defineStore('live', () => {
     connect()
   }
 
+  /** Told that the server can be reached now: does not wait for the next try. */
+  function hurry(): void {
+    if (!running) return
+    attempt = 0
+    connect()
+  }
+
   /** Fetches everything and follows it from then on. */
   function start(): void {
     if (running) return
@@ -193,7 +200,7 @@ export const useLive = defineStore('live', () => {
     for (const store of [address, grants, services, sessions, sites]) store.clear()
   }
 
-  return { paused, offline, refresh, follow, start, rest, end }
+  return { paused, offline, refresh, follow, hurry, start, rest, end }
 })
 
 /** Has the component told of changes while it is mounted. */
