@@ -50,6 +50,9 @@ export const useInstall = defineStore('install', () => {
       (memory.value.declined === 0 || Date.now() - memory.value.last > pause),
   )
 
+  /** The browser can be asked to install it now. */
+  const ready = computed(() => prompt.value !== undefined)
+
   function change(next: Partial<Memory>): void {
     memory.value = { ...memory.value, ...next }
     localStorage.setItem(storageKey, JSON.stringify(memory.value))
@@ -80,5 +83,5 @@ export const useInstall = defineStore('install', () => {
     if (answer?.outcome === 'dismissed') decline()
   }
 
-  return { offered, byHand, start, sessionOpened, decline, install }
+  return { offered, ready, installed, byHand, start, sessionOpened, decline, install }
 })

@@ -220,7 +220,6 @@ export const settings = {
   device: 'Stored device',
   deviceNone: 'No device is stored in this browser. With one you can knock when the server can’t be reached.',
   deviceStored: (name: string) => `“${name}” is stored in this browser, encrypted.`,
-  deviceLocked: 'A device is stored in this browser, encrypted.',
   deviceOpen: 'Open the knock page',
   deviceForget: 'Forget this device',
   deviceForgetAsk: 'Forget this device?',

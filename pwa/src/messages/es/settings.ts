@@ -221,7 +221,6 @@ export const settings: Messages['settings'] = {
   device: 'Dispositivo guardado',
   deviceNone: 'No hay ningún dispositivo guardado en este navegador. Con uno puedes llamar cuando no se llega al servidor.',
   deviceStored: (name) => `«${name}» está guardado en este navegador, cifrado.`,
-  deviceLocked: 'Hay un dispositivo guardado en este navegador, cifrado.',
   deviceOpen: 'Abrir la página de llamada',
   deviceForget: 'Olvidar este dispositivo',
   deviceForgetAsk: '¿Olvidar este dispositivo?',
