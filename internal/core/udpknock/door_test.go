@@ -323,3 +323,42 @@ func TestCountsWebsWord(t *testing.T) {
 		t.Errorf("in the end: %+v", n)
 	}
 }
+
+// What arrives is counted once: at once when it is bad, when web has said so when it is accepted.
+func TestCountsWhatArrives(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- w.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), w.Port())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, datagram := range [][]byte{w.knock(nil)[:], {1, 2, 3}} {
+		if _, err := conn.Write(datagram); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seq := (<-w.delivered).Seq
+	for end := time.Now().Add(20 * time.Second); w.Counts().Dropped["length"] != 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%+v", w.Counts())
+		}
+	}
+	if n := w.Counts().Accepted; n != 0 {
+		t.Errorf("%d are accepted before web has said anything", n)
+	}
+	if err := w.Verdict(seq, knock.Inside, 0, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Counts().Accepted; n != 1 {
+		t.Errorf("%d are accepted, not 1", n)
+	}
+}
