@@ -100,10 +100,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	closers = append(closers, c.names.Close)
-	c.host.looked = func() {
-		c.setProxy()
-		c.names.recheck()
-	}
+	c.host.looked = c.setProxy
 	c.names.onPublic(func(ctx context.Context) error {
 		c.setProxy()
 		return c.reconciler.Apply(ctx)

@@ -230,13 +230,6 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 	}
 }
 
-// recheck has connections from local networks judged anew, after a look at these.
-func (n *names) recheck() {
-	if n != nil && n.gate != nil {
-		n.gate.Recheck()
-	}
-}
-
 // pass replaces who is logged in. until turns an end by web's clock into one by ours.
 func (n *names) pass(s link.State, until func(time.Time) time.Time) {
 	if n != nil {

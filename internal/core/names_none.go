@@ -32,8 +32,6 @@ func (*names) at([]netip.Prefix) firewall.Proxy { return firewall.Proxy{} }
 
 func (*names) onPublic(func(context.Context) error) {}
 
-func (*names) recheck() {}
-
 func (*names) set([]link.Service, []netip.Prefix) {}
 
 func (*names) preview(context.Context, link.Service, []netip.Prefix) (string, error) {

@@ -82,9 +82,9 @@ func (g *Gate) badge(a ask, c *connection, near func() bool) {
 	p.count++
 }
 
-// Recheck has servers ask again for the connections whose end nobody tells us: those from the router's own
+// recheck has servers ask again for the connections whose end nobody tells us: those from the router's own
 // networks, which may be others now.
-func (g *Gate) Recheck() {
+func (g *Gate) recheck() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.known {

@@ -45,8 +45,9 @@ const Path = "/admit"
 
 const (
 	sweepEvery = time.Minute
-	sweepAbove = 1024    // connections known, and twice those left by the last sweep
-	maxKnown   = 1 << 18 // a router with more than this many open ones has other troubles
+	askEvery   = 5 * time.Second // who came from a local network: core looks at those as often
+	sweepAbove = 1024            // connections known, and twice those left by the last sweep
+	maxKnown   = 1 << 18         // a router with more than this many open ones has other troubles
 )
 
 // Config is what a gate is made of.
@@ -314,6 +315,8 @@ func (g *Gate) nudge() {
 func (g *Gate) end(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	again := time.NewTicker(askEvery)
+	defer again.Stop()
 	for {
 		sweep := false
 		select {
@@ -321,6 +324,9 @@ func (g *Gate) end(ctx context.Context) error {
 			return nil
 		case err := <-g.badges.broken:
 			return err
+		case <-again.C:
+			g.recheck()
+			continue
 		case <-g.wake:
 		case <-tick.C:
 			sweep = true

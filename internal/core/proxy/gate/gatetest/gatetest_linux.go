@@ -425,17 +425,19 @@ func Main(m *testing.M) {
 	}
 	var s settings
 	err := json.Unmarshal([]byte(text), &s)
+	live, end := context.WithCancel(context.Background()) // as a session's, whose end would be told
 	var g *gate.Gate
 	if err == nil {
 		g, err = gate.New(gate.Config{
 			Socket: s.Socket, Badges: s.Badges, Word: s.Word, GID: s.GID, Listen: s.Listen, Logger: slog.Default(),
-			Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return context.Background(), true },
+			Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
 		})
 	}
 	if err == nil {
 		fmt.Println("ready")
 		err = g.Run(context.Background())
 	}
+	end()
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
