@@ -120,7 +120,7 @@ type Preview struct {
 	Text string `json:"text"`
 }
 
-// SetIcon gives a service a picture of its own: a PNG, WebP or SVG (admin).
+// SetIcon gives a service a picture of its own: a PNG, JPEG, WebP or SVG (admin).
 func (c *Client) SetIcon(ctx context.Context, id string, picture []byte) (Service, error) {
 	kind := http.DetectContentType(picture)
 	if kind != "image/png" && kind != "image/webp" {

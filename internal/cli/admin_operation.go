@@ -174,8 +174,8 @@ const largestPicture = 256 << 10
 
 func (a *app) iconUpload() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "upload SERVICE FILE", Short: "Give a service a picture of its own: a PNG, WebP or SVG", Args: command.Args("SERVICE", "FILE"),
-		Long: `Give a service a picture of its own: a PNG or WebP of at most 512 pixels a side, or an SVG. The
+		Use: "upload SERVICE FILE", Short: "Give a service a picture of its own: a PNG, JPEG, WebP or SVG", Args: command.Args("SERVICE", "FILE"),
+		Long: `Give a service a picture of its own: a PNG, JPEG or WebP of at most 512 pixels a side, or an SVG. The
 server writes it anew, so that only what can be drawn stays of it.`,
 		Example: "  ownline admin services icon upload nas nas.svg",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {

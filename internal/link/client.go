@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"time"
@@ -128,6 +129,13 @@ func (c *Client) Verdict(ctx context.Context, seq uint64, v Verdict) ([]Result, 
 func (c *Client) Preview(ctx context.Context, s Service) (string, error) {
 	var p Preview
 	return p.Text, c.call(ctx, "POST", "/v1/preview", s, &p)
+}
+
+// Reach asks whether something answers at a target. Its error is ErrUnknownRequest when core is
+// too old.
+func (c *Client) Reach(ctx context.Context, target netip.AddrPort) (Reached, error) {
+	var r Reached
+	return r, c.call(ctx, "POST", "/v1/reach", Reach{target}, &r)
 }
 
 // Events hands every event to handle, in order, until ctx ends, the link breaks or handle

@@ -69,6 +69,13 @@ func (f *fakeCore) Certify(_ context.Context, r CertificateRequest) (Certificate
 	return Certificate{Chain: "chain for " + string(r.CSR), Root: "root"}, nil
 }
 
+func (f *fakeCore) Reach(_ context.Context, target netip.AddrPort) (Reached, error) {
+	if !target.IsValid() {
+		return Reached{}, ownline.Invalid("target", "missing")
+	}
+	return Reached{Took: time.Duration(target.Port())}, nil
+}
+
 func (f *fakeCore) Status(context.Context) Status { return Status{Version: "test"} }
 
 func (f *fakeCore) PutState(_ context.Context, s State) ([]Result, error) {
@@ -258,6 +265,12 @@ func TestBothDirections(t *testing.T) {
 			if _, err := c.Certify(ctx, CertificateRequest{make([]byte, maxPair)}); !errors.Is(err, ownline.ErrInvalid) {
 				t.Errorf("Certify too much = %v", err)
 			}
+			if r, err := c.Reach(ctx, netip.MustParseAddrPort("192.168.7.12:80")); err != nil || r != (Reached{Took: 80}) {
+				t.Errorf("Reach = %+v, %v", r, err)
+			}
+			if _, err := c.Reach(ctx, netip.AddrPort{}); !errors.Is(err, ownline.ErrInvalid) || err.Error() != "target: missing" {
+				t.Errorf("Reach of nothing = %v", err)
+			}
 
 			stop := errors.New("enough")
 			done := make(chan error)
@@ -310,6 +323,9 @@ func TestStrangers(t *testing.T) {
 	}
 	if _, err := stranger.Certify(ctx, CertificateRequest{[]byte("a key")}); !errors.Is(err, ErrUnpaired) {
 		t.Errorf("a certificate for a stranger: %v", err)
+	}
+	if _, err := stranger.Reach(ctx, netip.MustParseAddrPort("192.168.7.12:80")); !errors.Is(err, ErrUnpaired) {
+		t.Errorf("a target is tried for a stranger: %v", err)
 	}
 	if err := stranger.Flush(ctx, Revision{}); !errors.Is(err, ErrUnpaired) {
 		t.Errorf("Flush by a stranger = %v, want ErrUnpaired", err)

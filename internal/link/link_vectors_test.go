@@ -45,7 +45,7 @@ type codeVector struct {
 
 // messageTypes are the messages by their names in spec/link-v1.md.
 var messageTypes = map[string]any{
-	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "PutPass": PutPass{}, "Preview": Preview{}, "CertificateRequest": CertificateRequest{}, "Certificate": Certificate{}, "Result": Result{},
+	"PairRequest": PairRequest{}, "NextKey": NextKey{}, "Status": Status{}, "State": State{}, "Put": Put{}, "PutPass": PutPass{}, "Preview": Preview{}, "CertificateRequest": CertificateRequest{}, "Certificate": Certificate{}, "Reach": Reach{}, "Reached": Reached{}, "Result": Result{},
 	"Results": Results{}, "Verdict": Verdict{}, "Event": Event{}, "Problem": Problem{},
 }
 
@@ -144,6 +144,9 @@ func goodMessages() []struct {
 		{"certificate wanted", CertificateRequest{[]byte{0x30, 0x00}}},
 		{"certificate of the internal authority", Certificate{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},
 		{"certificate by ACME", Certificate{Chain: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},
+		{"try a target", Reach{netip.MustParseAddrPort("192.168.7.12:80")}},
+		{"it answered", Reached{Took: 3 * time.Millisecond}},
+		{"it refused", Reached{Took: time.Millisecond, Failure: ReachRefused}},
 		{"open or renew", Put{vecStamp(42), vecSession}},
 		{"pass and code", PutPass{vecStamp(42), vecPass, bytes.Repeat([]byte{0x0c}, 32), bytes.Repeat([]byte{0x57}, 32)}},
 		{"opened", Result{ID: vecSession.ID}},

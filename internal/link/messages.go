@@ -211,3 +211,21 @@ type Traffic struct {
 	ID ownline.SessionID `json:"id"`
 	ownline.Traffic
 }
+
+// Reach asks whether something answers at an address and port in the LAN, by TCP.
+type Reach struct {
+	Target netip.AddrPort `json:"target"`
+}
+
+// What Reached.Failure may be.
+const (
+	ReachRefused = "refused"  // nothing listens there
+	ReachSilent  = "silent"   // no answer in time
+	ReachNoRoute = "no_route" // the router could not even try
+)
+
+// Reached tells how that went.
+type Reached struct {
+	Took    time.Duration `json:"took"`              // nanoseconds
+	Failure string        `json:"failure,omitempty"` // "": it answered
+}

@@ -276,6 +276,7 @@ func (s *Server) handler() *http.ServeMux {
 			reply(w, Preview{text}, err)
 		}
 	}))
+	s.handleReach(mux)
 	mux.Handle("PUT /v1/passes", s.trusted(s.putPass))
 	mux.Handle("GET /v1/events", s.trusted(s.events))
 	return mux

@@ -79,6 +79,10 @@ func (f *fakeCores) Preview(_ context.Context, _ ownline.SiteID, s link.Service)
 	return s.Options.Template, f.err()
 }
 
+func (f *fakeCores) Reach(_ context.Context, _ ownline.SiteID, target netip.AddrPort) (link.Reached, error) {
+	return link.Reached{Took: time.Duration(target.Port())}, f.err()
+}
+
 func (f *fakeCores) Moved(context.Context, ownline.Site) error { return f.err() }
 
 func (f *fakeCores) Pair(context.Context, string) (link.Status, error) {
@@ -256,7 +260,7 @@ func TestRefusals(t *testing.T) {
 			_, _, err := h.Sessions(ctx, h.bob, access.SessionsAsk{SessionQuery: ownline.SessionQuery{User: h.ana.User.ID}})
 			return err
 		}, ownline.ErrNotFound, "user"},
-		"flushing everybody's": {func() error { _, err := h.Flush(ctx, h.bob, true); return err }, ownline.ErrForbidden, "all"},
+		"flushing everybody's": {func() error { _, err := h.Flush(ctx, h.bob, true, ownline.SiteID{}); return err }, ownline.ErrForbidden, "all"},
 		"another's device":     {func() error { _, err := h.Device(ctx, h.bob, d.ID); return err }, ownline.ErrNotFound, "device"},
 		"revoking another's":   {func() error { _, err := h.RevokeDevice(ctx, h.bob, d.ID); return err }, ownline.ErrNotFound, "device"},
 		"rotating another's":   {func() error { _, _, err := h.RotateDevice(ctx, h.bob, d.ID); return err }, ownline.ErrNotFound, "device"},
@@ -386,10 +390,10 @@ func TestWhose(t *testing.T) {
 	if ss, err := h.Sites(ctx, h.bob); err != nil || len(ss) != 0 {
 		t.Errorf("bob sees the sites %+v, %v", ss, err)
 	}
-	if n, err := h.Flush(ctx, h.ana, false); err != nil || n != 1 || len(h.cores.open) != 1 {
+	if n, err := h.Flush(ctx, h.ana, false, ownline.SiteID{}); err != nil || n != 1 || len(h.cores.open) != 1 {
 		t.Errorf("Flush = %d, %v; open %v", n, err, h.cores.open)
 	}
-	if n, err := h.Flush(ctx, h.root, true); err != nil || n != 1 || len(h.cores.open) != 0 {
+	if n, err := h.Flush(ctx, h.root, true, ownline.SiteID{}); err != nil || n != 1 || len(h.cores.open) != 0 {
 		t.Errorf("Flush = %d, %v; open %v", n, err, h.cores.open)
 	}
 }

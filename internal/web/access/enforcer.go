@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
@@ -27,6 +28,8 @@ type Enforcer interface {
 	Ping(ctx context.Context, site ownline.SiteID) (time.Duration, error)
 	// Preview asks the core what its proxy's configuration would have for a service.
 	Preview(ctx context.Context, site ownline.SiteID, s link.Service) (string, error)
+	// Reach asks the core whether something answers at a target in the LAN.
+	Reach(ctx context.Context, site ownline.SiteID, target netip.AddrPort) (link.Reached, error)
 	// Pair makes this web the one that the core of a pairing code obeys.
 	Pair(ctx context.Context, code string) (link.Status, error)
 	// Moved waits until a site's core is met where the site says, by the key that it says.

@@ -385,14 +385,14 @@ func (a *Access) Close(ctx context.Context, actor Actor, id ownline.SessionID) (
 }
 
 // Flush ends the actor's sessions, or everybody's (admin), and returns how many.
-func (a *Access) Flush(ctx context.Context, actor Actor, all bool) (n int, err error) {
+func (a *Access) Flush(ctx context.Context, actor Actor, all bool, site ownline.SiteID) (n int, err error) {
 	if err := actor.May(ownline.ScopeSessions, ownline.ScopeAdmin); err != nil {
 		return 0, err
 	}
 	if all && !actor.Admin() {
 		return 0, ownline.Forbidden("all", "only an admin may end everybody's sessions")
 	}
-	q := ownline.SessionQuery{User: actor.User.ID}
+	q := ownline.SessionQuery{User: actor.User.ID, Site: site}
 	if all {
 		q.User = ownline.UserID{}
 	} else if q.User.IsZero() {

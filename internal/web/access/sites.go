@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"context"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -318,6 +319,33 @@ func (a *Access) PingSite(ctx context.Context, actor Actor, id ownline.SiteID) (
 	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
 	defer cancel()
 	return a.enforcer.Ping(ctx, id)
+}
+
+// Reached is how a try to connect to a target went.
+type Reached = link.Reached
+
+// ReachTarget has the site's core connect to a target that a service there may have (admin).
+// It changes nothing.
+func (a *Access) ReachTarget(ctx context.Context, actor Actor, id ownline.SiteID, target netip.AddrPort) (r Reached, err error) {
+	if err := actor.MustAdmin(); err != nil {
+		return r, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) error {
+		site, err := tx.Site(id)
+		if err != nil {
+			return err
+		}
+		if !target.IsValid() {
+			return ownline.Invalid("target", "is missing")
+		}
+		return checkTarget("target", target, target.Addr().Is4(), site)
+	})
+	if err != nil {
+		return r, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, enforceTimeout)
+	defer cancel()
+	return a.enforcer.Reach(ctx, id, target)
 }
 
 // ApplySite has the whole state sent to the site's core again and waits until it is applied

@@ -47,7 +47,7 @@ func (s *Server) icons() {
 		})
 	register(s, operation{
 		method: http.MethodPut, path: one, id: "set-service-icon", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, maxBody: 256 << 10, summary: "Upload the picture of a service (admin)",
-		description: "A PNG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service.",
+		description: "A PNG, JPEG or WebP of 512 pixels a side at most, or an SVG. Pictures are written anew: of an SVG only shapes and paint stay. 64 KiB are kept at most. To choose a built-in icon, change the service.",
 	},
 		func(ctx context.Context, id auth.Identity, in *iconUpload) (*output[service], error) {
 			sid, err := parseID[ownline.Service]("id", in.ID)
@@ -78,7 +78,7 @@ func (s *Server) icons() {
 	picture := func(example any) *huma.MediaType {
 		return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: example}
 	}
-	for _, kind := range []string{"image/png", "image/webp", "image/svg+xml"} {
+	for _, kind := range []string{"image/png", "image/jpeg", "image/webp", "image/svg+xml"} {
 		upload.Content[kind] = picture(sampleSVG)
 	}
 	answer := paths.Get.Responses["200"]

@@ -195,14 +195,19 @@ func (s *Server) sessions() {
 		})
 
 	type flushInput struct {
-		All bool `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+		All  bool   `query:"all" doc:"Everybody's (admin); otherwise one's own"`
+		Site string `query:"site" format:"uuid" doc:"Only those at this site"`
 	}
 	type flushed struct {
 		Ended int `json:"ended" doc:"How many sessions were ended"`
 	}
 	register(s, operation{method: http.MethodDelete, path: "/sessions", id: "flush-sessions", who: users, scope: []string{ownline.ScopeSessions, ownline.ScopeAdmin}, tag: tag, summary: "End all of one's sessions at once"},
 		func(ctx context.Context, id auth.Identity, in *flushInput) (*output[flushed], error) {
-			n, err := s.access.Flush(ctx, actor(id), in.All)
+			site, err := parseID[ownline.Site]("site", in.Site)
+			if err != nil {
+				return nil, err
+			}
+			n, err := s.access.Flush(ctx, actor(id), in.All, site)
 			return show(flushed{n}), err
 		})
 }

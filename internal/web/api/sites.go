@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -197,6 +198,38 @@ func (s *Server) sites() {
 			}
 			d, err := s.access.PingSite(ctx, actor(id), sid)
 			return show(pong{float64(d) / float64(time.Millisecond)}), err
+		})
+
+	type target struct {
+		Target string `json:"target" maxLength:"64" example:"192.168.7.10:8080" doc:"Address and port in the LAN, IPv4 or IPv6, to connect to by TCP"`
+	}
+	type reached struct {
+		Answered bool    `json:"answered"`
+		TookMS   float64 `json:"took_ms" example:"3"`
+		Failure  string  `json:"failure,omitempty" example:"refused" doc:"Why not: refused (nothing listens there), silent, no_route"`
+	}
+	register(s, operation{method: http.MethodPost, path: one + "/reach", id: "reach-target", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Have the site's core connect to a target, and hang up (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[target]) (*output[reached], error) {
+			sid, err := parseID[ownline.Site]("id", in.ID)
+			if err != nil {
+				return nil, err
+			}
+			at, err := ParseTarget("target", in.Body.Target, strings.HasPrefix(in.Body.Target, "["))
+			if err != nil {
+				return nil, err
+			}
+			r, err := s.access.ReachTarget(ctx, actor(id), sid, at)
+			return show(reached{r.Failure == "", float64(r.Took) / float64(time.Millisecond), r.Failure}), err
+		})
+
+	type code struct {
+		Code string `json:"code" maxLength:"1024" doc:"The line that ownline-core pair prints"`
+	}
+	register(s, operation{method: http.MethodPost, path: one + "/pair", id: "pair-site", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Pair with the site's core once more, or with another in its place (admin)"},
+		func(ctx context.Context, id auth.Identity, in *bodyByID[code]) (*output[site], error) {
+			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {
+				return s.access.PairAgain(ctx, a, sid, in.Body.Code)
+			})
 		})
 
 	register(s, operation{method: http.MethodDelete, path: one, id: "remove-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusNoContent, summary: "Remove a site with its services and devices, and end its sessions (admin)"},

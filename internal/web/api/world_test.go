@@ -84,6 +84,14 @@ func (c *cores) Preview(_ context.Context, _ ownline.SiteID, s link.Service) (st
 	return "server " + s.Name + "\n" + s.Options.Template, c.failing()
 }
 
+func (c *cores) Reach(_ context.Context, _ ownline.SiteID, target netip.AddrPort) (link.Reached, error) {
+	r := link.Reached{Took: 1500 * time.Microsecond}
+	if target.Port() == 8080 {
+		r.Failure = link.ReachRefused
+	}
+	return r, c.failing()
+}
+
 func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
 
 func (c *cores) Pair(_ context.Context, code string) (link.Status, error) {

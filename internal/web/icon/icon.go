@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"image"
+	"image/jpeg"
 	"image/png"
 	"io"
 	"regexp"
@@ -20,7 +21,7 @@ import (
 const (
 	// MaxBytes bounds what is kept.
 	MaxBytes = 64 << 10
-	// MaxUpload bounds what is taken: PNG and WebP get smaller or larger when written anew.
+	// MaxUpload bounds what is taken: PNG, JPEG and WebP get smaller or larger when written anew.
 	MaxUpload = 256 << 10
 	// maxSide bounds pictures, in pixels.
 	maxSide = 512
@@ -34,7 +35,7 @@ const (
 	SVG = "image/svg+xml"
 )
 
-// Clean reads a PNG, WebP or SVG picture and returns it as it may be kept and served, and
+// Clean reads a PNG, JPEG, WebP or SVG picture and returns it as it may be kept and served, and
 // its kind. Errors are about the field "icon".
 func Clean(b []byte) (clean []byte, kind string, err error) {
 	switch {
@@ -43,6 +44,9 @@ func Clean(b []byte) (clean []byte, kind string, err error) {
 	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
 		clean, err = redraw(b, png.DecodeConfig, png.Decode)
 		kind = PNG
+	case bytes.HasPrefix(b, []byte("\xff\xd8\xff")):
+		clean, err = redraw(b, jpeg.DecodeConfig, jpeg.Decode)
+		kind = PNG
 	case len(b) > 12 && string(b[:4]) == "RIFF" && string(b[8:12]) == "WEBP":
 		clean, err = redraw(b, webp.DecodeConfig, webp.Decode)
 		kind = PNG
@@ -50,7 +54,7 @@ func Clean(b []byte) (clean []byte, kind string, err error) {
 		clean, err = cleanSVG(b)
 		kind = SVG
 	default:
-		return nil, "", ownline.Invalid("icon", "must be a PNG, WebP or SVG picture")
+		return nil, "", ownline.Invalid("icon", "must be a PNG, JPEG, WebP or SVG picture")
 	}
 	if err == nil && len(clean) > MaxBytes {
 		err = ownline.Invalid("icon", fmt.Sprintf("is larger than %d KiB once it is written anew: use a smaller one", MaxBytes>>10))

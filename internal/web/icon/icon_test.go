@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image"
 	"image/color"
+	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -44,6 +45,23 @@ func TestPNG(t *testing.T) {
 		if !ok || fe.Field != "icon" || !errors.Is(err, ownline.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestJPEG(t *testing.T) {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewRGBA(image.Rect(0, 0, 16, 8)), nil); err != nil {
+		t.Fatal(err)
+	}
+	got, kind, err := Clean(append(b.Bytes(), "<script>alert(1)</script>"...))
+	if err != nil || kind != PNG || bytes.Contains(got, []byte("script")) {
+		t.Fatalf("%s, %v", kind, err)
+	}
+	if img, err := png.Decode(bytes.NewReader(got)); err != nil || img.Bounds().Dx() != 16 {
+		t.Error(err)
+	}
+	if _, _, err := Clean(b.Bytes()[:20]); !errors.Is(err, ownline.ErrInvalid) {
+		t.Errorf("a piece of a JPEG: %v", err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 )
 
@@ -59,7 +60,7 @@ func BenchmarkKnockThroughLink(b *testing.B) {
 				a := <-c
 				took = append(took, a.At.Sub(began))
 				if opens {
-					if _, err := w.Flush(b.Context(), access.Command(), true); err != nil {
+					if _, err := w.Flush(b.Context(), access.Command(), true, ownline.SiteID{}); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -312,6 +313,15 @@ func (c *Cores) Certify(ctx context.Context, id ownline.SiteID, csr []byte) (lin
 		return link.Certificate{}, err
 	}
 	return site.certify(ctx, csr)
+}
+
+// Reach asks a site's core whether something answers at a target.
+func (c *Cores) Reach(ctx context.Context, id ownline.SiteID, target netip.AddrPort) (link.Reached, error) {
+	site, err := c.site(ctx, id, false)
+	if err != nil {
+		return link.Reached{}, err
+	}
+	return site.reach(ctx, target)
 }
 
 // Preview asks a site's core what its proxy's configuration would have for a service.

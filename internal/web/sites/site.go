@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -280,6 +281,17 @@ func (s *site) certify(ctx context.Context, csr []byte) (link.Certificate, error
 		return link.Certificate{}, err
 	}
 	return s.client.Certify(ctx, link.CertificateRequest{CSR: csr})
+}
+
+func (s *site) reach(ctx context.Context, target netip.AddrPort) (link.Reached, error) {
+	if err := s.isLive(); err != nil {
+		return link.Reached{}, err
+	}
+	r, err := s.client.Reach(ctx, target)
+	if errors.Is(err, link.ErrUnknownRequest) {
+		return link.Reached{}, ownline.Conflict("site", "its core can't check targets: it is too old, or the build for routers with little room")
+	}
+	return r, err
 }
 
 func (s *site) preview(ctx context.Context, v link.Service) (string, error) {

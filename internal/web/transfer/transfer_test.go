@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,6 +55,10 @@ func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {
 
 func (c *cores) Preview(context.Context, ownline.SiteID, link.Service) (string, error) {
 	return "", ownline.ErrUnavailable
+}
+
+func (c *cores) Reach(context.Context, ownline.SiteID, netip.AddrPort) (link.Reached, error) {
+	return link.Reached{}, ownline.ErrUnavailable
 }
 
 func (c *cores) Moved(context.Context, ownline.Site) error { return nil }
@@ -334,7 +339,7 @@ func TestMistakes(t *testing.T) {
 		"anchors":         {"users: &a [{name: ana}]\n", "anchors and aliases are not supported"},
 		"revoked":         {"devices: [{name: old, user: ana, id: 019b0000-0000-7000-8000-000000000042}]\n", "devices[0].revoked: the device was revoked here"},
 		"secret":          {"devices: [{name: new, user: ana, secret: aGk=}]\n", "FILE:1:42: devices[0].secret: is not 32 bytes in base64"},
-		"picture":         {"services: [{name: camera, target: 192.168.7.20:80, picture: aGk=}]\n", "services[0].icon: must be a PNG, WebP or SVG picture"},
+		"picture":         {"services: [{name: camera, target: 192.168.7.20:80, picture: aGk=}]\n", "services[0].icon: must be a PNG, JPEG, WebP or SVG picture"},
 		"picture, icon":   {"services: [{name: camera, target: 192.168.7.20:80, picture: aGk=, icon: key}]\n", "FILE:1:61: services[0].picture: stands in place of icon"},
 		"token":           {"tokens: [{name: x, user: ana, id: 019b0000-0000-7000-8000-0000000000aa, hash: aGk=, scopes: [read]}]\n", "FILE:1:79: tokens[0].hash: must be one of 32 bytes"},
 		"scope":           {"tokens: [{name: x, user: ana, id: 019b0000-0000-7000-8000-0000000000aa, hash: eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHg=, scopes: [all]}]\n", "tokens[0].scopes: must be of "},

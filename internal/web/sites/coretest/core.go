@@ -134,6 +134,15 @@ func (c *Core) Certify(_ context.Context, r link.CertificateRequest) (link.Certi
 	return sign(r.CSR)
 }
 
+// Reach implements link.Commands: nothing listens at odd ports.
+func (c *Core) Reach(_ context.Context, target netip.AddrPort) (link.Reached, error) {
+	r := link.Reached{Took: time.Millisecond}
+	if target.Port()%2 == 1 {
+		r.Failure = link.ReachRefused
+	}
+	return r, nil
+}
+
 // Pair implements link.Commands.
 func (c *Core) Pair(ctx context.Context, p link.Pin, token string) (link.Status, error) {
 	err := c.do("pair", func() error {

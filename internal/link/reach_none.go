@@ -1,0 +1,7 @@
+//go:build noproxy
+
+package link
+
+import "net/http"
+
+func (*Server) handleReach(*http.ServeMux) {}
