@@ -42,6 +42,7 @@ func TestJourney(t *testing.T) {
 	for _, name := range []string{
 		"client",  // invariants 1 to 3: enrolled in a browser, it knocks with no server in reach
 		"version", // a newer app waits until it is asked for
+		"admin",   // invariant 7: users, services, grants, sites and the log, and nobody else sees them
 		"signin",  // invariant 9: a wrong password is told from a right one, and says no more
 	} {
 		t.Run(name, func(t *testing.T) { newHouse(t).play(name) })

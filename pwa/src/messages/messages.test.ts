@@ -30,11 +30,25 @@ const spanish = flat(es)
 const same = new Set([
   'address.badgeIPv6',
   'app.name',
+  'icon.names.api',
+  'icon.names.chat',
+  'icon.names.dns',
+  'icon.names.git',
+  'icon.names.radio',
+  'icon.names.robot',
+  'icon.names.router',
+  'icon.names.rss',
+  'icon.names.terminal',
+  'icon.names.vpn',
+  'icon.names.wiki',
   'problem.field',
   'session.traffic',
   'settings.tokenValue',
   'settings.versionOf',
   'site.took',
+  'siteAdmin.codeHost',
+  'siteAdmin.took',
+  'siteAdmin.version',
 ])
 
 describe('messages', () => {

@@ -1,9 +1,11 @@
 import type { Device } from '@/api/devices'
 import type { Invitation } from '@/api/invitations'
 import type { Me } from '@/api/auth'
+import type { Grant } from '@/api/grants'
 import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
 import type { Site } from '@/api/sites'
+import type { User } from '@/api/users'
 
 // Whole resources for tests; each test names only what matters to it.
 
@@ -56,5 +58,19 @@ export function sampleDevice(change: Partial<Device> = {}): Device {
   return {
     id: 'device-id', user: 'ana-id', site: 'home-id', name: 'phone', require_claimed_source: false,
     revoked: false, created: at(-86_400_000), ...change,
+  }
+}
+
+export function sampleUser(change: Partial<User> = {}): User {
+  return {
+    id: 'ana-id', name: 'ana', role: 'user', disabled: false, must_change_password: false,
+    created: at(-86_400_000), ...change,
+  }
+}
+
+export function sampleGrant(change: Partial<Grant> = {}): Grant {
+  return {
+    id: 'grant-id', user: 'ana-id', service: 'photos-id', automatic: false, allow_reserved: false,
+    created: at(-86_400_000), ...change,
   }
 }

@@ -8,6 +8,7 @@ import { device } from './device'
 import { frame } from './frame'
 import { grant } from './grant'
 import { history } from './history'
+import { icon } from './icon'
 import { install } from './install'
 import { invitation } from './invitation'
 import { login } from './login'
@@ -15,10 +16,12 @@ import { part } from './part'
 import { pass } from './pass'
 import { problem } from './problem'
 import { service } from './service'
+import { serviceForm } from './serviceForm'
 import { session } from './session'
 import { settings } from './settings'
 import { setup } from './setup'
 import { site } from './site'
+import { siteAdmin } from './siteAdmin'
 import { user } from './user'
 
 /** English: the language whose shape all others follow. One file per area. */
@@ -33,6 +36,7 @@ export const en = {
   frame,
   grant,
   history,
+  icon,
   install,
   invitation,
   login,
@@ -40,10 +44,12 @@ export const en = {
   pass,
   problem,
   service,
+  serviceForm,
   session,
   settings,
   setup,
   site,
+  siteAdmin,
   user,
 }
 

@@ -9,6 +9,7 @@ import { device } from './device'
 import { frame } from './frame'
 import { grant } from './grant'
 import { history } from './history'
+import { icon } from './icon'
 import { install } from './install'
 import { invitation } from './invitation'
 import { login } from './login'
@@ -16,10 +17,12 @@ import { part } from './part'
 import { pass } from './pass'
 import { problem } from './problem'
 import { service } from './service'
+import { serviceForm } from './serviceForm'
 import { session } from './session'
 import { settings } from './settings'
 import { setup } from './setup'
 import { site } from './site'
+import { siteAdmin } from './siteAdmin'
 import { user } from './user'
 
 export const es: Messages = {
@@ -33,6 +36,7 @@ export const es: Messages = {
   frame,
   grant,
   history,
+  icon,
   install,
   invitation,
   login,
@@ -40,9 +44,11 @@ export const es: Messages = {
   pass,
   problem,
   service,
+  serviceForm,
   session,
   settings,
   setup,
   site,
+  siteAdmin,
   user,
 }

@@ -5,11 +5,30 @@ export const adminRoutes: RouteRecordRaw[] = [
     path: '/admin/users',
     component: () => import('./UsersPage.vue'),
     meta: { title: (t) => t.user.title, admin: true },
+    children: [
+      {
+        path: 'new',
+        component: () => import('./NewUserSheet.vue'),
+        meta: { title: (t) => t.user.addTitle, admin: true, sheet: true },
+      },
+      {
+        path: ':id',
+        component: () => import('./UserDetail.vue'),
+        meta: { title: (t) => t.user.title, admin: true },
+      },
+    ],
   },
   {
     path: '/admin/services',
     component: () => import('./ServicesPage.vue'),
     meta: { title: (t) => t.frame.services, admin: true },
+    children: [
+      {
+        path: ':id',
+        component: () => import('./ServiceDetail.vue'),
+        meta: { title: (t) => t.frame.services, admin: true },
+      },
+    ],
   },
   {
     path: '/admin/grants',
@@ -20,6 +39,23 @@ export const adminRoutes: RouteRecordRaw[] = [
     path: '/admin/sites',
     component: () => import('./SitesPage.vue'),
     meta: { title: (t) => t.frame.sites, admin: true },
+    children: [
+      {
+        path: 'pair',
+        component: () => import('./PairSheet.vue'),
+        meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
+      },
+      {
+        path: ':id/pair',
+        component: () => import('./PairSheet.vue'),
+        meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
+      },
+      {
+        path: ':id',
+        component: () => import('./SiteDetail.vue'),
+        meta: { title: (t) => t.frame.sites, admin: true },
+      },
+    ],
   },
   {
     path: '/admin/audit',

@@ -1,0 +1,270 @@
+import { flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineComponent, h } from 'vue'
+import { RouterView } from 'vue-router'
+import * as auditApi from '@/api/audit'
+import * as grantsApi from '@/api/grants'
+import { Problem } from '@/api/problem'
+import * as servicesApi from '@/api/services'
+import * as sessionsApi from '@/api/sessions'
+import * as sitesApi from '@/api/sites'
+import * as usersApi from '@/api/users'
+import AppFrame from '@/components/frame/AppFrame.vue'
+import { makeRouter } from '@/router'
+import { useAccount } from '@/stores/account'
+import { useNotices } from '@/stores/notices'
+import { useServices } from '@/stores/services'
+import { useSites } from '@/stores/sites'
+import { at, sampleGrant, sampleMe, sampleService, sampleSession, sampleSite, sampleUser } from '@/testing/samples'
+
+vi.mock('@/api/audit')
+vi.mock('@/api/auth')
+vi.mock('@/api/broker')
+vi.mock('@/api/events')
+vi.mock('@/api/grants')
+vi.mock('@/api/services', { spy: true })
+vi.mock('@/api/sessions')
+vi.mock('@/api/sites', { spy: true })
+vi.mock('@/api/users')
+vi.mock('@/api/whoami')
+
+const pin = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
+const site = sampleSite({
+  pin, core_version: '1.2.3', applied_revision: 7, wanted_revision: 9, firewall: 'another table is in the way',
+  proxy: { driver: 'nginx', domain: 'home.example.org', port: 9999, serves: true, root: false, certificate_expires: at(90 * 86_400_000) },
+})
+const wiki = sampleService({ id: 'wiki-id', name: 'wiki', kind: 'proxy', target: '192.168.7.12:80', options: {} })
+
+beforeEach(() => {
+  setActivePinia(createPinia())
+  vi.mocked(auditApi.auditPage).mockResolvedValue({ lines: [], next: undefined })
+  vi.mocked(grantsApi.listGrants).mockResolvedValue([sampleGrant()])
+  vi.mocked(servicesApi.listServices).mockResolvedValue([sampleService(), wiki])
+  vi.mocked(sessionsApi.listLive).mockResolvedValue([sampleSession()])
+  vi.mocked(sitesApi.listSites).mockResolvedValue([site])
+  vi.mocked(sitesApi.pingSite).mockResolvedValue(12.4)
+  vi.mocked(sitesApi.sitePending).mockResolvedValue({
+    applied_revision: 7, wanted_revision: 9, connected: true, known: true, total: 3,
+    sessions: [{ session: sampleSession(), wanted: 'open' }],
+  })
+  vi.mocked(usersApi.listUsers).mockResolvedValue([sampleUser(), sampleUser({ id: 'marc-id', name: 'marc', role: 'admin' })])
+  vi.mocked(usersApi.lastSignIns).mockResolvedValue(new Map())
+  vi.mocked(usersApi.everyDevice).mockResolvedValue([])
+})
+let leave: () => void = () => undefined
+afterEach(() => {
+  leave()
+  document.body.innerHTML = ''
+})
+
+async function open(path: string, role: 'admin' | 'user' = 'admin') {
+  const account = useAccount()
+  account.me = sampleMe({ id: 'marc-id', name: 'marc', role })
+  account.state = 'in'
+  await Promise.all([useServices().load(), useSites().load()])
+  const router = makeRouter()
+  await router.push(path)
+  const page = mount(defineComponent(() => () => h(AppFrame, () => h(RouterView))), {
+    attachTo: document.body, global: { plugins: [router] },
+  })
+  leave = () => page.unmount()
+  await flushPromises()
+  const press = async (name: string) => {
+    const button = page.findAll('button').findLast((one) => (one.attributes('aria-label') ?? one.text()) === name)
+    await button?.trigger('click')
+    await flushPromises()
+    return button !== undefined
+  }
+  const fill = async (label: string, value: string) => {
+    const found = page.findAll('label').find((one) => one.text() === label)
+    await page.get(`[id="${found?.attributes('for')}"]`).setValue(value)
+  }
+  return { page, router, press, fill }
+}
+
+const refused = (field: string, message: string, status = 422) => new Problem(status, `${field}: ${message}`, [{ field, message }])
+
+it.each(['users', 'services', 'grants', 'sites', 'audit'])('keeps others out of %s', async (name) => {
+  const { page } = await open(`/admin/${name}`, 'user')
+  expect(page.text()).toContain('This is for admins.')
+  expect(usersApi.listUsers).not.toHaveBeenCalled()
+  expect(auditApi.auditPage).not.toHaveBeenCalled()
+})
+
+describe('users', () => {
+  it('are listed with what they have', async () => {
+    const { page } = await open('/admin/users')
+    const ana = page.findAll('li, tbody tr').find((one) => one.text().includes('ana'))
+    expect(ana?.text()).toMatch(/0 devices · 1 open session|0\s*1/)
+  })
+
+  it('are shown failed, with a way out', async () => {
+    vi.mocked(usersApi.listUsers).mockRejectedValue(new Problem(500))
+    const { page, press } = await open('/admin/users')
+    expect(page.text()).toContain("The users can't be shown.")
+    vi.mocked(usersApi.listUsers).mockResolvedValue([sampleUser()])
+    await press('Try again')
+    expect(page.text()).toContain('ana')
+  })
+
+  it('get a password that is shown once', async () => {
+    vi.mocked(usersApi.addUser).mockResolvedValue(sampleUser({ id: 'eva-id', name: 'eva' }))
+    const { page, press, fill } = await open('/admin/users/new')
+    await fill('User name', 'Eva!')
+    await press('Add user')
+    expect(page.find('[aria-invalid]').exists()).toBe(true)
+    expect(usersApi.addUser).not.toHaveBeenCalled()
+    await fill('User name', 'eva')
+    await press('Add user')
+    const { password, role } = vi.mocked(usersApi.addUser).mock.lastCall?.[0] ?? {}
+    expect(role).toBe('user')
+    expect(password).toMatch(/^([a-z2-9]{4}-){4}[a-z2-9]{4}$/)
+    expect(page.get('dialog').text()).toContain(password)
+  })
+
+  it('are deleted only when their name is typed', async () => {
+    vi.mocked(usersApi.removeUser).mockResolvedValue()
+    const { page, press, fill, router } = await open('/admin/users/ana-id')
+    await press('Delete')
+    await press('Delete')
+    expect(usersApi.removeUser).not.toHaveBeenCalled()
+    await fill('Type “ana” to go on', 'ana')
+    await press('Delete')
+    expect(usersApi.removeUser).toHaveBeenCalledWith('ana-id')
+    await expect.poll(() => router.currentRoute.value.path).toBe('/admin/users')
+    expect(page.text()).not.toContain('Reset sign-in')
+  })
+
+  it('get a new sign-in: another password, and no second factor', async () => {
+    vi.mocked(usersApi.changeUser).mockResolvedValue(sampleUser({ must_change_password: true }))
+    const { page, press } = await open('/admin/users/ana-id')
+    await press('Reset sign-in')
+    await press('Reset sign-in')
+    const password = vi.mocked(usersApi.changeUser).mock.lastCall?.[1].password
+    expect(usersApi.resetFactors).toHaveBeenCalledWith('ana-id')
+    expect(page.get('dialog').text()).toContain(password)
+  })
+
+  it('say why something was refused, where it was asked', async () => {
+    vi.mocked(usersApi.changeUser).mockRejectedValue(refused('disabled', 'this is the last admin', 409))
+    const { page, press } = await open('/admin/users/ana-id')
+    await press('Disable')
+    await press('Disable')
+    expect(page.get('dialog [role=alert]').text()).toContain('this is the last admin')
+  })
+})
+
+describe('services', () => {
+  it('are made of a form, and checked by the core', async () => {
+    vi.mocked(sitesApi.reachTarget).mockResolvedValueOnce({ answered: false, took_ms: 1, failure: 'refused' })
+    vi.mocked(sitesApi.reachTarget).mockResolvedValueOnce({ answered: true, took_ms: 3.2 })
+    vi.mocked(servicesApi.addService).mockResolvedValue(sampleService({ id: 'nas-id', name: 'nas' }))
+    const { page, press, fill } = await open('/admin/services/new')
+    await press('Add service')
+    expect(page.text()).toContain('Give it a name.')
+    await fill('Name', 'nas')
+    await fill('Address in the LAN', '192.168.7.10')
+    await fill('Port', '8080')
+    await press('Check target')
+    expect(sitesApi.reachTarget).toHaveBeenCalledWith('home-id', '192.168.7.10:8080')
+    expect(page.text()).toContain('Refused: nothing listens on 192.168.7.10:8080.')
+    await press('Check target')
+    expect(page.text()).toContain('Answered in 3 ms')
+    await press('Add service')
+    expect(servicesApi.addService).toHaveBeenCalledWith({
+      site: 'home-id', name: 'nas', kind: 'proxy', transport: 'tcp', target: '192.168.7.10:8080', options: {},
+    })
+  })
+
+  it('show what the server has against a field at that field', async () => {
+    vi.mocked(servicesApi.changeService).mockRejectedValue(refused('target', 'is in none of the networks'))
+    const { page, press, fill } = await open('/admin/services/photos-id')
+    await fill('Address in the LAN', '10.0.0.1')
+    await press('Save')
+    expect(page.get('[aria-invalid]').element).toBe(document.activeElement)
+    expect(page.text()).toContain('is in none of the networks.')
+  })
+
+  it('have their template checked before it is kept', async () => {
+    vi.mocked(servicesApi.previewService).mockRejectedValue(refused('options.template', 'line 3: unknown directive'))
+    const { page, press, fill } = await open('/admin/services/wiki-id')
+    await fill('nginx template', 'server {')
+    await press('Save')
+    expect(page.text()).toContain('line 3: unknown directive.')
+    expect(servicesApi.changeService).not.toHaveBeenCalled()
+  })
+
+  it('are deleted only when their name is typed', async () => {
+    vi.mocked(servicesApi.removeService).mockResolvedValue()
+    const { press, fill } = await open('/admin/services/photos-id')
+    await press('Delete service')
+    await press('Delete service')
+    expect(servicesApi.removeService).not.toHaveBeenCalled()
+    await fill('Type “photos” to go on', 'photos')
+    await press('Delete service')
+    expect(servicesApi.removeService).toHaveBeenCalledWith('photos-id')
+  })
+})
+
+describe('sites', () => {
+  it('say how they are and what is wrong', async () => {
+    const { page } = await open('/admin/sites')
+    const text = page.text()
+    for (const words of ['Reachable', '12 ms', '2 changes waiting', '1 open session', 'Core 1.2.3', 'Firewall: another table is in the way', 'ownline-core doctor', 'The certificate of its names is good until']) {
+      expect(text).toContain(words)
+    }
+  })
+
+  it('tell what is not applied yet', async () => {
+    const { page } = await open('/admin/sites/home-id')
+    expect(page.text()).toContain('Open photos for 203.0.113.24')
+    expect(page.text()).toContain('and 2 more')
+  })
+
+  it('close everything only when the name is typed', async () => {
+    vi.mocked(sitesApi.flushSite).mockResolvedValue(2)
+    const { press, fill } = await open('/admin/sites/home-id')
+    await press('Close all sessions here')
+    await press('Close all sessions here')
+    expect(sitesApi.flushSite).not.toHaveBeenCalled()
+    await fill('Type “Home” to go on', 'Home')
+    await press('Close all sessions here')
+    expect(sitesApi.flushSite).toHaveBeenCalledWith('home-id')
+    expect(useNotices().shown.at(-1)?.text).toBe('2 sessions are closed')
+  })
+
+  it.each([
+    [new Problem(503, '', [{ field: 'code', message: 'not met' }]), 'Nothing answered at 192.168.7.1:57329.'],
+    [refused('code', 'the code is older than 10 minutes; run it again'), 'The code is older than 10 minutes. Run it again.'],
+    [refused('code', 'what answers at x has not the key of the code'), 'The key is not the one in the code. Stop and find out why.'],
+  ])('pair, or say why not', async (problem, words) => {
+    vi.mocked(sitesApi.addSite).mockRejectedValueOnce(problem).mockResolvedValueOnce(sampleSite({ id: 'beach-id', name: 'beach' }))
+    const { page, press, fill } = await open('/admin/sites/pair')
+    await fill('Line of the router', 'ownline-core://half')
+    await press('Pair a site')
+    expect(sitesApi.addSite).not.toHaveBeenCalled()
+    const code = `ownline-core://192.168.7.1:57329?pin=${pin}&token=x`
+    await fill('Line of the router', code)
+    await fill('Name', 'beach')
+    await fill('Public host name', 'beach.example.org')
+    expect(page.text()).toContain('192.168.7.1:57329')
+    await press('Pair a site')
+    expect(page.get('dialog [role=alert]').text()).toContain(words)
+    await press('Pair a site')
+    expect(sitesApi.addSite).toHaveBeenLastCalledWith(code, 'beach', 'beach.example.org')
+    expect(useNotices().shown.at(-1)?.text).toBe('beach is paired')
+  })
+})
+
+describe('the audit log', () => {
+  it('is narrowed by what stands in the address', async () => {
+    const { page, router } = await open('/admin/audit?action=user&actor=ana-id&from=2030-05-01&until=2030-05-02')
+    expect(vi.mocked(auditApi.auditPage).mock.lastCall?.[0]).toMatchObject({ action: 'user', actor: 'ana-id', from: new Date('2030-05-01T00:00').toISOString(), until: new Date('2030-05-03T00:00').toISOString() })
+    await page.get('select[aria-label=What]').setValue('site')
+    await expect.poll(() => router.currentRoute.value.query['action']).toBe('site')
+    await flushPromises()
+    expect(vi.mocked(auditApi.auditPage).mock.lastCall?.[0]).toMatchObject({ action: 'site', actor: 'ana-id' })
+    expect(page.text()).toContain('Nothing matches.')
+  })
+})

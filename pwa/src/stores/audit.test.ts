@@ -1,0 +1,84 @@
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import * as api from '@/api/audit'
+import { Problem } from '@/api/problem'
+import { en } from '@/messages/en'
+import { at } from '@/testing/samples'
+import { asCsv, exportAudit, useAudit } from './audit'
+import { differenceOf, localTimes, marked, sayAction } from './auditWords'
+
+vi.mock('@/api/audit')
+beforeEach(() => setActivePinia(createPinia()))
+
+const line = (id: string, detail = 'x'): api.AuditLine => ({
+  id, at: at(0), by: 'login', action: 'user.add', subject: 'ana', detail, actor_name: 'marc',
+})
+
+describe('the audit log', () => {
+  it('goes on where the page before ended, with the same filter', async () => {
+    vi.mocked(api.auditPage)
+      .mockResolvedValueOnce({ lines: [line('3'), line('2')], next: 'c' })
+      .mockResolvedValueOnce({ lines: [line('1')], next: undefined })
+    const audit = useAudit()
+    await audit.load({ action: 'user' })
+    expect(audit.hasMore).toBe(true)
+    await audit.more()
+    expect(vi.mocked(api.auditPage).mock.calls).toEqual([[{ action: 'user' }, 50, undefined], [{ action: 'user' }, 50, 'c']])
+    expect(audit.lines.map(({ id }) => id)).toEqual(['3', '2', '1'])
+    expect(audit.hasMore).toBe(false)
+  })
+
+  it('forgets the answer to an older question', async () => {
+    let late: (page: api.AuditPage) => void = () => undefined
+    vi.mocked(api.auditPage)
+      .mockReturnValueOnce(new Promise((resolve) => (late = resolve)))
+      .mockResolvedValueOnce({ lines: [line('new')], next: undefined })
+    const audit = useAudit()
+    const first = audit.load({ action: 'user' })
+    await audit.load({ action: 'site' })
+    late({ lines: [line('old')], next: 'c' })
+    await first
+    expect(audit.lines.map(({ id }) => id)).toEqual(['new'])
+  })
+
+  it('says what failed', async () => {
+    vi.mocked(api.auditPage).mockRejectedValue(new Problem(500))
+    const audit = useAudit()
+    await audit.load({})
+    expect(audit.state).toBe('failed')
+  })
+
+  it('is exported whole, as a table in which nothing is a formula', async () => {
+    vi.mocked(api.auditPage)
+      .mockResolvedValueOnce({ lines: [line('2', '=1+1')], next: 'c' })
+      .mockResolvedValueOnce({ lines: [line('1', 'a "b", c')], next: undefined })
+    const text = await (await exportAudit({})).text()
+    expect(text.split('\r\n')).toEqual([
+      'at,actor_name,by,client,action,subject,site_name,detail',
+      `${at(0)},marc,login,,user.add,ana,,'=1+1`,
+      `${at(0)},marc,login,,user.add,ana,,"a ""b"", c"`,
+      '',
+    ])
+    expect(asCsv([])).toBe('at,actor_name,by,client,action,subject,site_name,detail\r\n')
+  })
+})
+
+describe('the words of a line', () => {
+  it('say what was done, or the name of it', () => {
+    expect(sayAction(en, 'grant.add')).toBe('Gave a grant')
+    expect(sayAction(en, 'some.thing')).toBe('some.thing')
+  })
+
+  it('show a difference with what is new', () => {
+    const found = differenceOf({ detail: 'nas: tcp 192.168.7.10:80 -> nas: tcp 192.168.7.11:80' })
+    expect(found).toEqual({ before: 'nas: tcp 192.168.7.10:80', after: 'nas: tcp 192.168.7.11:80' })
+    expect(marked('nas: tcp b', 'nas: tcp a')).toEqual([
+      { word: 'nas:', changed: false }, { word: 'tcp', changed: false }, { word: 'b', changed: true },
+    ])
+    expect(differenceOf({ detail: 'nas' })).toBeUndefined()
+  })
+
+  it('have the times of this place', () => {
+    expect(localTimes('until 2026-03-01T12:30:00Z', (date) => String(date.getTime()))).toBe(`until ${Date.parse('2026-03-01T12:30:00Z')}`)
+  })
+})

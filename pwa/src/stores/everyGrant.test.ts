@@ -1,0 +1,83 @@
+import { flushPromises } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import * as api from '@/api/grants'
+import { Problem } from '@/api/problem'
+import { at } from '@/testing/samples'
+import { useEveryGrant } from './everyGrant'
+import { useNotices } from './notices'
+
+vi.mock('@/api/grants')
+beforeEach(() => setActivePinia(createPinia()))
+
+const pair = { user: 'ana-id', service: 'photos-id' }
+const other = { user: 'bob-id', service: 'photos-id' }
+const grant = (change: Partial<api.Grant> = {}): api.Grant => ({
+  ...pair, id: 'grant-id', automatic: false, allow_reserved: false, created: at(0), ...change,
+})
+
+async function filled(...all: api.Grant[]) {
+  vi.mocked(api.listGrants).mockResolvedValue(all)
+  const grants = useEveryGrant()
+  await grants.load()
+  return grants
+}
+
+async function undo(): Promise<void> {
+  useNotices().shown.at(-1)?.actions[0]?.run?.()
+  await flushPromises()
+}
+
+describe('grants', () => {
+  it('are given at once, and taken back by undo', async () => {
+    const grants = await filled()
+    vi.mocked(api.addGrant).mockResolvedValue(grant())
+    const setting = grants.setAll([pair], true)
+    expect(grants.of(pair)).toBeDefined()
+    await setting
+    expect(grants.all.map(({ id }) => id)).toEqual(['grant-id'])
+    vi.mocked(api.removeGrant).mockResolvedValue()
+    await undo()
+    expect(api.removeGrant).toHaveBeenCalledWith('grant-id')
+    expect(grants.of(pair)).toBeUndefined()
+  })
+
+  it('come back by undo with the terms that they had', async () => {
+    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s' }))
+    vi.mocked(api.removeGrant).mockResolvedValue()
+    await grants.setAll([pair], false)
+    expect(grants.of(pair)).toBeUndefined()
+    vi.mocked(api.addGrant).mockResolvedValue(grant({ id: 'new', automatic: true }))
+    await undo()
+    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s' })
+    expect(grants.of(pair)?.id).toBe('new')
+  })
+
+  it('change only where they are not so already', async () => {
+    const grants = await filled(grant())
+    vi.mocked(api.addGrant).mockResolvedValue(grant({ ...other, id: 'bob-grant' }))
+    await grants.setAll([pair, other], true)
+    expect(api.addGrant).toHaveBeenCalledExactlyOnceWith(other)
+    vi.mocked(api.removeGrant).mockResolvedValue()
+    await undo()
+    expect(grants.all.map(({ id }) => id)).toEqual(['grant-id'])
+  })
+
+  it('are drawn as before when the server refuses', async () => {
+    const grants = await filled()
+    vi.mocked(api.addGrant).mockRejectedValue(new Problem(409, 'the service needs no grant'))
+    await grants.setAll([pair], true)
+    expect(grants.of(pair)).toBeUndefined()
+    expect(useNotices().shown.at(-1)).toMatchObject({ bad: true })
+  })
+
+  it('change their terms at once, and back', async () => {
+    const grants = await filled(grant({ public_port: 20443 }))
+    vi.mocked(api.changeGrant).mockRejectedValue(new Problem(409, 'the port is taken'))
+    const changing = grants.change(grant({ public_port: 20443 }), { public_port: undefined })
+    expect(grants.of(pair)?.public_port).toBeUndefined()
+    await changing
+    expect(api.changeGrant).toHaveBeenCalledWith('grant-id', { public_port: 0 })
+    expect(grants.of(pair)?.public_port).toBe(20443)
+  })
+})
