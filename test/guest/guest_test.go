@@ -173,13 +173,13 @@ func TestGuest(t *testing.T) {
 			id, secret := h.invite()
 			at := tc.page + "#" + secret
 			s := visit(t, map[string]any{"url": at, "language": "es-ES", "headers": tc.headers})
-			wantWords(t, s.Before, "ana te invita", "photos", "home.example.org", "10 minutos", "198.51.100.40", "<b>Mind the dog</b>", "Abrir para mí")
+			wantWords(t, s.Before, "ana te deja usar photos durante 10 minutos", "home.example.org", "Solo para tu dirección 198.51.100.40", "<b>Mind the dog</b>", "Abrir photos durante 10 minutos")
 			if s.Language != "es" || h.used(id) != 0 || len(h.core.Sessions()) != 0 {
 				t.Fatalf("after looking: %d uses, core holds %d, language %s", h.used(id), len(h.core.Sessions()), s.Language)
 			}
 			s = visit(t, map[string]any{"url": at, "language": "en-GB", "headers": tc.headers, "click": true})
-			wantWords(t, s.Before, "ana invites you", "10 minutes", "Open it for me")
-			wantWords(t, s.After, "photos is open for you", "home.example.org:2", "Time left")
+			wantWords(t, s.Before, "ana lets you use photos for 10 minutes", "Open photos for 10 minutes")
+			wantWords(t, s.After, "photos is open for you", "home.example.org:2", "Time left", "It closes by itself at ")
 			if !regexp.MustCompile(`(?m)^(10:00|9:5\d)$`).MatchString(s.After) {
 				t.Errorf("no countdown in\n%s", s.After)
 			}
@@ -200,7 +200,10 @@ func TestGuest(t *testing.T) {
 				t.Error("the guest is in after the invitation was revoked")
 			}
 			s = visit(t, map[string]any{"url": at, "language": "en", "headers": tc.headers})
-			wantWords(t, s.Before, "was taken back")
+			wantWords(t, s.Before, "This link was withdrawn.")
+			if strings.Contains(s.Before, "photos") {
+				t.Errorf("a link that is over names the service:\n%s", s.Before)
+			}
 		})
 	}
 }

@@ -22,6 +22,7 @@ export async function startPage(root: HTMLElement): Promise<void> {
 
 class Page {
   private timer: number | undefined
+  private looking: (() => Promise<void>) | undefined
 
   constructor(
     private readonly root: HTMLElement,
@@ -64,30 +65,45 @@ class Page {
   }
 
   private tell(way: Way, reply: Reply): void {
+    const w = this.words
+    const over = (text: string): void =>
+      this.show(element('h1', {}, text), element('p', { className: 'muted' }, w.askAnother))
     switch (reply.status) {
       case 'valid':
-        return this.offer(way, reply)
+        return reply.inside === undefined ? this.offer(way, reply) : this.inside(reply)
       case 'opened':
-        return this.opened(reply)
+        return this.opened(way, reply)
       case 'used':
-      case 'expired':
       case 'revoked':
-        return this.show(
-          element('h1', {}, this.words[reply.status]),
-          element('p', { className: 'muted' }, this.words.askAnother),
-        )
+        return over(w[reply.status])
+      case 'expired':
+        return over(w.expired(this.day(reply.until ?? reply.time)))
       case 'refused':
         return this.show(
-          element('h1', {}, this.words.refused),
+          element('h1', {}, w.refused),
           element('p', { className: 'bad', role: 'alert' }, reply.detail ?? ''),
           this.again(() => this.start()),
         )
       case 'unavailable':
       case 'clock':
-        return this.show(element('p', { className: 'bad', role: 'alert' }, this.words[reply.status]), this.again(() => this.start()))
+        return this.show(element('p', { className: 'bad', role: 'alert' }, w[reply.status]), this.again(() => this.start()))
       default:
-        return this.show(element('p', { className: 'bad', role: 'alert' }, this.words.failed))
+        return this.show(element('p', { className: 'bad', role: 'alert' }, w.failed))
     }
+  }
+
+  /** What redeems, with its words. */
+  private redeem(way: Way, text: string): HTMLButtonElement {
+    const button = element('button', { type: 'button' }, text)
+    button.addEventListener('click', () => {
+      button.disabled = true
+      button.textContent = this.words.opening
+      void this.trying(
+        async () => this.tell(way, await way.ask('redeem')),
+        () => this.start(),
+      )
+    })
+    return button
   }
 
   private offer(way: Way, reply: Reply): void {
@@ -95,24 +111,18 @@ class Page {
     const address = way.address() ?? ''
     const family = address.includes(':') ? 6 : 4
     const fits = address === '' || reply.families === undefined || reply.families.includes(family)
-    const button = element('button', { type: 'button', disabled: !fits }, w.open)
-    button.addEventListener('click', () => {
-      button.disabled = true
-      button.textContent = w.opening
-      void this.trying(
-        async () => this.tell(way, await way.ask('redeem')),
-        () => this.start(),
-      )
-    })
+    const service = reply.service ?? ''
+    const length = this.duration(reply.seconds ?? 0)
+    const button = this.redeem(way, w.open(service, length))
+    button.disabled = !fits
     this.show(
-      element('h1', {}, w.title(reply.from ?? '')),
+      element('h1', {}, w.title(reply.from ?? '', service, length)),
       ...(reply.message ? [element('blockquote', {}, reply.message)] : []),
+      ...(address === '' ? [] : [element('p', {}, w.only(address))]),
+      ...(isShared(address) ? [element('p', { className: 'muted' }, w.shared)] : []),
       this.facts([
-        [w.service, reply.service ?? ''],
         [w.host, reply.host ?? ''],
-        [w.lasts, this.duration(reply.seconds ?? 0)],
         [w.until, this.moment(reply.until ?? 0)],
-        [w.address, address],
       ]),
       element('p', { className: fits ? 'muted' : 'bad' }, fits ? w.explain : w.family(reply.families?.[0] ?? 4)),
       button,
@@ -120,31 +130,100 @@ class Page {
     button.focus()
   }
 
-  private opened(reply: Reply): void {
+  private inside(reply: Reply): void {
+    const w = this.words
+    const at = reply.inside ?? ''
+    this.show(
+      element('h1', { className: 'ok' }, w.inside),
+      element('p', {}, w.insideHelp),
+      ...(safeURL(at) ? [this.link(at, reply)] : [this.copyable(at)]),
+    )
+  }
+
+  private link(href: string, reply: Reply): HTMLElement {
+    return element('a', { className: 'go', href, rel: 'noreferrer' }, this.words.go(reply.service ?? ''))
+  }
+
+  private copyable(text: string): HTMLElement {
+    const w = this.words
+    const button = element('button', { type: 'button', className: 'quiet' }, w.copy)
+    button.addEventListener('click', () => void copy(text).then((done) => (button.textContent = done ? w.copied : w.notCopied)))
+    return element('div', { className: 'copy' }, element('code', {}, text), button)
+  }
+
+  private opened(way: Way, reply: Reply): void {
     const w = this.words
     const host = reply.host?.includes(':') ? `[${reply.host}]` : (reply.host ?? '')
-    const where = `${host}:${reply.port ?? 0}`
     const count = element('p', { className: 'count' })
-    const view = [
+    const rest = ring()
+    const whole = reply.seconds === undefined ? undefined : reply.seconds * 1000
+    const length = (reply.expires ?? 0) - reply.time
+    this.show(
       element('h1', { className: 'ok' }, w.opened(reply.service ?? '')),
-      this.facts([[w.connect, element('code', {}, where)]]),
-      ...(safeURL(reply.url) ? [element('a', { className: 'go', href: reply.url as string, rel: 'noreferrer' }, w.go)] : []),
+      element('div', { className: 'time' }, rest.drawing, count),
       element('p', { className: 'muted' }, w.left),
-      count,
-    ]
-    this.show(...view)
+      ...(safeURL(reply.url) ? [this.link(reply.url as string, reply)] : []),
+      element('p', { className: 'muted' }, w.connect),
+      this.copyable(`${host}:${reply.port ?? 0}`),
+      element('p', { className: 'muted' }, w.closes(this.time(Date.now() + length))),
+      ...(way.leave ? [this.leave(way, way.leave)] : []),
+    )
     // By web's clock: that of the guest's device may be wrong.
-    const end = performance.now() + (reply.expires ?? 0) - reply.time
+    const end = performance.now() + length
     const tick = (): void => {
-      const left = Math.ceil((end - performance.now()) / 1000)
+      const left = end - performance.now()
       if (left <= 0) {
         this.show(element('h1', {}, w.over), element('p', { className: 'muted' }, w.askAnother))
         return
       }
-      count.textContent = clock(left)
+      count.textContent = clock(Math.ceil(left / 1000))
+      rest.draw(left / (whole ?? length))
       this.timer = window.setTimeout(tick, 500)
     }
     tick()
+    this.watch(way, reply)
+  }
+
+  private leave(way: Way, leave: () => Promise<void>): HTMLElement {
+    const w = this.words
+    const button = element('button', { type: 'button', className: 'quiet' }, w.leave)
+    button.addEventListener('click', () => {
+      button.disabled = true
+      void this.left(way, leave, button)
+    })
+    return button
+  }
+
+  private async left(way: Way, leave: () => Promise<void>, button: HTMLElement): Promise<void> {
+    const w = this.words
+    try {
+      await leave()
+    } catch {
+      // The door that the page came through is shut with the last use.
+      return button.replaceWith(element('p', { className: 'bad', role: 'alert' }, w.notLeft))
+    }
+    const now = await way.ask('show').catch(() => undefined)
+    this.show(element('h1', {}, w.closed), ...(now?.status === 'valid' ? [this.redeem(way, w.openAgain)] : []))
+  }
+
+  /** Looks, when the guest comes back to the page, whether it is still open for where they are. */
+  private watch(way: Way, was: Reply): void {
+    const look = async (): Promise<void> => {
+      if (document.hidden || way.leave === undefined) return
+      const before = was.source
+      const now = await way.ask('show').catch(() => undefined)
+      if (this.looking !== look || now === undefined || now.status === 'opened') return
+      const address = way.address() ?? ''
+      if (before === undefined || before.startsWith(`${address}/`)) return this.tell(way, now)
+      this.show(
+        element('h1', {}, this.words.changed),
+        ...(address === '' ? [] : [element('p', {}, this.words.only(address))]),
+        ...(now.status === 'valid' ? [this.redeem(way, this.words.openNew)] : []),
+      )
+    }
+    this.looking = look
+    document.addEventListener('visibilitychange', look)
+    addEventListener('online', look)
   }
 
   private facts(rows: [string, Child][]): HTMLElement {
@@ -168,8 +247,21 @@ class Page {
     return new Intl.DateTimeFormat(this.language, { dateStyle: 'long', timeStyle: 'short' }).format(ms)
   }
 
+  private day(ms: number): string {
+    return new Intl.DateTimeFormat(this.language, { dateStyle: 'long' }).format(ms)
+  }
+
+  private time(ms: number): string {
+    return new Intl.DateTimeFormat(this.language, { timeStyle: 'short' }).format(ms)
+  }
+
   private show(...children: Child[]): void {
     clearTimeout(this.timer)
+    if (this.looking) {
+      document.removeEventListener('visibilitychange', this.looking)
+      removeEventListener('online', this.looking)
+      this.looking = undefined
+    }
     this.root.replaceChildren(...children)
   }
 }
@@ -181,6 +273,40 @@ function two(n: number): string {
 export function clock(seconds: number): string {
   const h = Math.floor(seconds / 3600)
   return `${h > 0 ? `${h}:` : ''}${h > 0 ? two(Math.floor((seconds % 3600) / 60)) : Math.floor(seconds / 60)}:${two(seconds % 60)}`
+}
+
+function drawn(name: string, attributes: Record<string, string>): SVGElement {
+  const e = document.createElementNS('http://www.w3.org/2000/svg', name)
+  for (const [key, value] of Object.entries(attributes)) e.setAttribute(key, value)
+  return e
+}
+
+/** Copies a text; false when the browser refuses. */
+async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The time left, drawn as a ring; draw is told the share that is left. */
+function ring(): { drawing: SVGElement; draw: (share: number) => void } {
+  const drawing = drawn('svg', { viewBox: '0 0 52 52', class: 'ring', 'aria-hidden': 'true' })
+  const circle = { cx: '26', cy: '26', r: '24', pathLength: '100' }
+  const rest = drawn('circle', { ...circle, class: 'rest' })
+  drawing.append(drawn('circle', circle), rest)
+  return {
+    drawing,
+    draw: (share) => rest.setAttribute('stroke-dasharray', `${(Math.min(1, Math.max(0, share)) * 100).toFixed(2)} 100`),
+  }
+}
+
+/** Whether an address is one of a carrier's, which many share. */
+function isShared(address: string): boolean {
+  const [first, second] = address.split('.').map(Number)
+  return first === 100 && second !== undefined && second >= 64 && second < 128
 }
 
 /** What web sends is trusted, but a link must never run a script. */

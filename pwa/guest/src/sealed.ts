@@ -37,6 +37,8 @@ export interface Reply {
   url?: string
   expires?: number
   source?: string
+  /** Where a guest who is inside finds the service; only Ownline itself tells. */
+  inside?: string
 }
 
 /** The 32 bytes behind the # of a link; undefined when they are not that. */

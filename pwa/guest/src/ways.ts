@@ -31,6 +31,8 @@ export interface Way {
   /** The public address of the guest that is asked for. */
   address(): string | undefined
   ask(kind: Kind): Promise<Reply>
+  /** Ends what is open for the guest, where that can be asked for. */
+  leave?: () => Promise<void>
 }
 
 /** Asks Ownline itself. The secret is in the body, which no server logs. */
@@ -64,11 +66,16 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
       until: Date.parse(v.expires),
       left: v.left,
       families: v.families,
+      ...(v.inside === undefined ? {} : { inside: v.inside }),
       ...(v.opened ? opened(v.opened) : {}),
     }
   }
   return {
     address: () => seen,
+    async leave() {
+      const answer = await post('leave')
+      if (!answer.ok) throw new Failure(troubleOf(answer.status))
+    },
     async ask(kind) {
       if (kind === 'show') return show()
       const answer = await post('redeem')
@@ -105,6 +112,7 @@ interface Preview {
   expires: string
   families: number[]
   source: string
+  inside?: string
   time: string
   opened?: Opened
 }

@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { startPage } from './page'
+
+const hour = 3_600_000
+const noon = Date.parse('2030-05-03T12:00:00Z')
+const iso = (after: number) => new Date(noon + after).toISOString()
+
+const valid = {
+  state: 'valid', host: 'home.example.org', service: 'photos', from: 'Marc', message: 'Hello', seconds: 3600,
+  left: 1, expires: iso(24 * hour), families: [4], source: '203.0.113.24', kind: 'public', time: iso(0),
+}
+const access = {
+  service: 'photos', host: 'home.example.org', port: 20443, transport: 'tcp', url: 'https://photos.example.org:9999/',
+  source: '203.0.113.24/32', expires: iso(hour), time: iso(0),
+}
+
+/** What the server answers, by the last part of the path. */
+let answers: Record<string, unknown>
+const asked: string[] = []
+
+async function shown(): Promise<HTMLElement> {
+  const root = document.createElement('main')
+  document.body.replaceChildren(root)
+  await startPage(root)
+  return root
+}
+
+const press = (root: HTMLElement, name: string) =>
+  [...root.querySelectorAll('button')].find((one) => one.textContent === name)?.click()
+const settled = (root: HTMLElement, text: string) =>
+  vi.waitFor(() => expect(root.textContent).toContain(text), 20_000)
+
+/** Without the event of a change: the page is loaded with it. */
+const linkEnds = (fragment: string) => history.replaceState(null, '', fragment)
+
+beforeEach(() => {
+  asked.length = 0
+  answers = { 'config.json': { way: 'api' }, preview: valid, redeem: access, leave: '' }
+  linkEnds(`#${'A'.repeat(43)}`)
+  vi.stubGlobal('fetch', async (path: string) => {
+    const name = path.split('/').at(-1) ?? ''
+    asked.push(name)
+    const answer = answers[name]
+    if (typeof answer === 'number') return new Response('{}', { status: answer })
+    return new Response(answer === '' ? undefined : JSON.stringify(answer), { status: answer === '' ? 204 : 200 })
+  })
+})
+
+describe('the page for guests', () => {
+  it('says who lets them use what, for how long, and for which address', async () => {
+    const root = await shown()
+    expect(root.querySelector('h1')?.textContent).toBe('Marc lets you use photos for 1 hour')
+    expect(root.textContent).toContain('For your address 203.0.113.24 only')
+    expect(root.textContent).not.toContain('carrier')
+    expect(asked).toEqual(['config.json', 'preview'])
+  })
+
+  it('says that others share the address of a carrier', async () => {
+    answers['preview'] = { ...valid, source: '100.64.0.9', kind: 'carrier_nat' }
+    expect((await shown()).textContent).toContain('Others behind your carrier')
+  })
+
+  it('says when it can not be closed from here, and stays', async () => {
+    answers['preview'] = { ...valid, opened: access }
+    answers['leave'] = 404
+    const root = await shown()
+    press(root, 'Close now')
+    await settled(root, 'It closes by itself.')
+    expect(root.textContent).toContain('photos is open for you')
+  })
+
+  it('tells those inside where it is, and opens nothing', async () => {
+    answers['preview'] = { ...valid, source: '192.168.7.50', kind: 'private', inside: '192.168.7.10:22' }
+    const root = await shown()
+    expect(root.textContent).toContain('You’re already inside.')
+    expect(root.querySelector('code')?.textContent).toBe('192.168.7.10:22')
+    expect(root.textContent).not.toContain('Open photos')
+  })
+
+  it('notices another address, and opens for it', async () => {
+    answers['preview'] = { ...valid, opened: access }
+    const root = await shown()
+    answers['preview'] = { ...valid, source: '198.51.100.7' }
+    answers['redeem'] = { ...access, source: '198.51.100.7/32' }
+    document.dispatchEvent(new Event('visibilitychange'))
+    await settled(root, 'Your address changed.')
+    press(root, 'Open it for the new one')
+    await settled(root, 'photos is open for you')
+    expect(asked.at(-1)).toBe('redeem')
+  })
+
+  it.each([
+    [{ state: 'used' }, 'This link was used up.'],
+    [{ state: 'revoked' }, 'This link was withdrawn.'],
+    [{ state: 'expired', expires: '2030-05-03T12:00:00Z' }, 'This link ended on May 3, 2030.'],
+  ])('names no service when it is over: %j', async (change, text) => {
+    answers['preview'] = { ...valid, ...change }
+    const root = await shown()
+    expect(root.querySelector('h1')?.textContent).toBe(text)
+    expect(root.textContent).not.toContain('photos')
+  })
+
+  it('says what to do with half a link, and when the core is away', async () => {
+    answers['preview'] = 422
+    expect((await shown()).textContent).toContain('This link is not complete. Ask for it again.')
+    linkEnds('#half')
+    expect((await shown()).textContent).toContain('This link is not complete. Ask for it again.')
+    linkEnds(`#${'A'.repeat(43)}`)
+    answers['preview'] = 503
+    expect((await shown()).textContent).toContain('It can’t be opened right now. Try again in a minute.')
+  })
+})
