@@ -181,6 +181,7 @@ export const settings = {
   channelsAbout: 'They are set in web.yaml, under “notify”. Everybody who reads them is told of everybody.',
   channelsFailed: 'The channels could not be fetched.',
   channelsNone: 'No channels. Name some in web.yaml, under “notify”.',
+  channelTable: 'Which channel tells of what',
   channelEvent: 'Event',
   channelTold: 'Told',
   channelNotTold: 'Not told',

@@ -182,6 +182,7 @@ export const settings: Messages['settings'] = {
   channelsAbout: 'Se configuran en web.yaml, en «notify». Quien los lee se entera de lo de todos.',
   channelsFailed: 'No se pudieron consultar los canales.',
   channelsNone: 'No hay canales. Nombra alguno en web.yaml, en «notify».',
+  channelTable: 'Qué canal avisa de qué',
   channelEvent: 'Suceso',
   channelTold: 'Avisa',
   channelNotTold: 'No avisa',
