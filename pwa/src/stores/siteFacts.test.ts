@@ -11,7 +11,7 @@ it('counts what core has not applied', () => {
 
 it.each([
   [40, 'good'],
-  [13, 'soon'],
+  [1, 'soon'],
   [0, 'over'],
 ])('judges a certificate that is good for %i days as %s', (days, state) => {
   expect(certificateState(at(days * 86_400_000), noon)).toBe(state)

@@ -3,7 +3,7 @@ import type { Site } from '@/api/sites'
 const day = 86_400_000
 
 /** How long before its end a certificate should have been renewed. */
-const renewedBefore = 14 * day
+const renewedBefore = 2 * day
 
 /** How far the core of a site is behind: 0 in step, undefined where it has not said. */
 export function waiting(site: Site): number | undefined {
