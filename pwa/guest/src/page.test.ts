@@ -34,6 +34,8 @@ const settled = (root: HTMLElement, text: string) =>
 const linkEnds = (fragment: string) => history.replaceState(null, '', fragment)
 
 beforeEach(() => {
+  // Pages of earlier tests must not hear of this one's link.
+  vi.spyOn(globalThis, 'addEventListener').mockImplementation(() => {})
   asked.length = 0
   answers = { 'config.json': { way: 'api' }, preview: valid, redeem: access, leave: '' }
   linkEnds(`#${'A'.repeat(43)}`)
@@ -58,6 +60,19 @@ describe('the page for guests', () => {
   it('says that others share the address of a carrier', async () => {
     answers['preview'] = { ...valid, source: '100.64.0.9', kind: 'carrier_nat' }
     expect((await shown()).textContent).toContain('Others behind your carrier')
+  })
+
+  it('shows what is open, until the guest closes it', async () => {
+    answers['preview'] = { ...valid, opened: access }
+    const root = await shown()
+    expect(root.textContent).toContain('photos is open for you')
+    expect(root.querySelector('a')?.textContent).toBe('Go to photos')
+    expect(root.querySelector('.count')?.textContent).toMatch(/^(1:00:00|59:5\d)$/)
+    answers['preview'] = { ...valid, state: 'used', left: 0 }
+    press(root, 'Close now')
+    await settled(root, 'It is closed.')
+    expect(asked).toContain('leave')
+    expect(root.querySelector('button')).toBeNull()
   })
 
   it('says when it can not be closed from here, and stays', async () => {
