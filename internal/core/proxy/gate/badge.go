@@ -13,8 +13,8 @@ import (
 
 // A badge is what a server sees of a connection that was let in, with one stat(2): where it is, the
 // question would be answered by yes, so it need not be asked. It is a symbolic link in a folder of the
-// gate's own, which leads to a thread of the gate's process: once that is dead, however it died, the
-// badges lead nowhere. Where there can be none, servers ask.
+// gate's own, which leads to something that is there while the gate's process lives: once that is dead,
+// however it died, the badges lead nowhere. Where there can be none, servers ask.
 //
 // It is for the connections that are known, no others: so what ends with a session is the same with it as
 // without. It says nothing of logins, which are a request's and not a connection's.
@@ -30,7 +30,7 @@ func BadgeName(service ownline.ServiceID, version, client, port string) string {
 
 // badges are guarded by the mutex of their gate.
 type badges struct {
-	lead   string // where to; "": no thread is theirs
+	life   *life // where they lead to; nil: there are none
 	count  int
 	broken chan error // one could not be taken away
 }
@@ -66,20 +66,28 @@ func openBadges(folder string, gid int) error {
 	return errors.Join(err, os.Chmod(folder, mode))
 }
 
-// badge writes one for a connection that was let in, if it may have one. near is whether who asks sees
-// processes by the numbers that we do.
-func (g *Gate) badge(a ask, c *connection, near func() bool) {
+// badge writes one for a connection that was let in, if it may have one.
+func (g *Gate) badge(a ask, c *connection) {
 	p := &g.badges
-	if c.badge != "" || a.login || p.lead == "" || p.count >= maxBadges || !fit(a.version) || !near() {
+	if c.badge != "" || a.login || p.life == nil || p.count >= maxBadges || !fit(a.version) {
 		return
 	}
 	path := filepath.Join(g.Badges, BadgeName(a.service, a.version, a.text, a.port))
-	if err := os.Symlink(p.lead, path); err != nil {
+	if err := os.Symlink(p.life.path, path); err != nil {
 		g.Logger.Debug("a connection has no badge", logging.Err, err)
 		return
 	}
 	c.badge, c.version = path, a.version
 	p.count++
+}
+
+// closeBadges is the end: one that could not be taken away leads nowhere from now on.
+func (g *Gate) closeBadges() {
+	if l := g.badges.life; l != nil {
+		l.end()
+		g.badges.life = nil
+		os.Remove(g.Badges)
+	}
 }
 
 // recheck has servers ask again for the connections whose end nobody tells us: those from the router's own

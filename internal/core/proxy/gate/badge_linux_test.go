@@ -3,18 +3,15 @@ package gate
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,11 +49,6 @@ func (g *Gate) runs(t *testing.T) (stop func() error) {
 	go func() { over <- g.Run(ctx) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-over })
 	t.Cleanup(func() { stop() })
-	eventually(t, "badges lead somewhere", func() bool {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		return g.badges.lead != ""
-	})
 	return stop
 }
 
@@ -69,7 +61,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func (g *Gate) ask(id ownline.ServiceID, version string, client netip.AddrPort, near bool, more ...string) bool {
+func (g *Gate) ask(id ownline.ServiceID, version string, client netip.AddrPort, more ...string) bool {
 	h := headers(id.String(), client.Addr().String(), portText(client))
 	h[VersionHeader] = []string{version}
 	for i := 0; i < len(more); i += 2 {
@@ -77,7 +69,7 @@ func (g *Gate) ask(id ownline.ServiceID, version string, client netip.AddrPort, 
 	}
 	r := &http.Request{Method: "GET", URL: &url.URL{Path: Path}, Header: h}
 	w := &answer{header: http.Header{}}
-	g.answer(w, r, func() bool { return near })
+	g.answer(w, r)
 	return w.status == http.StatusNoContent
 }
 
@@ -97,23 +89,19 @@ func badgeNames(t *testing.T, g *Gate) (names []string) {
 func TestBadge(t *testing.T) {
 	g, end := withBadges(t, Config{})
 	id, at := proxytest.ID("a"), netip.MustParseAddrPort("127.0.0.2:4000")
-	if !g.ask(id, someVersion, at, true) || len(badgeNames(t, g)) != 0 {
-		t.Errorf("a gate that does not run: badges %q", badgeNames(t, g))
-	}
 	stop := g.runs(t)
 	for what, ask := range map[string]func() bool{
-		"a version with a path in it": func() bool { return g.ask(id, "../../x", at, true) },
-		"no version":                  func() bool { return g.ask(id, "", at, true) },
-		"a container's server":        func() bool { return g.ask(id, someVersion, at, false) },
+		"a version with a path in it": func() bool { return g.ask(id, "../../x", at) },
+		"no version":                  func() bool { return g.ask(id, "", at) },
 		"a login": func() bool {
-			return g.ask(id, someVersion, at, true, LoginHeader, Required, MethodHeader, "GET", URIHeader, "/")
+			return g.ask(id, someVersion, at, LoginHeader, Required, MethodHeader, "GET", URIHeader, "/")
 		},
 	} {
 		if !ask() || len(badgeNames(t, g)) != 0 {
 			t.Errorf("%s: badges %q", what, badgeNames(t, g))
 		}
 	}
-	if !g.ask(id, someVersion, at, true) {
+	if !g.ask(id, someVersion, at) {
 		t.Fatal("refused")
 	}
 	want := BadgeName(id, someVersion, "127.0.0.2", "4000")
@@ -124,13 +112,13 @@ func TestBadge(t *testing.T) {
 		t.Errorf("it leads nowhere: %v", err)
 	}
 	// The port is used anew, for another service.
-	if other := proxytest.ID("b"); !g.ask(other, someVersion, at, true) || strings.Join(badgeNames(t, g), " ") != BadgeName(other, someVersion, "127.0.0.2", "4000") {
+	if other := proxytest.ID("b"); !g.ask(other, someVersion, at) || strings.Join(badgeNames(t, g), " ") != BadgeName(other, someVersion, "127.0.0.2", "4000") {
 		t.Errorf("badges %q", badgeNames(t, g))
 	}
 	g.mu.Lock()
 	g.badges.count = maxBadges
 	g.mu.Unlock()
-	if !g.ask(id, someVersion, netip.AddrPortFrom(at.Addr(), 4001), true) || len(badgeNames(t, g)) != 1 {
+	if !g.ask(id, someVersion, netip.AddrPortFrom(at.Addr(), 4001)) || len(badgeNames(t, g)) != 1 {
 		t.Errorf("too many are there: badges %q", badgeNames(t, g))
 	}
 	end()
@@ -192,17 +180,17 @@ func TestLocalBadge(t *testing.T) {
 	}
 	g.runs(t)
 	id, home, away := proxytest.ID("a"), netip.AddrPortFrom(inside, 4000), netip.MustParseAddrPort("127.0.0.2:4000")
-	if !g.ask(id, someVersion, away, true) {
+	if !g.ask(id, someVersion, away) {
 		t.Fatal("refused")
 	}
-	eventually(t, "both have a badge", func() bool { return g.ask(id, someVersion, home, true) && len(badgeNames(t, g)) == 2 })
+	eventually(t, "both have a badge", func() bool { return g.ask(id, someVersion, home) && len(badgeNames(t, g)) == 2 })
 	only := func() bool {
 		names := badgeNames(t, g)
 		return len(names) == 1 && names[0] == BadgeName(id, someVersion, "127.0.0.2", "4000")
 	}
 	eventually(t, "the one without an end is taken away", only)
 	is = false
-	if g.ask(id, someVersion, home, true) || !only() {
+	if g.ask(id, someVersion, home) || !only() {
 		t.Errorf("local no more: badges %q", badgeNames(t, g))
 	}
 }
@@ -212,7 +200,7 @@ func TestBadgeStays(t *testing.T) {
 	g, end := withBadges(t, Config{})
 	stop := g.runs(t)
 	at := netip.MustParseAddrPort("127.0.0.2:4000")
-	if !g.ask(proxytest.ID("a"), someVersion, at, true) {
+	if !g.ask(proxytest.ID("a"), someVersion, at) {
 		t.Fatal("refused")
 	}
 	path := filepath.Join(g.Badges, badgeNames(t, g)[0])
@@ -250,7 +238,7 @@ func TestSweepBadges(t *testing.T) {
 	open, closed := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort("127.0.0.1:1")
 	id := proxytest.ID("a")
 	for _, at := range []netip.AddrPort{open, closed} {
-		if !g.ask(id, someVersion, at, true) {
+		if !g.ask(id, someVersion, at) {
 			t.Fatal("refused")
 		}
 	}
@@ -275,7 +263,7 @@ func TestSweepMeanwhile(t *testing.T) {
 		return map[netip.AddrPort]bool{at: true}, nil
 	}
 	g.runs(t)
-	if !g.ask(proxytest.ID("a"), someVersion, at, true) {
+	if !g.ask(proxytest.ID("a"), someVersion, at) {
 		t.Fatal("refused")
 	}
 	g.sweep()
@@ -293,53 +281,21 @@ func TestSweepMeanwhile(t *testing.T) {
 	})
 }
 
-// Whoever asks from a container sees processes by other numbers.
-func TestNear(t *testing.T) {
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+// A badge leads to what is there while the gate lives, and what nobody else can make.
+func TestLife(t *testing.T) {
+	g, _ := withBadges(t, Config{})
+	path := g.badges.life.path
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	other, err := begin()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	for _, far := range []bool{false, true} {
-		cmd := exec.Command("/proc/self/exe", "-test.run=^TestClient$")
-		cmd.Env = append(os.Environ(), clientOf+"="+l.Addr().String())
-		if far {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-		}
-		until, err := cmd.StdinPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if far && err != nil {
-			t.Skip(err)
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { until.Close(); cmd.Wait() })
-		l.(*net.UnixListener).SetDeadline(time.Now().Add(20 * time.Second))
-		c, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if near := isNear(c); near == far {
-			t.Errorf("a client in a container: %v, and near: %v", far, near)
-		}
+	defer other.end()
+	if other.path == path {
+		t.Errorf("two have %s", path)
 	}
-}
-
-const clientOf = "OWNLINE_GATE_CLIENT_OF"
-
-// TestClient is the client of TestNear, in a process of its own.
-func TestClient(t *testing.T) {
-	path := os.Getenv(clientOf)
-	if path == "" {
-		return
-	}
-	c, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	io.Copy(io.Discard, os.Stdin)
+	g.Close()
+	eventually(t, "it is gone", func() bool { _, err := os.Stat(path); return err != nil })
 }

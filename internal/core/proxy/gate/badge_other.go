@@ -3,12 +3,14 @@
 package gate
 
 import (
+	"errors"
 	"io/fs"
-	"net"
 )
 
-func onThread(f func(lead string) error) error { return f("") }
+type life struct{ path string }
 
-func isNear(net.Conn) bool { return false }
+func begin() (*life, error) { return nil, errors.ErrUnsupported }
+
+func (l *life) end() {}
 
 func isOurs(fs.FileInfo) bool { return false }

@@ -109,8 +109,13 @@ func New(c Config) (*Gate, error) {
 	}
 	g.open = g.kernel.open
 	if g.Badges != "" {
-		if err := openBadges(g.Badges, c.GID); err != nil {
+		err := openBadges(g.Badges, c.GID)
+		if err == nil {
+			g.badges.life, err = begin()
+		}
+		if err != nil {
 			g.Logger.Warn("the server has to ask at every request", logging.Err, err)
+			os.Remove(g.Badges) // if it is a folder of ours, and empty
 			g.Badges = ""
 		}
 	}
@@ -155,9 +160,7 @@ func (g *Gate) Close() error {
 	if g.kernel != nil {
 		g.kernel.close()
 	}
-	if g.Badges != "" {
-		os.Remove(g.Badges)
-	}
+	g.closeBadges()
 	return g.listener.Close()
 }
 
@@ -166,18 +169,10 @@ func (g *Gate) Run(ctx context.Context) error {
 	var over sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	var lost error
-	ready := make(chan struct{})
 	over.Go(func() {
 		defer cancel()
-		lost = onThread(func(lead string) error {
-			g.mu.Lock()
-			g.badges.lead = lead
-			g.mu.Unlock()
-			close(ready)
-			return g.end(ctx)
-		})
+		lost = g.end(ctx)
 	})
-	<-ready
 	err := (&server{answer: g.answer}).run(ctx, g.listener)
 	quit := ctx.Err() != nil
 	cancel()
@@ -196,7 +191,7 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 // answer answers one question. One with a body is none of a server's that we have configured.
-func (g *Gate) answer(w http.ResponseWriter, r *http.Request, near func() bool) {
+func (g *Gate) answer(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	if g.Word != "" {
@@ -204,7 +199,7 @@ func (g *Gate) answer(w http.ResponseWriter, r *http.Request, near func() bool) 
 	}
 	admits := r.URL.Path == Path || r.URL.Path == EnterPath
 	if r.Method == http.MethodGet && r.ContentLength == 0 && (admits || r.URL.Path == InsteadPath || r.URL.Path == OwnPath) {
-		if a, err := parse(r.Header); err == nil && g.admit(a, near) {
+		if a, err := parse(r.Header); err == nil && g.admit(a) {
 			if a.login {
 				g.login(w, r, a)
 				return
@@ -237,7 +232,7 @@ func (g *Gate) newest(a ask) bool {
 }
 
 // admit asks whether the connection may go on, and remembers it if so.
-func (g *Gate) admit(a ask, near func() bool) bool {
+func (g *Gate) admit(a ask) bool {
 	live, ok := g.Admit(a.service, a.client.Addr())
 	if !ok {
 		return false
@@ -267,7 +262,7 @@ func (g *Gate) admit(a ask, near func() bool) bool {
 		c.stops = []func() bool{context.AfterFunc(live, func() { g.over(a.client, c) })}
 	}
 	c.swept = false
-	g.badge(a, c, near)
+	g.badge(a, c)
 	return true
 }
 
@@ -391,11 +386,8 @@ func (g *Gate) sweep() {
 func (g *Gate) forgetAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.badges.lead = ""
 	for client, c := range g.known {
 		g.forget(client, c)
 	}
-	if g.Badges != "" {
-		os.Remove(g.Badges)
-	}
+	g.closeBadges()
 }

@@ -45,7 +45,7 @@ func asked(g *Gate, method, path string, h http.Header) int {
 	r := httptest.NewRequest(method, path, nil)
 	r.Header = h
 	w := httptest.NewRecorder()
-	g.answer(w, r, func() bool { return true })
+	g.answer(w, r)
 	return w.Code
 }
 
@@ -127,7 +127,7 @@ func TestRefusal(t *testing.T) {
 		r := httptest.NewRequest("GET", Path, nil)
 		r.Header.Set("Accept", accept)
 		w := httptest.NewRecorder()
-		g.answer(w, r, func() bool { return true })
+		g.answer(w, r)
 		if w.Code != 403 || !strings.Contains(w.Body.String(), want) || w.Header().Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d, %v, %s", accept, w.Code, w.Header(), w.Body)
 		}

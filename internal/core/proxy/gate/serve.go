@@ -20,7 +20,7 @@ const (
 // a service, and net/http's server, with a goroutine that watches each connection, would cost
 // as much again as the whole of it.
 type server struct {
-	answer func(w http.ResponseWriter, r *http.Request, near func() bool) // near: isNear
+	answer func(w http.ResponseWriter, r *http.Request)
 
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{} // nil once closed
@@ -77,7 +77,6 @@ func (s *server) close() {
 
 func (s *server) serve(c net.Conn) {
 	from := &limited{Conn: c}
-	near := sync.OnceValue(func() bool { return isNear(c) })
 	br, bw := bufio.NewReader(from), bufio.NewWriter(c)
 	for {
 		from.left = maxAsk
@@ -87,7 +86,7 @@ func (s *server) serve(c net.Conn) {
 			return // nginx and Caddy take no answer for a no
 		}
 		w := &answer{header: http.Header{}}
-		s.answer(w, r, near)
+		s.answer(w, r)
 		// A body, which the handler refuses, is not waited for.
 		last := r.ContentLength != 0 || r.Close || r.ProtoMajor != 1 || r.ProtoMinor == 0
 		if w.send(bw, last) != nil || last {
