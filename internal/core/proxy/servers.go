@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"strings"
 )
 
 // What follows is for drivers of servers that other people have written.
@@ -32,6 +33,13 @@ func Pair(c Certificates, host string) (chain, key []byte, err error) {
 	}
 	return b.Bytes(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
+
+// Methods are those that are passed on: IANA's register, without CONNECT, PRI, which is the start of HTTP/2,
+// and TRACE, which shows a page its own secret headers.
+var Methods = strings.Fields(`GET HEAD POST PUT DELETE OPTIONS PATCH QUERY
+	ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL
+	MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH REBIND REPORT SEARCH UNBIND UNCHECKOUT
+	UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL`)
 
 // Climbs is a regular expression for other servers, to be matched whatever the case: what some
 // reader of a request's path might take for a step up. The embedded driver reads the path itself.

@@ -273,7 +273,7 @@ func (s *server) world(t *testing.T) proxytest.World {
 // limits are what Caddy can't promise.
 var limits = []proxytest.Limit{
 	proxytest.AfterTLS, proxytest.NoPin, proxytest.NoRequestTrailers,
-	proxytest.LengthIgnored, proxytest.FoldedLines, proxytest.BrokenChunks, proxytest.NoHalfClose, proxytest.UpgradesEnd,
+	proxytest.LengthIgnored, proxytest.FoldedLines, proxytest.BrokenChunks, proxytest.NoHalfClose, proxytest.NoRequest, proxytest.UpgradesEnd,
 }
 
 func TestContract(t *testing.T) {

@@ -102,7 +102,9 @@ func refusals() []route {
 			Match:  []matcher{{HeaderRegexp: map[string]pattern{"Upgrade": {"(?i)h2c"}}}},
 			Handle: []any{headers{Handler: "headers", Request: &headerOps{Delete: []string{"Upgrade", "Http2-Settings"}}}},
 		},
-		refuse(matcher{Method: []string{http.MethodTrace, http.MethodConnect}}, http.StatusNotImplemented),
+		refuse(matcher{Not: []matcher{{Method: proxy.Methods}}}, http.StatusNotImplemented),
+		// The absolute form is for proxies of the other kind; its host may be another than the one written below it.
+		refuse(matcher{Not: []matcher{{VarsRegexp: map[string]pattern{asIs: {"^/"}}}}}, http.StatusBadRequest),
 		refuse(matcher{Vars: map[string][]string{protocol: {"HTTP/1.0"}}}, http.StatusHTTPVersionNotSupported),
 		// The host matcher of services cuts off at the colon, whatever follows, and services are told all of it.
 		refuse(matcher{VarsRegexp: map[string]pattern{hostPort: {`:(?:.*[^0-9].*)?$`}}}, http.StatusBadRequest),
@@ -117,7 +119,7 @@ func refuse(m matcher, status int) route {
 	return r
 }
 
-func (m matcher) empty() bool { return m.Method == nil && m.Vars == nil && m.VarsRegexp == nil }
+func (m matcher) empty() bool { return m.Not == nil && m.Vars == nil && m.VarsRegexp == nil }
 
 // route is all that happens to requests for a service, and the version of it that the gate is
 // told, which is another one only when the service is.
@@ -136,12 +138,10 @@ func (d *Driver) route(s link.Service) (r route, version string, err error) {
 	return d.handle(s, roots, version), version, err
 }
 
-// A request in absolute form, whose host may be another than the one that is written below it,
-// has no route.
 func (d *Driver) handle(s link.Service, roots []string, version string) (r route) {
 	r = route{
 		ID: mine + s.ID.String(), Terminal: true,
-		Match: []matcher{{Host: []string{d.Settings.Host(s.Name)}, VarsRegexp: map[string]pattern{asIs: {"^/"}}}},
+		Match: []matcher{{Host: []string{d.Settings.Host(s.Name)}}},
 	}
 	if s.Options.PathPrefix != "" {
 		up := refuse(matcher{VarsRegexp: map[string]pattern{asIs: {"(?i)" + proxy.Climbs}}}, http.StatusBadRequest)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/page"
 )
 
@@ -117,6 +118,17 @@ var tokens = func() (t [256]bool) {
 	return t
 }()
 
+// accepted returns what the client of a head that is refused would like to be told in.
+func accepted(head []byte) http.Header {
+	asked := http.Header{}
+	for line, rest, ok := cutLine(head); ok && len(line) > 0; line, rest, ok = cutLine(rest) {
+		if name, value, _ := bytes.Cut(line, []byte(":")); is(name, "accept") {
+			asked.Add("Accept", string(bytes.Trim(value, " \t")))
+		}
+	}
+	return asked
+}
+
 // isLength refuses what does not fit into 63 bits, too.
 func isLength(b []byte) bool {
 	for _, c := range b {
@@ -131,14 +143,9 @@ func is(b []byte, name string) bool {
 	return len(b) == len(name) && strings.EqualFold(string(b), name)
 }
 
-// methods are those of IANA's register, without CONNECT, PRI, which is the start of HTTP/2,
-// and TRACE, which shows a page its own secret headers.
 var methods = func() map[string]bool {
 	m := map[string]bool{}
-	for name := range strings.FieldsSeq(`GET HEAD POST PUT DELETE OPTIONS PATCH QUERY
-		ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL
-		MKREDIRECTREF MKWORKSPACE MOVE ORDERPATCH PROPFIND PROPPATCH REBIND REPORT SEARCH UNBIND UNCHECKOUT
-		UNLINK UNLOCK UPDATE UPDATEREDIRECTREF VERSION-CONTROL`) {
+	for _, name := range proxy.Methods {
 		m[name] = true
 	}
 	return m

@@ -79,11 +79,11 @@ func (h *http1) next() bool {
 		f = checkHead(head)
 	}
 	if f != nil {
-		return h.refuse(f)
+		return h.refuse(f, accepted(head))
 	}
 	in, err := http.ReadRequest(h.br)
 	if err != nil {
-		return h.refuse(page.BadRequest)
+		return h.refuse(page.BadRequest, http.Header{})
 	}
 	r := in.WithContext(h.c.ctx)
 	b := &body{h: h, from: in.Body, over: in.Body == http.NoBody}
@@ -94,7 +94,7 @@ func (h *http1) next() bool {
 		h.tls.SetReadDeadline(time.Time{}) // a body takes as long as it takes
 		b.expected = r.ProtoMinor > 0 && hasToken(r.Header["Expect"], "100-continue")
 		if !b.expected && len(r.Header["Expect"]) > 0 {
-			return h.refuse(badExpect)
+			return h.refuse(badExpect, r.Header)
 		}
 		b.w = w
 		r.Body = b
@@ -152,10 +152,10 @@ func (h *http1) head() ([]byte, *page.Failure, error) {
 }
 
 // refuse answers what could not be read, after which nothing can be.
-func (h *http1) refuse(f *page.Failure) bool {
+func (h *http1) refuse(f *page.Failure, asked http.Header) bool {
 	r := &http.Request{Method: http.MethodGet, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: http.Header{}}
 	w := &response{h: h, r: r, body: &body{h: h, over: true}, header: http.Header{}}
-	f.Answer(w, r.Method, r.Header, h.c.route.service.Name)
+	f.Answer(w, r.Method, asked, h.c.route.service.Name)
 	if w.finish() == nil {
 		h.linger(w.body)
 	}

@@ -415,7 +415,7 @@ func TestBadRequest(t *testing.T) {
 // limits are what nginx can't promise.
 var limits = []proxytest.Limit{
 	proxytest.AfterTLS, proxytest.NoPin, proxytest.NoAddressCertificate, proxytest.OwnContinue,
-	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers,
+	proxytest.NoTrailers, proxytest.NamedHop, proxytest.OldAnswers, proxytest.UnknownForwarded,
 	proxytest.NoHeadLength, proxytest.NoHalfClose,
 }
 

@@ -21,7 +21,7 @@ var said = []struct {
 	{414, page.HeadTooLong},
 	{421, page.WrongName},
 	{431, page.HeadTooLong}, // 494 is nginx's own number for it
-	{501, page.BadMethod},
+	{501, page.BadRequest},  // by which nginx refuses transfer codings alone
 	{502, page.Unreachable},
 	{503, page.Away}, // the gate does not answer, which nginx calls 500
 	{504, page.TimedOut},

@@ -22,7 +22,7 @@ import (
 const mark = "# Written by ownline-core, which overwrites what is changed here."
 
 // frame is what all services share. Whoever asks for a name that is none is refused in the
-// handshake, without a certificate.
+// handshake, without a certificate. Requests of others come here when their host is none.
 func (d *Driver) frame(v version) string {
 	var listen strings.Builder
 	for _, at := range d.Listen {
@@ -46,14 +46,25 @@ map $remote_addr $ownline_for {
 	default "for=$remote_addr";
 	"~:" 'for="[$remote_addr]"';
 }
-` + cookieMaps() + `server {
+` + oddMap() + cookieMaps() + `server {
 ` + listen.String() + `	ssl_protocols TLSv1.2 TLSv1.3;
 	ssl_reject_handshake on;
 	` + heads + ` # this one's counts in some versions
-	set $ownline_name "";
-	return 421;
+` + fmt.Sprintf(named, d.Settings.Domain) + `	return 421;
+` + pages + `
 }
 ` + pageMaps()
+}
+
+// oddMap makes $ownline_odd: what is wrong with a request's line, and nothing for those that are passed on.
+func oddMap() string {
+	methods := strings.Join(proxy.Methods, "|")
+	return `map $request $ownline_odd {
+	default method;
+	"~^(?:` + methods + `) /" "";
+	"~^(?:` + methods + `) " form;
+}
+`
 }
 
 // cookieMaps make $ownline_theirs: the cookies without ours, which browsers still have when a service
@@ -199,9 +210,8 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	if s.Options.PathPrefix != "" { // nginx passes the path on as it was written, to be put behind the prefix
 		climb = "\tif ($request_uri ~* " + quote(proxy.Climbs) + ") { return 400; }\n"
 	}
-	return fmt.Sprintf(named, s.Name) + climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
+	return fmt.Sprintf(named, s.Name) + odd + climb + fmt.Sprintf(`	if ($ssl_server_name != $host) { return 421; }
 	if ($http_host !~* "^%s(:[0-9]+)?$") { return 421; }
-	if ($request_method = TRACE) { return 405; }
 	`+heads+`
 	`+bodies+`
 	gzip off;
@@ -217,6 +227,11 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	}
 %s`+serving+pages, strings.ReplaceAll(host, ".", "[.]"), badge, gate.Path, ask, enter)
 }
+
+// odd are directives of a server. The absolute form is for proxies of the other kind.
+const odd = `	if ($ownline_odd = method) { return 405; }
+	if ($ownline_odd) { return 400; }
+`
 
 // badge are directives of a location: what to do where the gate has a badge for the connection. Nothing of
 // it is remembered. Where a login is required there are none.
@@ -267,7 +282,7 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	}
 	set := map[string]string{
 		"Host": asked, "X-Forwarded-For": "$remote_addr", "X-Real-IP": "$remote_addr", "X-Forwarded-Proto": "https",
-		"X-Forwarded-Host": "$http_host", "X-Forwarded-Port": port, "X-Forwarded-Prefix": "", "Proxy": "",
+		"X-Forwarded-Host": "$http_host", "X-Forwarded-Port": port, "Proxy": "",
 		"Forwarded":        `"$ownline_for;proto=https;host=\"$http_host\""`,
 		gate.ServiceHeader: "", gate.VersionHeader: "", gate.ClientHeader: "", gate.PortHeader: "",
 	}
@@ -277,6 +292,9 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	set["Cookie"] = "$ownline_theirs" // without ours
 	if s.Options.RequireLogin {
 		set["Cookie"] = "$ownline_cookie" // as the gate says
+	}
+	for _, name := range theirs {
+		set["X-Forwarded-"+name] = ""
 	}
 	for name, value := range s.Options.Headers {
 		set[name] = quote(value)
@@ -291,6 +309,7 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	}
 	fmt.Fprintf(&b, "\t\t%[1]s_connect_timeout 10s;\n\t\t%[1]s_read_timeout 1d;\n\t\t%[1]s_send_timeout 1d;\n\t\t%[1]s_next_upstream error timeout non_idempotent;\n", pass)
 	fmt.Fprintf(&b, "\t\t%[1]s_hide_header Alt-Svc;\n\t\t%[1]s_pass_header Server;\n\t\t%[1]s_pass_header Date;\n\t\t%[1]s_pass_header X-Accel-Buffering;\n", pass)
+	fmt.Fprintf(&b, "\t\t%s_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;\n", pass)
 	if pass == "proxy" {
 		b.WriteString("\t\tproxy_buffer_size 32k;\n\t\tproxy_buffers 8 32k;\n\t\tproxy_http_version 1.1;\n\t\tproxy_request_buffering off;\n\t\tproxy_buffering off;\n")
 		for _, t := range targets {
@@ -299,6 +318,13 @@ func (d *Driver) forward(s link.Service, pass string, targets []string) string {
 	}
 	return b.String()
 }
+
+// theirs are what X-Forwarded-… goes on with where some service takes it for who asks, and how: nginx can't
+// be told to drop all of them.
+var theirs = strings.Fields(`Access-Token Authorization Base-Path BasePath By Client-Cert Client-Cert-Info Client-Ip Context
+	Email Fullname Group Groups Id Id-Token Login Method Name Original-Host Original-Uri Path PathBase Preferred-Username
+	Prefix Protocol Query Remote-User Role Roles Scheme Server Ssl Tls-Client-Cert Tls-Client-Cert-Info Token Uid Uri Url
+	User User-Id Username`)
 
 // quote makes one word of a configuration out of text. nginx has no way to write a dollar sign
 // that is none, so Check has refused it.

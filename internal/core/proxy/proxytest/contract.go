@@ -41,6 +41,7 @@ func Contract(t *testing.T, run func(t *testing.T, test func(t *testing.T, w Wor
 		{"grpc", (*part).grpc},
 		{"expect 100-continue is passed on", (*part).expect},
 		{"ranges, trailers and hop-by-hop headers", (*part).fields},
+		{"what an answer tells some proxies is not obeyed", (*part).accelerated},
 		{"uploads are streamed", (*part).uploads},
 		{"a client that leaves is noticed by the service", (*part).aborts},
 		{"an answer that breaks off is not taken for whole", (*part).broken},

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -36,7 +37,11 @@ func (p *part) forged() {
 			lies := http.Header{
 				"X-Forwarded-For": {"6.6.6.6", "7.7.7.7"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"evil"}, "X-Forwarded-Port": {"1"},
 				"X-Forwarded-Prefix": {"/evil"}, "X-Real-Ip": {"6.6.6.6"}, "Forwarded": {"for=6.6.6.6"}, "Proxy": {"http://evil"},
-				"X-Custom": {"stays"}, "Authorization": {"Basic stays"}, "Cookie": {"a=b"},
+				"X-Forwarded-User": {"root"}, "X-Forwarded-Email": {"a@evil"}, "X-Forwarded-Groups": {"admin"}, "X-Forwarded-Preferred-Username": {"root"},
+				"X-Forwarded-Ssl": {"off"}, "X-Forwarded-Scheme": {"http"}, "X-Forwarded-Server": {"evil"}, "X-Forwarded-Uri": {"/evil"},
+				"X-Forwarded-Method": {"PUT"}, "X-Forwarded-Client-Cert": {"evil"}, "X-Forwarded-Access-Token": {"evil"}, "X-Forwarded-Uid": {"0"},
+				"X-Forwarded-Foo": {"evil"},
+				"X-Custom":        {"stays"}, "Authorization": {"Basic stays"}, "Cookie": {"a=b"},
 			}
 			seen := p.echo(c, method, p.URL("a", "/"), nil, lies)
 			for name, values := range want {
@@ -47,9 +52,9 @@ func (p *part) forged() {
 			if f := seen.Header["Forwarded"]; len(f) != 1 || !strings.Contains(f[0], p.Client.String()) || strings.Contains(f[0], "6.6.6.6") {
 				p.Errorf("Forwarded = %q", f)
 			}
-			for _, name := range []string{"X-Forwarded-Prefix", "Proxy"} {
-				if seen.Header[name] != nil {
-					p.Errorf("%s = %q came through", name, seen.Header[name])
+			for name, values := range seen.Header {
+				if forged := name == "Proxy" || strings.HasPrefix(name, "X-Forwarded-") && want[name] == nil; forged && !(name == "X-Forwarded-Foo" && p.lacks(UnknownForwarded)) {
+					p.Errorf("%s = %q came through", name, values)
 				}
 			}
 			for _, name := range []string{"X-Custom", "Authorization", "Cookie"} {
@@ -101,6 +106,13 @@ func (p *part) smuggling() {
 		"no host":                     "GET / HTTP/1.1\r\n\r\n",
 		"absolute form, another host": "GET http://evil/smuggled HTTP/1.1\r\n" + host + "\r\n",
 		"absolute form, host another": "GET https://" + p.Settings.Host("a") + "/smuggled HTTP/1.1\r\nHost: evil\r\n\r\n",
+		"absolute form":               "GET https://" + p.Settings.Host("a") + "/smuggled HTTP/1.1\r\n" + host + "\r\n",
+		"absolute form, no TLS":       "GET http://" + p.Settings.Host("a") + "/smuggled HTTP/1.1\r\n" + host + "\r\n",
+		"host with a user":            "GET /smuggled HTTP/1.1\r\nHost: a@" + p.Settings.Host("a") + "\r\n\r\n",
+		"a method that is none":       "FOO /smuggled HTTP/1.1\r\n" + host + "\r\n",
+		"a method of caches":          "PURGE /smuggled HTTP/1.1\r\n" + host + "\r\n",
+		"a method in small letters":   "get /smuggled HTTP/1.1\r\n" + host + "\r\n",
+		"asterisk form":               "OPTIONS * HTTP/1.1\r\n" + host + "\r\n",
 		"no slash":                    "GET smuggled HTTP/1.1\r\n" + host + "\r\n",
 		"CONNECT":                     "CONNECT " + p.Settings.Host("a") + ":443 HTTP/1.1\r\n" + host + "\r\n",
 		"CONNECT with path":           "CONNECT /smuggled HTTP/1.1\r\n" + host + "\r\n",
@@ -117,7 +129,7 @@ func (p *part) smuggling() {
 		"HTTP/3 in words":             "GET /smuggled HTTP/3.0\r\n" + host + "\r\n",
 		"HTTP/2 in words":             "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	}
-	tolerated := map[string]Limit{"length and chunked": LengthIgnored, "chunked and length": LengthIgnored, "folded line": FoldedLines}
+	tolerated := map[string]Limit{"length and chunked": LengthIgnored, "chunked and length": LengthIgnored, "folded line": FoldedLines, "asterisk form": NoRequest}
 	var most int
 	for name, text := range heads {
 		may := p.lacks(tolerated[name])
@@ -153,12 +165,63 @@ func (p *part) smuggling() {
 			}
 		}
 	}
+	p.refusals(host)
 	// The service still works, on a connection that is used again.
 	p.both(p.Client, func(p *part, c *http.Client) {
 		for range 3 {
 			if seen := p.echo(c, "POST", p.URL("a", "/fine"), strings.NewReader("x"), nil); seen.URI != "/fine" {
 				p.Errorf("%+v", seen)
 			}
+		}
+	})
+}
+
+// refusals are said by the proxy in the form that was asked for, over both versions of HTTP.
+func (p *part) refusals(host string) {
+	for text, names := range map[string]string{
+		"GET https://" + p.Settings.Host("a") + "/ HTTP/1.1\r\n" + host:    "bad-request",
+		"TRACE / HTTP/1.1\r\n" + host:                                      "bad-method",
+		"PURGE / HTTP/1.1\r\n" + host:                                      "bad-method",
+		"POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: x, chunked\r\n": "bad-request",
+		"GET / HTTP/1.1\r\n":                                               "bad-request",
+		"GET / HTTP/1.1\r\nHost: a@" + p.Settings.Host("a") + "\r\n":       "bad-request wrong-name",
+	} {
+		if p.lacks(NoRequest) && !strings.HasPrefix(names, "bad-method") && !strings.HasPrefix(text, "GET https:") {
+			continue
+		}
+		resp := p.raw("a", text+"Accept: application/json\r\n\r\n")
+		if resp == nil {
+			p.Errorf("%q: no answer", text)
+			continue
+		}
+		got, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		said := slices.ContainsFunc(strings.Fields(names), func(name string) bool {
+			return strings.Contains(string(got), "urn:ownline:problem:proxy:"+name+`"`)
+		})
+		if resp.StatusCode < 400 || !said {
+			p.Errorf("%q: %s, %.300q, want %s", text, resp.Status, got, names)
+		}
+	}
+	for _, method := range []string{"PROPFIND", "PURGE"} {
+		resp, got, err := p.do(p.Browser(p, p.Client, true), method, p.URL("a", "/"), nil, http.Header{"Accept": {"application/json"}})
+		if err != nil || (resp.StatusCode == 200) != (method == "PROPFIND") || method == "PURGE" && !strings.Contains(got, "bad-method") {
+			p.Errorf("%s over HTTP/2: %v, %v, %q", method, err, resp, got)
+		}
+	}
+}
+
+// accelerated: what an answer says to some proxies is not obeyed, so that a service leads nobody past itself.
+func (p *part) accelerated() {
+	a := StartHTTP(p, p.Inside, "a", nil, false)
+	p.serve("a", a.Addr, ownline.ProxyOptions{})
+	p.both(p.Client, func(p *part, c *http.Client) {
+		begin := time.Now()
+		if _, got := p.get(c, p.URL("a", "/accelerated")); got != content(100000) {
+			p.Errorf("the answer has %d bytes: %.100q", len(got), got)
+		}
+		if took := time.Since(begin); took > 50*time.Second {
+			p.Errorf("the service had the answer slowed down: %s", took)
 		}
 	})
 }

@@ -43,6 +43,10 @@ const (
 	// NamedHop: headers that Connection names are passed on. Those by which the proxy tells who
 	// asks are the proxy's own all the same.
 	NamedHop Limit = "named-hop"
+	// NoRequest: what is no request, and none for a path, gets a line of text at most, and that by the server.
+	NoRequest Limit = "no-request"
+	// UnknownForwarded: of X-Forwarded-… only what services are known to believe is removed.
+	UnknownForwarded Limit = "unknown-forwarded"
 	// OldAnswers: what is no answer of HTTP/1.1 is passed on as one of HTTP/0.9.
 	OldAnswers Limit = "old-answers"
 	// NoHeadLength: an h2c service's answer to HEAD loses its length.

@@ -67,6 +67,13 @@ func StartHTTP(t testing.TB, at netip.Addr, name string, cert *tls.Certificate, 
 	// Not net/http's mux, which redirects unclean paths.
 	paths := map[string]http.HandlerFunc{}
 	paths["/big"] = s.big
+	paths["/accelerated"] = func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("X-Accel-Redirect", "/elsewhere")
+		h.Set("X-Accel-Limit-Rate", "1000")
+		h.Set("X-Accel-Charset", "utf-7")
+		io.WriteString(w, content(100000))
+	}
 	paths["/upload"] = s.upload
 	paths["/events"] = s.events
 	paths["/wait"] = s.wait
@@ -188,6 +195,7 @@ func (s *Service) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "yes") // which no proxy is to obey
 	for i := range 3 {
 		fmt.Fprintf(w, "data: %d\n\n", i)
 		w.(http.Flusher).Flush()
