@@ -50,6 +50,7 @@ type EmbeddedBroker struct {
 type BrokerCertificate struct {
 	Expires *time.Time `json:"expires,omitempty"` // nil: there is none
 	Problem string     `json:"problem,omitempty"`
+	Next    *time.Time `json:"next,omitempty"` // when it is tried again, at the latest
 }
 
 // Notifications lists the channels for notifications (admin).

@@ -128,6 +128,9 @@ func certificateLine(c apiclient.BrokerCertificate, now time.Time) string {
 	if c.Problem != "" {
 		line += ": " + c.Problem
 	}
+	if c.Next != nil {
+		line += ". The next try is " + command.When(*c.Next, now)
+	}
 	return line + "."
 }
 

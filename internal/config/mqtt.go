@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // validateMQTT checks the brokers, and the page that is exported for guests.
@@ -121,8 +123,8 @@ func (m *MQTT) validateEmbedded(r rules) {
 	case e.Certificate != "":
 		r.oneOf("mqtt.embedded.certificate", e.Certificate, ProxyCertificate)
 		h := urlHost(e.URL)
-		if _, err := netip.ParseAddr(h); e.URL != "" && (err == nil || !domain(h) || !strings.Contains(h, ".")) {
-			r.report("mqtt.embedded.url", fmt.Sprintf("needs a host name with certificate: %s, a site's proxy.domain or a name right below it in lower case, like wss://mqtt.home.example.org:8883/; %q is none", ProxyCertificate, h))
+		if below, ok := strings.CutPrefix(h, ownline.BrokerName+"."); e.URL != "" && (!ok || !domain(below)) {
+			r.report("mqtt.embedded.url", fmt.Sprintf("needs the host name %s.DOMAIN with certificate: %s, where DOMAIN is the proxy.domain of a site's core.yaml, like wss://mqtt.home.example.org:8883/: the router signs for no other one; this one's is %q", ownline.BrokerName, ProxyCertificate, h))
 		}
 	case e.CertFile == "" && !loopback:
 		r.report("mqtt.embedded.cert_file", "is needed, with key_file: devices send a password. Or set certificate: proxy to have the router sign one, or listen on 127.0.0.1, behind a server that ends TLS")

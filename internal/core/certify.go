@@ -23,7 +23,6 @@ const (
 	triesAnHour = 5
 	madeAWeek   = 5
 	week        = 7 * 24 * time.Hour
-	mostLabels  = 1 << 12 // of services that are remembered; then nothing but OwnService is signed any more
 )
 
 // signing is what web may have signed, for keys of its own.
@@ -31,36 +30,9 @@ type signing struct {
 	sign func(context.Context, *x509.CertificateRequest) ([]byte, error) // nil: there is nobody
 	turn sync.Mutex                                                      // held while one is being made
 
-	mu       sync.Mutex      // guards what is below
-	services map[string]bool // labels of names that the proxy has served since core started
-	tried    []time.Time
-	made     []time.Time
-}
-
-// served says which names are the proxy's. They stay that: web says what is served, and one that was
-// broken into would first have a service removed, then be given its name.
-func (s *signing) served(services []link.Service) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.services == nil {
-		s.services = make(map[string]bool)
-	}
-	for _, v := range services {
-		if len(s.services) < mostLabels {
-			s.services[v.Name] = true
-		}
-	}
-}
-
-// taken reports whether a name is one at which people expect something other than web. It is
-// not web's to have a key for.
-func (s *signing) taken(label string) bool {
-	if label == ownline.OwnService {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return label == ownline.Doorstep || s.services[label] || len(s.services) >= mostLabels
+	mu    sync.Mutex // guards what is below
+	tried []time.Time
+	made  []time.Time
 }
 
 // may counts a try, or tells why there is to be none now.
@@ -95,7 +67,9 @@ func (s *signing) done(now time.Time) {
 // certifies has web's requests for certificates come here.
 func (n *names) certifies(s *link.Server) { s.Certifies(n) }
 
-// Certify gets a certificate for a key of web's, from where those of the proxy come.
+// Certify gets a certificate for a key of web's, from where those of the proxy come. It is for one
+// name alone, at which people expect web: web says what else is served, and one that was broken into
+// would have a service removed and then be given its name.
 func (n *names) Certify(ctx context.Context, r link.CertificateRequest) (link.Certificate, error) {
 	var none link.Certificate
 	if n == nil {
@@ -104,13 +78,10 @@ func (n *names) Certify(ctx context.Context, r link.CertificateRequest) (link.Ce
 	if n.signing.sign == nil {
 		return none, ownline.Conflict("csr", "the certificates of this router's proxy come from files, so there is nobody who could sign: name the same files in mqtt.embedded.cert_file and key_file of web.yaml")
 	}
-	csr, label, err := cert.Request(r.CSR, n.settings.Domain)
+	name := ownline.BrokerName + "." + n.settings.Domain
+	csr, err := cert.Request(r.CSR, name)
 	if err != nil {
 		return none, err
-	}
-	name := csr.DNSNames[0]
-	if label != "" && n.signing.taken(label) {
-		return none, ownline.Conflict("csr", fmt.Sprintf("%s is the name of a service of the proxy, or was since this router's core started; choose another one for the broker", name))
 	}
 	if !n.signing.turn.TryLock() {
 		return none, &ownline.FieldError{Kind: ownline.ErrUnavailable, Field: "csr", Detail: "another certificate is being made just now; ask again in a minute"}

@@ -219,7 +219,6 @@ func (n *names) set(want []link.Service, inside []netip.Prefix) {
 	if n.guests.Load() {
 		good = append(good, n.doorstepService())
 	}
-	n.signing.served(good)
 	n.services.Set(good)
 	if n.acme != nil {
 		var served []string

@@ -29,6 +29,10 @@ const Doorstep = "doorstep"
 // DoorstepID is no identifier that NewID makes.
 var DoorstepID = ServiceID([]byte("ownline-doorstep"))
 
+// BrokerName is the name at a site's proxy that the broker inside web has with a certificate of the
+// router's. It is the only one that core has signed for web, so no proxied service may have it.
+const BrokerName = "mqtt"
+
 // The drivers of a router's reverse proxy, and of one that has none.
 const (
 	EmbeddedProxy = "embedded"
@@ -44,11 +48,13 @@ type SiteProxy struct {
 	Port   uint16 // TCP, public
 }
 
-// Covers reports whether the site's router has certificates signed for that name: for its domain,
-// and for names of one label more.
-func (p SiteProxy) Covers(name string) bool {
-	_, above, _ := strings.Cut(name, ".")
-	return p.Serves() && (name == p.Domain || above == p.Domain)
+// BrokerHost returns the only host name for which the site's router has a certificate signed for
+// web; "" when the proxy does not serve.
+func (p SiteProxy) BrokerHost() string {
+	if !p.Serves() {
+		return ""
+	}
+	return BrokerName + "." + p.Domain
 }
 
 // Serves reports whether services of kind Proxy can be opened.

@@ -166,7 +166,7 @@ func (w *Web) brokerStatus() (b api.Brokers) {
 			status := api.EmbeddedStatus{Serving: s.Serving, Since: s.Since, Clients: s.Clients}
 			if w.shown != nil {
 				c := w.shown.Status()
-				status.Certificate = &api.CertificateStatus{Expires: c.Expires, Problem: c.Problem}
+				status.Certificate = &api.CertificateStatus{Expires: c.Expires, Problem: c.Problem, Next: c.Next}
 			}
 			return status
 		}

@@ -162,7 +162,7 @@ func TestBrokerCertificateByACME(t *testing.T) {
 	core := coretest.Serve(t, coretest.New("token"))
 	core.SetProxy(link.Proxy{Driver: "embedded", Domain: domain, Port: 9999, OK: true})
 	core.SetAuthority(func(der []byte) (link.Certificate, error) {
-		csr, _, err := cert.Request(der, domain)
+		csr, err := cert.Request(der, name)
 		if err != nil {
 			return link.Certificate{}, err
 		}

@@ -38,6 +38,9 @@ func check(s link.Service, inside []netip.Prefix) error {
 	if s.ID == ownline.DoorstepID || s.Name == ownline.Doorstep {
 		return ownline.Invalid("name", fmt.Sprintf("%q is the doorstep's, where guests come", ownline.Doorstep))
 	}
+	if s.Name == ownline.BrokerName {
+		return ownline.Invalid("name", fmt.Sprintf("%q is the name of the broker inside web, for which this router signs certificates", s.Name))
+	}
 	if err := ownline.CheckServiceName(s.Name); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func TestGood(t *testing.T) {
 		"same name":   bad(func(s *link.Service) { s.Name = "nas" }),
 		"same id":     bad(func(s *link.Service) { s.ID = nas.ID }),
 		"doorstep":    bad(func(s *link.Service) { s.Name = ownline.Doorstep }),
+		"broker":      bad(func(s *link.Service) { s.Name = ownline.BrokerName }),
 		"its id":      bad(func(s *link.Service) { s.ID = ownline.DoorstepID }),
 		"bad options": bad(func(s *link.Service) { s.Options.PathPrefix = "/a;b" }),
 	} {

@@ -319,6 +319,7 @@ func TestRefusals(t *testing.T) {
 		"a kind of no kind":      {newService(func(n *access.NewService) { n.Kind = "tunnel" }), ownline.ErrInvalid, "kind"},
 		"a name of web's own":    {newService(func(n *access.NewService) { n.Name = ownline.OwnService }), ownline.ErrInvalid, "name"},
 		"the doorstep's name":    {newService(func(n *access.NewService) { n.Name = ownline.Doorstep }), ownline.ErrInvalid, "name"},
+		"the broker's name":      {newService(func(n *access.NewService) { n.Kind, n.Name = ownline.Proxy, ownline.BrokerName }), ownline.ErrInvalid, "name"},
 		"a proxied UDP service":  {newService(func(n *access.NewService) { n.Kind, n.Transport = ownline.Proxy, ownline.UDP }), ownline.ErrInvalid, "transport"},
 		"a forward's options":    {newService(func(n *access.NewService) { n.Proxy.Scheme = "http" }), ownline.ErrInvalid, "options"},
 		"a service at no site":   {newService(func(n *access.NewService) { n.Site = ownline.SiteID{} }), ownline.ErrNotFound, "site"},

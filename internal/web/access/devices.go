@@ -170,7 +170,7 @@ func (a *Access) signer(tx Tx) ([]byte, error) {
 		}
 		root = ""
 		for _, s := range sites {
-			if s.Proxy.Covers(a.signed) {
+			if s.Proxy.BrokerHost() == a.signed {
 				root = a.enforcer.Health(s.ID).Root
 			}
 		}

@@ -27,6 +27,7 @@ type EmbeddedStatus struct {
 type CertificateStatus struct {
 	Expires time.Time // zero: there is none
 	Problem string    // why there is none, or none newer
+	Next    time.Time // when it is tried again; zero: when what is wrong is mended
 }
 
 // BrokerStatus tells how the MQTT broker is reached.
@@ -55,6 +56,7 @@ type embedded struct {
 type brokerCertificate struct {
 	Expires *time.Time `json:"expires,omitempty" doc:"Until when it is good; absent: there is none, and nobody gets in"`
 	Problem string     `json:"problem,omitempty" doc:"Why there is none, or none newer" example:"the router of home, which is to sign, can't be reached: not connected yet"`
+	Next    *time.Time `json:"next,omitempty" doc:"When it is tried again, at the latest; absent with a problem: as soon as that is mended"`
 }
 
 func (s *Server) brokerResource() {
@@ -69,7 +71,7 @@ func (s *Server) brokerResource() {
 				b := s.brokers.Embedded()
 				state.Embedded = &embedded{Serving: b.Serving, Since: optional(b.Since), Clients: b.Clients}
 				if c := b.Certificate; c != nil {
-					state.Embedded.Certificate = &brokerCertificate{Expires: optional(c.Expires), Problem: c.Problem}
+					state.Embedded.Certificate = &brokerCertificate{Expires: optional(c.Expires), Problem: c.Problem, Next: optional(c.Next)}
 				}
 			}
 			return show(state), nil

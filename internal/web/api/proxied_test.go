@@ -91,6 +91,8 @@ func TestProxiedRefused(t *testing.T) {
 		{post, "body.name", m{"name": strings.Repeat("a", 300)}},
 		{post, "body.name", m{"name": "ownline"}},
 		{patch, "body.name", m{"name": "ownline"}},
+		{post, "body.name", m{"name": "mqtt"}},
+		{patch, "body.name", m{"name": "mqtt"}},
 		{post, "body.transport", m{"transport": "udp"}},
 		{post, "body.target", m{"target": "10.0.0.1:80"}},
 		{post, "body.options.scheme", m{"options": m{"pin": strings.Repeat("ab", 32)}}},

@@ -18,6 +18,7 @@ import (
 type Status struct {
 	Expires time.Time // zero: there is none
 	Problem string    // what is wrong; "": nothing
+	Next    time.Time // when it is tried again; zero: as soon as what is wrong is mended
 }
 
 // FileSource is a certificate in files. Files that were renewed count without a restart.

@@ -108,6 +108,8 @@ func (k *Keeper) Status() Status {
 	}
 	if k.hinders != "" && (k.current == nil || due(k.current.Leaf, time.Now())) {
 		s.Problem = k.hinders
+	} else if s.Problem != "" {
+		s.Next = k.row.Next
 	}
 	if s.Problem == "" && k.current == nil {
 		s.Problem = "there is none yet"
@@ -180,11 +182,9 @@ func (k *Keeper) site(ctx context.Context) (*ownline.Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of two domains one may be within the other.
-	slices.SortFunc(sites, func(a, b ownline.Site) int { return len(b.Proxy.Domain) - len(a.Proxy.Domain) })
-	i := slices.IndexFunc(sites, func(s ownline.Site) bool { return !s.Removed && s.Proxy.Covers(k.o.Name) })
+	i := slices.IndexFunc(sites, func(s ownline.Site) bool { return !s.Removed && s.Proxy.BrokerHost() == k.o.Name })
 	if i < 0 {
-		k.hinder(fmt.Errorf("no router signs for %s: it has to be a site's proxy.domain, or a name right below it (mqtt.embedded.url of web.yaml, proxy.domain of core.yaml)", k.o.Name))
+		k.hinder(fmt.Errorf("no router signs for %s: it has to be %s. in front of a site's proxy.domain (mqtt.embedded.url of web.yaml, proxy.domain of core.yaml)", k.o.Name, ownline.BrokerName))
 		return nil, nil
 	}
 	s := sites[i]

@@ -243,7 +243,7 @@ func TestKeeperFailures(t *testing.T) {
 		s.fail = errors.New("the port was not opened")
 		k, stop := s.replica(name)
 		later(time.Second)
-		if st := k.Status(); !strings.Contains(st.Problem, "home: the port was not opened") || s.tries() != 1 {
+		if st := k.Status(); !strings.Contains(st.Problem, "home: the port was not opened") || s.tries() != 1 || st.Next.Sub(s.asked[0]) != time.Minute {
 			t.Errorf("%+v, %d", st, s.tries())
 		}
 		later(59 * time.Minute)
@@ -286,16 +286,16 @@ func TestKeeperFailures(t *testing.T) {
 		stop()
 
 		// Another name is another certificate, at once; a name of nobody's domain is none.
-		k, stop = s.replica("example.org")
+		k, stop = s.replica("mqtt.example.org")
 		later(time.Second)
-		if err := shown(t, k).VerifyHostname("example.org"); err != nil || s.row.Site != "elsewhere" {
+		if err := shown(t, k).VerifyHostname("mqtt.example.org"); err != nil || s.row.Site != "elsewhere" {
 			t.Error(err)
 		}
 		stop()
 		n := s.tries()
-		k, stop = s.replica("a.b.example.net")
+		k, stop = s.replica("nas.home.example.org")
 		later(time.Hour)
-		if st := k.Status(); !strings.Contains(st.Problem, "a.b.example.net") || !strings.Contains(st.Problem, "proxy.domain") || s.tries() != n {
+		if st := k.Status(); !strings.Contains(st.Problem, "nas.home.example.org") || !strings.Contains(st.Problem, "mqtt. in front") || !st.Next.IsZero() || !strings.Contains(st.Problem, "proxy.domain") || s.tries() != n {
 			t.Errorf("%+v, %d", st, s.tries()-n)
 		}
 		stop()

@@ -1207,6 +1207,11 @@ export interface components {
              */
             expires?: string;
             /**
+             * Format: date-time
+             * @description When it is tried again, at the latest; absent with a problem: as soon as that is mended
+             */
+            next?: string;
+            /**
              * @description Why there is none, or none newer
              * @example the router of home, which is to sign, can't be reached: not connected yet
              */
@@ -4958,6 +4963,7 @@ export interface operations {
                      *       "embedded": {
                      *         "certificate": {
                      *           "expires": "2026-03-01T12:00:00Z",
+                     *           "next": "2026-03-01T12:00:00Z",
                      *           "problem": "the router of home, which is to sign, can't be reached: not connected yet"
                      *         },
                      *         "clients": 1,

@@ -9,7 +9,6 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -20,10 +19,10 @@ var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
 // Request reads a request for a certificate (DER of PKCS #10) that somebody else has made, and
 // refuses what is not to be signed: it has to prove that its key, of P-256, is there, and to be for
-// one DNS name, which is the domain or has one label more. Label is that one; "": it is the domain.
-func Request(der []byte, domain string) (csr *x509.CertificateRequest, label string, err error) {
-	bad := func(detail string, args ...any) (*x509.CertificateRequest, string, error) {
-		return nil, "", ownline.Invalid("csr", fmt.Sprintf(detail, args...))
+// that DNS name and nothing else.
+func Request(der []byte, name string) (csr *x509.CertificateRequest, err error) {
+	bad := func(detail string, args ...any) (*x509.CertificateRequest, error) {
+		return nil, ownline.Invalid("csr", fmt.Sprintf(detail, args...))
 	}
 	if csr, err = x509.ParseCertificateRequest(der); err != nil {
 		return bad("is not a request for a certificate: %v", err)
@@ -42,18 +41,13 @@ func Request(der []byte, domain string) (csr *x509.CertificateRequest, label str
 	if len(csr.DNSNames) != 1 || len(csr.IPAddresses)+len(csr.EmailAddresses)+len(csr.URIs) > 0 {
 		return bad("is not for exactly one DNS name")
 	}
-	name := csr.DNSNames[0]
+	if csr.DNSNames[0] != name {
+		return bad("is for %q; this router signs for %s and for nothing else (it is mqtt. in front of the proxy.domain of core.yaml)", csr.DNSNames[0], name)
+	}
 	if subject := csr.Subject.String(); subject != "" && subject != "CN="+name {
 		return bad("has a subject of its own, %q", subject)
 	}
-	label, rest, _ := strings.Cut(name, ".")
-	switch {
-	case name == domain:
-		return csr, "", nil
-	case rest != domain || ownline.CheckServiceName(label) != nil:
-		return bad("is for %q; this router signs for %s and for NAME.%s, and nothing else (proxy.domain of core.yaml)", name, domain, domain)
-	}
-	return csr, label, nil
+	return csr, nil
 }
 
 // Sign issues a certificate for what Request has returned, as PEM. The key is somebody else's.
