@@ -127,3 +127,31 @@ func TestNowhereToLogIn(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The audit log tells that the login in front of a service went away.
+func TestServiceChangeTold(t *testing.T) {
+	h, _ := published(t)
+	ctx := t.Context()
+	wiki, err := h.AddService(ctx, command, access.NewService{
+		Site: h.site.ID, Name: "wiki", Kind: ownline.Proxy, Target4: h.ssh.Target4, Proxy: ownline.ProxyOptions{RequireLogin: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ChangeService(ctx, command, wiki.ID, access.ServiceChange{Proxy: &ownline.ProxyOptions{}}); err != nil {
+		t.Fatal(err)
+	}
+	lines, _, err := h.Audit(ctx, h.root, ownline.AuditQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, l := range lines {
+		if l.Subject == wiki.ID.String() {
+			told[l.Action] = l.Detail
+		}
+	}
+	if !strings.HasSuffix(told["service.change"], "; require_login on -> off") || !strings.HasSuffix(told["service.add"], "; require_login off -> on") {
+		t.Errorf("the audit log says %q", told)
+	}
+}

@@ -159,7 +159,11 @@ func (c *change) addService(s *ownline.Service, site ownline.Site) error {
 		return err
 	}
 	c.publish(Event{Kind: EventService, Resource: *s})
-	return c.audit("service.add", s.ID.String(), s.Site, describeService(*s))
+	said := describeService(*s)
+	if options := describeOptions(ownline.ProxyOptions{}, s.Proxy); options != "" {
+		said += "; " + options
+	}
+	return c.audit("service.add", s.ID.String(), s.Site, said)
 }
 
 // served has core told of what its proxy is to serve.
@@ -176,6 +180,18 @@ func describeService(s ownline.Service) string {
 		how = "proxied " + cmp.Or(s.Proxy.Scheme, ownline.SchemeHTTP)
 	}
 	return strings.Join(strings.Fields(fmt.Sprintf("%s: %s %s %s", s.Name, how, targetText(s.Target4), targetText(s.Target6))), " ")
+}
+
+// describeServiceChange tells what was changed, and with what: nothing may be weakened unseen.
+func describeServiceChange(was, is ownline.Service) string {
+	said := describeService(was) + " -> " + describeService(is)
+	if options := describeOptions(was.Proxy, is.Proxy); options != "" {
+		said += "; " + options
+	}
+	if was.Icon != is.Icon {
+		said += "; icon changed"
+	}
+	return said
 }
 
 func targetText(t netip.AddrPort) string {
@@ -240,7 +256,7 @@ func (a *Access) checkLogin(s, was ownline.Service) error {
 // checkNewService refuses what can't be made, although it could stay: a name of web's own,
 // and what is proxied where there is no proxy. A core that has not told yet may have one.
 func checkNewService(s ownline.Service, site ownline.Site) error {
-	if err := checkReserved(s.Name); err != nil {
+	if err := checkReserved(s); err != nil {
 		return err
 	}
 	if s.Kind == ownline.Proxy && site.Proxy.Driver != "" && !site.Proxy.Serves() {
@@ -250,12 +266,14 @@ func checkNewService(s ownline.Service, site ownline.Site) error {
 }
 
 // checkReserved refuses names that lead to web itself.
-func checkReserved(name string) error {
-	switch name {
-	case ownline.OwnService:
-		return ownline.Invalid("name", fmt.Sprintf("%q is for Ownline's own pages: set publish in web.yaml", name))
-	case ownline.Doorstep:
-		return ownline.Invalid("name", fmt.Sprintf("%q is where guests meet Ownline: choose another one", name))
+func checkReserved(s ownline.Service) error {
+	switch {
+	case s.Name == ownline.OwnService:
+		return ownline.Invalid("name", fmt.Sprintf("%q is for Ownline's own pages: set publish in web.yaml", s.Name))
+	case s.Name == ownline.Doorstep:
+		return ownline.Invalid("name", fmt.Sprintf("%q is where guests meet Ownline: choose another one", s.Name))
+	case s.Name == ownline.BrokerName && s.Kind == ownline.Proxy:
+		return ownline.Invalid("name", fmt.Sprintf("%q is the name of the broker inside Ownline, for which the router signs certificates: choose another one for a proxied service", s.Name))
 	}
 	return nil
 }
@@ -334,7 +352,7 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 			return err
 		}
 		c.publish(Event{Kind: EventService, Resource: s})
-		return c.audit("service.change", id.String(), s.Site, describeService(was)+" -> "+describeService(s))
+		return c.audit("service.change", id.String(), s.Site, describeServiceChange(was, s))
 	})
 	if err != nil {
 		return ownline.Service{}, err
@@ -384,7 +402,7 @@ func checkOwn(s, was ownline.Service) error {
 		}
 	}
 	if s.Name != was.Name {
-		return checkReserved(s.Name)
+		return checkReserved(s)
 	}
 	return nil
 }
