@@ -74,6 +74,7 @@ type Gate struct {
 
 	mu       sync.Mutex                   // guards what is below
 	versions map[ownline.ServiceID]string // nil: any
+	held     bool                         // nobody knows yet what is to be served
 	known    map[netip.AddrPort]*connection
 	limit    int // of known, for the next sweep
 	ended    []netip.AddrPort
@@ -210,15 +211,27 @@ func (g *Gate) answer(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	g.mu.Lock()
+	held := g.held
+	g.mu.Unlock()
+	if held {
+		page.Away.Answer(w, r.Method, r.Header, "")
+		return
+	}
 	page.SessionOver.Answer(w, r.Method, r.Header, "")
 }
 
+// Hold has the gate admit nobody until Only, and say that it is just starting.
+func (g *Gate) Hold() { g.restrict(map[ownline.ServiceID]string{}, true) }
+
 // Only has the gate admit to these versions of services alone, from now on: a server that reloads
 // goes on for a while by the configuration that it had, which may lead elsewhere.
-func (g *Gate) Only(versions map[ownline.ServiceID]string) {
+func (g *Gate) Only(versions map[ownline.ServiceID]string) { g.restrict(versions, false) }
+
+func (g *Gate) restrict(versions map[ownline.ServiceID]string, held bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.versions = maps.Clone(versions)
+	g.versions, g.held = maps.Clone(versions), held
 	for _, c := range g.known {
 		if c.version != g.versions[c.service] {
 			g.revoke(c)

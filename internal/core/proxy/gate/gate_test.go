@@ -100,6 +100,10 @@ func TestOnly(t *testing.T) {
 	if ask(a, "") != 204 {
 		t.Error("before anything is told, versions matter")
 	}
+	g.Hold()
+	if ask(a, "") != 503 || ask(a, "1") != 503 || ask(proxytest.ID("c"), "1") != 503 {
+		t.Error("who comes before anybody knows what is served is not told to wait")
+	}
 	g.Only(map[ownline.ServiceID]string{})
 	if ask(a, "") != 403 || ask(a, "1") != 403 {
 		t.Error("a service that is not there")

@@ -20,6 +20,8 @@ import (
 type Gate interface {
 	// Only has it admit to these versions of services alone.
 	Only(versions map[ownline.ServiceID]string)
+	// Hold has it admit nobody until Only, since nobody knows who may come in.
+	Hold()
 	// Cut ends the open connections to a service.
 	Cut(service ownline.ServiceID)
 }
@@ -56,7 +58,7 @@ type Keeper struct {
 // server has what it should.
 func New(c Config) *Keeper {
 	k := &Keeper{config: c, served: map[ownline.ServiceID]string{}}
-	c.Gate.Only(k.served)
+	c.Gate.Hold()
 	return k
 }
 
@@ -120,7 +122,11 @@ func (k *Keeper) change(services []link.Service) Change {
 	return func(versions map[ownline.ServiceID]string, tell func() error) error {
 		k.config.Gate.Only(versions)
 		if err := tell(); err != nil {
-			k.config.Gate.Only(k.served)
+			if k.applied {
+				k.config.Gate.Only(k.served)
+			} else {
+				k.config.Gate.Hold()
+			}
 			return err
 		}
 		for _, id := range changed(k.want, services) {

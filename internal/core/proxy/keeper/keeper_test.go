@@ -20,13 +20,19 @@ import (
 type gate struct {
 	mu   sync.Mutex
 	only map[ownline.ServiceID]string
+	held bool
 	cut  []ownline.ServiceID
 }
 
 func (g *gate) Only(v map[ownline.ServiceID]string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.only = v
+	g.only, g.held = v, false
+}
+
+func (g *gate) Hold() {
+	g.Only(map[ownline.ServiceID]string{})
+	g.held = true
 }
 
 func (g *gate) Cut(id ownline.ServiceID) { g.cut = append(g.cut, id) }
@@ -77,11 +83,18 @@ func TestChange(t *testing.T) {
 	}
 	g.admits(t, versions("", nil))
 
-	before, version = nil, "1"
+	before, version, refused = nil, "1", errors.New("refused")
+	if err := k.Apply(t.Context(), first); !errors.Is(err, refused) || !g.held {
+		t.Errorf("%v; nobody is told to wait: %v", err, !g.held)
+	}
+	refused = nil
 	if err := k.Apply(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
 	g.admits(t, versions("1", first))
+	if g.held {
+		t.Error("who is not admitted is told to wait")
+	}
 
 	version, refused = "2", errors.New("refused")
 	told := 0

@@ -76,11 +76,11 @@ func New(c Config) (*Driver, error) {
 			return nil, ownline.Invalid("proxy.nginx", fmt.Sprintf("%q must be an absolute path of A-Z a-z 0-9 / . _ -", path))
 		}
 	}
-	if err := os.MkdirAll(c.Directory, 0o755); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
-		return nil, err
+	// Headers that services are sent may be secrets. nginx reads its configuration as root.
+	for _, dir := range []string{c.Directory, c.StateDir} {
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil {
+			return nil, err
+		}
 	}
 	d := &Driver{Config: c}
 	d.Keeper = keeper.New(keeper.Config{
@@ -121,7 +121,7 @@ func (d *Driver) put(ctx context.Context, services []link.Service, change keeper
 		}
 		return d.settle(want)
 	}
-	if err := wholefile.Write(d.file(), []byte(want.text), 0o644); err != nil {
+	if err := wholefile.Write(d.file(), []byte(want.text), 0o600); err != nil {
 		return err
 	}
 	if err := d.take(ctx, want, change); err != nil {
@@ -150,7 +150,7 @@ func (d *Driver) restore() error {
 	if err != nil {
 		return err
 	}
-	return wholefile.Write(d.file(), good, 0o644)
+	return wholefile.Write(d.file(), good, 0o600)
 }
 
 // take has nginx test its whole configuration, then reload, and waits until it has.

@@ -96,6 +96,31 @@ func TestRollback(t *testing.T) {
 	}
 }
 
+// A service's headers may be secrets, so nobody but root reads the folder, and one that was there is shut.
+func TestModes(t *testing.T) {
+	s := startNginx(t, ipv4)
+	if err := os.MkdirAll(s.Directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(s.Directory, "ownline.conf")
+	s.write(t, file, "# Written by ownline-core, which overwrites what is changed here.\n")
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1"), Options: ownline.ProxyOptions{Headers: map[string]string{"Authorization": "Bearer secret"}}}
+	d := s.driver(t)
+	bad := nas
+	bad.Options.Template = "server {\n{ownline:listen}\n{ownline:guard}\nnonsense on; }\n"
+	d.Templates = true
+	for _, service := range []link.Service{nas, bad} { // the latter puts the former back
+		if err := d.Apply(t.Context(), []link.Service{service}); (err == nil) != (service.Options.Template == "") {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]os.FileMode{s.Directory: 0o700 | os.ModeDir, file: 0o600} {
+			if info, err := os.Stat(path); err != nil || info.Mode() != want {
+				t.Errorf("%s: %v, %v, want %v", path, err, info.Mode(), want)
+			}
+		}
+	}
+}
+
 func ownTemplate(service netip.AddrPort) string {
 	return `server {
 	server_name {ownline:host};
@@ -247,7 +272,7 @@ func TestOldVersion(t *testing.T) {
 	}
 	s.Certificates = proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")}
 	other := settled{s.driver(t), s} // as after a new start of core
-	if asked(idA, now[idA]) != 403 {
+	if asked(idA, now[idA]) != 503 {
 		t.Error("before anything was applied")
 	}
 	if err := other.Apply(t.Context(), []link.Service{service("a", b.Addr)}); err != nil {

@@ -258,6 +258,11 @@ func (p *part) ends() {
 		is("by another version", 403)
 		p.gate.Only(map[ownline.ServiceID]string{id: version})
 		has("by the version again")
+		p.gate.Hold()
+		if status, _ := get(); status != 503 || len(p.badges()) > 0 {
+			p.Errorf("while nobody knows what is served: %d, badges %q", status, p.badges())
+		}
+		p.gate.Only(map[ownline.ServiceID]string{id: version})
 		p.Door.Shut(id, p.Client)
 		p.eventually("the badge is gone", func() bool { return len(p.badges()) == 0 })
 	})
@@ -376,6 +381,7 @@ func (p *part) killed() {
 type deaf struct{}
 
 func (deaf) Only(map[ownline.ServiceID]string) {}
+func (deaf) Hold()                             {}
 func (deaf) Cut(ownline.ServiceID)             {}
 
 const inChild = "OWNLINE_GATETEST_CHILD"
