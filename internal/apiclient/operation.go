@@ -43,6 +43,10 @@ type EmbeddedBroker struct {
 	Since   *time.Time `json:"since,omitempty"`
 	Clients int        `json:"clients"`
 
+	RefusedLogins uint64     `json:"refused_logins"`
+	LastRefused   *time.Time `json:"last_refused,omitempty"`
+	RefusedFrom   string     `json:"refused_from,omitempty"`
+
 	Certificate *BrokerCertificate `json:"certificate,omitempty"` // nil: it has no TLS
 }
 

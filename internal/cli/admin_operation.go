@@ -108,6 +108,9 @@ func brokers(b apiclient.Broker) (lines []string) {
 	} else if e != nil {
 		lines = append(lines, "The embedded broker does not serve.")
 	}
+	if e := b.Embedded; e != nil && e.LastRefused != nil {
+		lines = append(lines, fmt.Sprintf("It has turned away %d wrong logins, the last %s from %s.", e.RefusedLogins, command.When(*e.LastRefused, time.Now()), e.RefusedFrom))
+	}
 	if b.Embedded != nil && b.Embedded.Certificate != nil {
 		lines = append(lines, certificateLine(*b.Embedded.Certificate, time.Now()))
 	}

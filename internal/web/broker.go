@@ -163,7 +163,7 @@ func (w *Web) brokerStatus() (b api.Brokers) {
 	if w.embedded != nil {
 		b.Embedded = func() api.EmbeddedStatus {
 			s := w.embedded.Status()
-			status := api.EmbeddedStatus{Serving: s.Serving, Since: s.Since, Clients: s.Clients}
+			status := api.EmbeddedStatus{Serving: s.Serving, Since: s.Since, Clients: s.Clients, RefusedLogins: s.Logins.Refused, LastRefused: s.Logins.Last, RefusedFrom: s.Logins.From}
 			if w.shown != nil {
 				c := w.shown.Status()
 				status.Certificate = &api.CertificateStatus{Expires: c.Expires, Problem: c.Problem, Next: c.Next}

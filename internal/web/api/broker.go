@@ -20,6 +20,10 @@ type EmbeddedStatus struct {
 	Since   time.Time // when it began to
 	Clients int
 
+	RefusedLogins uint64    // since the start
+	LastRefused   time.Time // zero: never
+	RefusedFrom   string    // the address of the last
+
 	Certificate *CertificateStatus // nil: there is no TLS
 }
 
@@ -50,6 +54,10 @@ type embedded struct {
 	Since   *time.Time `json:"since,omitempty" doc:"Since when it serves"`
 	Clients int        `json:"clients" doc:"Connections of devices and guests"`
 
+	RefusedLogins uint64     `json:"refused_logins,omitempty" doc:"Wrong names and passwords since Ownline started"`
+	LastRefused   *time.Time `json:"last_refused,omitempty" doc:"When the last of them was"`
+	RefusedFrom   string     `json:"refused_from,omitempty" doc:"Where the last of them came from" example:"203.0.113.7"`
+
 	Certificate *brokerCertificate `json:"certificate,omitempty" doc:"What it shows; absent: it has no TLS"`
 }
 
@@ -69,7 +77,7 @@ func (s *Server) brokerResource() {
 			}
 			if s.brokers.Embedded != nil {
 				b := s.brokers.Embedded()
-				state.Embedded = &embedded{Serving: b.Serving, Since: optional(b.Since), Clients: b.Clients}
+				state.Embedded = &embedded{Serving: b.Serving, Since: optional(b.Since), Clients: b.Clients, RefusedLogins: b.RefusedLogins, LastRefused: optional(b.LastRefused), RefusedFrom: b.RefusedFrom}
 				if c := b.Certificate; c != nil {
 					state.Embedded.Certificate = &brokerCertificate{Expires: optional(c.Expires), Problem: c.Problem, Next: optional(c.Next)}
 				}

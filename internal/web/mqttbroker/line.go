@@ -24,7 +24,7 @@ type line struct {
 	net.Conn           // what MQTT runs over: of TCP, TLS or a WebSocket
 	r        io.Reader // what is left of it to read
 	began    time.Time
-	tcp      net.Conn // below all; closing it never waits
+	tcp      *ending // below all; closing it never waits
 	from     netip.Prefix
 	account  *account // nil: not known yet; set once, under the broker's mu
 
@@ -88,7 +88,7 @@ func (b *Broker) accept(ctx context.Context, listener net.Listener) error {
 			}
 			continue
 		}
-		l := &line{tcp: conn, began: time.Now(), credit: burst, at: time.Now()}
+		l := &line{tcp: newEnding(conn), began: time.Now(), credit: burst, at: time.Now()}
 		if !b.admit(l) {
 			conn.Close()
 			continue

@@ -86,6 +86,7 @@ type Broker struct {
 	total   uint64               // connections since the start
 	refused map[string]uint64    // by reason
 	told    time.Time            // when the log was last told of malformed packets
+	wrongs  wrongs
 }
 
 // account is who may get in.
@@ -135,13 +136,14 @@ type Status struct {
 	Serving bool
 	Since   time.Time
 	Clients int // who are connected and known
+	Logins  Logins
 }
 
 // Status tells how the broker does now.
 func (b *Broker) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := Status{Serving: !b.since.IsZero(), Since: b.since}
+	s := Status{Serving: !b.since.IsZero(), Since: b.since, Logins: b.wrongs.Logins}
 	for l := range b.lines {
 		if l.account != nil {
 			s.Clients++
@@ -234,6 +236,16 @@ func (b *Broker) look(ctx context.Context) error {
 
 // enter lets somebody in by name and password.
 func (b *Broker) enter(l *line, name string, password []byte) bool {
+	known, ok := b.judge(l, name, password)
+	if !known {
+		b.turnAway(l, name)
+	}
+	return ok
+}
+
+// judge says whether name and password are right, and whether there is room for one more connection,
+// which is the account's then.
+func (b *Broker) judge(l *line, name string, password []byte) (known, ok bool) {
 	hash := sha256.Sum256(password)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -244,16 +256,15 @@ func (b *Broker) enter(l *line, name string, password []byte) bool {
 	}
 	switch {
 	case subtle.ConstantTimeCompare(hash[:], want[:]) != 1 || a == nil:
-		b.refused[login]++
-		return false
+		return false, false
 	case a.connections >= a.most || a.fromOne > 0 && b.behind(l.from, a) >= a.fromOne:
 		b.refused[crowded]++
-		return false
+		return true, false
 	}
 	a.connections++
 	l.account = a
 	b.total++
-	return true
+	return true, true
 }
 
 // behind counts an account's connections from one address. Call it with mu held.

@@ -1348,6 +1348,21 @@ export interface components {
              * @description Connections of devices and guests
              */
             clients: number;
+            /**
+             * Format: date-time
+             * @description When the last of them was
+             */
+            last_refused?: string;
+            /**
+             * @description Where the last of them came from
+             * @example 203.0.113.7
+             */
+            refused_from?: string;
+            /**
+             * Format: int64
+             * @description Wrong names and passwords since Ownline started
+             */
+            refused_logins?: number;
             serving: boolean;
             /**
              * Format: date-time
@@ -4967,6 +4982,9 @@ export interface operations {
                      *           "problem": "the router of home, which is to sign, can't be reached: not connected yet"
                      *         },
                      *         "clients": 1,
+                     *         "last_refused": "2026-03-01T12:00:00Z",
+                     *         "refused_from": "203.0.113.7",
+                     *         "refused_logins": 0,
                      *         "serving": false,
                      *         "since": "2026-03-01T12:00:00Z"
                      *       },
