@@ -5,10 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
 
+	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
@@ -32,7 +34,7 @@ When it stops, or is killed, open sessions go on and end on time: the kernel see
 			f.BoolVar(&check, "check", false, "only read the settings, and say what is wrong with them")
 		},
 		run: func(ctx context.Context, c *call) error {
-			cfg, err := c.load()
+			cfg, err := config.InspectCore(c.config, os.Environ(), core.Inspect)
 			if err == nil {
 				err = core.Check(cfg)
 			}

@@ -135,8 +135,16 @@ func DefaultCore() Core {
 // LoadCore reads the file at path, then env ("NAME=value", as os.Environ). With path ""
 // it reads CoreFile, which may be missing. The error lists every mistake, one a line.
 func LoadCore(path string, env []string) (Core, error) {
+	return InspectCore(path, env, func(Core, func(string, string)) {})
+}
+
+// InspectCore is LoadCore for who goes by the settings: inspect reports what this machine lacks of what
+// they name, by the key and what is wrong with it.
+func InspectCore(path string, env []string, inspect func(c Core, report func(key, detail string))) (Core, error) {
 	c := DefaultCore()
-	err := load(source{path: path, standard: CoreFile, prefix: "OWNLINE_CORE_", env: env}, &c)
+	s := source{path: path, standard: CoreFile, prefix: "OWNLINE_CORE_", env: env}
+	s.then = func(report func(key, detail string)) { inspect(c, report) }
+	err := load(s, &c)
 	return c, err
 }
 
@@ -166,6 +174,9 @@ func (c *Core) validate(report func(key, detail string)) {
 			report(at("firewall.reserved_ports", i), "is not a port: 1 to 65535")
 		}
 	}
+	if c.Proxy.Driver == ownline.NginxProxy && c.Proxy.Serves() { // which reads certificates there
+		r.path("state_dir", c.StateDir)
+	}
 	c.Proxy.validate(r)
 	r.log(c.Log)
 }
@@ -173,13 +184,13 @@ func (c *Core) validate(report func(key, detail string)) {
 func (p Proxy) validate(r rules) {
 	r.oneOf("proxy.driver", p.Driver, ownline.EmbeddedProxy, ownline.NginxProxy, ownline.CaddyProxy, ownline.NoProxy)
 	if p.Driver == ownline.NginxProxy || p.Driver == ownline.CaddyProxy {
-		r.notEmpty("proxy.gate_socket", p.GateSocket)
+		r.path("proxy.gate_socket", p.GateSocket)
 	}
 	if p.Driver == ownline.CaddyProxy && !caddyAdmin(p.Caddy.Admin) {
 		r.report("proxy.caddy.admin", fmt.Sprintf("%q is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there", p.Caddy.Admin))
 	}
 	if p.Driver == ownline.NginxProxy {
-		r.notEmpty("proxy.nginx.directory", p.Nginx.Directory)
+		r.path("proxy.nginx.directory", p.Nginx.Directory)
 		r.notEmpty("proxy.nginx.program", p.Nginx.Program)
 	}
 	if p.AccessLog && p.Driver != ownline.EmbeddedProxy {
@@ -217,6 +228,16 @@ func (p Proxy) validate(r rules) {
 	}
 }
 
+// path checks a path that is written into the configuration of another program.
+func (r rules) path(key, path string) {
+	unfit := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-", c))
+	}
+	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, unfit) {
+		r.report(key, fmt.Sprintf("%q is not an absolute path of A-Z a-z 0-9 / . _ -", path))
+	}
+}
+
 func caddyAdmin(address string) bool {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		return strings.HasPrefix(path, "/")
@@ -238,6 +259,8 @@ func (a ACME) validate(r rules) {
 	r.oneOf("proxy.certificate.acme.challenge", a.Challenge, "http-01", "tls-alpn-01", "dns-01")
 	if (a.Challenge == "dns-01") != (len(a.Hook) > 0) {
 		r.report("proxy.certificate.acme.hook", "belongs to dns-01, which needs it: the absolute path of a program that is called with present|cleanup NAME VALUE, and arguments to come before those")
+	} else if len(a.Hook) > 0 && !strings.HasPrefix(a.Hook[0], "/") {
+		r.report(at("proxy.certificate.acme.hook", 0), fmt.Sprintf("%q is not the absolute path of a program, like /etc/ownline/dns", a.Hook[0]))
 	}
 }
 

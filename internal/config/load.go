@@ -17,6 +17,9 @@ type source struct {
 	standard string   // read when path is "" and the file is there
 	prefix   string   // of the environment variables, with the final "_"
 	env      []string // "NAME=value", as os.Environ
+
+	// then looks at what good settings name; nil: nobody does.
+	then func(report func(key, detail string))
 }
 
 // validator is a set of settings that checks what types can't say.
@@ -37,8 +40,12 @@ func load(s source, v validator) error {
 	root := reflect.ValueOf(v).Elem()
 	d.document(content, root)
 	d.environment(s, root)
+	report := func(key, detail string) { d.fail(d.place(key), key, detail) }
 	if len(d.errs) == 0 {
-		v.validate(func(key, detail string) { d.fail(d.place(key), key, detail) })
+		v.validate(report)
+	}
+	if len(d.errs) == 0 && s.then != nil {
+		s.then(report)
 	}
 	return errors.Join(d.errs...)
 }

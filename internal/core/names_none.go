@@ -32,6 +32,9 @@ func (*names) at([]netip.Prefix) firewall.Proxy { return firewall.Proxy{} }
 
 func (*names) onPublic(func(context.Context) error) {}
 
+// Inspect reports nothing: without a proxy nothing of the machine is named.
+func Inspect(config.Core, func(key, detail string)) {}
+
 func (*names) set([]link.Service, []netip.Prefix) {}
 
 func (*names) preview(context.Context, link.Service, []netip.Prefix) (string, error) {

@@ -124,9 +124,12 @@ func New(c Config) (*Gate, error) {
 }
 
 func listen(path string, gid int) (net.Listener, error) {
+	if err := CheckFolder(path); err != nil {
+		return nil, err
+	}
 	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		conn.Close()
-		return nil, ownline.Conflict("gate_socket", path+" answers: another ownline-core is running")
+		return nil, ownline.Conflict("gate_socket", path+" answers: another ownline-core is running, or another program that listens there; stop it, or choose another path")
 	}
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode().Type() != os.ModeSocket {
