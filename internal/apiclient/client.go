@@ -5,6 +5,8 @@ package apiclient
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,22 @@ const maxAnswer = 16 << 20
 type Client struct {
 	URL   string // scheme, host and port of the server
 	Token string // bearer token; "": not signed in
+
+	Transport http.RoundTripper // what Trusting has made; nil: the system's authorities count
+}
+
+// Trusting makes a transport that trusts authorities (PEM) beside those of the system.
+func Trusting(authorities []byte) (http.RoundTripper, error) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	if !roots.AppendCertsFromPEM(authorities) {
+		return nil, ownline.Invalid("ca", "holds no certificate in PEM")
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: roots}
+	return t, nil
 }
 
 // Problem is an error that the server told: RFC 9457.
@@ -97,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	resp, err := (&http.Client{Timeout: time.Minute, CheckRedirect: noRedirect}).Do(req)
+	resp, err := (&http.Client{Transport: c.Transport, Timeout: time.Minute, CheckRedirect: noRedirect}).Do(req)
 	if err != nil {
 		return c.unreachable(err)
 	}
@@ -150,6 +168,9 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 func (c *Client) unreachable(err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok { // says method and address again
 		err = ue.Err
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%s can't be trusted: %w: %w. If its router signs certificates itself (certificate: internal in core.yaml), get the router's authority from an admin (`ownline admin sites root`, or the page of the site) and sign in with `ownline login %s --ca FILE`", c.URL, ownline.ErrUnavailable, err, c.URL)
 	}
 	return fmt.Errorf("%s can't be reached: %w: %w", c.URL, ownline.ErrUnavailable, err)
 }

@@ -69,7 +69,7 @@ func (c *Client) stream(ctx context.Context, last *string, f func(Event) error) 
 	}
 	quiet := time.AfterFunc(silence, cancel)
 	defer quiet.Stop()
-	resp, err := (&http.Client{CheckRedirect: noRedirect}).Do(req)
+	resp, err := (&http.Client{Transport: c.Transport, CheckRedirect: noRedirect}).Do(req)
 	if err != nil {
 		return c.unreachable(err)
 	}

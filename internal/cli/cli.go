@@ -101,6 +101,19 @@ type account struct {
 	Name    string     `json:"name"`
 	Token   string     `json:"token"`
 	Expires *time.Time `json:"expires,omitempty"`
+
+	Authorities []byte `json:"authorities,omitempty"` // PEM: trusted beside the system's, for this server
+}
+
+// connect makes a client for the server.
+func (acc account) connect() (*apiclient.Client, error) {
+	c := &apiclient.Client{URL: acc.URL, Token: acc.Token}
+	if len(acc.Authorities) == 0 {
+		return c, nil
+	}
+	var err error
+	c.Transport, err = apiclient.Trusting(acc.Authorities)
+	return c, err
 }
 
 func (a *app) accountFile() string { return filepath.Join(a.dir, "login.json") }
@@ -116,7 +129,7 @@ func (a *app) client() (*apiclient.Client, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &apiclient.Client{URL: acc.URL, Token: acc.Token}, nil
+	return acc.connect()
 }
 
 // maxKept is more than anything that we keep about a server has, in bytes.

@@ -19,7 +19,7 @@ import (
 )
 
 func (a *app) login() *cobra.Command {
-	var name, code string
+	var name, code, ca string
 	var plain bool
 	cmd := &cobra.Command{
 		Use:   "login URL [--name NAME]",
@@ -31,7 +31,8 @@ file that only you can read. ` + "`ownline logout`" + ` makes the token worthles
 With a second factor, the code of your app or a recovery code is asked for as well. If an
 admin has set your password, you are asked for one of your own.`,
 		Example: `  ownline login https://ownline.example.org:9999
-  ownline login https://ownline.example.org:9999 --name ana <password.txt`,
+  ownline login https://ownline.example.org:9999 --name ana <password.txt
+  ownline login https://ownline.home.example.org:9999 --ca home-root.pem`,
 		Args: command.Args("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			address, err := apiclient.CheckURL(args[0])
@@ -54,7 +55,16 @@ admin has set your password, you are asked for one of your own.`,
 			if err != nil || host == "" {
 				host = "command line"
 			}
-			c := &apiclient.Client{URL: address}
+			acc := account{URL: address, Name: name}
+			if ca != "" {
+				if acc.Authorities, err = os.ReadFile(ca); err != nil {
+					return ownline.Invalid("ca", err.Error())
+				}
+			}
+			c, err := acc.connect()
+			if err != nil {
+				return err
+			}
 			in := apiclient.Credentials{Name: name, Password: password, Label: host[:min(len(host), 64)]}
 			in.SetCode(code)
 			issued, err := c.SignIn(cmd.Context(), in)
@@ -73,7 +83,7 @@ admin has set your password, you are asked for one of your own.`,
 					return err
 				}
 			}
-			acc := account{URL: address, Name: name, Token: issued.Token, Expires: issued.Expires}
+			acc.Token, acc.Expires = issued.Token, issued.Expires
 			if err := writeJSON(a.accountFile(), acc); err != nil {
 				return err
 			}
@@ -85,6 +95,7 @@ admin has set your password, you are asked for one of your own.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "the user's name (asked for when missing)")
 	cmd.Flags().StringVar(&code, "code", "", "the code of your app, or a recovery code, if you have a second factor (asked for on a terminal)")
+	cmd.Flags().StringVar(&ca, "ca", "", "trust the certificates in this file (PEM) as well, for this server, until you sign in anew")
 	cmd.Flags().BoolVar(&plain, "plain", false, "allow http:// to another machine")
 	return cmd
 }
