@@ -10,6 +10,21 @@ import (
 
 // What follows is for drivers of servers that other people have written.
 
+// NotRunning is the error of a driver whose server is not there yet, or no more.
+type NotRunning struct {
+	Server string
+	Err    error
+}
+
+// Error says so.
+func (e NotRunning) Error() string { return e.Server + " does not run yet: " + e.Err.Error() }
+
+// Unwrap returns how that was seen.
+func (e NotRunning) Unwrap() error { return e.Err }
+
+// NotRunning tells this error from all others.
+func (NotRunning) NotRunning() {}
+
 // Pair returns the newest certificate for a host, with its chain, and its key, in PEM: for
 // servers that end TLS themselves.
 func Pair(c Certificates, host string) (chain, key []byte, err error) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -81,11 +82,19 @@ func (s *Services) Run(ctx context.Context) error {
 	}
 }
 
+// notRunning reports whether the server of somebody else that is the proxy is merely not there.
+func notRunning(err error) bool {
+	var away interface{ NotRunning() }
+	return errors.As(err, &away)
+}
+
 func (s *Services) finish(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if (err == nil) != (s.err == nil) {
-		if err != nil {
+	if (err == nil) != (s.err == nil) || notRunning(err) != notRunning(s.err) {
+		if notRunning(err) {
+			s.log.Warn("the proxy's server does not run yet; it gets the services as soon as it does", logging.Err, err)
+		} else if err != nil {
 			s.log.Error("the proxy refused the services; it serves those from before", logging.Err, err)
 		} else {
 			s.log.Info("the proxy serves what is wanted")

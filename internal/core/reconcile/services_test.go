@@ -3,7 +3,9 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -33,6 +35,26 @@ func (f *fakeProxy) Apply(_ context.Context, s []link.Service) error {
 		f.serves = s
 	}
 	return f.fail
+}
+
+type away struct{ error }
+
+func (away) NotRunning() {}
+
+// A server that is not there yet is no failure; one that refuses then is.
+func TestNotRunning(t *testing.T) {
+	var said strings.Builder
+	s := NewServices(nil, slog.New(slog.NewTextHandler(&said, nil)))
+	for _, step := range []struct {
+		err   error
+		level string
+	}{{fmt.Errorf("put: %w", away{errors.New("x")}), "WARN"}, {away{errors.New("x")}, ""}, {errors.New("y"), "ERROR"}, {nil, "INFO"}} {
+		said.Reset()
+		s.finish(step.err)
+		if got := said.String(); step.level == "" && got != "" || !strings.Contains(got, step.level) {
+			t.Errorf("of %v it says %q", step.err, got)
+		}
+	}
 }
 
 // The proxy follows what is wanted, in as few steps as it can, and is tried again after it failed.

@@ -13,8 +13,10 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -101,7 +103,11 @@ func (a *admin) do(ctx context.Context, method, path string, body []byte, tag st
 	}
 	resp, err := a.client.Do(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("proxy.caddy.admin: the admin API of Caddy: %w", err)
+		err = fmt.Errorf("proxy.caddy.admin: the admin API of Caddy: %w", err)
+		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+			err = proxy.NotRunning{Server: "Caddy", Err: err}
+		}
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxConfig+1))

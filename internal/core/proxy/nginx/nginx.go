@@ -168,11 +168,17 @@ func (d *Driver) take(ctx context.Context, want wanted, change keeper.Change) er
 			reload = append([]string{d.Program}, d.args("-s", "reload")...)
 		}
 		if _, err := d.run(ctx, reload[0], reload[1:]...); err != nil {
+			if noMaster.MatchString(err.Error()) {
+				return proxy.NotRunning{Server: "nginx", Err: err}
+			}
 			return err
 		}
 		return d.serves(ctx, want)
 	})
 }
+
+// noMaster is what nginx, or the service manager, says when there is none to be told.
+var noMaster = regexp.MustCompile(`open\(\) "[^"]*" failed \(2:|invalid PID number|kill\([^)]*\) failed \(3:|is not active`)
 
 // args are nginx's, with the configuration that they are about.
 func (d *Driver) args(more ...string) []string {

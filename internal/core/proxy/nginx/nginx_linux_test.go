@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/proxy"
 	"github.com/ownline/ownline/internal/core/proxy/gate"
 	"github.com/ownline/ownline/internal/core/proxy/nginx"
 	"github.com/ownline/ownline/internal/core/proxy/proxytest"
@@ -118,6 +120,34 @@ func TestModes(t *testing.T) {
 				t.Errorf("%s: %v, %v, want %v", path, err, info.Mode(), want)
 			}
 		}
+	}
+}
+
+// Before nginx runs, that is what is wrong, and nothing else.
+func TestNotRunning(t *testing.T) {
+	s := startNginx(t, ipv4)
+	d := s.driver(t)
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
+	pid := filepath.Join(s.dir, "pid")
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var away proxy.NotRunning
+	for _, not := range []string{"", "empty", "99999999"} {
+		switch os.Remove(pid); not {
+		case "empty":
+			s.write(t, pid, "")
+		case "99999999":
+			s.write(t, pid, not)
+		}
+		if err := d.Apply(t.Context(), []link.Service{nas}); !errors.As(err, &away) {
+			t.Errorf("a pid of %q: %v", not, err)
+		}
+	}
+	s.write(t, pid, string(text))
+	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Error(err)
 	}
 }
 
