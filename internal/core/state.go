@@ -39,7 +39,7 @@ const (
 
 // openState makes the directory and the link key on first start.
 func openState(path string) (*stateDir, *link.Identity, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := wholefile.Folder(path); err != nil {
 		return nil, nil, fmt.Errorf("state_dir: %w", err)
 	}
 	s := &stateDir{path: path}

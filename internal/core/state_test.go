@@ -10,6 +10,9 @@ import (
 // Invariant 9: what core keeps is for its owner alone.
 func TestStateFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o755); err != nil { // as others may make it
+		t.Fatal(err)
+	}
 	p := newPairing(t, dir)
 	c, _, err := p.newCode("router.lan", nil)
 	if err != nil || c.Addr != "router.lan:57329" {

@@ -61,7 +61,7 @@ var mayImport = map[string]string{
 
 	// The server. Only web.go knows concrete types; api sees access, and not the store.
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/... internal/wholefile",
-	"internal/web":                 "internal/broker internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/...",
+	"internal/web":                 "internal/broker internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/... internal/wholefile",
 	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth internal/web/oidc",
 	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy internal/web/icon internal/web/serverblock",
 	"internal/web/icon":            "internal/ownline",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/ownline/ownline/internal/config"
@@ -12,6 +11,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/store"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // byCommand is the line of the audit log for what a command does with the database whole.
@@ -29,7 +29,7 @@ func (w *Web) Backup(ctx context.Context, file string) error {
 
 // Restore puts a backup in the place of the database, while no server runs.
 func Restore(ctx context.Context, cfg config.Web, file string, force bool) error {
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+	if err := wholefile.Folder(cfg.StateDir); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	err := store.Restore(ctx, store.RestoreOptions{

@@ -300,3 +300,20 @@ func TestServeAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Invariant 9: a state directory that others could open is made private.
+func TestStateDirIsPrivate(t *testing.T) {
+	cfg := config.DefaultWeb()
+	cfg.StateDir = t.TempDir()
+	if err := os.Chmod(cfg.StateDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w, err := Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if info, err := os.Stat(cfg.StateDir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 
 	"github.com/ownline/ownline/internal/broker"
@@ -29,6 +28,7 @@ import (
 	"github.com/ownline/ownline/internal/web/redeem"
 	"github.com/ownline/ownline/internal/web/sites"
 	"github.com/ownline/ownline/internal/web/store"
+	"github.com/ownline/ownline/internal/wholefile"
 )
 
 // Names of files in the state directory.
@@ -62,7 +62,7 @@ type Web struct {
 // Open opens the database, making it and the key beside it on the first start, and what
 // works on it. It starts nothing: commands use it as it is, beside a server that runs.
 func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err error) {
-	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+	if err := wholefile.Folder(cfg.StateDir); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	w := &Web{cfg: cfg, log: log, metrics: metrics.New(version.String())}
