@@ -235,7 +235,11 @@ func (p *part) expect() {
 		p.Fatalf("%s, want to be told to go on", resp.Status)
 	}
 	io.WriteString(c, "hello")
-	if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 200 {
+	resp, err := http.ReadResponse(br, nil)
+	for err == nil && resp.StatusCode == 100 { // a proxy's own word, and then the service's (RFC 9110, section 15.2)
+		resp, err = http.ReadResponse(br, nil)
+	}
+	if err != nil || resp.StatusCode != 200 {
 		p.Errorf("%v, %v after the body", resp, err)
 	}
 	// The service's word is the client's: it is not asked for a body that nobody wants.
