@@ -38,12 +38,14 @@ func newNginx(t *testing.T) (d nginxDir, f front) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers are not root
+		t.Fatal(err)
+	}
 	d = nginxDir(dir)
 	as, group := "", ""
 	if u, err := user.Lookup("www-data"); err == nil {
-		uid, _ := strconv.Atoi(u.Uid)
 		gid, _ := strconv.Atoi(u.Gid)
-		if os.Chown(dir, uid, gid) == nil { // not in a user namespace, which has root alone
+		if os.Chown(dir, -1, gid) == nil { // not in a user namespace, which has root alone
 			as, group = "user www-data www-data;\n", ", gate_group: www-data"
 		}
 	}
