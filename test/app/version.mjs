@@ -49,5 +49,5 @@ await journey(async (world, browsers) => {
   assert(!guest.includes('id="app"'), 'the guest page is hidden by the app')
   const readiness = await context.newPage()
   await readiness.goto('/i/')
-  await see(readiness, 'This link is not whole.')
+  await see(readiness, 'This link is not complete.')
 })
