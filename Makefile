@@ -115,7 +115,7 @@ test: build compiler guests database peers systemd desktop ssh $(TOOL) ## run ev
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
-	cd pwa && $(NPM) test
+	cd pwa && $(NPM) test && $(NPM) run budgets
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
 	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
+import { glyphs } from './build/glyphs.ts'
 import { icons } from './build/icons.ts'
 import { licences } from './build/licences.ts'
 import { worker } from './build/worker.ts'
@@ -29,7 +30,7 @@ function layerOrder(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), layerOrder(), icons(), licences(), worker()],
+  plugins: [vue(), glyphs(), layerOrder(), icons(), licences(), worker()],
   define: { __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false' },
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },
@@ -38,17 +39,33 @@ export default defineConfig({
     outDir: '../internal/web/ui/dist',
     emptyOutDir: true,
     assetsInlineLimit: 0,
-    // One small sheet costs less than the requests of many.
-    cssCodeSplit: false,
     modulePreload: { polyfill: false },
     target: browsers,
     cssTarget: browsers,
+    rolldownOptions: {
+      output: {
+        // Shared parts are named after all that share them, and the first script lists every name.
+        chunkFileNames: ({ name }) => `assets/${name.startsWith('parts') ? 'parts' : '[name]'}-[hash].js`,
+        codeSplitting: {
+          groups: [
+            // What comes first are few files, of which the library outlives most releases;
+            { name: 'library', test: /node_modules/, tags: ['$initial'], priority: 4 },
+            { name: 'frame', tags: ['$initial'], priority: 3 },
+            { name: 'HomePage', test: /pages\/HomePage\.vue/, priority: 2 },
+            { name: 'LoginPage', test: /pages\/LoginPage\.vue/, priority: 1 },
+            // what some of the others share is a few, not one for each part.
+            { name: 'parts', minShareCount: 2, entriesAware: true, entriesAwareMergeThreshold: 3000 },
+          ],
+        },
+      },
+    },
   },
   server: {
     proxy: { '/api': { target: process.env['OWNLINE_WEB'] ?? 'http://127.0.0.1:8080' } },
   },
   test: {
     environment: 'happy-dom',
+    setupFiles: ['src/testing/words.ts'],
     include: ['src/**/*.test.ts', 'guest/**/*.test.ts'],
     // A busy machine takes its time with what is loaded on demand.
     testTimeout: 30_000,

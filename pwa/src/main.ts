@@ -11,6 +11,10 @@ import { useInstall } from './stores/install'
 import { useTheme } from './stores/theme'
 import { useVersion } from './stores/version'
 
+// The two first pages come while the server is asked who is there. What fails, the router tells.
+if (location.pathname === '/') import('./pages/HomePage.vue').catch(() => undefined)
+if (location.pathname === '/login') import('./pages/LoginPage.vue').catch(() => undefined)
+
 // Not at the top level: a module that waits keeps the bundler from leaving it whole.
 async function start(): Promise<void> {
   const app = createApp(App).use(createPinia())

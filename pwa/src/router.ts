@@ -1,10 +1,8 @@
 import { nextTick } from 'vue'
 import { createRouter, createWebHistory, type Router, START_LOCATION } from 'vue-router'
 import { read } from './device/shelf'
-import { useLanguage, type Messages } from './messages'
+import { useLanguage, withWords, type Messages } from './messages'
 import { adminRoutes } from './pages/admin/routes'
-import HomePage from './pages/HomePage.vue'
-import LoginPage from './pages/LoginPage.vue'
 import { settingsRoutes } from './pages/settings/routes'
 import { useAccount } from './stores/account'
 import { lastKnown } from './stores/known'
@@ -40,7 +38,7 @@ export function makeRouter(): Router {
     routes: [
       {
         path: '/',
-        component: HomePage,
+        component: () => import('./pages/HomePage.vue'),
         meta: { title: (t) => t.app.home },
         children: [
           {
@@ -62,41 +60,41 @@ export function makeRouter(): Router {
       },
       {
         path: '/invitations',
-        component: () => import('./pages/InvitationsPage.vue'),
+        component: withWords('lists', () => import('./pages/InvitationsPage.vue')),
         meta: { title: (t) => t.invitation.title },
         children: [
           {
             path: 'new',
-            component: () => import('./pages/InviteSheet.vue'),
+            component: withWords('lists', () => import('./pages/InviteSheet.vue')),
             meta: { title: (t) => t.invitation.invite, sheet: true },
           },
           {
             path: ':id',
-            component: () => import('./pages/InvitationSheet.vue'),
+            component: withWords('lists', () => import('./pages/InvitationSheet.vue')),
             meta: { title: (t) => t.invitation.title, sheet: true },
           },
         ],
       },
       {
         path: '/devices',
-        component: () => import('./pages/DevicesPage.vue'),
+        component: withWords('lists', () => import('./pages/DevicesPage.vue')),
         meta: { title: (t) => t.device.title },
         children: [
           {
             path: 'new',
-            component: () => import('./pages/AddDeviceSheet.vue'),
+            component: withWords('lists', () => import('./pages/AddDeviceSheet.vue')),
             meta: { title: (t) => t.device.add, sheet: true },
           },
           {
             path: ':id',
-            component: () => import('./pages/DeviceSheet.vue'),
+            component: withWords('lists', () => import('./pages/DeviceSheet.vue')),
             meta: { title: (t) => t.device.title, sheet: true },
           },
         ],
       },
       {
         path: '/history',
-        component: () => import('./pages/HistoryPage.vue'),
+        component: withWords('lists', () => import('./pages/HistoryPage.vue')),
         meta: { title: (t) => t.history.title },
         children: [
           {
@@ -110,12 +108,12 @@ export function makeRouter(): Router {
       ...adminRoutes,
       {
         path: '/login',
-        component: LoginPage,
+        component: () => import('./pages/LoginPage.vue'),
         meta: { title: (t) => t.login.submit, open: true },
       },
       {
         path: '/client',
-        component: () => import('./pages/ClientPage.vue'),
+        component: withWords('client', () => import('./pages/ClientPage.vue')),
         meta: { title: (t) => t.client.title, open: true },
       },
       {
@@ -154,7 +152,8 @@ export function makeRouter(): Router {
     return launched && to.fullPath === '/' && useStartPage().path !== '/' ? useStartPage().path : true
   })
 
-  router.afterEach(async (to, from) => {
+  router.afterEach(async (to, from, failure) => {
+    if (failure) return
     const { t } = useLanguage()
     document.title = `${to.meta.title(t)} · ${t.app.name}`
     // The first page keeps the browser's focus, so that the skip link comes first.

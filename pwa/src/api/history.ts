@@ -1,4 +1,4 @@
-import { answer, client, everyPage, pageLimit } from './client'
+import { answer, client } from './client'
 import type { Session } from './sessions'
 
 export type Reason = NonNullable<Session['reason']>
@@ -30,21 +30,4 @@ export async function historyPage(filter: HistoryFilter, limit: number, cursor?:
   const query = { ...filter, state: 'ended' as const, limit, ...(cursor && { cursor }) }
   const { items, next } = await answer(client.GET('/api/v1/sessions', { params: { query } }))
   return { sessions: items ?? [], next }
-}
-
-export interface Person {
-  id: string
-  name: string
-}
-
-/** Everybody who has a login. For admins. */
-export async function listPeople(): Promise<Person[]> {
-  const users = await everyPage((cursor) =>
-    answer(
-      client.GET('/api/v1/users', {
-        params: { query: { limit: pageLimit, ...(cursor && { cursor }) } },
-      }),
-    ),
-  )
-  return users.map(({ id, name }) => ({ id, name }))
 }

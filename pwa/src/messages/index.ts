@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, type ComputedRef, ref, shallowRef, watch } from 'vue'
-import { en, type Messages } from './en'
+import type { Messages } from './en'
+import * as first from './en/first'
 import * as format from './format'
 
 export type { Messages } from './en'
@@ -25,14 +26,73 @@ function preferred(): Language {
   return 'en'
 }
 
+/** Words that come with the pages that say them, so that no other page waits for them. */
+interface Packs {
+  admin: Pick<Messages, 'audit' | 'grant' | 'icon' | 'serviceForm' | 'siteAdmin' | 'user'>
+  client: Pick<Messages, 'client'>
+  lists: Pick<Messages, 'device' | 'history' | 'invitation'>
+  settings: Pick<Messages, 'settings'>
+}
+export type Pack = keyof Packs
+type PackedArea = { [P in Pack]: keyof Packs[P] }[Pack]
+
+interface Words {
+  first: () => Promise<Omit<Messages, PackedArea>>
+  packs: { [P in Pack]: () => Promise<Packs[P]> }
+}
+
+const words: Record<Language, Words> = {
+  en: {
+    first: () => Promise.resolve(first),
+    packs: {
+      admin: () => import('./en/admin'),
+      client: () => import('./en/client'),
+      lists: () => import('./en/lists'),
+      settings: () => import('./en/settings'),
+    },
+  },
+  es: {
+    first: () => import('./es/first'),
+    packs: {
+      admin: () => import('./es/admin'),
+      client: () => import('./es/client'),
+      lists: () => import('./es/lists'),
+      settings: () => import('./es/settings'),
+    },
+  },
+}
+
 /** The language in use and its words. English is at hand at once, others are fetched. */
 export const useLanguage = defineStore('language', () => {
   const name = ref<Language>('en')
-  const t = shallowRef<Messages>(en)
+  // What a page says is there before the page is: see withWords.
+  const t = shallowRef({ ...first } as Messages)
+  const packs = new Set<Pack>()
+  let last = Promise.resolve()
 
-  async function use(language: Language): Promise<void> {
-    t.value = language === 'es' ? (await import('./es')).es : en
-    name.value = language
+  /** One after the other: a pack that arrives never meets the words of another language. */
+  function inTurn(step: () => Promise<void>): Promise<void> {
+    const done = last.then(step)
+    last = done.catch(() => undefined)
+    return done
+  }
+
+  function use(language: Language): Promise<void> {
+    return inTurn(async () => {
+      const { first: start, packs: rest } = words[language]
+      const parts = await Promise.all([start(), ...[...packs].map((pack) => rest[pack]())])
+      t.value = Object.assign({}, ...parts) as Messages
+      name.value = language
+    })
+  }
+
+  /** Has the words of some pages at hand, from now on in every language. */
+  function need(pack: Pack): Promise<void> {
+    return inTurn(async () => {
+      if (packs.has(pack)) return
+      t.value = { ...t.value, ...(await words[name.value].packs[pack]()) }
+      packs.add(pack)
+    })
   }
 
   async function choose(language: Language): Promise<void> {
@@ -62,11 +122,16 @@ export const useLanguage = defineStore('language', () => {
   const ago = (then: number, now: number) => format.ago(name.value, then, now)
   const bytes = (n: number) => format.bytes(name.value, n)
 
-  return { name, t, start: () => use(preferred()), choose, clockTime, moment, day, ago, bytes }
+  return { name, t, start: () => use(preferred()), choose, need, clockTime, moment, day, ago, bytes }
 })
 
 /** The words of the language in use. */
 export function useMessages(): ComputedRef<Messages> {
   const language = useLanguage()
   return computed(() => language.t)
+}
+
+/** Loads a page together with its words. */
+export function withWords<Page>(pack: Pack, load: () => Promise<Page>): () => Promise<Page> {
+  return async () => (await Promise.all([load(), useLanguage().need(pack)]))[0]
 }

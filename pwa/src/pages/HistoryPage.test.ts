@@ -4,12 +4,14 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { ref } from 'vue'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/history'
+import { listUsers } from '@/api/users'
 import { useAccount } from '@/stores/account'
 import { useServices } from '@/stores/services'
 import { at as when, noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
 import HistoryPage from './HistoryPage.vue'
 
 vi.mock('@/api/history')
+vi.mock('@/api/users')
 const wide = ref(false)
 vi.mock('@/stores/wide', () => ({ useWide: () => wide }))
 vi.mock('@/api/devices', () => ({ listDevices: async () => [] }))
@@ -34,7 +36,7 @@ beforeEach(() => {
   wide.value = false
   useAccount().me = sampleMe()
   useServices().put(sampleService())
-  vi.mocked(api.listPeople).mockResolvedValue([])
+  vi.mocked(listUsers).mockResolvedValue([])
   vi.mocked(api.historyPage).mockResolvedValue({
     sessions: [
       sampleSession({ id: 'a', state: 'ended', reason: 'expired', opened: when(-1_800_000), ended: when(0) }),

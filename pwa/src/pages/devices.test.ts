@@ -15,7 +15,7 @@ import DevicesPage from './DevicesPage.vue'
 
 vi.mock('@/api/devices')
 vi.mock('@/api/sessions')
-vi.mock('@/api/history')
+vi.mock('@/api/users')
 
 const profile = 'ownline://home.example.org:54754/?v=1&key=secret'
 const made: api.Enrolled = { ...sampleDevice({ id: 'new', name: 'tablet' }), profile, qr: '' }

@@ -3,6 +3,7 @@ import { computed, ref, shallowRef } from 'vue'
 import { auditPage, type AuditFilter, type AuditLine } from '@/api/audit'
 import { asProblem, type Problem } from '@/api/problem'
 import type { Load } from './collection'
+import { asCsv } from './csv'
 
 const pageSize = 50
 /** What an export takes along at most: more than that is for the command line. */
@@ -53,8 +54,10 @@ export const useAudit = defineStore('audit', () => {
   return { lines, state, problem, fetching, hasMore, load, more }
 })
 
+const columns = ['at', 'actor_name', 'by', 'client', 'action', 'subject', 'site_name', 'detail'] as const
+
 /** All that the filter lets through, as a table for other programs. */
-export async function exportAudit(by: AuditFilter): Promise<Blob> {
+export async function exportAudit(by: AuditFilter): Promise<string> {
   const all: AuditLine[] = []
   let cursor: string | undefined
   do {
@@ -62,18 +65,5 @@ export async function exportAudit(by: AuditFilter): Promise<Blob> {
     all.push(...page.lines)
     cursor = page.next
   } while (cursor && all.length < exportMost)
-  return new Blob([asCsv(all)], { type: 'text/csv' })
-}
-
-const columns = ['at', 'actor_name', 'by', 'client', 'action', 'subject', 'site_name', 'detail'] as const
-
-export function asCsv(lines: AuditLine[]): string {
-  const rows = lines.map((line) => columns.map((column) => cell(line[column] ?? '')).join(','))
-  return `${[columns.join(','), ...rows].join('\r\n')}\r\n`
-}
-
-/** A cell by RFC 4180. What a spreadsheet would take for a formula begins with an apostrophe. */
-function cell(text: string): string {
-  const tame = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(tame) ? `"${tame.replaceAll('"', '""')}"` : tame
+  return asCsv([[...columns], ...all.map((line) => columns.map((column) => line[column] ?? ''))])
 }

@@ -30,11 +30,11 @@ export function useTelling(): void {
     if (session.state !== 'active' || !sessions.isMine(session) || told.has(session.id)) return
     told.add(session.id)
     if (!fresh) return
-    const words = t.value.settings
+    const words = t.value.alert
     const path = `/sessions/${session.id}`
-    if (session.guest) void alerts.tell('guest', words.alertGuest(session.service_name), path)
+    if (session.guest) void alerts.tell('guest', words.guest(session.service_name), path)
     else {
-      const text = words.alertOpened(session.service_name, sourceText(session.source))
+      const text = words.opened(session.service_name, sourceText(session.source))
       void alerts.tell('opened', text, path)
     }
   }
@@ -47,7 +47,7 @@ export function useTelling(): void {
       const wait = Date.parse(session.expires) - soon - clock.read()
       if (!sessions.isMine(session) || wait <= 0 || wait > 2 ** 31 - 1) continue
       const tell = (): void => {
-        const text = t.value.settings.alertEndsSoon(session.service_name)
+        const text = t.value.alert.endsSoon(session.service_name)
         void alerts.tell('endsSoon', text, `/sessions/${session.id}`)
       }
       timers.set(session.id, setTimeout(tell, wait))
@@ -58,8 +58,8 @@ export function useTelling(): void {
     const was = reachable.get(change.id)
     reachable.set(change.id, change.connected)
     if (was === undefined || was === change.connected || change.removed) return
-    const words = t.value.settings
-    const text = change.connected ? words.alertSiteUp(change.name) : words.alertSiteDown(change.name)
+    const words = t.value.alert
+    const text = change.connected ? words.siteUp(change.name) : words.siteDown(change.name)
     void alerts.tell('siteDown', text, '/')
   }
 

@@ -1,56 +1,10 @@
-import { account } from './account'
-import { address } from './address'
-import { app } from './app'
-import { audit } from './audit'
-import { broker } from './broker'
-import { client } from './client'
-import { device } from './device'
-import { frame } from './frame'
-import { grant } from './grant'
-import { history } from './history'
-import { icon } from './icon'
-import { install } from './install'
-import { invitation } from './invitation'
-import { login } from './login'
-import { part } from './part'
-import { pass } from './pass'
-import { problem } from './problem'
-import { service } from './service'
-import { serviceForm } from './serviceForm'
-import { session } from './session'
-import { settings } from './settings'
-import { setup } from './setup'
-import { site } from './site'
-import { siteAdmin } from './siteAdmin'
-import { user } from './user'
+import * as admin from './admin'
+import * as client from './client'
+import * as first from './first'
+import * as lists from './lists'
+import * as settings from './settings'
 
 /** English: the language whose shape all others follow. One file per area. */
-export const en = {
-  account,
-  address,
-  app,
-  audit,
-  broker,
-  client,
-  device,
-  frame,
-  grant,
-  history,
-  icon,
-  install,
-  invitation,
-  login,
-  part,
-  pass,
-  problem,
-  service,
-  serviceForm,
-  session,
-  settings,
-  setup,
-  site,
-  siteAdmin,
-  user,
-}
+export const en = { ...first, ...admin, ...settings, ...client, ...lists }
 
 export type Messages = typeof en

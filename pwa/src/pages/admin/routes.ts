@@ -1,65 +1,66 @@
 import type { RouteRecordRaw } from 'vue-router'
+import { withWords } from '@/messages'
 
 export const adminRoutes: RouteRecordRaw[] = [
   {
     path: '/admin/users',
-    component: () => import('./UsersPage.vue'),
+    component: withWords('admin', () => import('./UsersPage.vue')),
     meta: { title: (t) => t.user.title, admin: true },
     children: [
       {
         path: 'new',
-        component: () => import('./NewUserSheet.vue'),
+        component: withWords('admin', () => import('./NewUserSheet.vue')),
         meta: { title: (t) => t.user.addTitle, admin: true, sheet: true },
       },
       {
         path: ':id',
-        component: () => import('./UserDetail.vue'),
+        component: withWords('admin', () => import('./UserDetail.vue')),
         meta: { title: (t) => t.user.title, admin: true },
       },
     ],
   },
   {
     path: '/admin/services',
-    component: () => import('./ServicesPage.vue'),
+    component: withWords('admin', () => import('./ServicesPage.vue')),
     meta: { title: (t) => t.frame.services, admin: true },
     children: [
       {
         path: ':id',
-        component: () => import('./ServiceDetail.vue'),
+        component: withWords('admin', () => import('./ServiceDetail.vue')),
         meta: { title: (t) => t.frame.services, admin: true },
       },
     ],
   },
   {
     path: '/admin/grants',
-    component: () => import('./GrantsPage.vue'),
+    component: withWords('admin', () => import('./GrantsPage.vue')),
     meta: { title: (t) => t.grant.title, admin: true },
   },
   {
     path: '/admin/sites',
-    component: () => import('./SitesPage.vue'),
+    component: withWords('admin', () => import('./SitesPage.vue')),
     meta: { title: (t) => t.frame.sites, admin: true },
     children: [
       {
         path: 'pair',
-        component: () => import('./PairSheet.vue'),
+        component: withWords('admin', () => import('./PairSheet.vue')),
         meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
       },
       {
         path: ':id/pair',
-        component: () => import('./PairSheet.vue'),
+        component: withWords('admin', () => import('./PairSheet.vue')),
         meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
       },
       {
         path: ':id',
-        component: () => import('./SiteDetail.vue'),
+        component: withWords('admin', () => import('./SiteDetail.vue')),
         meta: { title: (t) => t.frame.sites, admin: true },
       },
     ],
   },
   {
     path: '/admin/audit',
-    component: () => import('./AuditPage.vue'),
+    component: withWords('admin', () => import('./AuditPage.vue')),
     meta: { title: (t) => t.audit.title, admin: true },
   },
 ]

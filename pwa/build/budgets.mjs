@@ -1,0 +1,78 @@
+// Holds the built app to its budgets, as transferred: gzip, where that makes a file smaller.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+
+const dist = fileURLToPath(new URL('../../internal/web/ui/dist', import.meta.url))
+const limits = { first: 110, wall: 150, requests: 12, page: 25, client: 120, kept: 800 }
+
+const say = (line) => process.stdout.write(`${line}\n`)
+const read = (file) => readFileSync(join(dist, file))
+const sizes = new Map()
+function size(file) {
+  if (!sizes.has(file)) {
+    const whole = read(file)
+    sizes.set(file, Math.min(whole.length, gzipSync(whole, { level: 9 }).length))
+  }
+  return sizes.get(file)
+}
+const kilobytes = (files) => files.reduce((sum, file) => sum + size(file), 0) / 1000
+
+const html = read('index.html').toString()
+// The icon for home screens is fetched when the app is installed.
+const linked = [...html.matchAll(/<(?:link|script)[^>]*?(?:href|src)="\/([^"]+)"[^>]*>/g)]
+  .filter(([tag]) => !tag.includes('apple-touch-icon'))
+  .map(([, file]) => file)
+const first = ['index.html', ...linked]
+
+const scripts = readdirSync(join(dist, 'assets')).filter((file) => file.endsWith('.js'))
+/** What each import on demand fetches, by its script. */
+const demanded = new Map()
+for (const script of scripts) {
+  const text = read(`assets/${script}`).toString()
+  const list = JSON.parse(/m\.f=(\[[^\]]*\])/.exec(text)?.[1] ?? '[]')
+  for (const [, file, numbers] of text.matchAll(/import\([`'"]\.\/([^`'"]+)[`'"]\)(?:,__vite__mapDeps\(\[([\d,]*)\]\))?/g)) {
+    const files = (numbers ?? '').split(',').filter(Boolean).map((n) => list[Number(n)])
+    demanded.set(file, [...new Set([...(demanded.get(file) ?? [`assets/${file}`]), ...files])])
+  }
+}
+const named = (name) => [...demanded.keys()].find((file) => file.startsWith(`${name}-`))
+const load = (name) => {
+  const file = named(name)
+  if (!file) throw new Error(`the build has no ${name}: is it built?`)
+  return demanded.get(file)
+}
+
+let broken = 0
+function hold(what, files, limit, requests = Infinity) {
+  const all = [...new Set(files)]
+  const total = kilobytes(all)
+  const over = total > limit || all.length > requests
+  const count = requests < Infinity ? `, ${all.length} of ${requests} requests` : ''
+  say(`${over ? 'OVER' : 'ok  '} ${what}: ${total.toFixed(1)} of ${limit} KB${count}`)
+  if (!over && !process.argv.includes('--files')) return
+  if (over) broken++
+  for (const file of all.toSorted((a, b) => size(b) - size(a))) say(`       ${(size(file) / 1000).toFixed(1).padStart(6)} KB  ${file}`)
+}
+
+// Home is there before the built-in icons of services, which come if one is used.
+hold('first load of /', [...first, ...load('HomePage')], limits.first, limits.requests)
+hold('first load of / and the icons of services', [...first, ...load('HomePage'), ...load('glyphs')], limits.wall, limits.requests)
+hold('first load of /login', [...first, ...load('LoginPage')], limits.first, limits.requests)
+const begun = new Set([...first, ...load('HomePage')])
+for (const file of demanded.keys()) {
+  const mine = demanded.get(file).filter((each) => !begun.has(each))
+  if (file.startsWith('mqtt')) hold('MQTT, for /client alone', mine, limits.client)
+  else if (file.startsWith('ClientPage-')) hold('ClientPage and MQTT', [...mine, ...load('mqtt.esm')], limits.client + limits.page)
+  else if (/Page-|Sheet-|Detail-/.test(file)) hold(file.replace(/-[\w-]{8}\.js$/, ''), mine, limits.page)
+}
+const kept = readdirSync(dist, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name !== 'licences.txt')
+  .map((entry) => join(entry.parentPath, entry.name).slice(dist.length + 1))
+hold('kept on the device', kept, limits.kept)
+
+if (broken) {
+  say(`${broken} over the budget; make it smaller, or load it later.`)
+  process.exit(1)
+}

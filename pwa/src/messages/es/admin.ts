@@ -1,0 +1,6 @@
+export { audit } from './audit'
+export { grant } from './grant'
+export { icon } from './icon'
+export { serviceForm } from './serviceForm'
+export { siteAdmin } from './siteAdmin'
+export { user } from './user'

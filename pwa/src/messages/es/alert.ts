@@ -1,0 +1,9 @@
+import type { Messages } from '../en'
+
+export const alert: Messages['alert'] = {
+  guest: (service) => `Un invitado ha abierto ${service}.`,
+  opened: (service, source) => `${service} se abrió para ${source}.`,
+  endsSoon: (service) => `${service} se cierra en 5 minutos.`,
+  siteUp: (site) => `Se llega otra vez a ${site}.`,
+  siteDown: (site) => `No se llega a ${site}.`,
+}

@@ -1,0 +1,3 @@
+export { device } from './device'
+export { history } from './history'
+export { invitation } from './invitation'
