@@ -225,9 +225,14 @@ func (r *ring) newGate(ctx context.Context, name, word string, at netip.AddrPort
 		return nil, nil, err
 	}
 	live, end := context.WithCancel(ctx)
-	g, err := gate.New(gate.Config{
+	var g *gate.Gate
+	c := gate.Config{
 		Socket: filepath.Join(r.dir, name+".gate"), Word: word, Badges: filepath.Join(r.dir, name+".badges"), GID: -1, Listen: []netip.AddrPort{at}, Logger: slog.New(slog.DiscardHandler),
 		Admit: func(ownline.ServiceID, netip.Addr) (context.Context, bool) { return live, true },
+	}
+	err = r.bed.Router.Do(func() (err error) { // badges hold in the gate's own network alone
+		g, err = gate.New(c)
+		return err
 	})
 	if err != nil {
 		end()
