@@ -19,6 +19,9 @@ var mayImport = map[string]string{
 	"internal/ownline": pure, // net.JoinHostPort and net/url are text; sockets are seen in review
 	"internal/knock":   "internal/ownline -net -log/slog " + pure,
 	"internal/policy":  "internal/ownline -net -log/slog " + pure,
+	// The packets of fwknop's clients.
+	"internal/knock/fwknop":            "internal/knock internal/ownline -net -log/slog " + pure,
+	"internal/knock/fwknop/fwknoptest": "internal/knock/fwknop",
 	// A guest's link and what is sealed with it.
 	"internal/invitation": "internal/ownline -net -log/slog " + pure,
 	"internal/version":    "",
