@@ -1,7 +1,9 @@
 // Package app plays the journeys of people who use the app: the real programs on a bed, a real
 // broker, and Debian's Chromium on the client's host, with nothing but its own way to the router.
 //
-// A journey is a file NAME.mjs here that calls journey of harness.mjs, and a line in TestJourney.
+// A journey is a file NAME.mjs here that calls journey of harness.mjs, and a name in TestJourney.
+// Those of one line share a house, one after the other: each brings services of its own, and leaves
+// nobody's session open.
 // It drives browsers with playwright-core, and what people do elsewhere, stop a server, open a
 // session from a laptop at home, it asks of the world, which house.do answers. The pages are those
 // that were built last (`make pages`). OWNLINE_SCREENSHOTS=FOLDER keeps what a journey shoots.
@@ -39,12 +41,21 @@ func TestMain(m *testing.M) {
 }
 
 func TestJourney(t *testing.T) {
-	for _, name := range []string{
-		"client",  // invariants 1 to 3: enrolled in a browser, it knocks with no server in reach
-		"version", // a newer app waits until it is asked for
-		"admin",   // invariant 7: users, services, grants, sites and the log, and nobody else sees them
-		"signin",  // invariant 9: a wrong password is told from a right one, and says no more
+	for _, shared := range [][]string{
+		{"client"},  // invariants 1 to 3: enrolled in a browser, it knocks with no server in reach
+		{"version"}, // a newer app waits until it is asked for
+		{"admin"},   // invariant 7: users, services, grants, sites and the log, and nobody else sees them
+		{"signin"},  // invariant 9: a wrong password is told from a right one, and says no more
+		{"device"},  // invariants 2 and 4: enrolled by its code, rotated, revoked
 	} {
-		t.Run(name, func(t *testing.T) { newHouse(t).play(name) })
+		var h *house
+		for _, name := range shared {
+			t.Run(name, func(one *testing.T) {
+				if h == nil {
+					h = newHouse(t)
+				}
+				h.play(one, name)
+			})
+		}
 	}
 }

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 
 const { chromium } = createRequire(new URL('../../pwa/package.json', import.meta.url))('playwright-core')
 
-/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve, addresses, lan, shots. */
+/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve and addresses (of IPv6 with a 6), lan, shots. */
 const told = JSON.parse(process.argv[2])
 
 /** How long anything may take: the machine may be busy. */
@@ -128,11 +128,11 @@ class Browsers {
     this.world = world
   }
 
-  /** A new person's browser: a context with nothing in it. */
-  async new(options = phone, host = 'client1') {
+  /** A new person's browser: a context with nothing in it. Names lead where resolve says. */
+  async new(options = phone, host = 'client1', resolve = this.world.resolve) {
     const browser = await chromium.launch({
       executablePath: this.world.chromium[host],
-      args: ['--no-sandbox', `--host-resolver-rules=${this.world.resolve}`, `--ignore-certificate-errors-spki-list=${this.world.spki}`],
+      args: ['--no-sandbox', `--host-resolver-rules=${resolve}`, `--ignore-certificate-errors-spki-list=${this.world.spki}`],
     })
     this.#open.push(browser)
     const context = await browser.newContext({ locale: 'en-GB', baseURL: this.world.url, ...options })
@@ -174,6 +174,11 @@ export async function signIn(page, name = told.name, password = told.password) {
   await page.getByLabel('User name').fill(name)
   await page.getByLabel('Password', { exact: true }).fill(password)
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
+}
+
+/** Goes to a place by the navigation. */
+export async function place(page, name) {
+  await page.getByRole('navigation', { name: 'Places' }).getByRole('link', { name, exact: true }).click()
 }
 
 /** Waits until a text is to be seen. */

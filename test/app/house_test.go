@@ -45,14 +45,15 @@ type house struct {
 	*world.World
 	t         *testing.T
 	mosquitto *world.Daemon
-	spki      string         // of the one certificate that everything shows
-	roots     *x509.CertPool // with that certificate
+	agents    map[string]*exec.Cmd // by the host they run on
+	spki      string               // of the one certificate that everything shows
+	roots     *x509.CertPool       // with that certificate
 }
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	bedtest.Need(t)
-	h := &house{t: t}
+	h := &house{t: t, agents: make(map[string]*exec.Cmd)}
 	dir := t.TempDir()
 	cert, key := h.certificate(dir)
 	file := func(name, content string) string {
@@ -69,6 +70,7 @@ func newHouse(t *testing.T) *house {
 		WebYAML: fmt.Sprintf(`publish: 192.168.7.10:8080
 trusted_proxies: [192.168.7.1]
 public_url: https://%s:%d
+doorstep: true
 sessions: {automatic: 10m}
 mqtt:
   url: tls://192.168.7.1:8883

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"testing"
 	"time"
 
 	"github.com/ownline/ownline/test/bed"
@@ -47,9 +48,17 @@ func (h *house) chromium(dir string) (map[string]string, error) {
 	return programs, nil
 }
 
+// names tells Chromium where names lead, those of the house to an address of the router.
+func (h *house) names(router netip.Addr) string {
+	at := router.String()
+	if router.Is6() {
+		at = "[" + at + "]"
+	}
+	return fmt.Sprintf("MAP *.%s %s, MAP %s %s, MAP %s %s", world.Domain, at, brokerName, h.Bed.Router.IPv4, addressName, addressAt.Addr())
+}
+
 // play runs a journey, and does what it asks of the world, a line of JSON each.
-func (h *house) play(name string) {
-	t := h.t
+func (h *house) play(t *testing.T, name string) {
 	t.Helper()
 	if _, err := exec.LookPath("/usr/bin/chromium"); err != nil {
 		t.Fatalf("this test needs Debian's chromium, which `make test` installs: %v", err)
@@ -61,8 +70,9 @@ func (h *house) play(name string) {
 	told, err := json.Marshal(world.Map{
 		"url": "https://" + ownName + ":9999", "router": h.Bed.Router.IPv4, "name": world.AdminName, "password": world.AdminPassword,
 		"site": h.Site, "chromium": programs, "spki": h.spki, "lan": h.Bed.Lan.IPv4, "shots": os.Getenv("OWNLINE_SCREENSHOTS"),
-		"resolve":   fmt.Sprintf("MAP *.%s %s, MAP %s %s, MAP %s %s", world.Domain, h.Bed.Router.IPv4, brokerName, h.Bed.Router.IPv4, addressName, addressAt.Addr()),
-		"addresses": world.Map{"client1": h.Bed.Client1.IPv4, "client2": h.Bed.Client2.IPv4, "stranger": h.Bed.Stranger.IPv4, "lan": h.Bed.Lan.IPv4},
+		"resolve": h.names(h.Bed.Router.IPv4), "resolve6": h.names(h.Bed.Router.IPv6),
+		"addresses":  world.Map{"client1": h.Bed.Client1.IPv4, "client2": h.Bed.Client2.IPv4, "stranger": h.Bed.Stranger.IPv4, "lan": h.Bed.Lan.IPv4},
+		"addresses6": world.Map{"client1": h.Bed.Client1.IPv6, "client2": h.Bed.Client2.IPv6},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -171,6 +181,16 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 		}
 		out, err := h.WebCommand(ctx, stdin, args...)
 		return string(out), err
+	case "enrol", "knock", "agent", "roam", "carrier": // what happens on a host of the internet: host, what it needs for it
+		var name, text string
+		if err := a.read(&name, &text); err != nil {
+			return nil, err
+		}
+		host, ok := h.hosts()[name]
+		if !ok {
+			return nil, fmt.Errorf("there is no host %q", name)
+		}
+		return h.away(ctx, a.Do, host, text)
 	}
 	return nil, fmt.Errorf("the world does not know %q", a.Do)
 }

@@ -1,0 +1,96 @@
+// Journey 9: a service is made automatic, and a device enrolled by the QR code that the page shows:
+// the program ownline reads it, as a phone would. Its knocks show up live; a new key makes the old one
+// worthless; revoked, it has nothing open any more.
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { journey, laptop, place, see, signIn } from './harness.mjs'
+
+await journey(async (world, browsers) => {
+  const own = await world.addProxied('radio')
+  await world.letIn()
+  const page = await (await browsers.new(laptop)).newPage()
+  await page.goto('/')
+  await signIn(page)
+  const folder = await mkdtemp(join(tmpdir(), 'ownline-journey-'))
+  const dialog = page.getByRole('dialog')
+  const away = world.addresses.client2
+  const live = async () => (await world.call('GET', `/sessions?state=live&all=true&service=${own.id}`)).items
+
+  /** The machine in the internet takes the code that is shown. */
+  async function scan(name) {
+    const path = join(folder, `${name}.png`)
+    await dialog.getByRole('img', { name: 'QR code of the profile' }).screenshot({ path })
+    await world.do('enrol', 'client2', path)
+  }
+
+  // Automatic on.
+  await page.getByRole('button', { name: 'More of radio' }).click()
+  const automatic = dialog.getByRole('switch', { name: 'Opens when this device knocks' })
+  assert.equal(await automatic.isChecked(), false)
+  await automatic.click()
+  await world.until('it is automatic', async () => (await world.call('GET', `/grants?service=${own.id}`)).items[0].automatic)
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
+
+  // Enrolled by the code.
+  await place(page, 'Devices')
+  await page.getByRole('button', { name: 'Add device' }).click()
+  await dialog.getByLabel('Name', { exact: true }).fill('tablet')
+  await dialog.getByRole('button', { name: 'Show its code' }).click()
+  await see(dialog, 'Waiting for its first knock…')
+  await scan('first')
+  assert.deepEqual(await live(), [])
+  assert(!(await world.reaches('client2', 9999)), 'it is let in before it knocks')
+  await world.do('agent', 'client2', 'start')
+  await see(dialog, new RegExp(`It works: knock from ${away}, \\d services? open\\.`))
+  await browsers.shoot('device-works')
+  assert.deepEqual((await live()).map(({ source }) => source), [`${away}/32`])
+  assert(await world.reaches('client2', 9999))
+  await dialog.getByRole('button', { name: 'Done' }).click()
+  await see(page.getByRole('row', { name: 'tablet' }), 'In use')
+  await see(page.getByRole('row', { name: 'tablet' }), new RegExp(`Last knock .* from ${away}`))
+
+  // What the knock opened is on Home.
+  await place(page, 'Home')
+  const row = page.getByRole('region', { name: 'Open now' }).getByRole('listitem').filter({ hasText: 'radio' })
+  await row.waitFor()
+  await see(row, 'Automatic')
+
+  // A new key: the old one is worthless at once.
+  await world.do('agent', 'client2', 'stop')
+  assert(await world.do('knock', 'client2'), 'the device is not answered')
+  await place(page, 'Devices')
+  await page.getByRole('link', { name: 'tablet' }).click()
+  await dialog.getByRole('button', { name: 'Rotate key' }).click()
+  const confirm = page.getByRole('dialog', { name: 'A new key for tablet?' })
+  await see(confirm, 'The old key stops now. Scan the new code on the device.')
+  await confirm.getByRole('button', { name: 'Rotate key' }).click()
+  await see(dialog, 'Waiting for its first knock…')
+  assert(!(await world.do('knock', 'client2')), 'the old key still counts')
+  await see(dialog, 'Waiting for its first knock…')
+  await scan('second')
+  await world.do('agent', 'client2', 'start')
+  await see(dialog, new RegExp(`It works: knock from ${away}, \\d services? open\\.`))
+  await dialog.getByRole('button', { name: 'Done' }).click()
+  assert.equal((await live()).length, 1)
+
+  // Revoked: what it opened closes, and it opens nothing again.
+  await page.getByRole('link', { name: 'tablet' }).click()
+  await dialog.getByRole('button', { name: 'Revoke' }).click()
+  const last = page.getByRole('dialog', { name: 'Revoke tablet?' })
+  await see(last, 'Its sessions close at once.')
+  await last.getByRole('button', { name: 'Revoke' }).click()
+  await see(page, 'tablet is revoked')
+  await world.until('its sessions are closed', async () => (await live()).length === 0)
+  await world.until('it is shut out', async () => !(await world.reaches('client2', 9999)))
+  await world.do('agent', 'client2', 'stop')
+  assert(!(await world.do('knock', 'client2')), 'a revoked device is answered')
+  await page.keyboard.press('Escape')
+  await see(page.getByRole('row', { name: 'tablet' }), 'Revoked')
+  await place(page, 'Home')
+  await see(page, 'Open now')
+  await row.waitFor({ state: 'hidden' })
+  await rm(folder, { recursive: true })
+})
