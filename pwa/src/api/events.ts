@@ -1,6 +1,7 @@
 import type { components } from './schema'
 import type { Service } from './services'
 import type { Session } from './sessions'
+import { sharedStream } from './sharedStream'
 import type { Site } from './sites'
 
 type Schemas = components['schemas']
@@ -33,20 +34,14 @@ export type EventHandlers = {
 
 /** Listens to the server's events until the returned function is called. */
 export function listen(handlers: EventHandlers): () => void {
-  const source = new EventSource('/api/v1/events')
-  const on = <T>(kind: string, handle: (value: T) => void) => {
-    source.addEventListener(kind, (event: MessageEvent<string>) => handle(JSON.parse(event.data)))
-  }
-  on('session', handlers.session)
-  on('site', handlers.site)
-  on('service', handlers.service)
-  on('grant', handlers.grant)
-  on('device', handlers.device)
-  on('invitation', handlers.invitation)
-  on('user', handlers.user)
-  on('channel', handlers.channel)
-  source.addEventListener('reset', () => handlers.reset())
-  source.addEventListener('open', () => handlers.opened())
-  source.addEventListener('error', () => handlers.cut(source.readyState === EventSource.CLOSED))
-  return () => source.close()
+  return sharedStream((told) => {
+    switch (told.kind) {
+      case 'change':
+        return (handlers[told.of] as (value: unknown) => void)(told.value)
+      case 'cut':
+        return handlers.cut(told.final)
+      default:
+        return handlers[told.kind]()
+    }
+  })
 }

@@ -1,5 +1,6 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { nextTick } from 'vue'
 import * as events from '@/api/events'
 import { listGrants } from '@/api/grants'
 import { listServices } from '@/api/services'
@@ -126,6 +127,18 @@ describe('live', () => {
     expect(closed).toHaveBeenCalledTimes(1)
     hidden.mockReturnValue(false)
     document.dispatchEvent(new Event('visibilitychange'))
+    expect(events.listen).toHaveBeenCalledTimes(2)
+  })
+
+  it('connects at once when the browser has a connection again', async () => {
+    const online = vi.spyOn(navigator, 'onLine', 'get')
+    useLive().start()
+    stream.cut(true)
+    for (const is of [false, true]) {
+      online.mockReturnValue(is)
+      window.dispatchEvent(new Event(is ? 'online' : 'offline'))
+      await nextTick()
+    }
     expect(events.listen).toHaveBeenCalledTimes(2)
   })
 

@@ -1,10 +1,11 @@
 import { defineStore } from 'pinia'
-import { onMounted, onUnmounted, ref } from 'vue'
+import { onMounted, onUnmounted, ref, watch } from 'vue'
 import { type Changes, listen } from '@/api/events'
 import { useAccount } from './account'
 import { useAddress } from './address'
-import { useGrants } from './grants'
 import { useAlerts } from './alerts'
+import { useGrants } from './grants'
+import { useOffline } from './offline'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
@@ -32,12 +33,12 @@ export const useLive = defineStore('live', () => {
   const address = useAddress()
   const grants = useGrants()
   const alerts = useAlerts()
+  const offline = useOffline()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
 
   const paused = ref(false)
-  const offline = ref(!navigator.onLine)
   const followers = new Set<Follower>()
   let running = false
   let attempt = 0
@@ -153,13 +154,6 @@ export const useLive = defineStore('live', () => {
     }
   }
 
-  function onOnline(): void {
-    offline.value = !navigator.onLine
-    if (offline.value) return
-    attempt = 0
-    connect()
-  }
-
   /** Told that the server can be reached now: does not wait for the next try. */
   function hurry(): void {
     if (!running) return
@@ -176,8 +170,6 @@ export const useLive = defineStore('live', () => {
     connect()
     soon = setTimeout(() => void refreshChanging(), streamSoon)
     document.addEventListener('visibilitychange', onVisibility)
-    window.addEventListener('online', onOnline)
-    window.addEventListener('offline', onOnline)
   }
 
   /** Stops following, and keeps what is known for who signs in again. */
@@ -190,8 +182,6 @@ export const useLive = defineStore('live', () => {
     worry = undefined
     paused.value = false
     document.removeEventListener('visibilitychange', onVisibility)
-    window.removeEventListener('online', onOnline)
-    window.removeEventListener('offline', onOnline)
   }
 
   /** Stops following, and forgets what was known: the next person must not see it. */
@@ -200,7 +190,14 @@ export const useLive = defineStore('live', () => {
     for (const store of [address, grants, services, sessions, sites]) store.clear()
   }
 
-  return { paused, offline, refresh, follow, hurry, start, rest, end }
+  watch(
+    () => offline.is,
+    (is) => {
+      if (!is) hurry()
+    },
+  )
+
+  return { paused, refresh, follow, hurry, start, rest, end }
 })
 
 /** Has the component told of changes while it is mounted. */

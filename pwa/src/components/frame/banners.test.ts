@@ -10,6 +10,7 @@ import { useAccount } from '@/stores/account'
 import { useAddress } from '@/stores/address'
 import { useClock } from '@/stores/clock'
 import { useLive } from '@/stores/live'
+import { useOffline } from '@/stores/offline'
 import { useSessions } from '@/stores/sessions'
 import { useSites } from '@/stores/sites'
 import { at, noon, sampleMe, sampleSession, sampleSite } from '@/testing/samples'
@@ -54,7 +55,7 @@ describe('the banners', () => {
     live.paused = true
     await nextTick()
     expect(shown.text()).toContain('Live updates paused.')
-    live.offline = true
+    useOffline().is = true
     await nextTick()
     expect(shown.text()).toBe('You are offline. Showing what was last known.')
   })

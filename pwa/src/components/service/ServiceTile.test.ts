@@ -36,6 +36,15 @@ describe('a tile', () => {
     expect(Object.keys(shown.emitted()).filter((name) => name !== 'click')).toEqual([])
   })
 
+  it.each(['closed', 'automatic'] as const)('that is %s opens nothing offline, and says why', async (state) => {
+    vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false)
+    const shown = tile(state)
+    expect(shown.get('.hidden-text').text()).toBe('You are offline. This needs the server.')
+    expect(shown.get('.tile').attributes('aria-disabled')).toBe('true')
+    await shown.get('.tile').trigger('click')
+    expect(shown.emitted('open')).toBeUndefined()
+  })
+
   it('leads to the service itself where no session is needed', () => {
     const url = 'https://photos.home.example.org:9999/'
     expect(tile('inside', url).get('a').attributes()).toMatchObject({ href: url, rel: 'noopener' })

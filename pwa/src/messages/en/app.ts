@@ -10,6 +10,7 @@ export const app = {
   missing: 'There is nothing here.',
   unreachable: "Ownline can't be reached from here.",
   offline: 'You are offline. Showing what was last known.',
+  offlineWhy: 'You are offline. This needs the server.',
   paused: 'Live updates paused. Reconnecting…',
   newVersion: 'A new version is ready.',
   reload: 'Reload',

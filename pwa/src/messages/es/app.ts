@@ -11,6 +11,7 @@ export const app: Messages['app'] = {
   missing: 'Aquí no hay nada.',
   unreachable: 'No se llega a Ownline desde aquí.',
   offline: 'Estás sin conexión. Se muestra lo último conocido.',
+  offlineWhy: 'Estás sin conexión. Esto necesita el servidor.',
   paused: 'Novedades en pausa. Volviendo a conectar…',
   newVersion: 'Hay una versión nueva.',
   reload: 'Recargar',
