@@ -45,8 +45,11 @@ func TestJourney(t *testing.T) {
 		{"client"},  // invariants 1 to 3: enrolled in a browser, it knocks with no server in reach
 		{"version"}, // a newer app waits until it is asked for
 		{"admin"},   // invariant 7: users, services, grants, sites and the log, and nobody else sees them
-		{"signin"},  // invariant 9: a wrong password is told from a right one, and says no more
-		{"device"},  // invariants 2 and 4: enrolled by its code, rotated, revoked
+		{
+			"open", // invariants 1 and 4: a tap opens for this address alone, undo and close shut
+		},
+		{"signin"}, // invariant 9: a wrong password is told from a right one, and says no more
+		{"device"}, // invariants 2 and 4: enrolled by its code, rotated, revoked
 	} {
 		var h *house
 		for _, name := range shared {

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 
 const { chromium } = createRequire(new URL('../../pwa/package.json', import.meta.url))('playwright-core')
 
-/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve and addresses (of IPv6 with a 6), lan, shots. */
+/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve, detour and addresses (of IPv6 with a 6), lan, shots. */
 const told = JSON.parse(process.argv[2])
 
 /** How long anything may take: the machine may be busy. */
@@ -52,6 +52,15 @@ class World {
     return this.do('start', name)
   }
 
+  /** Cuts the detour: who came to Ownline that way hears no more of it. */
+  cut() {
+    return this.do('cut')
+  }
+
+  mend() {
+    return this.do('mend')
+  }
+
   /** Whether a TCP port of the router is open to a host: client1, client2, stranger, lan. */
   reaches(host, port) {
     return this.do('reaches', host, port)
@@ -73,16 +82,35 @@ class World {
     return found
   }
 
-  /** Lets the admin use a service. */
+  /** Makes somebody who is no admin, with the admin's password; returns the id. */
+  async addUser(name) {
+    await this.do('web', `${this.password}\n`, ['user', 'add', '--permanent', name])
+    const { items } = await this.call('GET', '/users')
+    return items.find((user) => user.name === name).id
+  }
+
+  /** Lets somebody, or else the admin, use a service. */
   async grant(service, more = {}) {
     return this.call('POST', '/grants', { user: await this.me(), service, ...more })
   }
 
-  /** Makes a service that the proxy serves from the LAN's web server, and grants it to the admin. */
+  /** Makes a service that the proxy serves from the LAN's web server, and grants it. */
   async addProxied(name, more = {}) {
     const service = await this.call('POST', '/services', { site: this.site, name, kind: 'proxy', target: `${this.lan}:80` })
     await this.grant(service.id, more)
     return service
+  }
+
+  /** Makes a service that forwards a port to the LAN's web server, or elsewhere, and grants it. */
+  async addForward(name, more = {}, target = `${this.lan}:80`) {
+    const service = await this.call('POST', '/services', { site: this.site, name, kind: 'forward', transport: 'tcp', target })
+    await this.grant(service.id, more)
+    return service
+  }
+
+  /** The live sessions of somebody. */
+  async live(user) {
+    return (await this.call('GET', `/sessions?state=live&user=${user}`)).items
   }
 
   /** Lets a host in to Ownline itself, as somebody at home would. */
@@ -119,7 +147,7 @@ export const laptop = { viewport: { width: 1440, height: 900 } }
 const usual = /^Failed to load resource: |^WebSocket connection to .* failed/
 
 class Browsers {
-  #open = []
+  #open = new Map()
   #contexts = []
   #expected = []
   problems = []
@@ -128,13 +156,24 @@ class Browsers {
     this.world = world
   }
 
-  /** A new person's browser: a context with nothing in it. Names lead where resolve says. */
+  /** One Chromium per host and way; contexts keep people apart. */
+  #launched(host, resolve) {
+    const key = `${host} ${resolve}`
+    if (!this.#open.has(key)) {
+      this.#open.set(key, chromium.launch({
+        executablePath: this.world.chromium[host],
+        args: ['--no-sandbox', `--host-resolver-rules=${resolve}`, `--ignore-certificate-errors-spki-list=${this.world.spki}`],
+      }))
+    }
+    return this.#open.get(key)
+  }
+
+  /**
+   * A new person's browser: a context with nothing in it. Names lead where resolve says; by
+   * world.detour it comes to Ownline past core.
+   */
   async new(options = phone, host = 'client1', resolve = this.world.resolve) {
-    const browser = await chromium.launch({
-      executablePath: this.world.chromium[host],
-      args: ['--no-sandbox', `--host-resolver-rules=${resolve}`, `--ignore-certificate-errors-spki-list=${this.world.spki}`],
-    })
-    this.#open.push(browser)
+    const browser = await this.#launched(host, resolve)
     const context = await browser.newContext({ locale: 'en-GB', baseURL: this.world.url, ...options })
     context.setDefaultTimeout(patience)
     context.setDefaultNavigationTimeout(patience)
@@ -165,7 +204,7 @@ class Browsers {
   }
 
   async close() {
-    await Promise.all(this.#open.map((browser) => browser.close()))
+    await Promise.all([...this.#open.values()].map(async (browser) => (await browser).close()))
   }
 }
 
@@ -184,6 +223,35 @@ export async function place(page, name) {
 /** Waits until a text is to be seen. */
 export async function see(page, text) {
   await page.getByText(text).filter({ visible: true }).first().waitFor()
+}
+
+/** Whether the LAN's web server answers in a second tab, by whatever address leads to it. */
+export async function loads(page, address, timeout = 20_000) {
+  const tab = await page.context().newPage()
+  try {
+    await tab.goto(address, { timeout })
+    return (await tab.innerText('body')).includes(`"host":"${new URL(address).host}"`)
+  } catch {
+    return false
+  } finally {
+    await tab.close()
+    // A page behind others draws nothing, and its countdowns stand still.
+    await page.bringToFront()
+  }
+}
+
+/** Has toasts stay until they are dismissed, as they do under a pointer that rests there. */
+export async function holdToasts(page) {
+  await page.addInitScript(() => {
+    new MutationObserver(() => {
+      for (const toast of document.querySelectorAll('.toast')) toast.dispatchEvent(new PointerEvent('pointerenter'))
+    }).observe(document, { subtree: true, childList: true })
+  })
+}
+
+/** A toast, by what it says. */
+export function toast(page, text) {
+  return page.getByRole('region', { name: 'Notices' }).getByRole('listitem').filter({ hasText: text })
 }
 
 /** Waits until the service worker has the whole build, so that the page loads without a server. */

@@ -45,6 +45,7 @@ type house struct {
 	*world.World
 	t         *testing.T
 	mosquitto *world.Daemon
+	detour    *detour
 	agents    map[string]*exec.Cmd // by the host they run on
 	spki      string               // of the one certificate that everything shows
 	roots     *x509.CertPool       // with that certificate
@@ -115,6 +116,7 @@ topic read ownline/answer/#
 	}
 	h.serveAddress(cert, key)
 	h.serveSTUN()
+	h.serveDetour(cert, key)
 	h.ready()
 	return h
 }

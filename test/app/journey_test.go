@@ -71,6 +71,7 @@ func (h *house) play(t *testing.T, name string) {
 		"url": "https://" + ownName + ":9999", "router": h.Bed.Router.IPv4, "name": world.AdminName, "password": world.AdminPassword,
 		"site": h.Site, "chromium": programs, "spki": h.spki, "lan": h.Bed.Lan.IPv4, "shots": os.Getenv("OWNLINE_SCREENSHOTS"),
 		"resolve": h.names(h.Bed.Router.IPv4), "resolve6": h.names(h.Bed.Router.IPv6),
+		"detour":     fmt.Sprintf("MAP %s %s, %s", ownName, addressAt.Addr(), h.names(h.Bed.Router.IPv4)),
 		"addresses":  world.Map{"client1": h.Bed.Client1.IPv4, "client2": h.Bed.Client2.IPv4, "stranger": h.Bed.Stranger.IPv4, "lan": h.Bed.Lan.IPv4},
 		"addresses6": world.Map{"client1": h.Bed.Client1.IPv6, "client2": h.Bed.Client2.IPv6},
 	})
@@ -154,6 +155,9 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 			return nil, err
 		}
 		return nil, h.power(ctx, a.Do, name)
+	case "cut", "mend": // the detour: whether it is cut
+		h.detour.cut(a.Do == "cut")
+		return nil, nil
 	case "reaches": // whether a TCP port of the router is open to a host: host, port
 		var name string
 		var port uint16
