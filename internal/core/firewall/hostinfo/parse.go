@@ -1,52 +1,58 @@
 package hostinfo
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"net/netip"
 	"strconv"
 
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// lines calls f with the fields of every line that has at least n; what is shorter, such as
-// a heading, is passed over.
-func lines(b []byte, n int, f func(fields [][]byte)) {
-	for line := range bytes.Lines(b) {
-		if fields := bytes.Fields(line); len(fields) >= n {
-			f(fields)
+// lines calls f with the fields of every line that has at least n, until f wants no more; what is
+// shorter, such as a heading, is passed over. Never more than a line is held: a busy router has tens of
+// thousands of connections, each a line of 150 bytes.
+func lines(r io.Reader, n int, f func(fields [][]byte) (more bool)) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 0, 4096), bufio.MaxScanTokenSize)
+	for s.Scan() {
+		if fields := bytes.Fields(s.Bytes()); len(fields) >= n && !f(fields) {
+			return nil
 		}
 	}
+	return s.Err()
 }
 
 // parseRoutes4 reads /proc/net/route: Iface Destination Gateway Flags RefCnt Use Metric
 // Mask …, numbers being those of memory, in the machine's byte order.
-func parseRoutes4(b []byte) (out []netip.Addr) {
-	lines(b, 8, func(f [][]byte) {
+func parseRoutes4(r io.Reader, add func(netip.Addr)) error {
+	return lines(r, 8, func(f [][]byte) bool {
 		if string(f[1]) != "00000000" || string(f[7]) != "00000000" {
-			return
+			return true
 		}
 		if a, ok := memoryAddr(f[2]); ok && a.Is4() && !a.IsUnspecified() {
-			out = append(out, a)
+			add(a)
 		}
+		return true
 	})
-	return out
 }
 
 // parseRoutes6 reads /proc/net/ipv6_route: destination, its length, source, its length,
 // next hop, …, numbers in network order.
-func parseRoutes6(b []byte) (out []netip.Addr) {
-	lines(b, 10, func(f [][]byte) {
+func parseRoutes6(r io.Reader, add func(netip.Addr)) error {
+	return lines(r, 10, func(f [][]byte) bool {
 		raw, err := hex.DecodeString(string(f[4]))
 		if string(f[1]) != "00" || err != nil || len(raw) != 16 {
-			return
+			return true
 		}
 		if a := netip.AddrFrom16([16]byte(raw)); !a.IsUnspecified() {
-			out = append(out, a)
+			add(a)
 		}
+		return true
 	})
-	return out
 }
 
 // States of a socket that serves (include/net/tcp_states.h): a UDP socket that is bound but
@@ -56,24 +62,28 @@ const (
 	udpBound  = "07"
 )
 
-// parseSockets reads /proc/net/{tcp,tcp6,udp,udp6}: sl local_address rem_address st …
-func parseSockets(b []byte, t ownline.Transport) (out []uint16) {
+// parseSockets reads /proc/net/{tcp,tcp6,udp,udp6}: sl local_address rem_address st … Of TCP those that
+// listen come first (Documentation/networking/proc_net_tcp.rst), and what follows is not read: it may be long.
+func parseSockets(r io.Reader, t ownline.Transport, add func(port uint16)) error {
 	state := tcpListen
 	if t == ownline.UDP {
 		state = udpBound
 	}
-	lines(b, 4, func(f [][]byte) {
+	return lines(r, 4, func(f [][]byte) bool {
 		addr, port, ok := bytes.Cut(f[1], []byte(":"))
-		if !ok || string(f[3]) != state {
-			return
+		if !ok {
+			return true // the heading
+		}
+		if string(f[3]) != state {
+			return t == ownline.UDP
 		}
 		a, ok := memoryAddr(addr)
 		n, err := strconv.ParseUint(string(port), 16, 16)
 		if ok && err == nil && n != 0 && !a.Unmap().IsLoopback() {
-			out = append(out, uint16(n))
+			add(uint16(n))
 		}
+		return true
 	})
-	return out
 }
 
 // memoryAddr reads an address that the kernel prints as words of memory: one of 32 bits, or

@@ -3,6 +3,7 @@ package hostinfo
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -57,27 +58,22 @@ func matches(wan []string, name string) bool {
 }
 
 // gateways reads the tables of routes (proc_net(5)).
-func gateways(proc string) ([]netip.Addr, error) {
-	var out []netip.Addr
-	for file, parse := range map[string]func([]byte) []netip.Addr{"route": parseRoutes4, "ipv6_route": parseRoutes6} {
-		b, err := read(proc, file)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, parse(b)...)
-	}
-	return out, nil
+func gateways(proc string) (out []netip.Addr, err error) {
+	add := func(a netip.Addr) { out = append(out, a) }
+	err = errors.Join(
+		read(proc, "route", func(r io.Reader) error { return parseRoutes4(r, add) }),
+		read(proc, "ipv6_route", func(r io.Reader) error { return parseRoutes6(r, add) }))
+	return out, err
 }
 
 func served(proc string) ([]firewall.Port, error) {
 	seen := map[firewall.Port]bool{}
 	for file, t := range map[string]ownline.Transport{"tcp": ownline.TCP, "tcp6": ownline.TCP, "udp": ownline.UDP, "udp6": ownline.UDP} {
-		b, err := read(proc, file)
+		err := read(proc, file, func(r io.Reader) error {
+			return parseSockets(r, t, func(n uint16) { seen[firewall.Port{Transport: t, Number: n}] = true })
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, n := range parseSockets(b, t) {
-			seen[firewall.Port{Transport: t, Number: n}] = true
 		}
 	}
 	out := make([]firewall.Port, 0, len(seen))
@@ -89,13 +85,17 @@ func served(proc string) ([]firewall.Port, error) {
 
 // read reads a file of /proc/net of this thread's namespace; a kernel without IPv6 has no
 // files for it.
-func read(proc, file string) ([]byte, error) {
-	b, err := os.ReadFile(path.Join(proc, file))
+func read(proc, file string, parse func(io.Reader) error) error {
+	f, err := os.Open(path.Join(proc, file))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
+	}
+	if err == nil {
+		defer f.Close()
+		err = parse(f)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read what the router serves: %w", err)
+		return fmt.Errorf("read what the router serves: %w", err)
 	}
-	return b, nil
+	return nil
 }
