@@ -1,6 +1,6 @@
 // Package udpknock is the UDP door: it verifies knocks, drops replays and hands the genuine
-// ones on; strangers never get an answer. A datagram of a stranger costs one map lookup, no
-// cryptography, no memory, no lock and no line in a log.
+// ones on; strangers never get an answer. A datagram of a stranger costs one map lookup and a place
+// in a ring of the newest; no cryptography, no memory and no line in a log.
 package udpknock
 
 import (
@@ -53,6 +53,7 @@ type Door struct {
 
 	table  atomic.Pointer[table] // replaced, never changed
 	counts [numReasons]atomic.Uint64
+	recent recent
 
 	mu       sync.Mutex // guards the following; never taken for a packet that is not genuine
 	prefix6  int
@@ -192,13 +193,11 @@ func (d *Door) Run(ctx context.Context) error {
 			continue
 		}
 		if n != knock.Size {
-			d.counts[badLength].Add(1)
+			d.drop(badLength, seenFrom(from))
 			continue
 		}
 		copy(packet[:], buf)
-		if why := d.take(packet, from, control[:nc]); why != accepted { // that it is, web says
-			d.counts[why].Add(1)
-		}
+		d.take(packet, from, control[:nc])
 	}
 }
 
@@ -223,13 +222,31 @@ func (d *Door) forget(now time.Time) {
 	for seq, p := range d.pending {
 		if now.After(p.until) {
 			delete(d.pending, seq)
+			d.recent.judged(seq, names[ignored])
 			d.counts[ignored].Add(1) // what web says afterwards, if anything, makes it no other
 		}
 	}
 }
 
-// take judges one packet, which it overwrites. It returns what became of it.
+// take judges one packet, which it overwrites, and returns what became of it. One that is dropped it
+// counts; of one that is accepted web has the word.
 func (d *Door) take(p *knock.Packet, from netip.AddrPort, control []byte) reason {
+	seen := seenFrom(from)
+	why := d.judge(p, from, control, &seen)
+	if why != accepted {
+		d.drop(why, seen)
+	}
+	return why
+}
+
+func (d *Door) drop(why reason, seen Seen) {
+	d.counts[why].Add(1)
+	seen.Outcome = names[why]
+	d.recent.add(seen)
+}
+
+// judge adds to seen what the packet says of itself.
+func (d *Door) judge(p *knock.Packet, from netip.AddrPort, control []byte, seen *Seen) reason {
 	t := d.table.Load()
 	dev, ok := t.hints[knock.HintValue(p[:knock.HintSize])]
 	if !ok {
@@ -238,6 +255,7 @@ func (d *Door) take(p *knock.Packet, from netip.AddrPort, control []byte) reason
 		}
 		return badHint
 	}
+	seen.Device = dev.ID
 	n, err := dev.keys.Open(p)
 	if err != nil {
 		return badSeal
@@ -246,10 +264,11 @@ func (d *Door) take(p *knock.Packet, from netip.AddrPort, control []byte) reason
 	if now.IsZero() {
 		return noClock
 	}
+	seen.Service, seen.Skew = n.Service, n.Time.Sub(now)
 	if !knock.Fresh(n.Time, now, d.cfg.Skew) {
 		return badTime
 	}
-	source := from.Addr().Unmap().WithZone("")
+	source := seen.Source
 	if why := d.checkSource(dev, n, source); why != accepted {
 		return why
 	}
@@ -257,7 +276,7 @@ func (d *Door) take(p *knock.Packet, from netip.AddrPort, control []byte) reason
 	if !inside && ownline.KindOf(source) != ownline.SourcePublic {
 		return badSource
 	}
-	return d.deliver(dev, n, from, source, inside, control)
+	return d.deliver(dev, n, from, inside, control, *seen)
 }
 
 // checkSource compares the address that the device claims with the one it has.
@@ -287,7 +306,7 @@ func (d *Door) inside(a netip.Addr) bool {
 	return slices.ContainsFunc(d.cfg.LocalNetworks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, source netip.Addr, inside bool, control []byte) reason {
+func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, inside bool, control []byte, seen Seen) reason {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	memory := d.memories[dev.ID]
@@ -306,12 +325,14 @@ func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, source n
 		wanted: n.AnswerWanted && d.cfg.Answer, until: time.Now().Add(verdictWithin),
 	}
 	if !d.cfg.Deliver(link.Knocked{
-		Seq: d.seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: source, Claimed: n.Claimed,
+		Seq: d.seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: seen.Source, Claimed: n.Claimed,
 		Service: n.Service, Duration: n.Duration, Inside: inside, Skew: d.cfg.Skew,
 	}) {
 		delete(d.pending, d.seq)
 		return noWeb
 	}
+	seen.Outcome, seen.seq = Waiting, d.seq
+	d.recent.add(seen)
 	return accepted
 }
 
@@ -324,6 +345,7 @@ func (d *Door) Verdict(seq uint64, status knock.Status, sessions int, expires ti
 	d.mu.Unlock()
 	if ok {
 		d.counts[accepted].Add(1)
+		d.recent.judged(seq, status.String())
 	}
 	if !ok || time.Now().After(p.until) {
 		return ownline.NotFound("knock", fmt.Sprint(seq))
