@@ -101,17 +101,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		if cmd.flags != nil {
 			cmd.flags(flags)
 		}
-		switch err := flags.Parse(rest); {
+		args, err := parse(flags, rest)
+		switch {
 		case errors.Is(err, flag.ErrHelp):
 			cmd.help(stdout, flags)
 			return exitDone
 		case err != nil:
 			return fail(exitUsage, fmt.Errorf("%s: %w", name, err))
-		case flags.NArg() > 0 && cmd.args == "":
-			return fail(exitUsage, fmt.Errorf("%s: %q is too much: it takes flags only", name, flags.Arg(0)))
+		case len(args) > 0 && cmd.args == "":
+			return fail(exitUsage, fmt.Errorf("%s: %q is too much: it takes flags only", name, args[0]))
 		}
-		c.args = flags.Args()
-		err := cmd.run(ctx, c)
+		c.args = args
+		err = cmd.run(ctx, c)
 		var usage usageError
 		switch {
 		case err == nil:
@@ -122,6 +123,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(exitFailed, fmt.Errorf("%s: %w", name, err))
 	}
 	return fail(exitUsage, fmt.Errorf("there is no command %q", name))
+}
+
+// parse takes flags before, between and after the other words, which it returns.
+func parse(flags *flag.FlagSet, args []string) (words []string, err error) {
+	for {
+		if err := flags.Parse(args); err != nil || flags.NArg() == 0 {
+			return words, err
+		}
+		words, args = append(words, flags.Arg(0)), flags.Args()[1:]
+	}
 }
 
 // newFlags makes the flags that every command has.

@@ -30,6 +30,9 @@ func TestCommandLine(t *testing.T) {
 		"nobody answers":      {"status --config " + config, exitFailed, "", "ownline-core run"},
 		"flags before":        {"--json version", exitDone, `"version"`, ""},
 		"flags behind":        {"version --json", exitDone, `"version"`, ""},
+		"flags between":       {"explain 198.51.100.7 --config " + config + " nas", exitFailed, "", "ownline-core run"},
+		"no address":          {"explain nas", exitUsage, "", `"nas" is no address`},
+		"nothing to explain":  {"explain", exitUsage, "", "give an address"},
 		"unknown shell":       {"completion tcsh", exitUsage, "", "tcsh"},
 		"no shell":            {"completion", exitUsage, "", "bash, zsh or fish"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"time"
@@ -51,6 +52,12 @@ func (c *Core) serveControl(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { sendJSON(w, c.Status(r.Context()), nil) })
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.book.List(), nil) })
+	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		source, _ := netip.ParseAddr(q.Get("source")) // what is no address, Explain refuses
+		e, err := c.Explain(r.Context(), source, q.Get("service"))
+		sendJSON(w, e, err)
+	})
 	mux.HandleFunc("POST /flush", func(w http.ResponseWriter, r *http.Request) {
 		f, err := c.flush(r.Context())
 		sendJSON(w, f, err)
@@ -121,6 +128,12 @@ func (c *Control) Status(ctx context.Context) (link.Status, error) {
 func (c *Control) Sessions(ctx context.Context) ([]session.Session, error) {
 	var s []session.Session
 	return s, c.call(ctx, "GET", "/sessions", &s)
+}
+
+// Explain asks why somebody at an address gets in, or does not.
+func (c *Control) Explain(ctx context.Context, source netip.Addr, service string) (Explanation, error) {
+	var e Explanation
+	return e, c.call(ctx, "GET", "/explain?"+url.Values{"source": {source.String()}, "service": {service}}.Encode(), &e)
 }
 
 // Flush ends every session.

@@ -1,5 +1,3 @@
-//go:build !noproxy
-
 package core
 
 import (

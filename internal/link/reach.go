@@ -1,5 +1,3 @@
-//go:build !noproxy
-
 package link
 
 import (
@@ -8,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// Reacher is a core that tries targets. The one for routers with little room does not.
+// Reacher is a core that tries targets.
 type Reacher interface {
 	// Reach connects to a target in the LAN by TCP and hangs up.
 	Reach(context.Context, netip.AddrPort) (Reached, error)

@@ -177,3 +177,19 @@ type KnockCounts struct {
 	Limited uint64 // had a valid hint, but came too fast, and were dropped
 	Garbage uint64 // were treated like datagrams to a closed port
 }
+
+// Chain is a base chain of somebody else's.
+type Chain struct {
+	Family string `json:"family"` // "ip", "ip6" or "inet"
+	Table  string `json:"table"`
+	Name   string `json:"name"`
+	Hook   string `json:"hook"` // "forward" or "input"
+}
+
+// String returns "inet filter forward", as nft takes it.
+func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+
+// Passes reports whether packets of a family meet the chain.
+func (c Chain) Passes(addr netip.Addr) bool {
+	return c.Family == "inet" || (c.Family == "ip") == addr.Is4()
+}

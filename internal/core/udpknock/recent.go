@@ -2,7 +2,6 @@ package udpknock
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -34,50 +33,66 @@ const Waiting = "waiting"
 // flood washes away what became of the knocks of devices.
 type recent struct {
 	mu        sync.Mutex // guards the following
-	known     [256]Seen
-	strangers [64]Seen
-	nextKnown int
-	nextOther int
+	known     ring
+	strangers ring
+}
+
+// ring holds the newest of what was added.
+type ring struct {
+	all  [256]Seen
+	next int
+}
+
+func (r *ring) add(s Seen) {
+	r.all[r.next] = s
+	r.next = (r.next + 1) % len(r.all)
+}
+
+// newest yields what was added, the newest first.
+func (r *ring) newest(yield func(*Seen) bool) {
+	for i := range r.all {
+		s := &r.all[(r.next+len(r.all)-1-i)%len(r.all)]
+		if s.At.IsZero() || !yield(s) {
+			return
+		}
+	}
 }
 
 func (r *recent) add(s Seen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Device.IsZero() {
-		r.strangers[r.nextOther] = s
-		r.nextOther = (r.nextOther + 1) % len(r.strangers)
-		return
+		r.strangers.add(s)
+	} else {
+		r.known.add(s)
 	}
-	r.known[r.nextKnown] = s
-	r.nextKnown = (r.nextKnown + 1) % len(r.known)
 }
 
 // judged tells what became of a knock that was handed on.
 func (r *recent) judged(seq uint64, outcome string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for i := range r.known {
-		if r.known[i].seq == seq {
-			r.known[i].Outcome = outcome
+	for s := range r.known.newest {
+		if s.seq == seq {
+			s.Outcome = outcome
 			return
 		}
 	}
 }
 
-// Recent returns what came from the addresses that from picks, newest first: of devices at most 256, of
-// strangers at most 64 of all that came from anywhere.
+// Recent returns what came from the addresses that from picks: of the newest 256 datagrams that bore a
+// device's hint, then of the newest 256 that did not, each newest first.
 func (d *Door) Recent(from func(netip.Addr) bool) []Seen {
 	r := &d.recent
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []Seen
-	for _, ring := range [][]Seen{r.known[:], r.strangers[:]} {
-		for _, s := range ring {
-			if !s.At.IsZero() && from(s.Source) {
-				out = append(out, s)
+	for _, r := range []*ring{&r.known, &r.strangers} {
+		for s := range r.newest {
+			if from(s.Source) {
+				out = append(out, *s)
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Seen) int { return b.At.Compare(a.At) })
 	return out
 }

@@ -36,7 +36,7 @@ func TestRecent(t *testing.T) {
 	if len(outcomes) != 3 || outcomes[0] != "time" || outcomes[1] != "replay" || outcomes[2] != "nothing granted" {
 		t.Errorf("newest first: %q", outcomes)
 	}
-	if got := of(client6); len(got) != 64 || got[0].Outcome != "unknown_hint" || !got[0].Device.IsZero() {
+	if got := of(client6); len(got) != 256 || got[0].Outcome != "unknown_hint" || !got[0].Device.IsZero() {
 		t.Errorf("%d strangers, the first is %+v", len(got), got[0])
 	}
 	w.take(w.knock(nil), client, nil)

@@ -42,3 +42,8 @@ func (*Driver) Counters(context.Context) (map[firewall.Key]ownline.Traffic, erro
 func (*Driver) KnockCounters(context.Context) (firewall.KnockCounts, error) {
 	return firewall.KnockCounts{}, errors.ErrUnsupported
 }
+
+// Dropping returns errors.ErrUnsupported.
+func (*Driver) Dropping(context.Context) ([]firewall.Chain, error) {
+	return nil, errors.ErrUnsupported
+}

@@ -1,0 +1,280 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/session"
+	"github.com/ownline/ownline/internal/core/udpknock"
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// Explanation is what `ownline-core explain` prints: why an address gets in, or does not.
+type Explanation struct {
+	Source   netip.Addr      `json:"source"`
+	Service  string          `json:"service,omitempty"` // name or ID; empty: all
+	Findings []Finding       `json:"findings"`          // what matters most first; never empty
+	Knocks   []udpknock.Seen `json:"knocks"`            // from there, newest first, at most 10
+	Sessions []Explained     `json:"sessions"`
+	// Dropping are chains of others that drop what they do not accept, where packets of Source pass.
+	Dropping []firewall.Chain `json:"dropping"`
+}
+
+// Finding is one thing that core found, and what to do about it.
+type Finding struct {
+	Problem bool   `json:"problem"`
+	Text    string `json:"text"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// Explained is a session of the source, and what the kernel has of it.
+type Explained struct {
+	session.Session
+	Live bool `json:"live"` // in the kernel
+}
+
+const mostKnocks = 10
+
+// Explain answers why somebody at an address gets in, or does not: to a service, by its name or ID, or
+// to any if that is empty.
+func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (Explanation, error) {
+	source = source.Unmap()
+	if !source.IsValid() || source.Zone() != "" {
+		return Explanation{}, ownline.Invalid("source", "is no address; give the one that the client has on the internet, like 198.51.100.7")
+	}
+	e := &explaining{Core: c, Explanation: Explanation{Source: source, Service: service, Knocks: []udpknock.Seen{}, Sessions: []Explained{}, Dropping: []firewall.Chain{}}}
+	e.router(ctx)
+	usable := e.address()
+	if err := e.sessions(ctx); err != nil {
+		return Explanation{}, err
+	}
+	if usable {
+		e.access()
+		e.knocks(ctx)
+	}
+	e.Findings = append(e.Findings, e.notes...)
+	return e.Explanation, nil
+}
+
+// explaining is an Explanation that grows.
+type explaining struct {
+	*Core
+	Explanation
+	notes []Finding // come after the problems
+}
+
+func (e *explaining) problem(fix, format string, args ...any) {
+	e.Findings = append(e.Findings, Finding{Problem: true, Text: fmt.Sprintf(format, args...), Fix: fix})
+}
+
+func (e *explaining) note(format string, args ...any) {
+	e.notes = append(e.notes, Finding{Text: fmt.Sprintf(format, args...)})
+}
+
+// router tells what keeps everybody out.
+func (e *explaining) router(ctx context.Context) {
+	s := e.Status(ctx)
+	switch {
+	case !s.Paired:
+		e.problem("run `ownline-core pair`, and give the code to ownline-web", "No ownline-web is paired: nobody can be let in.")
+	case !s.Connected:
+		e.problem("see that ownline-web runs, and that it and this router reach each other (link in core.yaml)", "ownline-web is not connected: no knock is answered, and no new session comes.")
+	}
+	if !s.Firewall.OK {
+		e.problem("mend what the error says; core tries again by itself", "The kernel does not have Ownline's rules: %s.", s.Firewall.Error)
+	}
+	if s.Clock.Now.IsZero() {
+		e.problem("let the router's clock be synchronised (NTP), or wait until ownline-web connects", "No clock is known: %s.", s.Clock.Why)
+	}
+	if s.Proxy.Domain != "" && !s.Proxy.OK {
+		e.problem("mend what the error says", "The reverse proxy does not serve: %s.", s.Proxy.Error)
+	}
+}
+
+// address judges the source; false: no session can be for it.
+func (e *explaining) address() bool {
+	host := e.host.seen.Load()
+	switch a := e.Source; {
+	case slices.Contains(host.Own, a):
+		e.problem("use the address that the client has on the internet", "%s is the router's own address.", a)
+	case slices.Contains(host.Gateways, a):
+		e.problem("let the box in front forward ports without rewriting their sources", "%s is the router's gateway: a session for it would let in everybody behind it.", a)
+	case e.host.inside(a):
+		e.note("%s is in a local network: it needs no session, its knocks are answered by \"inside\", and proxied services are open to it.", a)
+	case ownline.KindOf(a) == ownline.SourceCarrierNAT:
+		e.problem("use the address that the client has on the internet: it is behind its carrier's NAT", "%s is one that carriers use inside; none is ever let in.", a)
+	case ownline.KindOf(a) != ownline.SourcePublic:
+		e.problem("use the address that the client has on the internet, or add its network to local_networks in core.yaml", "%s is not public and in none of the local networks; none such is ever let in.", a)
+	default:
+		return true
+	}
+	return false
+}
+
+// sessions reads what is open for the source, in the book and in the kernel.
+func (e *explaining) sessions(ctx context.Context) error {
+	live, err := e.driver.Counters(ctx)
+	if err != nil {
+		e.problem("", "The kernel's sessions can't be read: %v.", err)
+	}
+	for _, s := range e.book.List() {
+		if !s.Source.Contains(e.Source) || e.Service != "" && e.Service != s.Service && e.Service != s.ServiceID.String() {
+			continue
+		}
+		x := Explained{Session: s}
+		if t, ok := live[s.Key()]; ok {
+			x.Live, x.Traffic = true, t
+		}
+		e.Sessions = append(e.Sessions, x)
+	}
+	chains, err := e.driver.Dropping(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range chains {
+		if c.Passes(e.Source) {
+			e.Dropping = append(e.Dropping, c)
+		}
+	}
+	return ctx.Err()
+}
+
+// access judges what is open by what came through.
+func (e *explaining) access() {
+	if len(e.Sessions) == 0 {
+		what := "No session"
+		if e.Service != "" {
+			what = fmt.Sprintf("No session for %q", e.Service)
+		}
+		e.problem("knock from there, or open it in Ownline's app, from that very address", "%s is open for %s.", what, e.Source)
+		return
+	}
+	for _, s := range e.Sessions {
+		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
+		switch t := s.Traffic; {
+		case !s.Live:
+			e.problem("look at firewall in `ownline-core status`", "%s, but the kernel does not have it.", at)
+		case e.unreachable(at, s):
+		case t.UpPackets == 0:
+			e.problem(fmt.Sprintf("see that the client really comes from %s (not from an address of another family, or through a VPN), and that a box in front of this router forwards port %d/%s", s.Source, s.PublicPort, s.Transport),
+				"%s, but not one packet of it has come.", at)
+		case t.DownPackets == 0:
+			e.silent(at, s)
+		default:
+			e.note("%s: %d bytes came and %d went back, so it works.", at, t.UpBytes, t.DownBytes)
+		}
+	}
+}
+
+// unreachable tries the target of a session from here.
+func (e *explaining) unreachable(at string, s Explained) bool {
+	if s.Transport != ownline.TCP || s.Kind != ownline.Forward {
+		return false
+	}
+	switch r, _ := reach(s.Target, e.host.inside); r.Failure { // what is open is inside
+	case link.ReachRefused:
+		e.problem("start the service there, or correct its address and port in Ownline", "%s, but nothing listens at %s.", at, s.Target)
+	case link.ReachSilent, link.ReachNoRoute:
+		e.problem("see that it is switched on, has this address, and that its own firewall lets the router in", "%s, but the router itself can't reach %s.", at, s.Target)
+	default:
+		return false
+	}
+	return true
+}
+
+// silent tells why nothing comes back.
+func (e *explaining) silent(at string, s Explained) {
+	text := at + ", and packets come, but nothing goes back"
+	fix := "let the target answer by way of this router (its default route), or set firewall.masquerade in core.yaml"
+	hook := "forward"
+	if s.Kind == ownline.Proxy {
+		fix, hook = "see the log of core", "input"
+	}
+	var drop []string
+	for _, c := range e.Dropping {
+		if c.Hook == hook {
+			drop = append(drop, "`nft insert rule "+c.String()+" ct status dnat accept`")
+		}
+	}
+	if len(drop) == 0 {
+		e.problem(fix, "%s, and no chain of nftables drops by its policy.", text)
+		return
+	}
+	e.problem(strings.Join(drop, " and ")+", made permanent (docs/how/host-firewall.md); else "+fix,
+		"%s: it may be that the host's own firewall drops it.", text)
+}
+
+// meaning says what became of a knock, and what to do.
+var meaning = map[string][2]string{
+	"length":                      {"was no knock, or of another program", ""},
+	"unknown_hint":                {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
+	"seal":                        {"was changed on the way, or forged", "enrol the device again"},
+	"time":                        {"was refused for its time", "set the device's clock"},
+	"claimed_source_differs":      {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
+	"claimed_source_missing":      {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
+	"source_not_public":           {"came from an address that is never let in", ""},
+	"clock_unknown":               {"came when no clock was known", ""},
+	"web_not_connected":           {"came when ownline-web was not connected", ""},
+	"replay":                      {"came twice", ""},
+	"busy":                        {"came when too many waited", "knock again"},
+	"ignored":                     {"was not judged by ownline-web", "see its log; a knock that came by MQTT too is judged once"},
+	udpknock.Waiting:              {"waits for ownline-web", ""},
+	knock.Opened.String():         {"opened what its device is granted", ""},
+	knock.Renewed.String():        {"renewed what was open", ""},
+	knock.Inside.String():         {"was answered by \"inside\"", ""},
+	knock.Refused.String():        {"was refused by ownline-web", "see the audit log there: it says why"},
+	knock.NothingGranted.String(): {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
+}
+
+// knocks tells what came to the door from there.
+func (e *explaining) knocks(ctx context.Context) {
+	bits := 32
+	if e.Source.Is6() {
+		bits = e.ipv6Prefix()
+	}
+	network, err := e.Source.Prefix(bits)
+	if err != nil {
+		return
+	}
+	if seen := e.door.Recent(network.Contains); len(seen) > 0 {
+		e.Knocks = seen[:min(len(seen), mostKnocks)]
+		last := e.Knocks[0]
+		said := meaning[last.Outcome]
+		text := fmt.Sprintf("The last knock from there, %s ago, %s", time.Since(last.At).Round(time.Second), said[0])
+		if skew := last.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
+			text += fmt.Sprintf(" (its clock differs by %s)", skew)
+		}
+		if said[1] == "" {
+			e.note("%s.", text)
+		} else {
+			e.problem(said[1], "%s.", text)
+		}
+		return
+	}
+	if len(e.Sessions) > 0 {
+		return
+	}
+	text := fmt.Sprintf("No knock from there has reached core since it started, %s ago", time.Since(e.started).Round(time.Second))
+	if k, err := e.driver.KnockCounters(ctx); err == nil && k.Garbage > 0 {
+		text += fmt.Sprintf(" (the kernel sorted out %d datagrams without a valid hint, of whomever)", k.Garbage)
+	}
+	e.problem(fmt.Sprintf("see that the device knocks at this router's public address and port %d/udp, from this address, with a profile of this site and a clock that is right within ten minutes; in networks that block it, knock by MQTT", e.door.Port()), "%s.", text)
+}
+
+// Problems counts the findings that keep somebody out.
+func (e Explanation) Problems() int {
+	n := 0
+	for _, f := range e.Findings {
+		if f.Problem {
+			n++
+		}
+	}
+	return n
+}
