@@ -49,7 +49,13 @@ func TestJourney(t *testing.T) {
 			"open", // invariants 1 and 4: a tap opens for this address alone, undo and close shut
 		},
 		{"signin"}, // invariant 9: a wrong password is told from a right one, and says no more
-		{"device"}, // invariants 2 and 4: enrolled by its code, rotated, revoked
+		{
+			"device",  // invariants 2 and 4: enrolled by its code, rotated, revoked
+			"guest",   // invariants 1, 3 and 4: invited, in, and out again
+			"history", // invariant 7: what ended, and nobody else sees it
+			"keyboard",
+			"moved", // invariant 3: what is open belongs to one address
+		},
 	} {
 		var h *house
 		for _, name := range shared {

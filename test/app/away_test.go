@@ -33,8 +33,8 @@ func (h *house) away(ctx context.Context, what string, host *bed.Host, text stri
 		return nil, h.startAgent(host)
 	case "roam": // the machine has its second address alone: "away"; or its first again: "home"
 		return roam(host, text == "home")
-	case "carrier": // the machine is behind a carrier's NAT
-		return h.carrier(host)
+	case "carrier": // the machine is behind a carrier's NAT, "on", or no more, "off"
+		return h.carrier(host, text == "on")
 	}
 	return nil, fmt.Errorf("nobody does %q", what)
 }
@@ -103,9 +103,12 @@ func roam(host *bed.Host, home bool) (netip.Addr, error) {
 	return first.Addr(), nil
 }
 
-// carrier has a host reach the router from an address that carriers share out (RFC 6598).
-func (h *house) carrier(host *bed.Host) (netip.Addr, error) {
+// carrier has a host reach the router from an address that carriers share out (RFC 6598), or no more.
+func (h *house) carrier(host *bed.Host, on bool) (netip.Addr, error) {
 	gateway, own := netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.0.7")
+	if !on {
+		return host.IPv4, host.DelAddr(host.Link, netip.PrefixFrom(own, 24)) // the route goes with it
+	}
 	if err := h.Bed.Internet.AddAddr(host.Name, netip.PrefixFrom(gateway, 24)); err != nil {
 		return netip.Addr{}, err
 	}

@@ -129,8 +129,8 @@ class World {
   }
 
   /** Waits for a condition. */
-  async until(what, holds) {
-    const end = Date.now() + patience
+  async until(what, holds, length = patience) {
+    const end = Date.now() + length
     for (;;) {
       if (await holds()) return
       assert(Date.now() < end, `not in time: ${what}`)

@@ -57,9 +57,11 @@ describe('the page for guests', () => {
     expect(asked).toEqual(['config.json', 'preview'])
   })
 
-  it('says that others share the address of a carrier', async () => {
+  it('offers nothing for an address that a carrier shares out', async () => {
     answers['preview'] = { ...valid, source: '100.64.0.9', kind: 'carrier_nat' }
-    expect((await shown()).textContent).toContain('Others behind your carrier')
+    const root = await shown()
+    expect(root.textContent).toContain('Try from another network.')
+    expect(root.querySelector('button')?.disabled).toBe(true)
   })
 
   it('shows what is open, until the guest closes it', async () => {

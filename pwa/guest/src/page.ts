@@ -111,20 +111,22 @@ class Page {
     const address = way.address() ?? ''
     const family = address.includes(':') ? 6 : 4
     const fits = address === '' || reply.families === undefined || reply.families.includes(family)
+    const shared = isShared(address)
     const service = reply.service ?? ''
     const length = this.duration(reply.seconds ?? 0)
     const button = this.redeem(way, w.open(service, length))
-    button.disabled = !fits
+    button.disabled = !fits || shared
     this.show(
       element('h1', {}, w.title(reply.from ?? '', service, length)),
       ...(reply.message ? [element('blockquote', {}, reply.message)] : []),
       ...(address === '' ? [] : [element('p', {}, w.only(address))]),
-      ...(isShared(address) ? [element('p', { className: 'muted' }, w.shared)] : []),
       this.facts([
         [w.host, reply.host ?? ''],
         [w.until, this.moment(reply.until ?? 0)],
       ]),
-      element('p', { className: fits ? 'muted' : 'bad' }, fits ? w.explain : w.family(reply.families?.[0] ?? 4)),
+      shared
+        ? element('p', { className: 'bad' }, w.shared)
+        : element('p', { className: fits ? 'muted' : 'bad' }, fits ? w.explain : w.family(reply.families?.[0] ?? 4)),
       button,
     )
     button.focus()
@@ -303,7 +305,7 @@ function ring(): { drawing: SVGElement; draw: (share: number) => void } {
   }
 }
 
-/** Whether an address is one of a carrier's, which many share. */
+/** Whether an address is one of a carrier's, which many share: for those nothing is opened. */
 function isShared(address: string): boolean {
   const [first, second] = address.split('.').map(Number)
   return first === 100 && second !== undefined && second >= 64 && second < 128

@@ -5,6 +5,7 @@ import * as auth from '@/api/auth'
 import * as passkeys from '@/api/passkeys'
 import { Problem } from '@/api/problem'
 import { makeRouter } from '@/router'
+import { useAccount } from '@/stores/account'
 import { sampleMe } from '@/testing/samples'
 import LoginPage from './LoginPage.vue'
 
@@ -182,6 +183,8 @@ describe('the sign-in', () => {
     const { login, router, submit } = await page('/login')
     await submit('ana', 'set by the admin')
     await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/login'), 20_000)
+    await vi.waitFor(() => expect(login.find('input[autocomplete=new-password]').exists()).toBe(true), 20_000)
+    expect(useAccount().state).toBe('out')
     vi.mocked(auth.me).mockResolvedValue(sampleMe())
     await login.get('input[autocomplete=new-password]').setValue('chosen by ana')
     await login.get('form').trigger('submit')

@@ -16,9 +16,11 @@ export const useAccount = defineStore('account', () => {
   const state = ref<SignIn>('unknown')
   const isAdmin = computed(() => me.value?.role === 'admin')
 
+  /** Who has to choose a password first is in only then: before, the server answers nothing else. */
   function enter(who: auth.Me): void {
     me.value = who
-    state.value = 'in'
+    if (!who.must_change_password) state.value = 'in'
+    else if (state.value !== 'over') state.value = 'out'
   }
 
   function leave(): void {

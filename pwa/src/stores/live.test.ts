@@ -83,14 +83,15 @@ describe('live', () => {
     expect(live.paused).toBe(false)
   })
 
-  it('fetches nothing again after a cut that the browser mended', async () => {
+  it('fetches nothing but the address again after a cut that the browser mended', async () => {
     useLive().start()
     stream.opened()
     await vi.advanceTimersByTimeAsync(0)
-    vi.mocked(listLive).mockClear()
+    for (const call of [listLive, whoami]) vi.mocked(call).mockClear()
     stream.cut(false)
     stream.opened()
     expect(listLive).not.toHaveBeenCalled()
+    expect(whoami).toHaveBeenCalledTimes(1)
   })
 
   it('fetches everything again when the server forgot the last event', () => {

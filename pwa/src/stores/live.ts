@@ -113,7 +113,11 @@ export const useLive = defineStore('live', () => {
     paused.value = false
     attempt = 0
     if (account.state === 'away') void account.load()
-    if (following) return
+    if (following) {
+      // A cut that the browser mended may come from another network.
+      void address.load()
+      return
+    }
     // What happened before this stream nobody told. Right after the start the rest is fresh.
     clearTimeout(soon)
     void (first ? refreshChanging() : refresh())
