@@ -1,7 +1,7 @@
 // Package gate: the admission that nginx and Caddy ask for at every request, over a Unix socket,
 // and the end of the connections of those whose session or login has ended, by the kernel. It
 // answers GET /admit with 204, or with 403 and the page that says so, and with 403 whatever it
-// does not understand. Who lacks a login that the service requires gets 401 there, and the way to
+// does not understand; with 503 as long as the server has an older version of the service, or nobody knows. Who lacks a login that the service requires gets 401 there, and the way to
 // log in at /enter, /instead and /own.
 package gate
 
@@ -202,22 +202,25 @@ func (g *Gate) answer(w http.ResponseWriter, r *http.Request) {
 		h.Set(WordHeader, g.Word)
 	}
 	admits := r.URL.Path == Path || r.URL.Path == EnterPath
+	away := false
 	if r.Method == http.MethodGet && r.ContentLength == 0 && (admits || r.URL.Path == InsteadPath || r.URL.Path == OwnPath) {
-		if a, err := parse(r.Header); err == nil && g.admit(a) {
-			if a.login {
-				g.login(w, r, a)
-				return
-			}
-			if admits {
-				w.WriteHeader(http.StatusNoContent)
-				return
-			}
+		a, err := parse(r.Header)
+		switch {
+		case err != nil:
+		case !g.admit(a):
+			away = g.replaced(a)
+		case a.login:
+			g.login(w, r, a)
+			return
+		case admits:
+			w.WriteHeader(http.StatusNoContent)
+			return
 		}
 	}
 	g.mu.Lock()
-	held := g.held
+	away = away || g.held
 	g.mu.Unlock()
-	if held {
+	if away {
 		page.Away.Answer(w, r.Method, r.Header, "")
 		return
 	}
@@ -245,6 +248,17 @@ func (g *Gate) restrict(versions map[ownline.ServiceID]string, held bool) {
 // newest reports whether a server asks by the configuration that it should have.
 func (g *Gate) newest(a ask) bool {
 	return g.versions == nil || a.version != "" && g.versions[a.service] == a.version
+}
+
+// replaced reports whether a server asks by the version before, for somebody whom the service is open to: it will
+// have the newer one in a moment, and nobody's session is over.
+func (g *Gate) replaced(a ask) bool {
+	if _, ok := g.Admit(a.service, a.client.Addr()); !ok {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return a.version != "" && g.versions[a.service] != "" && !g.newest(a)
 }
 
 // admit asks whether the connection may go on, and remembers it if so.

@@ -109,7 +109,7 @@ func TestOnly(t *testing.T) {
 		t.Error("a service that is not there")
 	}
 	g.Only(map[ownline.ServiceID]string{a: "2"})
-	for version, want := range map[string]int{"2": 204, "1": 403, "": 403} {
+	for version, want := range map[string]int{"2": 204, "1": 503, "": 403} {
 		if got := ask(a, version); got != want {
 			t.Errorf("version %q: %d, want %d", version, got, want)
 		}
@@ -121,6 +121,11 @@ func TestOnly(t *testing.T) {
 	twice[VersionHeader] = []string{"2", "2"}
 	if asked(g, "GET", Path, twice) != 403 {
 		t.Error("two versions")
+	}
+	stranger := headers(a.String(), "192.0.2.1", "4000")
+	stranger[VersionHeader] = []string{"1"}
+	if asked(g, "GET", Path, stranger) != 403 {
+		t.Error("a stranger is told of another version")
 	}
 }
 

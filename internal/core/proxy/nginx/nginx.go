@@ -35,6 +35,7 @@ const (
 	lookEvery  = 5 * time.Second
 	runAtMost  = 30 * time.Second
 	waitAtMost = 15 * time.Second                     // for workers that serve the new file
+	slowness   = 5                                    // and so many times as long as nginx tested it: what it has beside ours may be much
 	systemRoot = "/etc/ssl/certs/ca-certificates.crt" // Debian's, and OpenWrt's ca-bundle
 )
 
@@ -121,6 +122,7 @@ func (d *Driver) put(ctx context.Context, services []link.Service, change keeper
 		}
 		return d.settle(want)
 	}
+	want.gone = slices.DeleteFunc(hosts(string(now), d.Settings.Domain), func(h string) bool { return slices.Contains(want.hosts, h) })
 	if err := wholefile.Write(d.file(), []byte(want.text), 0o600); err != nil {
 		return err
 	}
@@ -155,7 +157,9 @@ func (d *Driver) restore() error {
 
 // take has nginx test its whole configuration, then reload, and waits until it has.
 func (d *Driver) take(ctx context.Context, want wanted, change keeper.Change) error {
+	began := time.Now()
 	out, err := d.run(ctx, d.Program, d.args("-T")...)
+	took := time.Since(began)
 	if err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ func (d *Driver) take(ctx context.Context, want wanted, change keeper.Change) er
 			}
 			return err
 		}
-		return d.serves(ctx, want)
+		return d.serves(ctx, want, cmp.Or(d.Wait, waitAtMost)+slowness*took)
 	})
 }
 
@@ -204,9 +208,13 @@ func (d *Driver) run(ctx context.Context, name string, args ...string) (string, 
 	return out.String() + said.String(), nil
 }
 
-type version [3]int
+// version is which nginx it is, and what it was built without.
+type version struct {
+	number  [3]int
+	noHTTP2 bool
+}
 
-func (v version) less(a, b, c int) bool { return slices.Compare(v[:], []int{a, b, c}) < 0 }
+func (v version) less(a, b, c int) bool { return slices.Compare(v.number[:], []int{a, b, c}) < 0 }
 
 // speaksHTTP2On reports whether HTTP/2 is a directive of its own; before, it is a word of listen.
 func (v version) speaksHTTP2On() bool { return !v.less(1, 25, 1) }
@@ -214,21 +222,27 @@ func (v version) speaksHTTP2On() bool { return !v.less(1, 25, 1) }
 var versionText = regexp.MustCompile(`nginx version: [^/]+/(\d+)\.(\d+)\.(\d+)`)
 
 func (d *Driver) version(ctx context.Context) (v version, err error) {
-	out, err := d.run(ctx, d.Program, "-v")
+	out, err := d.run(ctx, d.Program, "-V")
 	if err != nil {
 		return v, err
 	}
 	m := versionText.FindStringSubmatch(out)
 	if m == nil {
-		return v, fmt.Errorf("%s -v does not tell a version", d.Program)
+		return v, fmt.Errorf("%s -V does not tell a version", d.Program)
 	}
-	for i := range v {
-		if v[i], err = strconv.Atoi(m[i+1]); err != nil {
+	for i := range v.number {
+		if v.number[i], err = strconv.Atoi(m[i+1]); err != nil {
 			return v, err
 		}
 	}
 	if v.less(1, 19, 4) {
-		return v, fmt.Errorf("nginx %d.%d.%d can't refuse unknown names; 1.19.4 can", v[0], v[1], v[2])
+		return v, fmt.Errorf("nginx %d.%d.%d can't refuse unknown names; 1.19.4 can", v.number[0], v.number[1], v.number[2])
+	}
+	if built := strings.Fields(out); slices.Contains(built, "arguments:") {
+		if !slices.Contains(built, "--with-http_auth_request_module") {
+			return v, errors.New("this nginx was built without auth_request, by which it asks who may come in; OpenWrt's package nginx-full has it")
+		}
+		v.noHTTP2 = !slices.Contains(built, "--with-http_v2_module")
 	}
 	return v, nil
 }
@@ -236,6 +250,7 @@ func (d *Driver) version(ctx context.Context) (v version, err error) {
 // wanted is what nginx is to have.
 type wanted struct {
 	text     string                       // the file
+	gone     []string                     // hosts that it serves no more, and the file before did
 	digest   string                       // of it, which is in it
 	hosts    []string                     // that it serves, those without a template of their own first
 	used     map[string]bool              // names of the files in the state folder that it needs

@@ -297,7 +297,7 @@ func TestOldVersion(t *testing.T) {
 	if now[idA] == old[idA] || now[idB] != old[idB] {
 		t.Errorf("versions %v became %v", old, now)
 	}
-	if asked(idA, old[idA]) != 403 || asked(idA, now[idA]) != 204 || asked(idB, old[idB]) != 204 {
+	if asked(idA, old[idA]) != 503 || asked(idA, now[idA]) != 204 || asked(idB, old[idB]) != 204 {
 		t.Error("after the change")
 	}
 	s.Certificates = proxytest.Wildcard{Cert: s.roots.Issue("*.home.example")}

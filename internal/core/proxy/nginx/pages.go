@@ -13,15 +13,14 @@ var said = []struct {
 	status int // of nginx
 	*page.Failure
 }{
-	{400, page.BadRequest},
+	{400, page.BadRequest}, // also of transfer codings, which nginx calls 501
 	{403, page.SessionOver},
 	{404, page.Nothing}, // of paths of our own
-	{405, page.BadMethod},
 	{408, page.TooSlow},
 	{414, page.HeadTooLong},
 	{421, page.WrongName},
 	{431, page.HeadTooLong}, // 494 is nginx's own number for it
-	{501, page.BadRequest},  // by which nginx refuses transfer codings alone
+	{501, page.BadMethod},   // which nginx, where it knows one and does nothing for it, calls 405
 	{502, page.Unreachable},
 	{503, page.Away}, // the gate does not answer, which nginx calls 500
 	{504, page.TimedOut},
@@ -44,6 +43,10 @@ map $http_accept $ownline_json {
 	default 0;
 	"~*text/html(?!\s*;\s*q=0)" 0;
 	"~*[/+]json" 1;
+}
+map $status $ownline_retry {
+	default "";
+	503 ` + page.RetryAfter + `;
 }
 map $ownline_json $ownline_page {
 	0 $ownline_html;
@@ -69,7 +72,9 @@ func single(s string) string {
 // can't be read nginx would make 500 on its way to a named location, so 400 has a path of its own, where
 // none of what is judged of a request counts.
 const pages = `	error_page 400 /.ownline/bad-request;
-	error_page 403 404 405 408 414 421 501 502 504 @ownline_page;
+	error_page 403 404 408 414 421 502 504 @ownline_page;
+	error_page 405 =501 @ownline_page;
+	error_page 501 =400 @ownline_page;
 	error_page 494 =431 @ownline_page;
 	error_page 500 503 =503 @ownline_page;
 	location = /.ownline/bad-request {
@@ -82,6 +87,7 @@ const pages = `	error_page 400 /.ownline/bad-request;
 const answerPage = `		default_type "";
 		add_header Content-Type $ownline_page_type always;
 		add_header Cache-Control no-store always;
+		add_header Retry-After $ownline_retry always;
 		add_header X-Content-Type-Options nosniff always;
 		add_header Referrer-Policy no-referrer always;
 		add_header Content-Security-Policy $ownline_page_policy always;

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -25,7 +27,7 @@ import (
 func TestNotReloaded(t *testing.T) {
 	p := world(t, ipv4)
 	s := p.Driver.(settled).s
-	s.Wait = 300 * time.Millisecond
+	s.Wait = time.Second
 	a, b := proxytest.StartHTTP(t, inside, "a", nil, false), proxytest.StartHTTP(t, inside, "b", nil, false)
 	first := []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a.Addr}}
 	second := []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: b.Addr}}
@@ -59,6 +61,135 @@ func TestNotReloaded(t *testing.T) {
 		}
 		return got == "b"
 	})
+}
+
+// Invariant 3: while nginx is given a changed service, the other one misses nothing, on kept connections and new ones.
+// Of the changed one nothing comes from where it led before; a worker from before says to try again, and nobody that the
+// session is over.
+func TestReload(t *testing.T) {
+	p := world(t, ipv4)
+	s := p.Driver.(settled).s
+	d := s.driver(t)
+	a := []*proxytest.Service{proxytest.StartHTTP(t, inside, "a0", nil, false), proxytest.StartHTTP(t, inside, "a1", nil, false)}
+	b := proxytest.StartHTTP(t, inside, "b", nil, false)
+	apply := func(i int) {
+		t.Helper()
+		services := []link.Service{{ID: proxytest.ID("a"), Name: "a", Target4: a[i].Addr}, {ID: proxytest.ID("b"), Name: "b", Target4: b.Addr}}
+		if err := d.Apply(t.Context(), services); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"a", "b"} {
+		p.Door.Open(proxytest.ID(name), client)
+	}
+	get := func(browser *http.Client, name string) (int, string, string) {
+		resp, err := browser.Get(p.URL(name, "/"))
+		if err != nil {
+			return 0, "", err.Error()
+		}
+		defer resp.Body.Close()
+		var seen proxytest.Seen
+		if err := json.NewDecoder(resp.Body).Decode(&seen); err != nil {
+			return resp.StatusCode, "", resp.Header.Get("Retry-After")
+		}
+		return resp.StatusCode, seen.Service, ""
+	}
+	apply(0)
+	done, served := make(chan struct{}), new(atomic.Int64)
+	var over sync.WaitGroup
+	for _, kept := range []bool{true, false} {
+		over.Go(func() {
+			browser := p.Browser(t, client, false)
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if status, _, why := get(browser, "b"); status != 200 {
+					t.Errorf("the other service, with its connection kept: %t: %d %s", kept, status, why)
+				}
+				served.Add(1)
+				if !kept {
+					browser.CloseIdleConnections()
+				}
+			}
+		})
+	}
+	over.Go(func() {
+		browser := p.Browser(t, client, false)
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if status, _, retry := get(browser, "a"); status != 200 && status != 0 && (status != 503 || retry == "") { // 0: cut, which is sent again
+				t.Errorf("the changed service: %d, Retry-After %q", status, retry)
+			}
+			browser.CloseIdleConnections()
+		}
+	})
+	for i := range 4 {
+		apply((i + 1) % 2)
+		browser := p.Browser(t, client, false)
+		eventually(t, "the changed service is served", func() bool {
+			defer browser.CloseIdleConnections()
+			status, from, why := get(browser, "a")
+			if status != 503 && from != fmt.Sprintf("a%d", (i+1)%2) { // 503: the machine is slow
+				t.Errorf("after the change: %d from %q, %s", status, from, why)
+			}
+			return status == 200
+		})
+	}
+	close(done)
+	over.Wait()
+	if served.Load() == 0 {
+		t.Error("nothing was asked")
+	}
+}
+
+// When the last service goes, nginx is asked, too, whether it serves it no more.
+func TestLastService(t *testing.T) {
+	p := world(t, ipv4)
+	s := p.Driver.(settled).s
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
+	d := s.driver(t)
+	if err := d.Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Fatal(err)
+	}
+	s.Wait = time.Second
+	d = s.driver(t) // as after a new start of core
+	s.cmd.Process.Signal(syscall.SIGSTOP)
+	err := d.Apply(t.Context(), nil)
+	s.cmd.Process.Signal(syscall.SIGCONT)
+	if err == nil || !strings.Contains(err.Error(), "nas.home.example is still served") {
+		t.Errorf("with its master stopped: %v", err)
+	}
+	eventually(t, "the last service is gone", func() bool { return d.Apply(t.Context(), nil) == nil })
+	tcp, err := p.Dial(t.Context(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	if err := tls.Client(tcp, p.TLS("nas")).HandshakeContext(t.Context()); err == nil {
+		t.Error("its name is known still")
+	}
+}
+
+// An nginx that needs long for its configuration gets the time.
+func TestSlowReload(t *testing.T) {
+	s := startNginx(t, ipv4)
+	program, err := os.ReadFile(s.Program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, s.Program, strings.Replace(string(program), "exec ", "case \"$*\" in *-T*) sleep 1;; esac\nexec ", 1))
+	s.Wait = time.Millisecond
+	nas := link.Service{ID: proxytest.ID("nas"), Name: "nas", Target4: netip.MustParseAddrPort("127.0.0.1:1")}
+	if err := s.driver(t).Apply(t.Context(), []link.Service{nas}); err != nil {
+		t.Error(err)
+	}
 }
 
 func eventually(t *testing.T, what string, ok func() bool) {

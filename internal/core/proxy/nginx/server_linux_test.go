@@ -51,7 +51,18 @@ type server struct {
 	cmd      *exec.Cmd
 }
 
-func startNginx(t *testing.T, f family) *server {
+// layout writes the configuration that an nginx is started with, and returns the arguments by which it is.
+type layout func(t *testing.T, s *server, who string) []string
+
+// debian has one file for all, and a program that finds its pid there.
+func debian(t *testing.T, s *server, who string) []string {
+	s.write(t, s.File, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, s.dir))
+	return []string{"-c", s.File}
+}
+
+func startNginx(t *testing.T, f family) *server { return start(t, f, debian) }
+
+func start(t *testing.T, f family, lay layout) *server {
 	t.Helper()
 	program, err := exec.LookPath("nginx")
 	if err != nil {
@@ -81,7 +92,6 @@ func startNginx(t *testing.T, f family) *server {
 	}
 	s := &server{dir: dir, group: group, log: filepath.Join(dir, "error.log"), door: proxytest.NewDoor(), logins: login.New(slog.New(slog.DiscardHandler)), roots: proxytest.NewAuthority(t)}
 	conf := filepath.Join(dir, "nginx.conf")
-	s.write(t, conf, fmt.Sprintf("%sdaemon off; pid %[2]s/pid; error_log %[2]s/error.log info; worker_processes 1;\nevents { worker_connections 4096; }\nhttp { access_log off; client_max_body_size 1k; large_client_header_buffers 2 1k; gzip on; gzip_proxied any; include %[2]s/d/*.conf; }\n", who, dir))
 	wrapper := filepath.Join(dir, "nginx")
 	s.write(t, wrapper, fmt.Sprintf("#!/bin/sh\nexec %s -e %s/error.log \"$@\"\n", program, dir))
 	os.Chmod(wrapper, 0o755)
@@ -91,7 +101,8 @@ func startNginx(t *testing.T, f family) *server {
 		Directory:    filepath.Join(dir, "d"), Program: wrapper, File: conf,
 		StateDir: filepath.Join(dir, "state"), Socket: filepath.Join(dir, "gate"), Badges: filepath.Join(dir, "badges"), Logger: slog.New(slog.DiscardHandler),
 	}
-	g, err := gate.New(gate.Config{Socket: s.Socket, GID: group, Badges: s.Badges, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
+	args := lay(t, s, who)
+	g, err := gate.New(gate.Config{Socket: s.Socket, GID: s.group, Badges: s.Badges, Listen: s.Listen, Admit: s.door.Admit, Logins: s.logins, Logger: s.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +110,7 @@ func startNginx(t *testing.T, f family) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	var over sync.WaitGroup
 	over.Go(func() { g.Run(ctx) })
-	cmd := exec.Command(wrapper, "-c", conf)
+	cmd := exec.Command(wrapper, args...)
 	s.cmd = cmd
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -174,9 +185,16 @@ func (s *server) reloads() int {
 
 func world(t *testing.T, f family) proxytest.World {
 	s := startNginx(t, f)
+	w := s.world(f)
+	w.Driver = settled{s.driver(t), s}
+	return w
+}
+
+// world is all but a driver.
+func (s *server) world(f family) proxytest.World {
 	at := s.Listen[0]
 	return proxytest.World{
-		Settings: s.Settings, Driver: settled{s.driver(t), s}, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: f.client, Neighbour: f.neighbour, Inside: f.inside,
+		Settings: s.Settings, Door: s.door, Logins: s.logins, Roots: s.roots.Roots(), Client: f.client, Neighbour: f.neighbour, Inside: f.inside,
 		Limits: limits, Memory: func() int64 { return proxytest.Resident(s.cmd.Process.Pid) },
 		Dial: func(ctx context.Context, from netip.Addr) (net.Conn, error) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: from.AsSlice()}}

@@ -159,7 +159,7 @@ func (w words) fill(text, port string) (string, error) {
 
 // http2Listen is how nginx is told to speak HTTP/2 in front of 1.25.1.
 func http2Listen(v version) string {
-	if v.speaksHTTP2On() {
+	if v.noHTTP2 || v.speaksHTTP2On() {
 		return ""
 	}
 	return " http2"
@@ -171,7 +171,7 @@ func (d *Driver) listen(pair string, v version) string {
 	for _, at := range d.Listen {
 		fmt.Fprintf(&b, "\tlisten %s ssl%s;\n", at, http2Listen(v))
 	}
-	if v.speaksHTTP2On() {
+	if v.speaksHTTP2On() && !v.noHTTP2 {
 		b.WriteString("\thttp2 on;\n")
 	}
 	fmt.Fprintf(&b, "\tssl_certificate %s;\n\tssl_certificate_key %s;\n\tssl_protocols TLSv1.2 TLSv1.3;\n", pair, pair)

@@ -14,5 +14,5 @@ var (
 	// NoLogins fails closed: nobody has told the driver, or the gate, who is logged in.
 	NoLogins = &Failure{Status: 403, Name: "needs-login", Title: "Login needed", Text: "This service may only be used after a login, which this router does not offer.", GRPC: 16}
 	// Away is for servers that ask core who may come in.
-	Away = &Failure{Status: 503, Name: "router-away", Title: "Router does not answer", Text: "Ownline on the router is not running, or is just starting. Nobody gets in until it runs.", GRPC: 14}
+	Away = &Failure{Status: 503, Name: "router-away", Title: "Router does not answer", Text: "Ownline on the router is not running, is just starting, or changes this service just now. Nobody gets in until that is over.", GRPC: 14}
 )

@@ -34,11 +34,17 @@ var Policy = func() string {
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
+// RetryAfter is said with 503, in seconds: nothing is wrong for long.
+const RetryAfter = "1"
+
 // Answer writes what failed in the form that the client reads.
 func (f *Failure) Answer(w http.ResponseWriter, method string, asked http.Header, service string) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if f.Status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", RetryAfter)
+	}
 	if t := asked.Get("Content-Type"); strings.HasPrefix(t, "application/grpc") {
 		h.Set("Content-Type", "application/grpc")
 		h.Set("Grpc-Status", strconv.Itoa(f.GRPC))

@@ -203,9 +203,13 @@ func (p *part) refusals(host string) {
 			p.Errorf("%q: %s, %.300q, want %s", text, resp.Status, got, names)
 		}
 	}
-	for _, method := range []string{"PROPFIND", "PURGE"} {
+	for _, method := range []string{"PROPFIND", "PURGE", "TRACE"} {
 		resp, got, err := p.do(p.Browser(p, p.Client, true), method, p.URL("a", "/"), nil, http.Header{"Accept": {"application/json"}})
-		if err != nil || (resp.StatusCode == 200) != (method == "PROPFIND") || method == "PURGE" && !strings.Contains(got, "bad-method") {
+		want := 501
+		if method == "PROPFIND" {
+			want = 200
+		}
+		if err != nil || resp.StatusCode != want || want == 501 && !strings.Contains(got, "bad-method") {
 			p.Errorf("%s over HTTP/2: %v, %v, %q", method, err, resp, got)
 		}
 	}

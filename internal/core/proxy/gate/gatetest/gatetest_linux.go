@@ -255,7 +255,8 @@ func (p *part) ends() {
 		if names := p.badges(); len(names) > 0 {
 			p.Errorf("by another version: %q", names)
 		}
-		is("by another version", 403)
+		is("by another version", 503)
+		first = netip.AddrPort{} // nginx closes behind it, and so the next try finds a worker of the new version
 		p.gate.Only(map[ownline.ServiceID]string{id: version})
 		has("by the version again")
 		p.gate.Hold()
