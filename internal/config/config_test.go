@@ -234,7 +234,11 @@ func TestWebMistakes(t *testing.T) {
 		"retention":                  {"retention: {history: 30m}\n", "FILE:1:22: retention.history: 30m0s is less than a day, 24h; 0s would keep all for ever"},
 		"retention, below":           {"retention: {audit: -1d}\n", `FILE:1:20: retention.audit: "-1d" is not a duration like 30m or 90s`},
 		"metrics":                    {"metrics: {listen: here}\n", `FILE:1:19: metrics.listen: "here" is not a host and port like 127.0.0.1:8080`},
-		"policy":                     {"policy: {countries: [ES]}\n", "FILE:1:21: policy.countries: is not supported yet; leave it out"},
+		"policy, no database":        {"policy: {countries: [ES]}\n", "FILE:1:21: policy.countries: needs policy.geoip_database, which tells where addresses are"},
+		"policy, no systems":         {"policy: {asns: [AS3352]}\n", "FILE:1:16: policy.asns: needs policy.asn_database, which tells whose addresses are"},
+		"policy, no code":            {"policy: {geoip_database: /x, countries: [ES, Spain]}\n", `FILE:1:46: policy.countries[1]: "Spain" is not a code of two capital letters like ES (ISO 3166-1)`},
+		"policy, no number":          {"policy: {asn_database: /x, asns: [AS4294967296]}\n", `FILE:1:35: policy.asns[0]: "AS4294967296" is not the number of an autonomous system like AS3352`},
+		"policy, no network":         {"policy: {networks: [198.51.100.7/24]}\n", `FILE:1:21: policy.networks[0]: "198.51.100.7/24" has bits set behind the network; 198.51.100.0/24 would be right`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(t, tc.yaml)

@@ -64,16 +64,6 @@ type Sessions struct {
 	RoamingOverlap time.Duration `key:"roaming_overlap"` // how long the old address stays after a knock from a new one
 }
 
-// Policy is who may come from where, and the databases that say from where somebody comes.
-// Of the former nothing but the defaults is supported yet.
-type Policy struct {
-	Countries     []string `key:"countries,later"`
-	ASNs          []string `key:"asns,later"`
-	Networks      []string `key:"networks,later"`
-	GeoIPDatabase string   `key:"geoip_database"` // "": countries are unknown
-	ASNDatabase   string   `key:"asn_database"`   // "": autonomous systems are unknown
-}
-
 // MQTT is the broker through which devices knock, and guests redeem invitations.
 type MQTT struct {
 	URL             string         `key:"url"`              // tcp://, tls://, ws:// or wss://; "": none
@@ -210,6 +200,7 @@ func (w *Web) validate(report func(key, detail string)) {
 		report("doorstep", "needs publish: the doorstep leads guests to where routers reach web")
 	}
 	w.validateMQTT(r)
+	w.Policy.validate(r)
 	s := w.Sessions
 	r.between("sessions.max", s.Max, time.Minute, 366*24*time.Hour)
 	r.between("sessions.default", s.Default, 10*time.Second, s.Max)

@@ -15,6 +15,7 @@ type Limits struct {
 	Automatic time.Duration // of a session that a knock opens without saying how long
 	PortMin   uint16        // first public port that may be chosen
 	PortMax   uint16        // last one
+	Origins   Origins       // of every session
 }
 
 // Facts are what a decision about one user and one service depends on.
@@ -38,6 +39,7 @@ type Hole struct {
 // Ask is what is wanted.
 type Ask struct {
 	Source  netip.Addr    // whom to admit
+	Origin  Origin        // where that is
 	For     time.Duration // 0: the default
 	Port    uint16        // public port; 0: any. Renewing keeps the port that the session has.
 	Knocked bool          // a device asks; otherwise a person
@@ -66,6 +68,9 @@ func Decide(ask Ask, f Facts, now time.Time) (Opening, error) {
 	if err != nil {
 		return Opening{}, err
 	}
+	if err := from(ask, f); err != nil {
+		return Opening{}, err
+	}
 	d, err := Duration(ask, f)
 	if err != nil {
 		return Opening{}, err
@@ -85,6 +90,9 @@ func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
 	if err := May(ask, f); err != nil {
 		return time.Time{}, err
 	}
+	if err := from(ask, f); err != nil {
+		return time.Time{}, err
+	}
 	d, err := Duration(ask, f)
 	if err != nil {
 		return time.Time{}, err
@@ -93,6 +101,11 @@ func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
 		until = t
 	}
 	return until, nil
+}
+
+// from refuses sources that may not be where they are, whoever asks.
+func from(ask Ask, f Facts) error {
+	return f.Limits.Origins.Check(ask.Source, ask.Origin, "policy in web.yaml")
 }
 
 // May says whether the user may use the service at all. An admin may use every service by

@@ -98,10 +98,11 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 	passwords := auth.NewPasswords()
 	s := cfg.Sessions
 	w.access = access.New(access.Options{
-		Store: measured{access.Over(w.store), w.metrics}, Enforcer: w.cores, Passwords: passwords, Countries: w.countries(),
+		Store: measured{access.Over(w.store), w.metrics}, Enforcer: w.cores, Passwords: passwords, Countries: w.countries(), ASNs: w.asns(),
 		Limits: policy.Limits{
 			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
+			Origins: policy.Origins{Countries: cfg.Policy.Countries, ASNs: cfg.Policy.Numbers(), Networks: cfg.Policy.Networks},
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
 		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Signed: signedName(cfg.MQTT.Embedded), Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
@@ -127,6 +128,14 @@ func Check(cfg config.Web) error {
 // countries knows where addresses are, if the configuration names a database.
 func (w *Web) countries() access.Countries {
 	if w.cfg.Policy.GeoIPDatabase == "" {
+		return nil
+	}
+	return w.geoip
+}
+
+// asns likewise.
+func (w *Web) asns() access.ASNs {
+	if w.cfg.Policy.ASNDatabase == "" {
 		return nil
 	}
 	return w.geoip

@@ -19,6 +19,7 @@ type Options struct {
 	Enforcer   Enforcer
 	Passwords  Passwords
 	Countries  Countries // nil: nobody knows where addresses are
+	ASNs       ASNs      // nil: nobody knows whose they are
 	Limits     policy.Limits
 	Overlap    time.Duration // that a session outlives its device's move to a new address
 	IPv6Prefix int           // of new sites: bits of an IPv6 source that count, 48 to 128
@@ -55,6 +56,7 @@ type Access struct {
 	enforcer   Enforcer
 	passwords  Passwords
 	countries  Countries
+	asns       ASNs
 	limits     policy.Limits
 	overlap    time.Duration
 	ipv6Prefix int
@@ -89,7 +91,7 @@ func New(o Options) *Access {
 		o.Meter = noMeter{}
 	}
 	return &Access{
-		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, limits: o.Limits,
+		store: joining{o.Store}, enforcer: o.Enforcer, passwords: o.Passwords, countries: o.Countries, asns: o.ASNs, limits: o.Limits,
 		overlap: o.Overlap, ipv6Prefix: o.IPv6Prefix, reporter: o.Reporter, retention: o.Retention, broker: o.Broker, ownBroker: o.OwnBroker, signed: o.Signed, publish: o.Publish, publicURL: strings.TrimSuffix(o.PublicURL, "/"), doorstep: o.Doorstep && o.Publish.IsValid(), meter: o.Meter, log: o.Log, started: started, hub: newHub(started), due: make(chan struct{}, 1),
 		changes: -1,
 	}

@@ -127,10 +127,12 @@ type house struct {
 	grant          ownline.Grant // ana's to ssh
 	overlap        time.Duration
 	countries      access.Countries
+	asns           access.ASNs
 	retention      access.Retention
 	meter          access.Meter
 	publish        netip.AddrPort
 	doorstep       bool
+	origins        policy.Origins
 }
 
 func newHouse(t testing.TB) *house {
@@ -172,8 +174,8 @@ func newHouse(t testing.TB) *house {
 // with makes the use cases anew on the same database, as another start of web does.
 func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
-		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, Log: slog.New(slog.DiscardHandler),
-		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999},
+		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, ASNs: h.asns, Log: slog.New(slog.DiscardHandler),
+		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999, Origins: h.origins},
 		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Publish: h.publish, Doorstep: h.doorstep, Meter: h.meter,
 	})
 }

@@ -17,12 +17,6 @@ import (
 	"github.com/ownline/ownline/internal/policy"
 )
 
-// Countries tells in which country an address is.
-type Countries interface {
-	// Country returns the ISO 3166-1 alpha-2 code, or false when it is not known.
-	Country(netip.Addr) (string, bool)
-}
-
 // Bounds of invitations.
 const (
 	maxMessage     = 240 // characters

@@ -147,7 +147,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		return 0, err
 	}
 	f := policy.Facts{User: u, Site: s, Limits: a.limits, Holes: holes(near)}
-	ask := policy.Ask{Source: k.Source, For: k.Duration, Knocked: true}
+	ask := policy.Ask{Source: k.Source, Origin: a.origin(k.Source), For: k.Duration, Knocked: true}
 	status := knock.Refused // until something is opened or renewed
 	for _, o := range offers {
 		f.Service, f.Grant = o.Service, o.Grant

@@ -135,7 +135,7 @@ func (a *Access) redeem(c *change, g Guest) (o opening, err error) {
 		}
 	}
 	f, err := a.facts(c.Tx, i.User, i.Service)
-	ask := policy.Ask{Source: g.Source, For: i.For, Invited: true}
+	ask := policy.Ask{Source: g.Source, Origin: a.origin(g.Source), For: i.For, Invited: true}
 	if err == nil {
 		err = policy.May(ask, f)
 	}

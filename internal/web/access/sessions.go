@@ -132,7 +132,7 @@ func (a *Access) open(c *change, ask OpenAsk) (o opening, err error) {
 		return o, err
 	}
 	f.User.Role = c.actor.role(f.User)
-	pask := policy.Ask{Source: source, For: ask.For, Port: ask.PublicPort, Chosen: source.Unmap() != c.actor.Client.Unmap()}
+	pask := policy.Ask{Source: source, Origin: a.origin(source), For: ask.For, Port: ask.PublicPort, Chosen: source.Unmap() != c.actor.Client.Unmap()}
 	if err := policy.May(pask, f); err != nil {
 		return o, err
 	}
@@ -274,7 +274,7 @@ func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d
 			return err
 		}
 		f.User.Role = actor.role(f.User)
-		o, err = c.renew(s.Session, policy.Ask{Source: s.Source.Addr(), For: d, Knocked: !s.Device.IsZero()}, f)
+		o, err = c.renew(s.Session, policy.Ask{Source: s.Source.Addr(), Origin: a.origin(s.Source.Addr()), For: d, Knocked: !s.Device.IsZero()}, f)
 		return err
 	})
 	if err != nil {

@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Policy is where sources of sessions may be, and the databases that say where an address is. All lists
+// empty: anywhere.
+type Policy struct {
+	Countries     []string       `key:"countries"` // ISO 3166-1 alpha-2
+	ASNs          []string       `key:"asns"`      // of autonomous systems: "AS3352"
+	Networks      []netip.Prefix `key:"networks"`
+	GeoIPDatabase string         `key:"geoip_database"` // "": countries are unknown
+	ASNDatabase   string         `key:"asn_database"`   // "": autonomous systems are unknown
+}
+
+func (p Policy) validate(r rules) {
+	for i, c := range p.Countries {
+		if len(c) != 2 || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			r.report(at("policy.countries", i), fmt.Sprintf("%q is not a code of two capital letters like ES (ISO 3166-1)", c))
+		}
+	}
+	for i, a := range p.ASNs {
+		if parseASN(a) == 0 {
+			r.report(at("policy.asns", i), fmt.Sprintf("%q is not the number of an autonomous system like AS3352", a))
+		}
+	}
+	if len(p.Countries) > 0 && p.GeoIPDatabase == "" {
+		r.report("policy.countries", "needs policy.geoip_database, which tells where addresses are")
+	}
+	if len(p.ASNs) > 0 && p.ASNDatabase == "" {
+		r.report("policy.asns", "needs policy.asn_database, which tells whose addresses are")
+	}
+}
+
+// parseASN returns 0 for what is no number.
+func parseASN(s string) uint32 {
+	digits, ok := strings.CutPrefix(s, "AS")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if !ok || err != nil {
+		return 0
+	}
+	return uint32(n)
+}
+
+// Numbers returns ASNs, which have been validated, as numbers.
+func (p Policy) Numbers() []uint32 {
+	var out []uint32
+	for _, s := range p.ASNs {
+		out = append(out, parseASN(s))
+	}
+	return out
+}
