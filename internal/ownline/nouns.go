@@ -42,6 +42,8 @@ type User struct {
 	// anything else.
 	MustChange bool
 	Created    time.Time
+	// LastSignIn is told where users are shown; zero: never, as far as tries to sign in are kept.
+	LastSignIn time.Time
 }
 
 // Site is a LAN with one router that runs a core.
@@ -164,6 +166,7 @@ type Session struct {
 	Opened     time.Time
 	Expires    time.Time
 	EndedAt    time.Time // zero while it lives
+	EndedBy    UserID    // who took it away; zero: nobody, or somebody without an account
 	Successor  SessionID // the session that takes its place once it expires; zero: none
 	Revision   uint64    // of the site's desired state at its last change
 	Traffic    Traffic

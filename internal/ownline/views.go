@@ -13,7 +13,9 @@ type SessionInfo struct {
 	UserName    string
 	ServiceName string
 	ServiceKind ServiceKind
+	ServiceIcon string
 	DeviceName  string // "" for a session that a person opened
+	EndedByName string // of EndedBy
 	SiteProxy   SiteProxy
 }
 

@@ -143,6 +143,9 @@ func (c *change) over(s ownline.SessionInfo, why ownline.EndReason, detail strin
 		}
 	}
 	s.State, s.Reason, s.Detail, s.EndedAt = ownline.Ended, why, detail, c.now
+	if c.actor.By != ByInvitation && (why == ownline.Closed || why == ownline.Revoked || why == ownline.Flushed) {
+		s.EndedBy, s.EndedByName = c.actor.User.ID, c.actor.User.Name
+	}
 	if err := c.SaveSession(s.Session); err != nil {
 		return s, err
 	}

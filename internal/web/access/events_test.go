@@ -178,3 +178,34 @@ func TestChangesElsewhere(t *testing.T) {
 		t.Fatalf("after a change by both: %+v, %v; want ErrMissed", ev, err)
 	}
 }
+
+// Who took a session away is told; what ended by itself nobody did.
+func TestEndedBy(t *testing.T) {
+	h := newHouse(t)
+	for name, tc := range map[string]struct {
+		end  func(ownline.SessionID) error
+		want string
+	}{
+		"closed by its user": {func(id ownline.SessionID) error { _, err := h.Close(t.Context(), h.ana, id); return err }, "ana"},
+		"closed by an admin": {func(id ownline.SessionID) error { _, err := h.Close(t.Context(), h.root, id); return err }, "root"},
+		"flushed by an admin": {func(ownline.SessionID) error {
+			_, err := h.Flush(t.Context(), h.root, true, ownline.SiteID{})
+			return err
+		}, "root"},
+		"flushed by a command": {func(ownline.SessionID) error {
+			_, err := h.Flush(t.Context(), access.Command(), true, ownline.SiteID{})
+			return err
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID})
+			if err := tc.end(s.ID); err != nil {
+				t.Fatal(err)
+			}
+			got, err := h.Session(t.Context(), h.ana, s.ID)
+			if err != nil || got.EndedByName != tc.want || got.EndedBy.IsZero() != (tc.want == "") {
+				t.Errorf("ended by %q (%s), %v; want %q", got.EndedByName, got.EndedBy, err, tc.want)
+			}
+		})
+	}
+}

@@ -15,9 +15,13 @@ func TestOpenRenewClose(t *testing.T) {
 	ssh := w.addService("ssh", "192.168.7.10:22")
 	w.addGrant(w.ana, ssh, nil)
 
+	w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "terminal"}).want(200)
 	first := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID, "for": "45m"}, "Idempotency-Key", "k1"), 201)
 	if first.State != "active" || first.Source != "198.51.100.7/32" || !strings.HasPrefix(first.Address, "home.example.org:200") || first.Target != "192.168.7.10:22" {
 		t.Errorf("got %+v", first)
+	}
+	if first.Icon != "terminal" {
+		t.Errorf("the service's icon is %q", first.Icon)
 	}
 	if w.openSessions() != 1 {
 		t.Fatal("core was told nothing")
@@ -32,7 +36,7 @@ func TestOpenRenewClose(t *testing.T) {
 	}
 	as[session](w.do(w.ana, "POST", "/sessions/"+first.ID+"/renew", nil), 200)
 	closed := as[session](w.do(w.ana, "DELETE", "/sessions/"+first.ID, nil), 200)
-	if closed.State != "ended" || closed.Reason != "closed" || closed.Ended == nil || w.openSessions() != 0 {
+	if closed.State != "ended" || closed.Reason != "closed" || closed.EndedByName != "ana" || closed.Ended == nil || w.openSessions() != 0 {
 		t.Errorf("got %+v", closed)
 	}
 	if n := w.count(w.ana, "/sessions?state=live"); n != 0 {

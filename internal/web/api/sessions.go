@@ -21,6 +21,7 @@ type session struct {
 	UserName    string          `json:"user_name"`
 	Service     string          `json:"service" format:"uuid"`
 	ServiceName string          `json:"service_name"`
+	Icon        string          `json:"icon,omitempty" doc:"Of the service"`
 	Device      string          `json:"device,omitempty" format:"uuid" doc:"Whose knock opened it; absent when a person did"`
 	DeviceName  string          `json:"device_name,omitempty"`
 	Invitation  string          `json:"invitation,omitempty" format:"uuid" doc:"By which a guest opened it; absent for the user's own"`
@@ -35,6 +36,8 @@ type session struct {
 	Opened      time.Time       `json:"opened"`
 	Expires     time.Time       `json:"expires"`
 	Ended       *time.Time      `json:"ended,omitempty"`
+	EndedBy     string          `json:"ended_by,omitempty" format:"uuid" doc:"The user who closed it or took it away; absent when it ended by itself, or by a guest"`
+	EndedByName string          `json:"ended_by_name,omitempty"`
 	Traffic     ownline.Traffic `json:"traffic"`
 	Address     string          `json:"address" doc:"HOST:PORT to connect to"`
 	URL         string          `json:"url,omitempty" doc:"Of a service of kind proxy"`
@@ -43,7 +46,8 @@ type session struct {
 func sessionView(i ownline.SessionInfo) session {
 	v := session{
 		ID: i.ID.String(), Site: i.Site.String(), SiteName: i.SiteName, User: i.User.String(), UserName: i.UserName,
-		Service: i.Service.String(), ServiceName: i.ServiceName, DeviceName: i.DeviceName,
+		Service: i.Service.String(), ServiceName: i.ServiceName, Icon: i.ServiceIcon,
+		DeviceName: i.DeviceName, EndedByName: i.EndedByName,
 		Source: i.Source.String(), PublicPort: i.PublicPort, Transport: string(i.Transport), Target: addrPort(i.Target),
 		State: string(i.State), Reason: string(i.Reason), Detail: i.Detail,
 		Opened: i.Opened.UTC(), Expires: i.Expires.UTC(), Ended: optional(i.EndedAt), Traffic: i.Traffic,
@@ -51,6 +55,9 @@ func sessionView(i ownline.SessionInfo) session {
 	}
 	if !i.Device.IsZero() {
 		v.Device = i.Device.String()
+	}
+	if !i.EndedBy.IsZero() {
+		v.EndedBy = i.EndedBy.String()
 	}
 	if !i.Invitation.IsZero() {
 		v.Invitation, v.Guest = i.Invitation.String(), true

@@ -11,17 +11,18 @@ import (
 )
 
 type user struct {
-	ID       string    `json:"id" format:"uuid"`
-	Name     string    `json:"name"`
-	Role     string    `json:"role" enum:"admin,user"`
-	Disabled bool      `json:"disabled"`
-	Created  time.Time `json:"created"`
+	ID         string     `json:"id" format:"uuid"`
+	Name       string     `json:"name"`
+	Role       string     `json:"role" enum:"admin,user"`
+	Disabled   bool       `json:"disabled"`
+	Created    time.Time  `json:"created"`
+	LastSignIn *time.Time `json:"last_sign_in,omitempty" doc:"Absent: not as far back as tries to sign in are kept"`
 	// MustChange: an admin knows the password.
 	MustChange bool `json:"must_change_password" doc:"The user has to choose another password at the next sign-in"`
 }
 
 func userView(u ownline.User) user {
-	return user{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, Created: u.Created.UTC(), MustChange: u.MustChange}
+	return user{ID: u.ID.String(), Name: u.Name, Role: string(u.Role), Disabled: u.Disabled, Created: u.Created.UTC(), LastSignIn: optional(u.LastSignIn), MustChange: u.MustChange}
 }
 
 func (s *Server) users() {

@@ -15,13 +15,15 @@ import (
 )
 
 const sessionColumns = `e.id, e.site_id, e.user_id, e.service_id, e.device_id, e.source, e.public_port, e.reserved, e.transport, e.target,
-	e.state, e.reason, e.detail, e.opened, e.expires, e.ended, e.successor, e.revision, e.up_bytes, e.up_packets, e.down_bytes, e.down_packets, e.invitation_id`
+	e.state, e.reason, e.detail, e.opened, e.expires, e.ended, e.successor, e.revision, e.up_bytes, e.up_packets, e.down_bytes, e.down_packets, e.invitation_id,
+	e.ended_by`
 
 func sessionDest(s *ownline.Session) []any {
 	return []any{
 		id(&s.ID), id(&s.Site), id(&s.User), id(&s.Service), id(&s.Device), prefix(&s.Source), &s.PublicPort, flag(&s.Reserved), &s.Transport, addrPort(&s.Target),
 		&s.State, &s.Reason, &s.Detail, when(&s.Opened), when(&s.Expires), when(&s.EndedAt), id(&s.Successor), &s.Revision,
 		&s.Traffic.UpBytes, &s.Traffic.UpPackets, &s.Traffic.DownBytes, &s.Traffic.DownPackets, id(&s.Invitation),
+		id(&s.EndedBy),
 	}
 }
 
@@ -32,13 +34,13 @@ func scanSession(scan scanner) (s ownline.Session, err error) {
 
 const sessionInfoFrom = sessionInfoColumns + " FROM sessions e" + sessionInfoJoins
 
-const sessionInfoColumns = sessionColumns + ", t.name, t.host, u.name, s.name, s.kind, coalesce(d.name, ''), t.proxy_driver, t.proxy_domain, t.proxy_port"
+const sessionInfoColumns = sessionColumns + ", t.name, t.host, u.name, s.name, s.kind, s.icon, coalesce(d.name, ''), coalesce(b.name, ''), t.proxy_driver, t.proxy_domain, t.proxy_port"
 
 const sessionInfoJoins = ` JOIN sites t ON t.id = e.site_id JOIN users u ON u.id = e.user_id JOIN services s ON s.id = e.service_id
-	LEFT JOIN devices d ON d.id = e.device_id`
+	LEFT JOIN devices d ON d.id = e.device_id LEFT JOIN users b ON b.id = e.ended_by`
 
 func scanSessionInfo(scan scanner) (s ownline.SessionInfo, err error) {
-	err = scan(append(sessionDest(&s.Session), &s.SiteName, &s.SiteHost, &s.UserName, &s.ServiceName, &s.ServiceKind, &s.DeviceName,
+	err = scan(append(sessionDest(&s.Session), &s.SiteName, &s.SiteHost, &s.UserName, &s.ServiceName, &s.ServiceKind, &s.ServiceIcon, &s.DeviceName, &s.EndedByName,
 		&s.SiteProxy.Driver, &s.SiteProxy.Domain, &s.SiteProxy.Port)...)
 	return s, err
 }
@@ -192,10 +194,10 @@ func (t *Tx) AddSession(s ownline.Session) error {
 		idText(s.Successor), s.Revision, maybe(s.Invitation))
 }
 
-// SaveSession writes a session's state, reason, detail, times, successor and revision.
+// SaveSession writes a session's state, reason, detail, times, who ended it, successor and revision.
 func (t *Tx) SaveSession(s ownline.Session) error {
-	return t.exec("UPDATE sessions SET state = ?, reason = ?, detail = ?, expires = ?, ended = ?, successor = ?, revision = ? WHERE id = ?",
-		string(s.State), string(s.Reason), s.Detail, ms(s.Expires), ms(s.EndedAt), idText(s.Successor), s.Revision, s.ID.String())
+	return t.exec("UPDATE sessions SET state = ?, reason = ?, detail = ?, expires = ?, ended = ?, ended_by = ?, successor = ?, revision = ? WHERE id = ?",
+		string(s.State), string(s.Reason), s.Detail, ms(s.Expires), ms(s.EndedAt), idText(s.EndedBy), idText(s.Successor), s.Revision, s.ID.String())
 }
 
 // SaveTraffic writes a session's counters.

@@ -13,6 +13,14 @@ func userDest(u *ownline.User) []any {
 	return []any{id(&u.ID), &u.Name, &u.Role, flag(&u.Disabled), flag(&u.MustChange), when(&u.Created)}
 }
 
+// lastSignIn is when a user signed in last; 0: never.
+const lastSignIn = `, coalesce((SELECT a.at FROM login_attempts a WHERE a.user_id = u.id AND a.result = 'ok' ORDER BY a.id DESC LIMIT 1), 0)`
+
+func scanUserSeen(scan scanner) (u ownline.User, err error) {
+	err = scan(append(userDest(&u), when(&u.LastSignIn))...)
+	return u, err
+}
+
 func scanUser(scan scanner) (u ownline.User, err error) {
 	err = scan(userDest(&u)...)
 	return u, err
@@ -20,7 +28,7 @@ func scanUser(scan scanner) (u ownline.User, err error) {
 
 // User returns a user who was not removed, or ErrNotFound.
 func (t *Tx) User(u ownline.UserID) (ownline.User, error) {
-	return first(t, "user", u.String(), scanUser, "SELECT "+userColumns+" FROM users u WHERE u.id = ? AND u.removed = 0", u.String())
+	return first(t, "user", u.String(), scanUserSeen, "SELECT "+userColumns+lastSignIn+" FROM users u WHERE u.id = ? AND u.removed = 0", u.String())
 }
 
 // UserNamed returns the user with that name, or ErrNotFound.
@@ -44,7 +52,7 @@ func (t *Tx) Users(q ownline.UserQuery) ([]ownline.User, string, error) {
 	if q.Named != "" {
 		where, args = where+` AND u.name LIKE ? ESCAPE '!'`, append(args, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(q.Named)+"%")
 	}
-	us, err := all(t, scanUser, "SELECT "+userColumns+" FROM users u WHERE "+where+" ORDER BY u.name LIMIT ?", append(args, limit+1)...)
+	us, err := all(t, scanUserSeen, "SELECT "+userColumns+lastSignIn+" FROM users u WHERE "+where+" ORDER BY u.name LIMIT ?", append(args, limit+1)...)
 	if err != nil {
 		return nil, "", err
 	}

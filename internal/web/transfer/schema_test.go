@@ -50,6 +50,7 @@ var stays = map[string]string{
 	"sites.revision":     "the other database counts its own, in an epoch of its own",
 	"sessions.revision":  "likewise",
 	"sessions.reserved":  "it is about the port of a session that is open",
+	"sessions.ended_by":  "whoever ended it may be nobody in the other database",
 	"sessions.successor": "it is about sessions that are open, which do not move: the core of an open one obeys one database only",
 
 	"devices.floor":       "it belongs to the knocks that were seen",

@@ -2251,10 +2251,18 @@ export interface components {
             device_name?: string;
             /** Format: date-time */
             ended?: string;
+            /**
+             * Format: uuid
+             * @description The user who closed it or took it away; absent when it ended by itself, or by a guest
+             */
+            ended_by?: string;
+            ended_by_name?: string;
             /** Format: date-time */
             expires: string;
             /** @description Somebody without an account opened it, invited by the user */
             guest: boolean;
+            /** @description Of the service */
+            icon?: string;
             /** Format: uuid */
             id: string;
             /**
@@ -2476,6 +2484,11 @@ export interface components {
             disabled: boolean;
             /** Format: uuid */
             id: string;
+            /**
+             * Format: date-time
+             * @description Absent: not as far back as tries to sign in are kept
+             */
+            last_sign_in?: string;
             /** @description The user has to choose another password at the next sign-in */
             must_change_password: boolean;
             name: string;
@@ -13716,8 +13729,11 @@ export interface operations {
                      *           "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "device_name": "text",
                      *           "ended": "2026-03-01T12:00:00Z",
+                     *           "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "ended_by_name": "text",
                      *           "expires": "2026-03-01T12:00:00Z",
                      *           "guest": false,
+                     *           "icon": "text",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "opened": "2026-03-01T12:00:00Z",
@@ -13894,8 +13910,11 @@ export interface operations {
                      *       "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
+                     *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
                      *       "guest": false,
+                     *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
@@ -14241,8 +14260,11 @@ export interface operations {
                      *       "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
+                     *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
                      *       "guest": false,
+                     *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
@@ -14403,8 +14425,11 @@ export interface operations {
                      *       "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
+                     *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
                      *       "guest": false,
+                     *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
@@ -14574,8 +14599,11 @@ export interface operations {
                      *       "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "device_name": "text",
                      *       "ended": "2026-03-01T12:00:00Z",
+                     *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
                      *       "guest": false,
+                     *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "opened": "2026-03-01T12:00:00Z",
@@ -16173,8 +16201,11 @@ export interface operations {
                      *             "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *             "device_name": "text",
                      *             "ended": "2026-03-01T12:00:00Z",
+                     *             "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *             "ended_by_name": "text",
                      *             "expires": "2026-03-01T12:00:00Z",
                      *             "guest": false,
+                     *             "icon": "text",
                      *             "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *             "invitation": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *             "opened": "2026-03-01T12:00:00Z",
@@ -17356,6 +17387,7 @@ export interface operations {
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "disabled": false,
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "last_sign_in": "2026-03-01T12:00:00Z",
                      *           "must_change_password": false,
                      *           "name": "text",
                      *           "role": "admin"
@@ -17491,6 +17523,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "disabled": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "last_sign_in": "2026-03-01T12:00:00Z",
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin"
@@ -17694,6 +17727,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "disabled": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "last_sign_in": "2026-03-01T12:00:00Z",
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin"
@@ -17988,6 +18022,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "disabled": false,
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *       "last_sign_in": "2026-03-01T12:00:00Z",
                      *       "must_change_password": false,
                      *       "name": "text",
                      *       "role": "admin"

@@ -34,20 +34,6 @@ export async function resetFactors(id: string): Promise<void> {
   await answer(client.DELETE('/api/v1/users/{id}/factors', { params: { path: { id } } }))
 }
 
-/** When each user last signed in, by id, of the newest sign-ins of all. */
-export async function lastSignIns(): Promise<Map<string, string>> {
-  const { items } = await answer(
-    client.GET('/api/v1/logins/attempts', {
-      params: { query: { all: true, result: 'ok', limit: pageLimit } },
-    }),
-  )
-  const last = new Map<string, string>()
-  for (const { user, at } of items ?? []) {
-    if (user && !last.has(user)) last.set(user, at)
-  }
-  return last
-}
-
 export type Device = components['schemas']['Device']
 
 /** Everybody's devices. */

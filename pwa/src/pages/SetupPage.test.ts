@@ -84,13 +84,13 @@ describe('the setup', () => {
     await second.press('Next')
     expect(second.setup.get('h1').text()).toBe('Ownline is ready')
     await second.press('To Home')
-    expect((await page('')).setup.text()).toContain('This setup link is not valid.')
+    expect((await page('')).setup.text()).toContain('Setup link')
   })
 
   it('goes on for nobody who is not signed in', async () => {
     sessionStorage.setItem('ownline.setup.step', 'core')
     vi.mocked(auth.me).mockRejectedValue(new Problem(401))
-    expect((await page('')).setup.text()).toContain('This setup link is not valid.')
+    expect((await page('')).setup.text()).toContain('Setup link')
   })
 
   it('refuses a short password and an impossible name by itself', async () => {
@@ -105,7 +105,26 @@ describe('the setup', () => {
     const { setup, submit } = await page('#old')
     await submit('ana', 'a good long password')
     expect(setup.text()).toContain('This setup link is not valid.')
-    expect((await page('')).setup.find('form').exists()).toBe(false)
+    expect((await page('')).setup.text()).toContain('Setup link')
+  })
+
+  it('takes a link that is pasted, and never the address bar', async () => {
+    vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
+    const { setup, submit } = await page('')
+    expect(setup.text()).not.toContain('not valid')
+    const paste = async (text: string) => {
+      await setup.get('input').setValue(text)
+      await setup.get('form').trigger('submit')
+    }
+    for (const wrong of ['', 'https://own.example.org/setup', 'https://own.example.org/setup#short']) {
+      await paste(wrong)
+      expect(setup.text()).toContain('This is no setup link.')
+    }
+    await paste(' https://own.example.org/setup#pasted-secret_2345 ')
+    expect(setup.text()).toContain('1 of 4')
+    expect(location.href).not.toContain('pasted')
+    await submit('ana', 'a good long password')
+    expect(auth.setup).toHaveBeenCalledWith('pasted-secret_2345', 'ana', 'a good long password')
   })
 
   it('shows what the server has against a field at that field', async () => {

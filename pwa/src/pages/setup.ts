@@ -31,6 +31,14 @@ export function takeToken(): string {
   return token || (sessionStorage.getItem(storageKey) ?? '')
 }
 
+/** Keeps the token of a link that was pasted, or which was pasted alone; false: there is none. */
+export function pasteToken(text: string): boolean {
+  const token = text.trim().replace(/^.*#/, '')
+  if (!/^[\w-]{16,}$/.test(token)) return false
+  sessionStorage.setItem(storageKey, token)
+  return true
+}
+
 export function dropToken(): void {
   sessionStorage.removeItem(storageKey)
 }

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { computed, shallowRef } from 'vue'
+import { computed } from 'vue'
 import * as api from '@/api/users'
 import { collection } from './collection'
 
@@ -7,16 +7,6 @@ import { collection } from './collection'
 export const useUsers = defineStore('users', () => {
   const list = collection(api.listUsers)
   const sorted = computed(() => list.all.value.toSorted((a, b) => a.name.localeCompare(b.name)))
-  const signIns = shallowRef<Map<string, string>>()
-
-  async function load(): Promise<void> {
-    const signedIn = api.lastSignIns().then(
-      (found) => void (signIns.value = found),
-      // The column then stays empty; the users are what counts.
-      () => undefined,
-    )
-    await Promise.all([list.load(), signedIn])
-  }
 
   async function add(user: api.NewUser): Promise<api.User> {
     const made = await api.addUser(user)
@@ -33,7 +23,7 @@ export const useUsers = defineStore('users', () => {
     list.remove(id)
   }
 
-  return { ...list, sorted, signIns, load, add, change, remove, resetFactors: api.resetFactors }
+  return { ...list, sorted, add, change, remove, resetFactors: api.resetFactors }
 })
 
 const letters = 'abcdefghijkmnpqrstuvwxyz23456789'

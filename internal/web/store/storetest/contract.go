@@ -171,7 +171,7 @@ func testSessions(t *testing.T, open func(testing.TB) *store.Store) {
 	f := Fill(t, s)
 	want := ownline.SessionInfo{
 		Session: f.Session, SiteName: "home", SiteHost: "home.example.org", UserName: "ana", ServiceName: "ssh",
-		ServiceKind: ownline.Forward, DeviceName: "phone", SiteProxy: f.Site.Proxy,
+		ServiceKind: ownline.Forward, ServiceIcon: "terminal", DeviceName: "phone", SiteProxy: f.Site.Proxy,
 	}
 	get := func(id ownline.SessionID) ownline.SessionInfo {
 		return read(t, s, func(tx *store.Tx) (ownline.SessionInfo, error) { return tx.Session(id) })
@@ -211,8 +211,9 @@ func testSessions(t *testing.T, open func(testing.TB) *store.Store) {
 	if n := near("203.0.113.9/32", f.Device.ID); n != 1 {
 		t.Errorf("LiveNear of the device = %d, want 1", n)
 	}
-	want.State, want.Reason, want.EndedAt = ownline.Ended, ownline.Expired, T0.Add(2*time.Hour)
+	want.State, want.Reason, want.EndedAt, want.EndedBy, want.EndedByName = ownline.Ended, ownline.Expired, T0.Add(2*time.Hour), f.User.ID, "ana"
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.SaveSession(want.Session) }))
+	equal(t, "Session that ana ended", get(want.ID), want)
 	for live, n := range map[bool]int{true: 1, false: 1} {
 		got := read(t, s, func(tx *store.Tx) ([]ownline.SessionInfo, error) {
 			ss, _, err := tx.Sessions(ownline.SessionQuery{Live: live, Ended: !live, User: f.User.ID, Service: f.Service.ID, Site: f.Site.ID})

@@ -120,9 +120,24 @@ func testAttempts(t *testing.T, open func(testing.TB) *store.Store) {
 	elsewhere.Client, elsewhere.Place = netip.MustParseAddr("192.0.2.1"), netip.MustParsePrefix("192.0.2.1/32")
 	nobody := failed
 	nobody.User = ownline.UserID{}
+	lastSignIn := func() time.Time {
+		t.Helper()
+		one := read(t, s, func(tx *store.Tx) (ownline.User, error) { return tx.User(f.User.ID) })
+		for _, u := range read(t, s, func(tx *store.Tx) ([]ownline.User, error) {
+			us, _, err := tx.Users(ownline.UserQuery{})
+			return us, err
+		}) {
+			if u.ID == one.ID && !u.LastSignIn.Equal(one.LastSignIn) {
+				t.Errorf("the list says %s, the user %s", u.LastSignIn, one.LastSignIn)
+			}
+		}
+		return one.LastSignIn
+	}
 	add(failed)
+	equal(t, "LastSignIn before any", lastSignIn(), time.Time{})
 	add(ok)
 	add(ok)
+	equal(t, "LastSignIn", lastSignIn(), ok.At)
 	failed.At, failed.Count = T0.Add(time.Hour), 3
 	add(failed)
 	add(elsewhere)

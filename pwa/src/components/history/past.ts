@@ -1,6 +1,7 @@
 import { useLanguage } from '@/messages'
 import { length, sourceText } from '@/messages/format'
 import type { Session } from '@/api/sessions'
+import { useWhy } from '@/components/session/why'
 
 /** How many rows before the end the next page is fetched. */
 const nearEnd = 10
@@ -18,10 +19,8 @@ function lasted(one: Session): string {
 /** How a session that has ended is told of. */
 export function usePast() {
   const language = useLanguage()
+  const why = useWhy()
 
-  function why(one: Session): string {
-    return language.t.session.reasons[one.reason ?? 'closed']
-  }
   function who(one: Session): string {
     return one.guest ? language.t.history.guestOf(one.user_name) : one.user_name
   }

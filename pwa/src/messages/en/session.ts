@@ -65,6 +65,9 @@ export const session = {
   copied: (address: string) => `${address} is copied`,
   notCopied: (address: string) => `The address is ${address}`,
   ended: (reason: string) => `Closed · ${reason}`,
+  closedByYou: 'Closed by you',
+  closedBy: (name: string) => `Closed by ${name}`,
+  closedByGuest: 'Closed by the guest',
   reasons: {
     expired: 'Time was up',
     closed: 'Closed by hand',

@@ -13,6 +13,11 @@ export const setup = {
   strong: 'strong',
   submit: 'Create account',
   invalid: 'This setup link is not valid. Start ownline-web again to get a new one.',
+  noLink: 'A new Ownline is set up by the link that ownline-web prints when it starts.',
+  link: 'Setup link',
+  linkHelp: 'Paste it as a whole.',
+  linkWrong: 'This is no setup link. Copy all of it, up to its end.',
+  linkUse: 'Go on',
   signIn: 'Sign in',
   titles: {
     account: 'Set up Ownline',

@@ -14,6 +14,11 @@ export const setup: Messages['setup'] = {
   strong: 'alta',
   submit: 'Crear la cuenta',
   invalid: 'Este enlace de preparación no vale. Vuelve a arrancar ownline-web para obtener otro.',
+  noLink: 'Un Ownline nuevo se prepara con el enlace que ownline-web muestra al arrancar.',
+  link: 'Enlace de preparación',
+  linkHelp: 'Pégalo entero.',
+  linkWrong: 'Esto no es un enlace de preparación. Cópialo entero, hasta el final.',
+  linkUse: 'Seguir',
   signIn: 'Entrar',
   titles: {
     account: 'Prepara Ownline',

@@ -49,7 +49,6 @@ beforeEach(() => {
     sessions: [{ session: sampleSession(), wanted: 'open' }],
   })
   vi.mocked(usersApi.listUsers).mockResolvedValue([sampleUser(), sampleUser({ id: 'marc-id', name: 'marc', role: 'admin' })])
-  vi.mocked(usersApi.lastSignIns).mockResolvedValue(new Map())
   vi.mocked(usersApi.everyDevice).mockResolvedValue([])
 })
 let leave: () => void = () => undefined
@@ -97,6 +96,13 @@ describe('users', () => {
     const { page } = await open('/admin/users')
     const ana = page.findAll('li, tbody tr').find((one) => one.text().includes('ana'))
     expect(ana?.text()).toMatch(/0 devices · 1 open session|0\s*1/)
+    expect(ana?.text()).toContain('Not lately')
+  })
+
+  it('are listed with their last sign-in', async () => {
+    vi.mocked(usersApi.listUsers).mockResolvedValue([sampleUser({ last_sign_in: new Date(Date.now() - 7_200_000).toISOString() })])
+    const { page } = await open('/admin/users')
+    expect(page.text()).toContain('2 hours ago')
   })
 
   it('are shown failed, with a way out', async () => {
