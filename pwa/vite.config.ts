@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 import { glyphs } from './build/glyphs.ts'
 import { icons } from './build/icons.ts'
 import { licences } from './build/licences.ts'
+import { pictures } from './build/pictures.ts'
 import { worker } from './build/worker.ts'
 
 // The server's content policy allows neither inline scripts and styles nor data: addresses,
@@ -30,7 +31,7 @@ function layerOrder(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), glyphs(), layerOrder(), icons(), licences(), worker()],
+  plugins: [vue(), glyphs(), layerOrder(), icons(), licences(), pictures(), worker()],
   define: { __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false' },
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },

@@ -68,7 +68,7 @@ for (const file of demanded.keys()) {
   else if (/Page-|Sheet-|Detail-/.test(file)) hold(file.replace(/-[\w-]{8}\.js$/, ''), mine, limits.page)
 }
 const kept = readdirSync(dist, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile() && entry.name !== 'licences.txt')
+  .filter((entry) => entry.isFile() && entry.name !== 'licences.txt' && !entry.name.endsWith('.webp'))
   .map((entry) => join(entry.parentPath, entry.name).slice(dist.length + 1))
 hold('kept on the device', kept, limits.kept)
 

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { type Plugin, transformWithOxc } from 'vite'
 
 /**
- * Builds src/sw/sw.ts to sw.js, which keeps what else was built on the device, but the licences: it
- * is told the addresses, and a version that is the hash of what stands there.
+ * Builds src/sw/sw.ts to sw.js, which keeps what else was built on the device, but the licences and
+ * the pictures of the manifest: it is told the addresses, and a version that is the hash of what
+ * stands there.
  */
 export function worker(): Plugin {
   const source = fileURLToPath(new URL('../src/sw/sw.ts', import.meta.url))
@@ -20,7 +21,7 @@ export function worker(): Plugin {
     async closeBundle() {
       const entries = await readdir(outDir, { recursive: true, withFileTypes: true })
       const names = entries
-        .filter((entry) => entry.isFile() && entry.name !== 'sw.js' && entry.name !== 'licences.txt')
+        .filter((entry) => entry.isFile() && !/^(sw\.js|licences\.txt)$|\.webp$/.test(entry.name))
         .map((entry) => relative(outDir, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
         .toSorted()
       const hash = createHash('sha256')

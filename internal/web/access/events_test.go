@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"regexp"
 	"testing"
 	"time"
 
@@ -176,6 +177,37 @@ func TestChangesElsewhere(t *testing.T) {
 	}
 	if ev, err := reader.Next(wait); !errors.Is(err, access.ErrMissed) {
 		t.Fatalf("after a change by both: %+v, %v; want ErrMissed", ev, err)
+	}
+}
+
+// The app says these details in its own words: stores/auditWords.ts reads them by their form.
+func TestAuditForms(t *testing.T) {
+	h := newHouse(t)
+	s := h.open(h.ana, access.OpenAsk{Service: h.ssh.ID})
+	if _, err := h.Renew(t.Context(), h.ana, s.ID, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Close(t.Context(), h.ana, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	lines, _, err := h.Audit(t.Context(), h.root, ownline.AuditQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, l := range lines {
+		said[l.Action] = l.Detail
+	}
+	for action, form := range map[string]string{
+		"session.open":  `^\S+ for \S+, port \d+/\w+ to .+ until \S+Z$`,
+		"session.renew": `^until \S+Z$`,
+		"session.end":   `^closed$`,
+		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+$`,
+		"user.add":      `^\S+ as (admin|user)$`,
+	} {
+		if !regexp.MustCompile(form).MatchString(said[action]) {
+			t.Errorf("%s says %q, not %s", action, said[action], form)
+		}
 	}
 }
 

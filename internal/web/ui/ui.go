@@ -112,6 +112,8 @@ func kindOf(name string) string {
 		return "text/plain; charset=utf-8"
 	case ".webmanifest":
 		return "application/manifest+json"
+	case ".webp":
+		return "image/webp"
 	case ".woff2":
 		return "font/woff2"
 	case ".json", ".map":

@@ -3,9 +3,10 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import * as api from '@/api/audit'
 import { Problem } from '@/api/problem'
 import { en } from '@/messages/en'
+import { es } from '@/messages/es'
 import { at } from '@/testing/samples'
 import { exportAudit, useAudit } from './audit'
-import { differenceOf, localTimes, marked, sayAction } from './auditWords'
+import { differenceOf, localTimes, marked, sayAction, sayDetail } from './auditWords'
 
 vi.mock('@/api/audit')
 beforeEach(() => setActivePinia(createPinia()))
@@ -66,6 +67,21 @@ describe('the words of a line', () => {
   it('say what was done, or the name of it', () => {
     expect(sayAction(en, 'grant.add')).toBe('Gave a grant')
     expect(sayAction(en, 'some.thing')).toBe('some.thing')
+  })
+
+  it.each([
+    ['session.open', 'nas for 203.0.113.24/32, port 20443/tcp to 192.168.7.10:443 until 2030-05-03T12:30:00Z',
+      'nas para 203.0.113.24, puerto 20443, hasta X'],
+    ['session.renew', 'until 2030-05-03T12:30:00Z', 'hasta X'],
+    ['session.end', 'expired', 'Se acabó el tiempo'],
+    ['grant.add', 'ana may use nas; automatic true, port 22022, reserved false, at most 1h0m0s',
+      'ana puede usar nas · también por llamada · puerto 22022 · Hasta 1 h'],
+    ['grant.remove', 'ana may use nas; automatic false, port 0, reserved false, at most 0s', 'ana puede usar nas'],
+    ['user.add', 'ana as admin', 'ana, de administración'],
+    ['site.change', 'Home', 'Home'],
+    ['session.open', 'something else', 'something else'],
+  ])('say of %s in the language: %s', (action, detail, words) => {
+    expect(sayDetail(es, { action, detail }, () => 'X')).toBe(words)
   })
 
   it('show a difference with what is new', () => {

@@ -1,5 +1,6 @@
 import type { AuditLine } from '@/api/audit'
 import type { Messages } from '@/messages'
+import { length, secondsOf, sourceText } from '@/messages/format'
 
 /** What was done, in words; what has none yet keeps the server's name for it. */
 export function sayAction(t: Messages, action: string): string {
@@ -27,6 +28,50 @@ export function differenceOf({ detail }: Pick<AuditLine, 'detail'>): Difference 
 export function marked(text: string, other: string): { word: string; changed: boolean }[] {
   const there = new Set(other.split(' '))
   return text.split(' ').map((word) => ({ word, changed: !there.has(word) }))
+}
+
+/** What a session was opened with, as the server writes it. */
+const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
+const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>\S+)$/
+
+/**
+ * A detail in the words of the language: of the actions whose details the server always writes in
+ * one way. The rest stays as it is.
+ */
+export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'action' | 'detail'>, moment: (time: string) => string): string {
+  const words = t.audit.said
+  const reasons: Record<string, string> = t.session.reasons
+  switch (action) {
+    case 'session.end':
+      return reasons[detail] ?? detail
+    case 'session.renew':
+      return detail.startsWith('until ') ? words.until(moment(detail.slice(6))) : detail
+    case 'session.open': {
+      const parts = opened.exec(detail)?.groups
+      if (!parts) return detail
+      const { service = '', source = '', port = '', until = '' } = parts
+      return words.opened(service, sourceText(source), port, moment(until))
+    }
+    case 'grant.add':
+    case 'grant.change':
+    case 'grant.remove': {
+      const parts = granted.exec(detail)?.groups
+      if (!parts) return detail
+      const { user = '', service = '', automatic, port = '0', most = '' } = parts
+      const terms = [
+        ...(automatic === 'true' ? [words.automatic] : []),
+        ...(port === '0' ? [] : [words.port(port)]),
+        ...(secondsOf(most) ? [t.part.upTo(length((secondsOf(most) ?? 0) * 1000))] : []),
+      ]
+      return [words.grant(user, service), ...terms].join(' · ')
+    }
+    case 'user.add': {
+      const [, name, role] = /^(\S+) as (admin|user)$/.exec(detail) ?? []
+      return name ? words.role(name, role === 'admin') : detail
+    }
+    default:
+      return detail
+  }
 }
 
 /** A time in a detail as the server writes it, made one of this place. */

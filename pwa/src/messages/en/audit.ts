@@ -21,6 +21,16 @@ export const audit = {
   before: 'Before',
   after: 'After',
   bys: { login: 'Signed in', token: 'Token', knock: 'Knock', command: 'Command line', system: 'By itself' },
+  /** Details that the server always writes in one way. */
+  said: {
+    until: (time: string) => `until ${time}`,
+    opened: (service: string, source: string, port: string, until: string) =>
+      `${service} for ${source}, port ${port}, until ${until}`,
+    grant: (user: string, service: string) => `${user} may use ${service}`,
+    automatic: 'by knocks, too',
+    port: (port: string) => `port ${port}`,
+    role: (name: string, admin: boolean) => (admin ? `${name}, an admin` : name),
+  },
   /** What actions are about, by the first part of their names. */
   areas: {
     session: 'Sessions',

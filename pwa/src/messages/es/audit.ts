@@ -23,6 +23,14 @@ export const audit: Messages['audit'] = {
   before: 'Antes',
   after: 'Después',
   bys: { login: 'Con su entrada', token: 'Con un token', knock: 'Llamada', command: 'Línea de órdenes', system: 'Por sí solo' },
+  said: {
+    until: (time) => `hasta ${time}`,
+    opened: (service, source, port, until) => `${service} para ${source}, puerto ${port}, hasta ${until}`,
+    grant: (user, service) => `${user} puede usar ${service}`,
+    automatic: 'también por llamada',
+    port: (port) => `puerto ${port}`,
+    role: (name, admin) => (admin ? `${name}, de administración` : name),
+  },
   areas: {
     session: 'Sesiones',
     knock: 'Llamadas',

@@ -1,0 +1,83 @@
+import { mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineComponent, nextTick } from 'vue'
+import type { Changes } from '@/api/events'
+import { makeRouter } from '@/router'
+import { at, noon, sampleMe, sampleSession, sampleSite } from '@/testing/samples'
+import { useAccount } from './account'
+import { useAlerts } from './alerts'
+import { useLive } from './live'
+import { useSessions } from './sessions'
+import { useSites } from './sites'
+import { useTelling } from './telling'
+
+let follower: { session: (change: Changes['session']) => void; site: (change: Changes['site']) => void }
+let leave: () => void
+
+function tell() {
+  return vi.mocked(useAlerts().tell)
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: noon })
+  setActivePinia(createPinia())
+  useAccount().me = sampleMe()
+  useSites().seed([sampleSite()])
+  vi.spyOn(useAlerts(), 'tell').mockResolvedValue()
+  vi.spyOn(useLive(), 'follow').mockImplementation((told) => {
+    follower = told as typeof follower
+    return () => undefined
+  })
+  const page = defineComponent({ setup: useTelling, template: '<p />' })
+  const shown = mount(page, { global: { plugins: [makeRouter()] } })
+  leave = () => shown.unmount()
+})
+afterEach(() => {
+  leave()
+  vi.useRealTimers()
+})
+
+describe('a hidden page tells', () => {
+  it('once of a session of mine that was opened, and leads to it', () => {
+    const session = sampleSession({ opened: at(-1000) })
+    follower.session(session)
+    follower.session({ ...session, traffic: { ...session.traffic, up_bytes: 1 } })
+    expect(tell().mock.calls).toEqual([['opened', expect.stringContaining('photos'), '/sessions/session-id']])
+  })
+
+  it('of a guest, as of a guest', () => {
+    follower.session(sampleSession({ opened: at(-1000), guest: true }))
+    expect(tell().mock.calls[0]?.[0]).toBe('guest')
+  })
+
+  it.each([
+    ["another's", { user: 'marc-id', opened: at(-1000) }],
+    ['one that was opened long ago', { opened: at(-120_000) }],
+    ['one that is opening', { state: 'opening', opened: at(-1000) }],
+  ] as const)('nothing of %s', (_, change) => {
+    follower.session(sampleSession(change))
+    expect(tell()).not.toHaveBeenCalled()
+  })
+
+  it('five minutes before a session ends, by its end as it is then', async () => {
+    useSessions().seed([sampleSession({ expires: at(600_000) })])
+    await nextTick()
+    useSessions().seed([sampleSession({ expires: at(900_000) })])
+    await nextTick()
+    await vi.advanceTimersByTimeAsync(599_000)
+    expect(tell()).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(tell().mock.calls).toEqual([['endsSoon', expect.stringContaining('photos'), '/sessions/session-id']])
+  })
+
+  it('that a core is away, and that it is back', () => {
+    const site = sampleSite()
+    follower.site(site)
+    expect(tell()).not.toHaveBeenCalled()
+    follower.site({ ...site, connected: false })
+    follower.site({ ...site, connected: true })
+    expect(tell().mock.calls.map(([kind]) => kind)).toEqual(['siteDown', 'siteDown'])
+    expect(tell().mock.calls[0]?.[1]).not.toBe(tell().mock.calls[1]?.[1])
+  })
+})
