@@ -47,7 +47,7 @@ await journey(async (world, browsers) => {
   await see(dialog, new RegExp(`It works: knock from ${away}, \\d services? open\\.`))
   await browsers.shoot('device-works')
   assert.deepEqual((await live()).map(({ source }) => source), [`${away}/32`])
-  assert(await world.reaches('client2', 9999))
+  await world.until('it is let in', () => world.reaches('client2', 9999))
   await dialog.getByRole('button', { name: 'Done' }).click()
   await see(page.getByRole('row', { name: 'tablet' }), 'In use')
   await see(page.getByRole('row', { name: 'tablet' }), new RegExp(`Last knock .* from ${away}`))
@@ -60,7 +60,7 @@ await journey(async (world, browsers) => {
 
   // A new key: the old one is worthless at once.
   await world.do('agent', 'client2', 'stop')
-  assert(await world.do('knock', 'client2'), 'the device is not answered')
+  await world.until('the device is answered', () => world.do('knock', 'client2'))
   await place(page, 'Devices')
   await page.getByRole('link', { name: 'tablet' }).click()
   await dialog.getByRole('button', { name: 'Rotate key' }).click()
