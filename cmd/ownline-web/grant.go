@@ -54,6 +54,7 @@ With --port the public port is always the same, so that programs can be told of 
 	flags.Uint16Var(&n.PublicPort, "port", 0, "the public port (default: any)")
 	flags.BoolVar(&n.AllowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
 	flags.DurationVar(&n.MaxDuration, "max", 0, "the longest that a session may last (default: what the configuration says)")
+	flags.IntVar(&n.MaxSources, "sources", 0, "how many addresses of one device may be open side by side (default: 2)")
 	return cmd
 }
 

@@ -145,6 +145,7 @@ type Grant struct {
 	PublicPort    uint16    `json:"public_port,omitempty"`
 	AllowReserved bool      `json:"allow_reserved"`
 	MaxDuration   string    `json:"max_duration,omitempty"`
+	MaxSources    int       `json:"max_sources,omitempty"`
 	Created       time.Time `json:"created"`
 }
 
@@ -156,6 +157,7 @@ type NewGrant struct {
 	PublicPort    uint16 `json:"public_port,omitempty"`
 	AllowReserved bool   `json:"allow_reserved,omitempty"`
 	MaxDuration   string `json:"max_duration,omitempty"`
+	MaxSources    int    `json:"max_sources,omitempty"`
 }
 
 // GrantChange changes what is not nil.
@@ -164,6 +166,7 @@ type GrantChange struct {
 	PublicPort    *uint16 `json:"public_port,omitempty"`
 	AllowReserved *bool   `json:"allow_reserved,omitempty"`
 	MaxDuration   *string `json:"max_duration,omitempty"`
+	MaxSources    *int    `json:"max_sources,omitempty"`
 }
 
 // GrantQuery selects grants; "" selects all.

@@ -95,6 +95,7 @@ type terms struct {
 	automatic, allowReserved bool
 	port                     uint16
 	longest                  time.Duration
+	sources                  int
 }
 
 func (t *terms) add(cmd *cobra.Command) {
@@ -103,6 +104,7 @@ func (t *terms) add(cmd *cobra.Command) {
 	flags.Uint16Var(&t.port, "port", 0, "the public port (0: any)")
 	flags.BoolVar(&t.allowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
 	flags.DurationVar(&t.longest, "max", 0, "the longest that a session may last (0: what the configuration says)")
+	flags.IntVar(&t.sources, "sources", 0, "how many addresses of one device may be open side by side (0: 2)")
 }
 
 func (t *terms) check() error {
@@ -140,7 +142,7 @@ func (a *app) grantsAdd() *cobra.Command {
 				return err
 			}
 			g, err := c.AddGrant(cmd.Context(), apiclient.NewGrant{
-				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest),
+				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest), MaxSources: t.sources,
 			})
 			if err != nil {
 				return err
@@ -180,7 +182,7 @@ func (a *app) grantsSet() *cobra.Command {
 		Args:              command.Args("USER", "SERVICE"),
 		ValidArgsFunction: a.completing(userNames, serviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max"); err != nil {
+			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max", "sources"); err != nil {
 				return err
 			}
 			if err := t.check(); err != nil {
@@ -193,6 +195,7 @@ func (a *app) grantsSet() *cobra.Command {
 			g, err = c.ChangeGrant(cmd.Context(), g.ID, apiclient.GrantChange{
 				Automatic: changed(cmd, "automatic", t.automatic), PublicPort: changed(cmd, "port", t.port),
 				AllowReserved: changed(cmd, "allow-reserved", t.allowReserved), MaxDuration: changed(cmd, "max", duration(t.longest)),
+				MaxSources: changed(cmd, "sources", t.sources),
 			})
 			if err != nil {
 				return err

@@ -107,8 +107,15 @@ type Grant struct {
 	PublicPort    uint16        // 0: any of the site's range
 	AllowReserved bool          // PublicPort may be one that the router serves itself
 	MaxDuration   time.Duration // 0: the configured maximum
+	MaxSources    int           // of one device side by side, at most MostSources; 0: UsualSources
 	Created       time.Time
 }
+
+// How many sources of one device a grant lets in side by side.
+const (
+	UsualSources = 2
+	MostSources  = 8
+)
 
 // Device is something of a user's that can knock at one site.
 type Device struct {

@@ -20,6 +20,7 @@ type NewGrant struct {
 	PublicPort    uint16
 	AllowReserved bool
 	MaxDuration   time.Duration
+	MaxSources    int
 }
 
 // GrantChange changes what is not nil. A change that allows less ends the sessions that
@@ -29,6 +30,7 @@ type GrantChange struct {
 	PublicPort    *uint16
 	AllowReserved *bool
 	MaxDuration   *time.Duration
+	MaxSources    *int
 }
 
 // Grants lists grants, oldest first: an admin all, others their own.
@@ -65,7 +67,7 @@ func (a *Access) Grant(ctx context.Context, actor Actor, id ownline.GrantID) (g 
 func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline.Grant, error) {
 	g := ownline.Grant{
 		ID: cmp.Or(n.ID, ownline.NewID[ownline.Grant]()), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
-		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, Created: cmp.Or(n.Created, now()),
+		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, MaxSources: n.MaxSources, Created: cmp.Or(n.Created, now()),
 	}
 	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err
@@ -96,13 +98,15 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 }
 
 func describeGrant(g ownline.Grant, user, service string) string {
-	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s", user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration)
+	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device", user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration, cmp.Or(g.MaxSources, ownline.UsualSources))
 }
 
 func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {
 	switch {
 	case g.MaxDuration < 0 || (g.MaxDuration > 0 && g.MaxDuration < time.Second):
 		return ownline.Invalid("max_duration", "must be at least 1s, or 0 for the configured maximum")
+	case g.MaxSources < 0 || g.MaxSources > ownline.MostSources:
+		return ownline.Invalid("max_sources", fmt.Sprintf("must be from 1 to %d, or 0 for %d", ownline.MostSources, ownline.UsualSources))
 	case s.Everybody:
 		return ownline.Invalid("service", "needs no grant: every user may use it")
 	case s.Kind == ownline.Proxy && g.PublicPort != 0:
@@ -134,6 +138,7 @@ func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantI
 		set(&g.PublicPort, w.PublicPort)
 		set(&g.AllowReserved, w.AllowReserved)
 		set(&g.MaxDuration, w.MaxDuration)
+		set(&g.MaxSources, w.MaxSources)
 		s, err := c.Service(g.Service)
 		if err != nil {
 			return err

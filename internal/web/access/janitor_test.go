@@ -95,6 +95,8 @@ func (h *house) knocker(d ownline.DeviceID) func(from int) ownline.SessionID {
 	}
 }
 
+// A device that moves leaves its old address after the overlap. One that comes back to it within that
+// has a carrier who uses several: as many stay as its grant lets in.
 func TestReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -105,29 +107,43 @@ func TestReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		knock := h.knocker(d.ID)
-		first := knock(1)
-		second := knock(2)
-		time.Sleep(30 * time.Second)
-		if back := knock(1); back != first { // two ways to the internet, used in turn
-			t.Errorf("back at the first address: session %s, want %s", back, first)
+		want := func(what string, id ownline.SessionID, state ownline.SessionState, why ownline.EndReason) {
+			t.Helper()
+			synctest.Wait()
+			if s, r := h.state(id); s != state || r != why {
+				t.Errorf("%s is %s %s, want %s %s", what, s, r, state, why)
+			}
 		}
-		third := knock(2)
-		if third != second {
-			t.Errorf("and at the second: session %s, want %s", third, second)
-		}
+		first, second := knock(1), knock(2)
 		time.Sleep(59 * time.Second)
-		synctest.Wait()
-		if s, _ := h.state(first); s != ownline.Active {
-			t.Errorf("within the overlap the old session is %s", s)
-		}
+		want("the old session, within the overlap,", first, ownline.Active, "")
 		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		if s, why := h.state(first); s != ownline.Ended || why != ownline.Replaced {
-			t.Errorf("after the overlap the old session is %s %s", s, why)
+		want("the old session, after the overlap,", first, ownline.Ended, ownline.Replaced)
+		want("the new session", second, ownline.Active, "")
+
+		third := knock(1)
+		for range 3 { // used in turn
+			time.Sleep(30 * time.Second)
+			if id := knock(2); id != second {
+				t.Errorf("back at the second address: session %s, want %s", id, second)
+			}
+			time.Sleep(5 * time.Minute)
+			if id := knock(1); id != third {
+				t.Errorf("back at the first address: session %s, want %s", id, third)
+			}
 		}
-		if s, _ := h.state(second); s != ownline.Active {
-			t.Errorf("the new session is %s", s)
+		time.Sleep(10 * time.Minute)
+		want("the one", second, ownline.Active, "")
+		want("and the other", third, ownline.Active, "")
+
+		one := 1
+		if _, err := h.ChangeGrant(ctx, command, h.grant.ID, access.GrantChange{MaxSources: &one}); err != nil {
+			t.Fatal(err)
 		}
+		knock(2)
+		time.Sleep(61 * time.Second)
+		want("the other, with one allowed,", third, ownline.Ended, ownline.Replaced)
+		want("the one", second, ownline.Active, "")
 	})
 }
 

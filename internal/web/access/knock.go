@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -170,8 +171,8 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		}
 		f.Holes = append(f.Holes, policy.Hole{Source: e.Source, Transport: e.Transport, Port: e.PublicPort, Target: e.Target})
 		v.Sessions = append(v.Sessions, forLink(e, o.Service.Kind, o.Service.Name, u.Name))
-		for _, old := range mine {
-			if old.ID == e.ID || !a.replace(c, &old, e.ID) {
+		for _, old := range leaving(mine, e, became, cmp.Or(o.Grant.MaxSources, ownline.UsualSources)) {
+			if !a.replace(c, &old, e.ID) {
 				continue
 			}
 			if err := c.SaveSession(old); err != nil {
@@ -214,6 +215,18 @@ func (a *Access) admit(c *change, f policy.Facts, ask policy.Ask, d ownline.Devi
 	e := newSession(f, what, d, site.revision, c.now)
 	c.counts.opened++
 	return knock.Opened, e, c.AddSession(e)
+}
+
+// leaving returns the sessions of other addresses that a device has left for the one of e. At a new
+// address it has moved. At one that it had before it has not, if that was within the overlap: its carrier
+// sends its packets from several, of which the latest stay, as many as most.
+func leaving(mine []ownline.Session, e ownline.Session, became knock.Status, most int) []ownline.Session {
+	others := slices.DeleteFunc(slices.Clone(mine), func(s ownline.Session) bool { return s.ID == e.ID })
+	if became == knock.Opened {
+		return others
+	}
+	slices.SortFunc(others, func(s, t ownline.Session) int { return t.Expires.Compare(s.Expires) })
+	return others[min(len(others), most-1):]
 }
 
 // replace lets a session of another address go on for no longer than the overlap, and

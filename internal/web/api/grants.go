@@ -18,13 +18,14 @@ type grant struct {
 	PublicPort    uint16    `json:"public_port,omitempty" doc:"Absent: any"`
 	AllowReserved bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
 	MaxDuration   string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
+	MaxSources    int       `json:"max_sources,omitempty" maximum:"8" doc:"Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2"`
 	Created       time.Time `json:"created"`
 }
 
 func grantView(g ownline.Grant) grant {
 	v := grant{
 		ID: g.ID.String(), User: g.User.String(), Service: g.Service.String(), Automatic: g.Automatic,
-		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, Created: g.Created.UTC(),
+		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, MaxSources: g.MaxSources, Created: g.Created.UTC(),
 	}
 	if g.MaxDuration > 0 {
 		v.MaxDuration = g.MaxDuration.String()
@@ -69,11 +70,12 @@ func (s *Server) grants() {
 		PublicPort    uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
+		MaxSources    int    `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
-			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved}
+			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources}
 			var err error
 			if n.User, err = parseID[ownline.User]("user", b.User); err != nil {
 				return nil, err
@@ -103,6 +105,7 @@ func (s *Server) grants() {
 		PublicPort    *uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved *bool   `json:"allow_reserved,omitempty"`
 		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
+		MaxSources    *int    `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
@@ -110,7 +113,7 @@ func (s *Server) grants() {
 			if err != nil {
 				return nil, err
 			}
-			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved}
+			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved, MaxSources: in.Body.MaxSources}
 			if in.Body.MaxDuration != nil {
 				d, err := parseDuration("max_duration", *in.Body.MaxDuration)
 				if err != nil {

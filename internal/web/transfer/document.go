@@ -130,6 +130,7 @@ type Grant struct {
 	PublicPort    uint16          `key:"public_port"`
 	AllowReserved bool            `key:"allow_reserved"`
 	MaxDuration   time.Duration   `key:"max_duration"`
+	MaxSources    int             `key:"max_sources"`
 	Created       time.Time       `key:"created"`
 }
 

@@ -1477,6 +1477,11 @@ export interface components {
              */
             max_duration?: string;
             /**
+             * Format: int64
+             * @description Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2
+             */
+            max_sources?: number;
+            /**
              * Format: int32
              * @description Absent: any
              */
@@ -1491,6 +1496,11 @@ export interface components {
             automatic?: boolean;
             /** @description Empty: what the configuration says */
             max_duration?: string;
+            /**
+             * Format: int64
+             * @description 0: 2
+             */
+            max_sources?: number;
             /**
              * Format: int32
              * @description 0: any
@@ -1824,6 +1834,11 @@ export interface components {
              * @example 2h
              */
             max_duration?: string;
+            /**
+             * Format: int64
+             * @description 0: 2
+             */
+            max_sources?: number;
             /**
              * Format: int32
              * @description 0: any
@@ -6415,6 +6430,7 @@ export interface operations {
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "max_duration": "2h0m0s",
+                     *           "max_sources": 1,
                      *           "public_port": 0,
                      *           "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
@@ -6549,6 +6565,7 @@ export interface operations {
                  *       "allow_reserved": false,
                  *       "automatic": false,
                  *       "max_duration": "2h",
+                 *       "max_sources": 0,
                  *       "public_port": 0,
                  *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                  *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
@@ -6571,6 +6588,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "max_duration": "2h0m0s",
+                     *       "max_sources": 1,
                      *       "public_port": 0,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
@@ -6776,6 +6794,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "max_duration": "2h0m0s",
+                     *       "max_sources": 1,
                      *       "public_port": 0,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
@@ -7036,6 +7055,7 @@ export interface operations {
                  *       "allow_reserved": false,
                  *       "automatic": false,
                  *       "max_duration": "text",
+                 *       "max_sources": 0,
                  *       "public_port": 0
                  *     }
                  */
@@ -7056,6 +7076,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "max_duration": "2h0m0s",
+                     *       "max_sources": 1,
                      *       "public_port": 0,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
