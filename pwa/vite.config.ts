@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import type { Plugin } from 'vite'
 import { defineConfig } from 'vitest/config'
+import { font } from './build/font.ts'
 import { glyphs } from './build/glyphs.ts'
 import { icons } from './build/icons.ts'
 import { licences } from './build/licences.ts'
@@ -31,7 +32,7 @@ function layerOrder(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [vue(), glyphs(), layerOrder(), icons(), licences(), pictures(), worker()],
+  plugins: [vue(), glyphs(), layerOrder(), font(), icons(), licences(), pictures(), worker()],
   define: { __VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false' },
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },

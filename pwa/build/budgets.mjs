@@ -4,15 +4,21 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
-const dist = fileURLToPath(new URL('../../internal/web/ui/dist', import.meta.url))
-const limits = { first: 110, wall: 150, requests: 12, page: 25, client: 120, kept: 800 }
+const dist = process.env.DIST ?? fileURLToPath(new URL('../../internal/web/ui/dist', import.meta.url))
+const guests = fileURLToPath(new URL('../../internal/web/guestpage/dist', import.meta.url))
+const limits = { first: 110, requests: 12, page: 25, client: 120, kept: 800 }
 
 const say = (line) => process.stdout.write(`${line}\n`)
 const read = (file) => readFileSync(join(dist, file))
+/** What the page for guests consists of, as files of its own folder. */
+function guestFiles() {
+  const html = readFileSync(join(guests, 'index.html')).toString()
+  return ['index.html', ...[...html.matchAll(/<(?:link|script)[^>]*?(?:href|src)="\.\/([^"]+)"/g)].map(([, file]) => file)].map((file) => join(guests, file))
+}
 const sizes = new Map()
 function size(file) {
   if (!sizes.has(file)) {
-    const whole = read(file)
+    const whole = file.startsWith('/') ? readFileSync(file) : read(file)
     sizes.set(file, Math.min(whole.length, gzipSync(whole, { level: 9 }).length))
   }
   return sizes.get(file)
@@ -32,7 +38,7 @@ const demanded = new Map()
 for (const script of scripts) {
   const text = read(`assets/${script}`).toString()
   const list = JSON.parse(/m\.f=(\[[^\]]*\])/.exec(text)?.[1] ?? '[]')
-  for (const [, file, numbers] of text.matchAll(/import\([`'"]\.\/([^`'"]+)[`'"]\)(?:,__vite__mapDeps\(\[([\d,]*)\]\))?/g)) {
+  for (const [, file, numbers] of text.matchAll(/import\([`'"]\.\/([^`'"]+)[`'"]\)(?:\.then\([^)]*\))?(?:,__vite__mapDeps\(\[([\d,]*)\]\))?/g)) {
     const files = (numbers ?? '').split(',').filter(Boolean).map((n) => list[Number(n)])
     demanded.set(file, [...new Set([...(demanded.get(file) ?? [`assets/${file}`]), ...files])])
   }
@@ -56,16 +62,29 @@ function hold(what, files, limit, requests = Infinity) {
   for (const file of all.toSorted((a, b) => size(b) - size(a))) say(`       ${(size(file) / 1000).toFixed(1).padStart(6)} KB  ${file}`)
 }
 
-// Home is there before the built-in icons of services, which come if one is used.
-hold('first load of /', [...first, ...load('HomePage')], limits.first, limits.requests)
-hold('first load of / and the icons of services', [...first, ...load('HomePage'), ...load('glyphs')], limits.wall, limits.requests)
+/** The words that come with each page, by the page's name: see withWords. */
+const packOf = new Map()
+for (const file of ['router.ts', 'pages/admin/routes.ts', 'pages/settings/routes.ts']) {
+  const text = readFileSync(fileURLToPath(new URL(`../src/${file}`, import.meta.url))).toString()
+  for (const [, pack, path] of text.matchAll(/withWords\('(\w+)', \(\) => import\('([^']+)\.vue'\)\)/g)) packOf.set(path.replace(/^.*\//, ''), pack)
+}
+/** The files of that name, the larger language first. */
+const inBoth = (name) => [...demanded.keys()].filter((file) => file.replace(/-[\w-]{8}\.js$/, '') === name).map((file) => `assets/${file}`).toSorted((a, b) => size(b) - size(a))
+const words = (page) => (packOf.has(page) ? inBoth(packOf.get(page)).slice(0, 1) : [])
+
+const spanish = inBoth('first')
+const home = [...first, ...load('HomePage'), ...load('glyphs')]
+hold('first load of /', home, limits.first, limits.requests)
+hold('first load of / in Spanish', [...home, ...spanish], limits.first, limits.requests)
 hold('first load of /login', [...first, ...load('LoginPage')], limits.first, limits.requests)
-const begun = new Set([...first, ...load('HomePage')])
+hold('first load of /login in Spanish', [...first, ...load('LoginPage'), ...spanish], limits.first, limits.requests)
+hold('first load of /i', guestFiles(), limits.first, limits.requests)
+const begun = new Set([...home, ...spanish])
 for (const file of demanded.keys()) {
-  const mine = demanded.get(file).filter((each) => !begun.has(each))
-  if (file.startsWith('mqtt')) hold('MQTT, for /client alone', mine, limits.client)
-  else if (file.startsWith('ClientPage-')) hold('ClientPage and MQTT', [...mine, ...load('mqtt.esm')], limits.client + limits.page)
-  else if (/Page-|Sheet-|Detail-/.test(file)) hold(file.replace(/-[\w-]{8}\.js$/, ''), mine, limits.page)
+  const name = file.replace(/-[\w-]{8}\.js$/, '')
+  const mine = [...demanded.get(file), ...words(name)].filter((each) => !begun.has(each))
+  if (name === 'ClientPage') hold('ClientPage and MQTT', [...mine, ...load('mqtt.esm')], limits.client)
+  else if (/(?:Page|Sheet|Detail)$/.test(name)) hold(name, mine, limits.page)
 }
 const kept = readdirSync(dist, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name !== 'licences.txt' && !entry.name.endsWith('.webp'))

@@ -1,42 +1,68 @@
-// Accessibility of every scene, in both sizes, themes and languages: `npm run axe [NAME…]`.
+// Looks at every scene as people do who can't see it well, and as those with the least room:
+// `npm run axe [NAME…]`. A scene is played once and seen in both sizes, themes and languages; WHOLE=1
+// plays it in each size and holds every combination to every rule.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { fits } from './inside.mjs'
 import { scenes } from './scenes.mjs'
-import { drawIn, stage, themes } from './stage.mjs'
+import { keeps, stage } from './stage.mjs'
 
 const source = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 const wanted = process.argv.slice(2)
+const whole = process.env.WHOLE === '1'
+/** What one page may jump by, as a share of the screen. */
+const mostJump = 0.02
 
 /** What axe finds; colours alone, where the rest was looked at already. */
 function check(page, colours) {
-  return page.evaluate(async (only) => {
-    const { violations } = await globalThis.axe.run(document, {
-      resultTypes: ['violations'],
-      ...(only ? { runOnly: { type: 'rule', values: ['color-contrast'] } } : { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
-    })
+  const options = {
+    resultTypes: ['violations'], preload: false,
+    runOnly: colours ? { type: 'rule', values: ['color-contrast'] } : { type: 'tag', values: rules },
+  }
+  return page.evaluate(async (how) => {
+    const { violations } = await globalThis.axe.run(document, how)
     return violations.flatMap(({ id, help, nodes }) =>
       nodes.slice(0, 3).map(({ html, failureSummary }) => `${id}: ${help}: ${html.slice(0, 200)} ${failureSummary.split('\n').slice(0, 3).join(' ')}`),
     )
-  }, colours)
+  }, options)
 }
 
-async function look(page) {
+const view = (size, language, theme, by) => ({ size, language, theme, by, longer: by === 'room' })
+
+/**
+ * How a scene is played, and in which views it is looked at then: by all rules, by colours alone, or
+ * for the room that its words need, which are longer then. The words that a scene is played by are
+ * English, but of one that keeps its language.
+ */
+function tour(scene) {
+  const both = [view('phone', 'en', 'light', 'rules'), view('phone', 'en', 'dark', 'colours'), view('desktop', 'es', 'light', 'rules')]
+  const room = [view('narrow', 'en', 'light', 'room'), view('phone', 'en', 'light', 'room')]
+  if (keeps(scene)) {
+    const plays = whole ? ['phone', 'desktop'].flatMap((size) => ['en', 'es'].map((language) => [size, language])) : [['phone', 'en'], ['desktop', 'es']]
+    return plays.map(([size, language]) => ({
+      size, language, views: [view(size, language, 'light', 'rules'), view(size, language, 'dark', whole ? 'rules' : 'colours')],
+    }))
+  }
+  if (!whole) return [{ size: 'phone', language: 'en', views: [...both, ...room] }]
+  const each = (size) => ['en', 'es'].flatMap((language) => ['light', 'dark'].map((theme) => view(size, language, theme, 'rules')))
+  return [
+    { size: 'phone', language: 'en', views: [...each('phone'), ...room] },
+    { size: 'desktop', language: 'en', views: [...each('desktop'), view('desktop', 'en', 'light', 'room')] },
+  ]
+}
+
+async function look(page, { by }) {
+  const room = by === 'colours' ? [] : await page.evaluate(fits)
+  if (by === 'room') return room
   // By the debugger, which the content policy does not bind: the pages keep theirs.
   await page.evaluate(source)
-  const found = []
-  for (const [index, theme] of themes.entries()) {
-    await drawIn(page, theme)
-    found.push(...(await check(page, index > 0)).map((what) => `${theme}: ${what}`))
-  }
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-  if (wide > 0) found.push(`it scrolls sideways by ${wide} px`)
-  return found
+  return [...room, ...(await check(page, by === 'colours'))]
 }
 
-const failures = await stage({
-  scenes: scenes.filter(({ name }) => wanted.length === 0 || wanted.includes(name)),
-  languages: (process.env.LANGUAGES ?? 'en es').split(' '),
-  look,
+const begun = Date.now()
+const { failures, scenes: played, views } = await stage({
+  scenes: scenes.filter(({ name }) => wanted.length === 0 || wanted.includes(name)), tour, look, mostJump,
 })
-process.stdout.write(failures > 0 ? `${failures} failures\n` : 'nothing found\n')
+process.stdout.write(`axe: ${played} scenes in ${views} views, ${failures} failures, ${Math.round((Date.now() - begun) / 1000)} s\n`)
 process.exitCode = failures > 0 ? 1 : 0

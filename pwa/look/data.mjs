@@ -10,17 +10,22 @@ const id = (kind, n) => `0000000${kind}-0000-4000-8000-${String(n).padStart(12, 
 const names = [
   'photos', 'music', 'films', 'files', 'mail', 'wiki', 'heating', 'cameras', 'printer', 'router', 'ssh', 'backup',
 ]
+/** Of the built-in icons; what has none is shown by its letters. */
+const icons = ['image', 'music', 'film', 'folder', 'mail', 'wiki', 'thermometer', 'camera', 'printer', '', 'terminal', '']
 
 const site = (n, name, change) => ({
   id: id(2, n), name, host: `${name}.example.org`, connected: true, core_version: '1.4.0', created: at(-90 * day),
-  last_contact: at(-5000), knock_port: 54754, link: 'dial', firewall: 'nftables', applied_revision: 12, wanted_revision: 12,
+  last_contact: at(-5000), knock_port: 54754, link: 'dial', firewall: '', applied_revision: 12, wanted_revision: 12,
+  proxy: { driver: 'embedded', domain: `${name}.example.org`, port: 9999, serves: true, certificate_expires: at(60 * day) },
   local_networks: ['192.168.1.0/24'], reserved_ports: [], ipv6_prefix: 64, pin: 'sha256:2d711642b726b04401627ca9fbac32f5',
   ...change,
 })
 
 const service = (n, name, change) => ({
-  id: id(3, n), site: id(2, 1), name, kind: n % 3 === 2 ? 'forward' : 'proxy', transport: 'tcp',
-  target: `192.168.1.${10 + n}:8080`, created: at(-60 * day), ...change,
+  id: id(3, n), site: id(2, 1), name, kind: n % 3 === 2 ? 'forward' : 'proxy', transport: 'tcp', icon: icons[n - 1],
+  target: `192.168.1.${10 + n}:${name === 'ssh' ? 22 : 8080}`, created: at(-60 * day),
+  ...(n % 3 !== 2 && { url: `https://${name}.home.example.org:9999/`, options: { scheme: 'https', headers: { 'X-Script-Name': '/app' } } }),
+  ...change,
 })
 
 const session = (n, change) => ({
@@ -54,9 +59,20 @@ const grant = (n, user, of, change) => ({
   id: id(7, n), user: id(1, user), service: id(3, of), automatic: false, allow_reserved: false, created: at(-30 * day), ...change,
 })
 
-const line = (n, action, target, detail) => ({
-  id: id(8, n), time: at(-n * 37 * minute), at: at(-n * 37 * minute), action, actor: id(1, 1), actor_name: 'ana', user: id(1, 1), user_name: 'ana',
-  by: 'login', client: '203.0.113.24', address: '203.0.113.24', target, target_name: detail, detail, site: id(2, 1), site_name: 'home',
+/** What was done lately: the server's name of the deed, and what it says of it. */
+const deeds = [
+  ['session.open', `photos for 203.0.113.24/32, port 9999/tcp to 192.168.1.11:8080 until ${at(20 * minute)}`],
+  ['grant.change', `${id(1, 2)} photos up to 1h0m0s -> ${id(1, 2)} photos automatic up to 2h0m0s`],
+  ['login.start', 'Linux; Android 10; K'],
+  ['device.add', 'phone'],
+  ['service.change', 'films forward tcp 192.168.1.13:8080 -> films forward tcp 192.168.1.13:8096'],
+  ['knock', 'opened'],
+  ['token.add', 'backup script: read, sessions'],
+  ['knock', 'renewed'],
+]
+const line = (n, action, detail) => ({
+  id: id(8, n), at: at(-n * 37 * minute), action, actor: id(1, 1), actor_name: 'ana', by: action === 'knock' ? 'knock' : 'login',
+  client: '203.0.113.24', subject: id(4, n), detail, site: id(2, 1), site_name: 'home',
 })
 
 const agent = (system) => `Mozilla/5.0 (${system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36`
@@ -64,10 +80,17 @@ const agent = (system) => `Mozilla/5.0 (${system}) AppleWebKit/537.36 (KHTML, li
 /** Every list of the API by its path. */
 export function household() {
   return {
-    sites: [site(1, 'home'), site(2, 'cabin', { applied_revision: 9, host: 'cabin.example.org' })],
+    sites: [
+      site(1, 'home'),
+      site(2, 'cabin', {
+        applied_revision: 9, host: 'cabin.example.org', core_version: '1.3.2', clock: 'it is 40 s behind the server',
+        proxy: { driver: 'nginx', domain: 'cabin.example.org', port: 443, serves: true, root: true, certificate_expires: at(day) },
+      }),
+    ],
     services: names.map((name, index) => service(index + 1, name)),
     sessions: [1, 2, 3, 4].map((n) => session(n, n === 3 ? { device: id(5, 1), device_name: 'phone' } : {})),
     ended,
+    visits: [1, 2].map((n) => session(n, { guest: true })),
     devices: [
       device(1, 'phone'),
       device(2, 'laptop', { last_knock: at(-40 * day), last_source: '198.51.100.7' }),
@@ -86,9 +109,7 @@ export function household() {
       ...names.map((_, index) => grant(index + 1, 1, index + 1, { automatic: index === 0 })),
       grant(20, 2, 1), grant(21, 2, 3, { automatic: true, max_duration: '1h0m0s' }), grant(22, 3, 2),
     ],
-    audit: ['session.open', 'grant.add', 'login.start', 'device.add', 'service.change', 'token.add'].map((action, index) =>
-      line(index + 1, action, id(4, index + 1), names[index]),
-    ),
+    audit: deeds.map(([action, detail], index) => line(index + 1, action, detail)),
     logins: [
       [true, agent('X11; Linux x86_64'), 'password', 0],
       [false, agent('Linux; Android 10; K'), 'passkey', -2 * 60],
@@ -117,6 +138,28 @@ export const me = {
   limits: { default: 1800, max: 28_800, port_min: 20_000, port_max: 29_999 },
 }
 export const whoami = { address: '203.0.113.24', family: 4, kind: 'public', forwarded: false, source: '203.0.113.24/32' }
-export const ids = { session: id(4, 1), service: id(3, 1), invitation: id(6, 1), device: id(5, 1), user: id(1, 2), site: id(2, 1) }
+export const ids = {
+  closed: id(3, 6), tunnel: id(3, 5), forward: id(3, 2), ended: id(4, 101), revoked: id(5, 4), cabin: id(2, 2), guests: id(6, 2), disabled: id(1, 4),
+  session: id(4, 1), service: id(3, 1), invitation: id(6, 1), device: id(5, 1), user: id(1, 2), site: id(2, 1) }
 /** The session that ends in so many milliseconds. */
 export const endingIn = (milliseconds) => session(1, { expires: at(milliseconds) })
+/** What core has still to do at a site that is behind. */
+export const pending = {
+  known: true, connected: true, applied_revision: 9, wanted_revision: 12, total: 2,
+  sessions: [{ wanted: 'open', session: session(2) }, { wanted: 'ended', session: session(5) }],
+}
+/** The profile of the device "phone", for a broker that nobody listens as. */
+export const profile = (origin) =>
+  `ownline://home.example.org:54754/?v=1&key=${'c2VjcmV0'.repeat(5)}c2U&site=${id(2, 1)}&device=${id(5, 1)}&name=phone` +
+  `&mqtt=${encodeURIComponent(`${origin.replace('http', 'ws')}/mqtt`)}&address=https://address.example.org/`
+/** What an invitation shows to the guest who has its link. */
+export const invited = {
+  state: 'valid', host: 'home.example.org', service: 'photos', from: 'ana', message: 'The pictures of Sunday', seconds: 3600, left: 2,
+  expires: at(2 * day), families: [4, 6], source: '203.0.113.24', time: at(0),
+}
+export const redeemed = {
+  service: 'photos', host: 'home.example.org', port: 20_441, transport: 'tcp', url: 'https://photos.home.example.org:9999/',
+  source: '203.0.113.24/32', expires: at(59 * minute), time: at(0),
+}
+export const opened = (n) => session(n, { id: id(4, 60 + n), expires: at(30 * minute) })
+export const closing = (milliseconds) => at(milliseconds)

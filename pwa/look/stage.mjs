@@ -1,53 +1,79 @@
 // Browsers that look at the demo, scene by scene.
 import { chromium } from 'playwright-core'
 import { startDemo } from './demo.mjs'
+import { jumps, lengthen, settled, shifted, speak } from './inside.mjs'
 
-export const sizes = { phone: { width: 390, height: 844 }, desktop: { width: 1440, height: 900 } }
+/** narrow is the narrowest that everything has to fit. */
+export const sizes = {
+  phone: { width: 390, height: 844 }, desktop: { width: 1440, height: 900 }, narrow: { width: 320, height: 640 },
+}
 /** The demo answers some requests with an error on purpose; a worker would answer in its place. */
 const expected = /^Failed to load resource|^Service Worker registration blocked/
 
-export const themes = ['light', 'dark']
-
 /** How long anything may take, in milliseconds: the machine may be busy. */
-const patience = Number(process.env.PATIENCE ?? 20_000)
+const patience = Number(process.env.PATIENCE ?? 60_000)
+
+export const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 
 /** Goes to a scene and waits until it stands still. */
 export async function play(page, url, scene) {
-  await page.setExtraHTTPHeaders({ 'X-Demo': scene.demo ?? '' })
   await page.goto(`${url}${scene.path}`)
-  await page.locator('h1').first().waitFor()
+  await page.locator(scene.guest ? 'main h1, main [role=alert]' : 'h1').first().waitFor()
   const waits = scene.demo === 'slow'
   if (!waits) await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
+  if (scene.offline) for (const language of ['es', 'en']) await page.evaluate(speak, language)
+  await scene.act?.(page, url)
   if (scene.offline) {
     await page.context().setOffline(true)
-    await page.waitForTimeout(200)
+    await page.getByText('You are offline').first().waitFor()
   }
-  await scene.act?.(page)
-  // Skeletons come after 150 ms; sheets rise, and faces of the font come late.
+  // Skeletons come after 150 ms; faces of the font come late.
   await page.evaluate(() => document.fonts.ready)
-  await page.waitForTimeout(waits ? 250 : 50)
+  if (waits) await page.waitForTimeout(250)
+  await page.evaluate(settled)
+}
+
+/** Whether a scene keeps the language it begins in: the guest page does, and who gets no answer any more. */
+export const keeps = (scene) => scene.guest === true || scene.demo === 'slow'
+
+/**
+ * Shows the scene that was played in another way, as a view tells: size, theme, language, and
+ * whether all words are longer.
+ */
+export async function show(page, { size, theme, language, longer }, scene) {
+  const { width } = page.viewportSize()
+  if (width !== sizes[size].width) await page.setViewportSize(sizes[size])
+  await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+  if (!keeps(scene)) {
+    await page.evaluate(speak, language)
+    if (longer) await page.evaluate(lengthen)
+  }
+  await page.evaluate(settled)
 }
 
 /**
- * Has look called for every scene, size and language that it speaks, some at a time. What look
- * finds, what the console says and what fails is written down; how much that was is returned.
+ * Plays every scene and has look called for each of its views. tour tells, of a scene, in which
+ * sizes and languages it is played, and with which views each time. What look finds, what the
+ * console says, what jumps by more than mostJump of the screen and what fails is written down; how
+ * much that was is returned.
  */
-export async function stage({ scenes, languages, look, speaks = () => true, workers = 3 }) {
+export async function stage({ scenes, tour, look, mostJump = Infinity, workers = 3 }) {
   const demo = await startDemo()
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
-  let failures = 0
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] })
+  const counts = { failures: 0, scenes: scenes.length, views: 0 }
   const fail = (name, what) => {
-    failures++
+    counts.failures++
     process.stdout.write(`${name}: ${what}\n`)
   }
-  const jobs = Object.keys(sizes).flatMap((size) =>
-    languages.flatMap((language) => scenes.filter((scene) => speaks(scene, language)).map((scene) => ({ size, language, scene }))),
-  )
-  async function one({ size, language, scene }) {
+  const jobs = scenes.flatMap((scene) => tour(scene).map((job) => Object.assign(job, { scene })))
+  async function one({ scene, size, language, views }) {
+    let name = `${scene.name} ${size} ${language}`
     const context = await browser.newContext({
-      viewport: sizes[size], locale: language, timezoneId: 'UTC', reducedMotion: 'reduce', serviceWorkers: 'block', deviceScaleFactor: 1,
+      viewport: sizes[size], locale: language, timezoneId: 'UTC', reducedMotion: 'reduce', serviceWorkers: 'block',
+      extraHTTPHeaders: { 'X-Demo': scene.demo ?? '' },
     })
-    const name = `${scene.name} ${size} ${language}`
+    await context.addInitScript(shifted)
+    if (scene.before) await context.addInitScript(scene.before)
     const page = await context.newPage()
     page.setDefaultTimeout(patience)
     page.on('console', (message) => {
@@ -57,7 +83,15 @@ export async function stage({ scenes, languages, look, speaks = () => true, work
     page.on('pageerror', (error) => fail(name, error))
     try {
       await play(page, demo.url, scene)
-      for (const what of await look(page, { size, language, scene })) fail(name, what)
+      const jumped = await page.evaluate(jumps)
+      const sum = jumped.reduce((all, { value }) => all + value, 0)
+      if (sum > mostJump && !scene.act && !scene.jumps && !scene.offline) fail(name, `it jumps by ${sum.toFixed(3)}: ${JSON.stringify(jumped)}`)
+      for (const view of views) {
+        name = [scene.name, view.size, view.theme, view.language, ...(view.longer ? ['longer'] : [])].join(' ')
+        await show(page, view, scene)
+        counts.views++
+        for (const what of await look(page, view, scene)) fail(name, what)
+      }
     } catch (error) {
       fail(name, String(error).split('\n').slice(0, 3).join(' '))
     } finally {
@@ -73,10 +107,5 @@ export async function stage({ scenes, languages, look, speaks = () => true, work
     await browser.close()
     demo.close()
   }
-  return failures
-}
-
-/** Draws a page in a theme. */
-export function drawIn(page, theme) {
-  return page.evaluate((name) => (document.documentElement.dataset.theme = name), theme)
+  return counts
 }

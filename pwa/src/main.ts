@@ -9,7 +9,6 @@ import { useAccount } from './stores/account'
 import { useClock } from './stores/clock'
 import { useInstall } from './stores/install'
 import { useTheme } from './stores/theme'
-import { useVersion } from './stores/version'
 
 // The two first pages come while the server is asked who is there. What fails, the router tells.
 if (location.pathname === '/') import('./pages/HomePage.vue').catch(() => undefined)
@@ -26,7 +25,8 @@ async function start(): Promise<void> {
 
   await useLanguage().start()
   app.use(makeRouter()).mount('#app')
-  if (import.meta.env.PROD) await useVersion().start()
+  // What keeps the app on this device is not needed to see it.
+  if (import.meta.env.PROD) await (await import('./stores/version')).useVersion().start()
 }
 
 void start()

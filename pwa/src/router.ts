@@ -137,6 +137,8 @@ export function makeRouter(): Router {
   router.beforeEach(async (to, from) => {
     const account = useAccount()
     if (to.meta.open && to.path !== '/login') return true
+    // Whoever was never here is not asked for: they see the sign-in at once.
+    if (to.path === '/login' && account.state === 'unknown' && !lastKnown()) account.leave()
     if (account.state === 'unknown') {
       const enrolled = (await read()) !== undefined
       const signal = AbortSignal.timeout(enrolled ? dark : slow)
