@@ -51,10 +51,16 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             // What comes first are few files, of which the library outlives most releases;
-            { name: 'library', test: /node_modules/, tags: ['$initial'], priority: 4 },
+            { name: 'library', test: /node_modules\/(?:@vue|vue|vue-router|pinia|openapi-fetch)\//, priority: 4 },
             { name: 'frame', tags: ['$initial'], priority: 3 },
             { name: 'HomePage', test: /pages\/HomePage\.vue/, priority: 2 },
             { name: 'LoginPage', test: /pages\/LoginPage\.vue/, priority: 1 },
+            // what nearly every other page needs comes once the first one stands;
+            {
+              name: 'controls',
+              test: /components\/part\/(?:AppSwitch|ConfirmDialog|DetailList|FieldFrame|SegmentedChoice|SelectField|SheetDialog|TextField)\.vue/,
+              priority: 0.5,
+            },
             // what some of the others share is a few, not one for each part.
             { name: 'parts', minShareCount: 2, entriesAware: true, entriesAwareMergeThreshold: 3000 },
           ],

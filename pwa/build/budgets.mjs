@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 
 const dist = process.env.DIST ?? fileURLToPath(new URL('../../internal/web/ui/dist', import.meta.url))
 const guests = fileURLToPath(new URL('../../internal/web/guestpage/dist', import.meta.url))
-const limits = { first: 110, requests: 12, page: 25, client: 120, kept: 800 }
+const limits = { first: 110, requests: 12, page: 25, shared: 1.25, client: 120, kept: 800 }
 
 const say = (line) => process.stdout.write(`${line}\n`)
 const read = (file) => readFileSync(join(dist, file))
@@ -72,19 +72,27 @@ for (const file of ['router.ts', 'pages/admin/routes.ts', 'pages/settings/routes
 const inBoth = (name) => [...demanded.keys()].filter((file) => file.replace(/-[\w-]{8}\.js$/, '') === name).map((file) => `assets/${file}`).toSorted((a, b) => size(b) - size(a))
 const words = (page) => (packOf.has(page) ? inBoth(packOf.get(page)).slice(0, 1) : [])
 
-const spanish = inBoth('first')
-const home = [...first, ...load('HomePage'), ...load('glyphs')]
-hold('first load of /', home, limits.first, limits.requests)
-hold('first load of / in Spanish', [...home, ...spanish], limits.first, limits.requests)
-hold('first load of /login', [...first, ...load('LoginPage')], limits.first, limits.requests)
-hold('first load of /login in Spanish', [...first, ...load('LoginPage'), ...spanish], limits.first, limits.requests)
+// The words of a language are a file each, which is told by its words.
+const inLanguage = (sign) => inBoth('first').filter((file) => read(file).toString().includes(sign))
+for (const [language, files] of [['English', inLanguage('Sign in to Ownline')], ['Spanish', inLanguage('Entrar')]]) {
+  if (files.length !== 1) throw new Error(`the words of ${language} are in ${files.length} files`)
+  hold(`first load of / in ${language}`, [...first, ...load('HomePage'), ...load('glyphs'), ...files], limits.first, limits.requests)
+  hold(`first load of /login in ${language}`, [...first, ...load('LoginPage'), ...files], limits.first, limits.requests)
+}
 hold('first load of /i', guestFiles(), limits.first, limits.requests)
-const begun = new Set([...home, ...spanish])
+// A further page has what is its own, and what it shares with others: either is fetched only where
+// no service worker has kept it before.
+const begun = new Set([...first, ...load('HomePage'), ...load('glyphs'), ...inBoth('first')])
+const users = new Map()
+for (const files of demanded.values()) for (const file of files) users.set(file, (users.get(file) ?? 0) + 1)
 for (const file of demanded.keys()) {
   const name = file.replace(/-[\w-]{8}\.js$/, '')
-  const mine = [...demanded.get(file), ...words(name)].filter((each) => !begun.has(each))
-  if (name === 'ClientPage') hold('ClientPage and MQTT', [...mine, ...load('mqtt.esm')], limits.client)
-  else if (/(?:Page|Sheet|Detail)$/.test(name)) hold(name, mine, limits.page)
+  if (!/(?:Page|Sheet|Detail)$/.test(name)) continue
+  const mqtt = name === 'ClientPage' ? load('mqtt.esm') : []
+  const all = [...demanded.get(file), ...words(name), ...mqtt].filter((each) => !begun.has(each))
+  const own = all.filter((each) => users.get(each) === 1)
+  hold(`${name}, its own`, own, mqtt.length > 0 ? limits.client : limits.page)
+  hold(`${name}, with what it shares`, all, (mqtt.length > 0 ? limits.client : limits.page) * limits.shared)
 }
 const kept = readdirSync(dist, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name !== 'licences.txt' && !entry.name.endsWith('.webp'))

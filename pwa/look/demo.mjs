@@ -22,7 +22,7 @@ import { gzipSync } from 'node:zlib'
 import { closing, endingIn, household, ids, invited, me, noon, opened, pending, redeemed, whoami } from './data.mjs'
 
 const web = (path) => fileURLToPath(new URL(`../../internal/web/${path}`, import.meta.url))
-const dist = web('ui/dist')
+const dist = process.env.DIST ?? web('ui/dist')
 const guests = web('guestpage/dist')
 const kinds = {
   '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.png': 'image/png',

@@ -60,41 +60,41 @@ export function makeRouter(): Router {
       },
       {
         path: '/invitations',
-        component: withWords('lists', () => import('./pages/InvitationsPage.vue')),
+        component: withWords('invitation', () => import('./pages/InvitationsPage.vue')),
         meta: { title: (t) => t.invitation.title },
         children: [
           {
             path: 'new',
-            component: withWords('lists', () => import('./pages/InviteSheet.vue')),
+            component: withWords('invitation', () => import('./pages/InviteSheet.vue')),
             meta: { title: (t) => t.invitation.invite, sheet: true },
           },
           {
             path: ':id',
-            component: withWords('lists', () => import('./pages/InvitationSheet.vue')),
+            component: withWords('invitation', () => import('./pages/InvitationSheet.vue')),
             meta: { title: (t) => t.invitation.title, sheet: true },
           },
         ],
       },
       {
         path: '/devices',
-        component: withWords('lists', () => import('./pages/DevicesPage.vue')),
+        component: withWords('device', () => import('./pages/DevicesPage.vue')),
         meta: { title: (t) => t.device.title },
         children: [
           {
             path: 'new',
-            component: withWords('lists', () => import('./pages/AddDeviceSheet.vue')),
+            component: withWords('device', () => import('./pages/AddDeviceSheet.vue')),
             meta: { title: (t) => t.device.add, sheet: true },
           },
           {
             path: ':id',
-            component: withWords('lists', () => import('./pages/DeviceSheet.vue')),
+            component: withWords('device', () => import('./pages/DeviceSheet.vue')),
             meta: { title: (t) => t.device.title, sheet: true },
           },
         ],
       },
       {
         path: '/history',
-        component: withWords('lists', () => import('./pages/HistoryPage.vue')),
+        component: withWords('history', () => import('./pages/HistoryPage.vue')),
         meta: { title: (t) => t.history.title },
         children: [
           {

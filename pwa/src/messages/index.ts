@@ -1,8 +1,8 @@
 import { defineStore } from 'pinia'
 import { computed, type ComputedRef, ref, shallowRef, watch } from 'vue'
 import type { Messages } from './en'
-import * as first from './en/first'
 import * as format from './format'
+import { atHand } from './start'
 
 export type { Messages } from './en'
 
@@ -28,10 +28,16 @@ function preferred(): Language {
 
 /** Words that come with the pages that say them, so that no other page waits for them. */
 interface Packs {
-  admin: Pick<Messages, 'audit' | 'grant' | 'icon' | 'serviceForm' | 'siteAdmin' | 'user'>
+  audit: Pick<Messages, 'audit'>
   client: Pick<Messages, 'client'>
-  lists: Pick<Messages, 'device' | 'history' | 'invitation'>
+  device: Pick<Messages, 'device'>
+  grant: Pick<Messages, 'grant'>
+  history: Pick<Messages, 'history'>
+  invitation: Pick<Messages, 'invitation'>
+  services: Pick<Messages, 'icon' | 'serviceForm'>
   settings: Pick<Messages, 'settings'>
+  siteAdmin: Pick<Messages, 'siteAdmin'>
+  user: Pick<Messages, 'user'>
 }
 export type Pack = keyof Packs
 type PackedArea = { [P in Pack]: keyof Packs[P] }[Pack]
@@ -43,30 +49,42 @@ interface Words {
 
 const words: Record<Language, Words> = {
   en: {
-    first: () => Promise.resolve(first),
+    first: () => import('./en/first'),
     packs: {
-      admin: () => import('./en/admin'),
+      audit: () => import('./en/audit'),
       client: () => import('./en/client'),
-      lists: () => import('./en/lists'),
+      device: () => import('./en/device'),
+      grant: () => import('./en/grant'),
+      history: () => import('./en/history'),
+      invitation: () => import('./en/invitation'),
+      services: () => import('./en/services'),
       settings: () => import('./en/settings'),
+      siteAdmin: () => import('./en/siteAdmin'),
+      user: () => import('./en/user'),
     },
   },
   es: {
     first: () => import('./es/first'),
     packs: {
-      admin: () => import('./es/admin'),
+      audit: () => import('./es/audit'),
       client: () => import('./es/client'),
-      lists: () => import('./es/lists'),
+      device: () => import('./es/device'),
+      grant: () => import('./es/grant'),
+      history: () => import('./es/history'),
+      invitation: () => import('./es/invitation'),
+      services: () => import('./es/services'),
       settings: () => import('./es/settings'),
+      siteAdmin: () => import('./es/siteAdmin'),
+      user: () => import('./es/user'),
     },
   },
 }
 
-/** The language in use and its words. English is at hand at once, others are fetched. */
+/** The language in use and its words, which are fetched before anything is shown. */
 export const useLanguage = defineStore('language', () => {
   const name = ref<Language>('en')
   // What a page says is there before the page is: see withWords.
-  const t = shallowRef({ ...first } as Messages)
+  const t = shallowRef(atHand as Messages)
   const packs = new Set<Pack>()
   let last = Promise.resolve()
 

@@ -8,10 +8,16 @@ const sources = new Map(
 )
 
 const packed = {
-  admin: ['audit', 'grant', 'icon', 'serviceForm', 'siteAdmin', 'user'],
+  audit: ['audit'],
   client: ['client'],
-  lists: ['device', 'history', 'invitation'],
+  device: ['device'],
+  grant: ['grant'],
+  history: ['history'],
+  invitation: ['invitation'],
+  services: ['icon', 'serviceForm'],
   settings: ['settings'],
+  siteAdmin: ['siteAdmin'],
+  user: ['user'],
 }
 type Pack = keyof typeof packed
 

@@ -1,10 +1,18 @@
-import * as admin from './admin'
+import * as audit from './audit'
 import * as client from './client'
+import * as device from './device'
 import * as first from './first'
-import * as lists from './lists'
+import * as grant from './grant'
+import * as history from './history'
+import * as invitation from './invitation'
+import * as services from './services'
 import * as settings from './settings'
+import * as siteAdmin from './siteAdmin'
+import * as user from './user'
 
 /** English: the language whose shape all others follow. One file per area. */
-export const en = { ...first, ...admin, ...settings, ...client, ...lists }
+export const en = {
+  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...services, ...settings, ...siteAdmin, ...user,
+}
 
 export type Messages = typeof en

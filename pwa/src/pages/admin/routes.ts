@@ -4,63 +4,63 @@ import { withWords } from '@/messages'
 export const adminRoutes: RouteRecordRaw[] = [
   {
     path: '/admin/users',
-    component: withWords('admin', () => import('./UsersPage.vue')),
+    component: withWords('user', () => import('./UsersPage.vue')),
     meta: { title: (t) => t.user.title, admin: true },
     children: [
       {
         path: 'new',
-        component: withWords('admin', () => import('./NewUserSheet.vue')),
+        component: withWords('user', () => import('./NewUserSheet.vue')),
         meta: { title: (t) => t.user.addTitle, admin: true, sheet: true },
       },
       {
         path: ':id',
-        component: withWords('admin', () => import('./UserDetail.vue')),
+        component: withWords('user', () => import('./UserDetail.vue')),
         meta: { title: (t) => t.user.title, admin: true },
       },
     ],
   },
   {
     path: '/admin/services',
-    component: withWords('admin', () => import('./ServicesPage.vue')),
+    component: withWords('services', () => import('./ServicesPage.vue')),
     meta: { title: (t) => t.frame.services, admin: true },
     children: [
       {
         path: ':id',
-        component: withWords('admin', () => import('./ServiceDetail.vue')),
+        component: withWords('services', () => import('./ServiceDetail.vue')),
         meta: { title: (t) => t.frame.services, admin: true },
       },
     ],
   },
   {
     path: '/admin/grants',
-    component: withWords('admin', () => import('./GrantsPage.vue')),
+    component: withWords('grant', () => import('./GrantsPage.vue')),
     meta: { title: (t) => t.grant.title, admin: true },
   },
   {
     path: '/admin/sites',
-    component: withWords('admin', () => import('./SitesPage.vue')),
+    component: withWords('siteAdmin', () => import('./SitesPage.vue')),
     meta: { title: (t) => t.frame.sites, admin: true },
     children: [
       {
         path: 'pair',
-        component: withWords('admin', () => import('./PairSheet.vue')),
+        component: withWords('siteAdmin', () => import('./PairSheet.vue')),
         meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
       },
       {
         path: ':id/pair',
-        component: withWords('admin', () => import('./PairSheet.vue')),
+        component: withWords('siteAdmin', () => import('./PairSheet.vue')),
         meta: { title: (t) => t.siteAdmin.pairTitle, admin: true, sheet: true },
       },
       {
         path: ':id',
-        component: withWords('admin', () => import('./SiteDetail.vue')),
+        component: withWords('siteAdmin', () => import('./SiteDetail.vue')),
         meta: { title: (t) => t.frame.sites, admin: true },
       },
     ],
   },
   {
     path: '/admin/audit',
-    component: withWords('admin', () => import('./AuditPage.vue')),
+    component: withWords('audit', () => import('./AuditPage.vue')),
     meta: { title: (t) => t.audit.title, admin: true },
   },
 ]

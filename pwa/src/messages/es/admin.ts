@@ -1,6 +1,0 @@
-export { audit } from './audit'
-export { grant } from './grant'
-export { icon } from './icon'
-export { serviceForm } from './serviceForm'
-export { siteAdmin } from './siteAdmin'
-export { user } from './user'

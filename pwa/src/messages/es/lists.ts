@@ -1,3 +1,0 @@
-export { device } from './device'
-export { history } from './history'
-export { invitation } from './invitation'

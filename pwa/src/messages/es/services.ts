@@ -1,0 +1,2 @@
+export { icon } from './icon'
+export { serviceForm } from './serviceForm'
