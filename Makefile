@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help axe screenshots build core http3 cross compiler database peers systemd desktop ssh schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ screenshots: pages guests ## take the pictures in docs/screenshots anew
 
 axe: pages guests ## look for what keeps people from using the app: every page, size, theme and language
 	cd pwa && $(NPM) run axe
+
+lighthouse: pages guests ## run Lighthouse five times over the pages that people meet first, and hold the medians to its limits
+	cd pwa && $(NPM) run lighthouse -- 5
 
 demo: build ## play the main job with real packets; ARGS=--exit ends after the story
 	$(BIN)/ownline demo $(ARGS)

@@ -33,6 +33,13 @@ afterEach(() => {
   document.body.innerHTML = ''
 })
 
+/** What a key brings may have to be loaded first. */
+async function drawn(): Promise<void> {
+  await flushPromises()
+  await import('./ShortcutSheet.vue')
+  await flushPromises()
+}
+
 async function frame(path: string, role: 'admin' | 'user' = 'user') {
   vi.mocked(auth.me).mockResolvedValue(sampleMe({ role }))
   await useAccount().load()
@@ -47,7 +54,7 @@ async function frame(path: string, role: 'admin' | 'user' = 'user') {
   })
   async function key(name: string) {
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key: name, bubbles: true }))
-    await flushPromises()
+    await drawn()
   }
   return { shown, router, key }
 }
@@ -117,6 +124,7 @@ describe('single keys', () => {
   it('are letters where somebody types', async () => {
     const { shown } = await frame('/')
     await shown.get('[aria-keyshortcuts="/"]').trigger('keydown', { key: '?' })
+    await drawn()
     expect(shown.find('dialog').exists()).toBe(false)
   })
 })
