@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -101,6 +101,10 @@ ssh:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v ssh >/dev/null || missing=openssh-client; command -v sshd >/dev/null || missing="$$missing openssh-server"; \
 	[ -z "$$missing" ] || { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
+# A client that Ownline takes packets of.
+fwknop:
+	@command -v fwknop >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends fwknop-client; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -114,7 +118,7 @@ $(TOOL):
 schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
-test: build compiler guests database peers systemd desktop ssh $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop ssh fwknop $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api

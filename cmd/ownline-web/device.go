@@ -21,12 +21,14 @@ func (a *app) device() *cobra.Command {
 }
 
 func (a *app) deviceAdd() *cobra.Command {
-	var userName, siteName string
+	var userName, siteName, fwknop string
 	var claimed bool
 	cmd := &cobra.Command{
-		Use: "add NAME --user USER", Short: "Make a device, and print its profile this once",
+		Use: "add NAME --user USER", Short: "Make a device, and print this once what it needs to knock",
 		Long: `Make a device of a user that can knock at a site, and print its profile: one line that holds
-the device's secret. It is shown only now. On the device: ownline enroll -`,
+the device's secret. It is shown only now. On the device: ownline enroll -
+
+With --fwknop it is a client of fwknop, and what is printed is a stanza for its ~/.fwknoprc.`,
 		Example: "  ownline-web device add laptop --user ana\n  ownline-web device add laptop --user ana --json | jq -r .profile",
 		Args:    command.Args("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +44,7 @@ the device's secret. It is shown only now. On the device: ownline enroll -`,
 				if err != nil {
 					return err
 				}
-				d, p, err := w.Access().AddDevice(cmd.Context(), me, access.NewDevice{User: u.ID, Site: s.ID, Name: args[0], RequireClaimedSource: claimed})
+				d, p, err := w.Access().AddDevice(cmd.Context(), me, access.NewDevice{User: u.ID, Site: s.ID, Name: args[0], RequireClaimedSource: claimed, Fwknop: fwknop})
 				if err != nil {
 					return err
 				}
@@ -51,6 +53,14 @@ the device's secret. It is shown only now. On the device: ownline enroll -`,
 					return err
 				}
 				return a.print(cmd, v, func(out io.Writer) error {
+					if f := p.Fwknop; f != nil {
+						fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s can knock at %s with this stanza of ~/.fwknoprc. It is shown only now:\n", d.Name, u.Name, s.Name)
+						_, err := fmt.Fprint(out, f.Stanza)
+						for _, c := range f.Opens {
+							fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", c.Service, c.Command)
+						}
+						return err
+					}
 					fmt.Fprintf(cmd.ErrOrStderr(), "%s of %s can knock at %s with this profile. It is shown only now:\n", d.Name, u.Name, s.Name)
 					_, err := fmt.Fprintln(out, p.URI())
 					return err
@@ -61,6 +71,8 @@ the device's secret. It is shown only now. On the device: ownline enroll -`,
 	flags := cmd.Flags()
 	flags.StringVar(&userName, "user", "", "whose it is")
 	flags.StringVar(&siteName, "site", "", "where it knocks (default: the only site)")
+	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, sha384, sha512, sha3_256 or sha3_512")
+	flags.Lookup("fwknop").NoOptDefVal = "sha256"
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	return cmd
 }

@@ -14,17 +14,36 @@ type Device struct {
 	Site                 string     `json:"site"`
 	Name                 string     `json:"name"`
 	RequireClaimedSource bool       `json:"require_claimed_source"`
+	Fwknop               string     `json:"fwknop,omitempty"` // HMAC, if it is an fwknop client
 	Revoked              bool       `json:"revoked"`
 	LastKnock            *time.Time `json:"last_knock,omitempty"`
 	LastSource           string     `json:"last_source,omitempty"`
 	Created              time.Time  `json:"created"`
 }
 
-// Enrolled is a device with its profile, which is shown only once.
+// Enrolled is a device with what it needs to knock, which is shown only once.
 type Enrolled struct {
 	Device
-	Profile string `json:"profile"`
-	QR      string `json:"qr"` // the profile, as SVG
+	Profile string        `json:"profile"`
+	QR      string        `json:"qr"`                      // the profile, or an fwknop client's keys, as SVG
+	Client  *FwknopClient `json:"fwknop_client,omitempty"` // instead of a profile
+}
+
+// FwknopClient is what an fwknop client needs.
+type FwknopClient struct {
+	Stanza  string          `json:"stanza"` // for ~/.fwknoprc
+	Host    string          `json:"host"`
+	Port    uint16          `json:"port"`
+	Digest  string          `json:"hmac_digest"`
+	Key     string          `json:"key_base64"`
+	HMACKey string          `json:"hmac_key_base64"`
+	Opens   []FwknopCommand `json:"commands"`
+}
+
+// FwknopCommand opens a service.
+type FwknopCommand struct {
+	Service string `json:"service"`
+	Command string `json:"command"`
 }
 
 // NewDevice is what is told of a new device.
@@ -32,7 +51,8 @@ type NewDevice struct {
 	Site                 string `json:"site"`
 	Name                 string `json:"name"`
 	RequireClaimedSource bool   `json:"require_claimed_source,omitempty"`
-	User                 string `json:"user,omitempty"` // "": one's own
+	Fwknop               string `json:"fwknop,omitempty"` // HMAC of an fwknop client; "": it is none
+	User                 string `json:"user,omitempty"`   // "": one's own
 }
 
 // DeviceQuery selects devices; "" selects all.

@@ -19,12 +19,13 @@ type SiteProxy struct {
 	Root    bool       `json:"root"` // SiteRoot has a certificate for browsers to trust
 }
 
-// Site is a LAN. Only admins get more than the first five.
+// Site is a LAN. Only admins get more than the first six.
 type Site struct {
 	ID              string     `json:"id"`
 	Name            string     `json:"name"`
 	Host            string     `json:"host"`
 	Connected       bool       `json:"connected"`
+	Fwknop          bool       `json:"fwknop,omitempty"`
 	Proxy           *SiteProxy `json:"proxy,omitempty"` // nil: core has not told
 	Link            string     `json:"link,omitempty"`
 	Pin             string     `json:"pin,omitempty"`

@@ -96,20 +96,22 @@ func (a *app) devicesList() *cobra.Command {
 }
 
 func (a *app) devicesAdd() *cobra.Command {
-	var site, user string
+	var site, user, fwknop string
 	var claimed, noQR bool
 	cmd := &cobra.Command{
-		Use: "add NAME [--site SITE]", Short: "Make a device, and show its profile this once",
+		Use: "add NAME [--site SITE]", Short: "Make a device, and show this once what it needs to knock",
 		Long: `Make a device that can knock at a site, and show its profile this once: as a QR code for the
-app on a phone, and as one line for ` + "`ownline enroll`" + `. The profile holds the device's secret.`,
-		Example: "  ownline devices add phone\n  ownline devices add laptop --json | jq -r .profile | ownline enroll -",
+app on a phone, and as one line for ` + "`ownline enroll`" + `. The profile holds the device's secret.
+
+With --fwknop it is a client of fwknop, and what it needs is a stanza for its ~/.fwknoprc.`,
+		Example: "  ownline devices add phone\n  ownline devices add server --fwknop >> ~/.fwknoprc\n  ownline devices add laptop --json | jq -r .profile | ownline enroll -",
 		Args:    command.Args("NAME"),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
 			s, err := findSite(cmd.Context(), c, site)
 			if err != nil {
 				return err
 			}
-			in := apiclient.NewDevice{Site: s.ID, Name: args[0], RequireClaimedSource: claimed}
+			in := apiclient.NewDevice{Site: s.ID, Name: args[0], RequireClaimedSource: claimed, Fwknop: fwknop}
 			if user != "" {
 				u, err := findUser(cmd.Context(), c, user)
 				if err != nil {
@@ -128,7 +130,10 @@ app on a phone, and as one line for ` + "`ownline enroll`" + `. The profile hold
 	flags.StringVar(&site, "site", "", "where it knocks (default: the only site)")
 	flags.StringVar(&user, "user", "", "whose it is (admin; default: your own)")
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
+	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, sha384, sha512, sha3_256 or sha3_512")
+	flags.Lookup("fwknop").NoOptDefVal = "sha256"
 	flags.BoolVar(&noQR, "no-qr", false, "print only the line")
+	_ = cmd.RegisterFlagCompletionFunc("fwknop", cobra.FixedCompletions([]string{"sha256", "sha384", "sha512", "sha3_256", "sha3_512"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -166,6 +171,16 @@ func (a *app) devicesChange() *cobra.Command {
 // printProfile shows a profile; the code only where somebody can point a phone at it.
 func (a *app) printProfile(cmd *cobra.Command, d apiclient.Enrolled, noQR bool) error {
 	return a.print(cmd, d, func(w io.Writer) error {
+		if d.Client != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s can knock with this stanza of ~/.fwknoprc. It is shown only now:\n", d.Name)
+			if _, err := fmt.Fprint(w, d.Client.Stanza); err != nil {
+				return err
+			}
+			for _, c := range d.Client.Opens {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", c.Service, c.Command)
+			}
+			return nil
+		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s can knock with this profile. It is shown only now:\n", d.Name)
 		if f, ok := w.(*os.File); ok && command.IsTerminal(f) && !noQR {
 			if err := writeQR(w, d.Profile); err != nil {
@@ -200,7 +215,7 @@ func writeQR(w io.Writer, text string) error {
 func (a *app) devicesRotate() *cobra.Command {
 	var noQR bool
 	cmd := &cobra.Command{
-		Use: "rotate NAME", Short: "Give a device a new secret, and show its profile this once",
+		Use: "rotate NAME", Short: "Give a device a new secret, and show this once what it needs to knock",
 		Long:              "Give a device a new secret; the old one counts no more. Its sessions stay.",
 		Args:              command.Args("NAME"),
 		ValidArgsFunction: a.completing(deviceNames),

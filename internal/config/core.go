@@ -37,7 +37,7 @@ type CoreLink struct {
 // Knock is where knocks arrive.
 type Knock struct {
 	Listen       netip.AddrPort `key:"listen"`
-	FwknopListen string         `key:"fwknop_listen,later"`
+	FwknopListen netip.AddrPort `key:"fwknop_listen"`  // zero: packets of fwknop clients are not taken
 	MaxClockSkew time.Duration  `key:"max_clock_skew"` // 5s to 10m
 	Answer       bool           `key:"answer"`         // knocks that ask for an answer get one
 }
@@ -162,6 +162,9 @@ func (c *Core) validate(report func(key, detail string)) {
 	}
 	if c.Knock.Listen.Port() == 0 {
 		report("knock.listen", "needs a port from 1 to 65535")
+	}
+	if f := c.Knock.FwknopListen; f.IsValid() && (f.Port() == 0 || f.Port() == c.Knock.Listen.Port()) {
+		report("knock.fwknop_listen", "needs a port from 1 to 65535 of its own, like [::]:62201")
 	}
 	r.between("knock.max_clock_skew", c.Knock.MaxClockSkew, 5*time.Second, 10*time.Minute)
 	for i, name := range c.Firewall.WANInterfaces {

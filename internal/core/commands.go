@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
@@ -84,7 +85,7 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	if err != nil {
 		return nil, err
 	}
-	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices); err != nil {
+	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices, s.FwknopDevices); err != nil {
 		return nil, err
 	}
 	c.names.pass(s, until)
@@ -96,7 +97,7 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 		return nil, err
 	}
 	c.log.Info("holds the whole state", "revision", s.Revision.Revision, "sessions", len(s.Sessions)-len(refused),
-		"refused", len(refused), "devices", len(s.Devices), logging.Took, time.Since(began).Round(time.Microsecond))
+		"refused", len(refused), "devices", c.door.Devices(), logging.Took, time.Since(began).Round(time.Microsecond))
 	return refused, nil
 }
 
@@ -133,7 +134,7 @@ func checkState(s link.State) error {
 			return ownline.Invalid("devices", fmt.Sprintf("the secret of %s has not %d bytes", d.ID, knock.SecretSize))
 		}
 	}
-	return nil
+	return udpknock.CheckFwknop(s.FwknopDevices)
 }
 
 func (c commands) PutSession(ctx context.Context, p link.Put) error {

@@ -24,6 +24,7 @@ import (
 	"github.com/ownline/ownline/internal/core/trustclock"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/knock/fwknop"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -85,9 +86,10 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	}
 	c.book = session.New(c.admit)
 	c.door, err = udpknock.New(udpknock.Config{
-		Listen: cfg.Knock.Listen, Skew: cfg.Knock.MaxClockSkew, Answer: cfg.Knock.Answer,
+		Listen: cfg.Knock.Listen, Fwknop: cfg.Knock.FwknopListen, Skew: cfg.Knock.MaxClockSkew, Answer: cfg.Knock.Answer,
 		LocalNetworks: c.host.localNetworks,
 		Deliver:       func(k link.Knocked) bool { return c.hub.send(link.Event{Type: link.EventKnock, Knock: &k}) },
+		DeliverFwknop: func(p link.Fwknop) bool { return c.hub.send(link.Event{Type: link.EventFwknop, Fwknop: &p}) },
 		Hints:         func(h []firewall.Hint) { c.reconciler.SetHints(h) },
 	}, c.clock)
 	if err != nil {
@@ -107,11 +109,19 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	})
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
-		KnockPort: c.door.Port(), KnockLength: knock.Size, Proxy: c.proxyAt(),
+		KnockPort: c.door.Port(), KnockLength: knock.Size, Fwknop: fwknopShape(c.door.FwknopPort()), Proxy: c.proxyAt(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
 	c.names.certifies(c.link)
 	return c, nil
+}
+
+// fwknopShape is what fwknop.Shaped asks of a packet, as far as the kernel can ask for it.
+func fwknopShape(port uint16) firewall.Shape {
+	return firewall.Shape{
+		Port: port, Min: fwknop.MinSize, Max: fwknop.MaxSize,
+		FirstBits: []firewall.Bits{{Mask: 0xfe, Value: '8'}, {Mask: 0xfb, Value: '+'}}, // 8 or 9, + or /
+	}
 }
 
 func (c *Core) proxyAt() firewall.Proxy { return c.names.at(c.host.localNetworks()) }
@@ -126,6 +136,9 @@ func (c *Core) setProxy() {
 // ownPorts are those that core listens on where others could see it.
 func (c *Core) ownPorts() []firewall.Port {
 	ports := []firewall.Port{{Transport: ownline.UDP, Number: c.cfg.Knock.Listen.Port()}}
+	if f := c.cfg.Knock.FwknopListen; f.IsValid() {
+		ports = append(ports, firewall.Port{Transport: ownline.UDP, Number: f.Port()})
+	}
 	for _, addr := range []string{c.cfg.Link.Listen, c.cfg.Proxy.Listen} { // the latter's without a proxy, too: one may come
 		if _, port, err := net.SplitHostPort(addr); err == nil {
 			if n, err := strconv.ParseUint(port, 10, 16); err == nil {
@@ -195,7 +208,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		Version: c.version, Started: c.started.UTC(), Site: saved.Site, SiteName: saved.SiteName,
 		Paired: saved.Web != "", Connected: c.hub.connected(),
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
-		KnockPort: c.door.Port(), LocalNetworks: slices.Clone(c.host.localNetworks()),
+		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),
 		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.cfg.Firewall.Driver, OK: true},
 		Proxy: c.names.status(),
 	}

@@ -70,7 +70,7 @@ var (
 	vecPass   = Pass{Login: vecID[ownline.Login](10), Service: vecID[ownline.Service](8), User: "ana", Expires: vecNow.Add(time.Hour)}
 	vecStatus = Status{
 		Version: "1.0.0", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
-		Applied: Revision{"2026-09-01T08:00:00Z", 41}, Sessions: 2, Devices: 1, KnockPort: 54754,
+		Applied: Revision{"2026-09-01T08:00:00Z", 41}, Sessions: 2, Devices: 1, KnockPort: 54754, FwknopPort: 62201,
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 		ReservedPorts: []uint16{22, 54754},
 		Clock:         Clock{Source: "system", Now: vecNow},
@@ -140,6 +140,10 @@ func goodMessages() []struct {
 			Pages:    "https://ownline.home.example.org:9999", Passes: []Pass{vecPass},
 		}},
 		{"empty state", State{Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{}}},
+		{"state with a device that is an fwknop client", State{
+			Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{},
+			FwknopDevices: []FwknopDevice{{ID: vecID[ownline.Device](4), Digest: "sha256", Key: bytes.Repeat([]byte{0x3c}, 64)}},
+		}},
 		{"preview", Preview{"server {\n\tserver_name wiki.home.example.org;\n}\n"}},
 		{"certificate wanted", CertificateRequest{[]byte{0x30, 0x00}}},
 		{"certificate of the internal authority", Certificate{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},
@@ -161,6 +165,9 @@ func goodMessages() []struct {
 		{"hello", Event{Type: EventHello, Status: &vecStatus}},
 		{"knock for everything automatic", Event{Type: EventKnock, Knock: &knocked}},
 		{"knock for one service", Event{Type: EventKnock, Knock: &named}},
+		{"packet of an fwknop client", Event{Type: EventFwknop, Fwknop: &Fwknop{
+			Seq: 9, Device: vecID[ownline.Device](4), Packet: "8" + strings.Repeat("A", 182), Now: vecNow, Source: netip.MustParseAddr("198.51.100.7"), Skew: 2 * time.Minute,
+		}}},
 		{"session expired", Event{Type: EventEnded, Ended: &Ended{
 			ID: vecSession.ID, Reason: ownline.Expired,
 			Traffic: ownline.Traffic{UpBytes: 5120, UpPackets: 40, DownBytes: 1_048_576, DownPackets: 800},

@@ -45,6 +45,14 @@ type Device struct {
 	RequireClaimedSource bool             `json:"require_claimed_source,omitempty"`
 }
 
+// FwknopDevice is what core needs to tell whose a packet of an fwknop client is. What is in the
+// packet only web can read.
+type FwknopDevice struct {
+	ID     ownline.DeviceID `json:"id"`
+	Digest string           `json:"digest"` // of the HMAC
+	Key    []byte           `json:"key"`    // of the HMAC
+}
+
 // Service is what the reverse proxy serves under a name of its own.
 type Service struct {
 	ID      ownline.ServiceID    `json:"id"`
@@ -70,10 +78,13 @@ type State struct {
 	IPv6Prefix int            `json:"ipv6_prefix"` // bits of an IPv6 source that count
 	Sessions   []Session      `json:"sessions"`
 	Devices    []Device       `json:"devices"`
-	Services   []Service      `json:"services"`           // of kind proxy
-	Pages      string         `json:"pages,omitempty"`    // URL of Ownline's own, where people log in; "": nowhere
-	Passes     []Pass         `json:"passes,omitempty"`   // to services that require a login
-	Doorstep   *Doorstep      `json:"doorstep,omitempty"` // nil: there is none
+	// FwknopDevices are none for a core that has told no FwknopPort: it may be too old for them.
+	FwknopDevices []FwknopDevice `json:"fwknop_devices,omitempty"`
+
+	Services []Service `json:"services"`           // of kind proxy
+	Pages    string    `json:"pages,omitempty"`    // URL of Ownline's own, where people log in; "": nowhere
+	Passes   []Pass    `json:"passes,omitempty"`   // to services that require a login
+	Doorstep *Doorstep `json:"doorstep,omitempty"` // nil: there is none
 }
 
 // Put opens or renews one session.
@@ -123,6 +134,7 @@ type Status struct {
 	Sessions      int            `json:"sessions"`
 	Devices       int            `json:"devices"`
 	KnockPort     uint16         `json:"knock_port"`
+	FwknopPort    uint16         `json:"fwknop_port,omitempty"` // 0: packets of fwknop clients are not taken
 	LocalNetworks []netip.Prefix `json:"local_networks"`
 	ReservedPorts []uint16       `json:"reserved_ports"`
 	Clock         Clock          `json:"clock"`
@@ -171,6 +183,7 @@ type Knocks struct {
 const (
 	EventHello   = "hello"   // first on every stream; carries Status. Web answers with the whole state.
 	EventKnock   = "knock"   // a genuine knock wants a verdict
+	EventFwknop  = "fwknop"  // a packet of an fwknop client wants a verdict
 	EventEnded   = "ended"   // a session ended on the router
 	EventTraffic = "traffic" // counters of sessions, when they changed
 	EventAlive   = "alive"   // nothing happened; sent so that a dead link is noticed
@@ -181,6 +194,7 @@ type Event struct {
 	Type    string    `json:"type"`
 	Status  *Status   `json:"status,omitempty"`
 	Knock   *Knocked  `json:"knock,omitempty"`
+	Fwknop  *Fwknop   `json:"fwknop,omitempty"`
 	Ended   *Ended    `json:"ended,omitempty"`
 	Traffic []Traffic `json:"traffic,omitempty"`
 }
@@ -197,6 +211,17 @@ type Knocked struct {
 	Duration time.Duration     `json:"duration"` // nanoseconds; 0: the default
 	Inside   bool              `json:"inside"`   // the source is in a local network: nothing is to be opened
 	Skew     time.Duration     `json:"skew"`     // nanoseconds that core accepts
+}
+
+// Fwknop is a packet of an fwknop client whose HMAC core has verified.
+type Fwknop struct {
+	Seq    uint64           `json:"seq"` // names this packet to Client.Verdict
+	Device ownline.DeviceID `json:"device"`
+	Packet string           `json:"packet"` // as it came
+	Now    time.Time        `json:"now"`    // by the clock that core goes by
+	Source netip.Addr       `json:"source"` // as core saw it
+	Inside bool             `json:"inside"` // the source is in a local network: nothing is to be opened
+	Skew   time.Duration    `json:"skew"`   // nanoseconds that the packet's time may be from Now
 }
 
 // Ended tells that a session is over, and its last counters.

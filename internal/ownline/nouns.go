@@ -54,6 +54,7 @@ type Site struct {
 	Link          string         // "HOST:PORT" where core listens, or "" when core dials
 	Pin           string         // of core's link key: link.Pin
 	KnockPort     uint16         // as core told; 0 before the first contact
+	FwknopPort    uint16         // as core told; 0: it does not hear fwknop clients
 	LocalNetworks []netip.Prefix // as core told
 	ReservedPorts []uint16       // as core told: what the router serves itself
 	Proxy         SiteProxy      // as core told
@@ -124,6 +125,7 @@ type Device struct {
 	Site                 SiteID
 	Name                 string
 	Secret               Secret // 32 bytes
+	Fwknop               string // HMAC of its packets, as "sha256", if it is an fwknop client; "": it is none
 	RequireClaimedSource bool
 	Revoked              bool
 	LastKnock            time.Time    // zero: never

@@ -35,8 +35,8 @@ var mayImport = map[string]string{
 
 	// The router. Neighbours do not know each other; only core.go knows concrete types.
 	"cmd/ownline-core":                "internal/config internal/core internal/core/session internal/link internal/logging internal/ownline internal/version",
-	"internal/core":                   "internal/config internal/core/... internal/knock internal/link internal/logging internal/ownline internal/version internal/wholefile",
-	"internal/core/udpknock":          "internal/core/firewall internal/knock internal/link internal/ownline",
+	"internal/core":                   "internal/config internal/core/... internal/knock internal/knock/fwknop internal/link internal/logging internal/ownline internal/version internal/wholefile",
+	"internal/core/udpknock":          "internal/core/firewall internal/knock internal/knock/fwknop internal/link internal/ownline",
 	"internal/core/session":           "internal/core/firewall internal/link internal/ownline",
 	"internal/core/reconcile":         "internal/core/firewall internal/core/session internal/link internal/logging internal/ownline",
 	"internal/core/trustclock":        "",
@@ -66,7 +66,7 @@ var mayImport = map[string]string{
 	"cmd/ownline-web":              "internal/command internal/config internal/link internal/logging internal/ownline internal/systemd internal/version internal/web internal/web/... internal/wholefile",
 	"internal/web":                 "internal/broker internal/config internal/knock internal/link internal/logging internal/ownline internal/policy internal/systemd internal/version internal/web/... internal/wholefile",
 	"internal/web/api":             "internal/invitation internal/logging internal/ownline internal/version internal/web/access internal/web/auth internal/web/oidc",
-	"internal/web/access":          "internal/invitation internal/knock internal/link internal/logging internal/ownline internal/policy internal/web/icon internal/web/serverblock",
+	"internal/web/access":          "internal/invitation internal/knock internal/knock/fwknop internal/link internal/logging internal/ownline internal/policy internal/web/icon internal/web/serverblock",
 	"internal/web/icon":            "internal/ownline",
 	"internal/web/serverblock":     "internal/link internal/ownline",
 	"internal/web/auth":            "internal/logging internal/ownline",
@@ -80,7 +80,7 @@ var mayImport = map[string]string{
 	"internal/web/sites/coretest":  "internal/knock internal/link internal/ownline test/freeport",
 	"internal/web/store":           "internal/knock internal/link internal/logging internal/ownline internal/policy",
 	"internal/web/store/pgtest":    "",
-	"internal/web/store/storetest": "internal/knock internal/ownline internal/web/store internal/web/store/pgtest",
+	"internal/web/store/storetest": "internal/knock internal/link internal/ownline internal/web/store internal/web/store/pgtest",
 	"internal/web/transfer":        "internal/config internal/ownline internal/web/access",
 	"internal/web/ui":              "",
 

@@ -83,8 +83,19 @@ type Settings struct {
 	IPv6Prefix  int      // bits of an IPv6 source that count, 48 to 128
 	KnockPort   uint16   // UDP port that only datagrams with a valid hint may reach; 0: no filter
 	KnockLength int      // bytes of UDP payload of a knock, at least 8
+	Fwknop      Shape    // of packets of fwknop's clients; only with a KnockPort
 	Proxy       Proxy
 }
+
+// Shape is all that the kernel can tell of datagrams which have no hint.
+type Shape struct {
+	Port      uint16 // UDP port that no others may reach; 0: there is none
+	Min, Max  int    // bytes of UDP payload
+	FirstBits []Bits // what the first byte may be, one of these
+}
+
+// Bits are those of a byte that count, and what they are.
+type Bits struct{ Mask, Value byte }
 
 // Proxy is where the reverse proxy listens. Sessions of proxied services are forwards to its
 // addresses; the local networks reach it at the port of any address of the router, without

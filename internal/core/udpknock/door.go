@@ -17,6 +17,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/knock/fwknop"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -29,10 +30,12 @@ type Clock interface {
 // Config is what the Door needs besides its devices.
 type Config struct {
 	Listen        netip.AddrPort // of UDP
+	Fwknop        netip.AddrPort // of UDP, for fwknop's clients; zero: they are not heard
 	Skew          time.Duration  // how far a knock's time may be from now
 	Answer        bool           // answer those who want it
 	LocalNetworks func() []netip.Prefix
 	Deliver       func(link.Knocked) bool // hands a genuine knock to web; false: nobody listens. Must not block.
+	DeliverFwknop func(link.Fwknop) bool  // likewise for packets of fwknop's clients
 	Hints         func([]firewall.Hint)   // told whenever the set of valid hints changes. Must not block.
 }
 
@@ -50,6 +53,9 @@ type Door struct {
 	cfg   Config
 	clock Clock
 	conn  *net.UDPConn
+
+	fwknop        *net.UDPConn                   // nil: fwknop's clients are not heard
+	fwknopDevices atomic.Pointer[[]fwknopDevice] // likewise
 
 	table  atomic.Pointer[table] // replaced, never changed
 	counts [numReasons]atomic.Uint64
@@ -87,13 +93,9 @@ type pending struct {
 
 // New makes the door and takes its port, so that it fails before anything else is started.
 func New(cfg Config, clock Clock) (*Door, error) {
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(cfg.Listen))
+	conn, err := listen("knock.listen", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("knock.listen: %w", err)
-	}
-	if err := prepare(conn); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("knock.listen: %w", err)
+		return nil, err
 	}
 	d := &Door{
 		cfg: cfg, clock: clock, conn: conn, prefix6: 64,
@@ -101,14 +103,35 @@ func New(cfg Config, clock Clock) (*Door, error) {
 		pending:  make(map[uint64]pending),
 	}
 	d.table.Store(&table{})
+	d.fwknopDevices.Store(new([]fwknopDevice))
+	if cfg.Fwknop.IsValid() {
+		if d.fwknop, err = listen("knock.fwknop_listen", cfg.Fwknop); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
 	return d, nil
 }
 
+func listen(key string, at netip.AddrPort) (*net.UDPConn, error) {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if err := prepare(conn); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return conn, nil
+}
+
 // Port returns the UDP port.
-func (d *Door) Port() uint16 { return d.conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
+func (d *Door) Port() uint16 { return portOf(d.conn) }
+
+func portOf(conn *net.UDPConn) uint16 { return conn.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 
 // SetDevices replaces the devices whose knocks are taken.
-func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Device) error {
+func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Device, fwknopDevices []link.FwknopDevice) error {
 	next := make([]*device, 0, len(devices))
 	for _, dev := range devices {
 		keys, err := knock.DeriveKeys(dev.Secret, site)
@@ -117,16 +140,27 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 		}
 		next = append(next, &device{Device: dev, keys: keys})
 	}
+	theirs, err := fwknopMACs(fwknopDevices)
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	d.prefix6, d.devices = prefix6, next
 	old := d.memories
-	d.memories = make(map[ownline.DeviceID]*knock.Memory, len(next))
-	for _, dev := range next {
-		if d.memories[dev.ID] = old[dev.ID]; d.memories[dev.ID] == nil {
-			d.memories[dev.ID] = new(knock.Memory)
+	d.memories = make(map[ownline.DeviceID]*knock.Memory, len(next)+len(theirs))
+	remember := func(id ownline.DeviceID) {
+		if d.memories[id] = old[id]; d.memories[id] == nil {
+			d.memories[id] = new(knock.Memory)
 		}
 	}
+	for _, dev := range next {
+		remember(dev.ID)
+	}
+	for _, dev := range theirs {
+		remember(dev.id)
+	}
 	d.mu.Unlock()
+	d.fwknopDevices.Store(&theirs)
 	d.rebuild()
 	return nil
 }
@@ -167,20 +201,37 @@ func (d *Door) rebuild() {
 func (d *Door) Devices() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.devices)
+	return len(d.devices) + len(*d.fwknopDevices.Load())
 }
 
-// Run reads knocks until ctx ends, and closes the port.
+// Run reads knocks until ctx ends, and closes the ports.
 func (d *Door) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
-	defer stop()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { d.keep(ctx) })
-	buf, control := make([]byte, knock.Size+1), make([]byte, 128)
 	packet := new(knock.Packet)
+	if d.fwknop != nil {
+		// A flood at one port leaves the other its own buffer and goroutine.
+		wg.Go(func() { _ = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) }) }) // it fails only when it is closed
+	}
+	return d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
+		if len(b) != knock.Size {
+			d.drop(badLength, seenFrom(from))
+			return
+		}
+		copy(packet[:], b)
+		d.take(packet, from, control)
+	})
+}
+
+// read has every datagram judged that comes to a port, until ctx ends, and closes the port. Of one
+// that is longer than a packet, a byte more comes.
+func (d *Door) read(ctx context.Context, conn *net.UDPConn, longest int, take func(b []byte, from netip.AddrPort, control []byte)) error {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	buf, control := make([]byte, longest+1), make([]byte, 128)
 	for {
-		n, nc, _, from, err := d.conn.ReadMsgUDPAddrPort(buf, control)
+		n, nc, _, from, err := conn.ReadMsgUDPAddrPort(buf, control)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
 				return nil
@@ -192,12 +243,7 @@ func (d *Door) Run(ctx context.Context) error {
 			d.counts[badRead].Add(1)
 			continue
 		}
-		if n != knock.Size {
-			d.drop(badLength, seenFrom(from))
-			continue
-		}
-		copy(packet[:], buf)
-		d.take(packet, from, control[:nc])
+		take(buf[:n], from, control[:nc])
 	}
 }
 
@@ -272,11 +318,29 @@ func (d *Door) judge(p *knock.Packet, from netip.AddrPort, control []byte, seen 
 	if why := d.checkSource(dev, n, source); why != accepted {
 		return why
 	}
-	inside := d.inside(source)
-	if !inside && ownline.KindOf(source) != ownline.SourcePublic {
+	inside, ok := d.place(source)
+	if !ok {
 		return badSource
 	}
-	return d.deliver(dev, n, from, inside, control, *seen)
+	return d.deliverKnock(dev, n, from, inside, control, *seen)
+}
+
+// deliverKnock is apart because what it hands on costs memory, which bad packets must not.
+func (d *Door) deliverKnock(dev *device, n knock.Knock, from netip.AddrPort, inside bool, control []byte, seen Seen) reason {
+	return d.deliver(seen, n.Nonce, n.Time, d.cfg.Skew, pending{
+		keys: dev.keys, nonce: n.Nonce, from: from, control: slices.Clone(control), wanted: n.AnswerWanted && d.cfg.Answer,
+	}, func(seq uint64) bool {
+		return d.cfg.Deliver(link.Knocked{
+			Seq: seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: seen.Source, Claimed: n.Claimed,
+			Service: n.Service, Duration: n.Duration, Inside: inside, Skew: d.cfg.Skew,
+		})
+	})
+}
+
+// place reports whether a source is inside, and whether knocks come from there at all.
+func (d *Door) place(source netip.Addr) (inside, ok bool) {
+	inside = d.inside(source)
+	return inside, inside || ownline.KindOf(source) == ownline.SourcePublic
 }
 
 // checkSource compares the address that the device claims with the one it has.
@@ -306,28 +370,24 @@ func (d *Door) inside(a netip.Addr) bool {
 	return slices.ContainsFunc(d.cfg.LocalNetworks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-func (d *Door) deliver(dev *device, n knock.Knock, from netip.AddrPort, inside bool, control []byte, seen Seen) reason {
+// deliver hands on a genuine knock of the device that was seen, unless it came before.
+func (d *Door) deliver(seen Seen, n knock.Nonce, made time.Time, skew time.Duration, p pending, hand func(seq uint64) bool) reason {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	memory := d.memories[dev.ID]
+	memory := d.memories[seen.Device]
 	switch {
 	case memory == nil:
 		return badHint // revoked since the table was looked at
 	case len(d.pending) >= maxPending:
 		return busy
 	}
-	if !memory.Accept(n.Nonce, n.Time, d.cfg.Skew) {
+	if !memory.Accept(n, made, skew) {
 		return replay
 	}
 	d.seq++
-	d.pending[d.seq] = pending{
-		keys: dev.keys, nonce: n.Nonce, from: from, control: slices.Clone(control),
-		wanted: n.AnswerWanted && d.cfg.Answer, until: time.Now().Add(verdictWithin),
-	}
-	if !d.cfg.Deliver(link.Knocked{
-		Seq: d.seq, Device: dev.ID, Nonce: n.Nonce[:], Made: n.Time, Source: seen.Source, Claimed: n.Claimed,
-		Service: n.Service, Duration: n.Duration, Inside: inside, Skew: d.cfg.Skew,
-	}) {
+	p.until = time.Now().Add(verdictWithin)
+	d.pending[d.seq] = p
+	if !hand(d.seq) {
 		delete(d.pending, d.seq)
 		return noWeb
 	}

@@ -77,7 +77,7 @@ func newWorld(t *testing.T, edit func(*link.Device)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.SetDevices(w.site, 64, []link.Device{w.device}); err != nil {
+	if err := w.SetDevices(w.site, 64, []link.Device{w.device}, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.conn.Close() })
@@ -177,7 +177,7 @@ func TestReplay(t *testing.T) {
 	late := *w.knock(func(n *knock.Knock) { n.Time = noon.Add(time.Second) })
 	lateAgain := late
 	w.take(&late, client, nil)
-	if err := w.SetDevices(w.site, 64, []link.Device{w.device}); err != nil {
+	if err := w.SetDevices(w.site, 64, []link.Device{w.device}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.take(&lateAgain, client, nil); got != replay {

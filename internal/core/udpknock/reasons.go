@@ -17,6 +17,8 @@ const (
 	badSource
 	noClock
 	noWeb
+	badShape
+	badMAC
 	replay
 	busy
 	ignored
@@ -35,6 +37,8 @@ var names = [numReasons]string{
 	badSource: "source_not_public",
 	noClock:   "clock_unknown",
 	noWeb:     "web_not_connected",
+	badShape:  "fwknop_shape",
+	badMAC:    "fwknop_hmac",
 	replay:    "replay",
 	busy:      "busy",
 	ignored:   "ignored",

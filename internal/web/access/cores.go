@@ -63,6 +63,9 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		if err != nil {
 			return err
 		}
+		if st.FwknopDevices, err = fwknopDevices(tx, s); err != nil {
+			return err
+		}
 		services, err := tx.ProxiedServices(site)
 		for _, v := range services {
 			served, err := serverblock.Service(v)

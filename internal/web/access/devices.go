@@ -17,6 +17,13 @@ type NewDevice struct {
 	Site                 ownline.SiteID
 	Name                 string
 	RequireClaimedSource bool
+	Fwknop               string // it is an fwknop client, whose packets have this HMAC; "": it is none
+}
+
+// Enrolment is what a new device is told, once: a profile, or what an fwknop client needs.
+type Enrolment struct {
+	ownline.Profile
+	Fwknop *FwknopClient // nil: it is none
 }
 
 // DeviceQuery selects devices; zero fields select all.
@@ -65,24 +72,24 @@ func deviceFor(tx Tx, is func(ownline.UserID) bool, id ownline.DeviceID) (ownlin
 
 // AddDevice makes a device and its profile, which is shown this once. It waits a moment for
 // core to learn of the device, but does not fail when core can't be reached.
-func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownline.Device, ownline.Profile, error) {
-	if err := cmp.Or(actor.May(ownline.ScopeDevices, ownline.ScopeAdmin), checkLabel("name", n.Name, 1)); err != nil {
-		return ownline.Device{}, ownline.Profile{}, err
+func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownline.Device, Enrolment, error) {
+	if err := cmp.Or(actor.May(ownline.ScopeDevices, ownline.ScopeAdmin), checkLabel("name", n.Name, 1), checkFwknop(n.Fwknop)); err != nil {
+		return ownline.Device{}, Enrolment{}, err
 	}
 	if n.User.IsZero() {
 		n.User = actor.User.ID
 	}
 	if !actor.owns(n.User) {
-		return ownline.Device{}, ownline.Profile{}, ownline.Forbidden("user", "only an admin may add a device for somebody else")
+		return ownline.Device{}, Enrolment{}, ownline.Forbidden("user", "only an admin may add a device for somebody else")
 	}
 	if n.User.IsZero() {
-		return ownline.Device{}, ownline.Profile{}, ownline.Invalid("user", "is needed: whose device is it?")
+		return ownline.Device{}, Enrolment{}, ownline.Invalid("user", "is needed: whose device is it?")
 	}
 	d := ownline.Device{
 		ID: ownline.NewID[ownline.Device](), User: n.User, Site: n.Site, Name: n.Name, Secret: newSecret(),
-		RequireClaimedSource: n.RequireClaimedSource, Created: now(),
+		Fwknop: n.Fwknop, RequireClaimedSource: n.RequireClaimedSource, Created: now(),
 	}
-	var profile ownline.Profile
+	var profile Enrolment
 	err := a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
 		if _, err := c.User(d.User); err != nil {
 			return err
@@ -91,7 +98,7 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		if err != nil {
 			return err
 		}
-		if profile, err = a.profileOf(c.Tx, d, site); err != nil {
+		if profile, err = a.enrol(c.Tx, d, site); err != nil {
 			return err
 		}
 		if err := c.AddDevice(d); err != nil {
@@ -103,7 +110,7 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		return c.device("device.add", d, false)
 	})
 	if err != nil {
-		return ownline.Device{}, ownline.Profile{}, err
+		return ownline.Device{}, Enrolment{}, err
 	}
 	d.Secret = nil
 	return d, profile, nil
@@ -129,14 +136,23 @@ func siteFor(tx Tx, actor Actor, id ownline.SiteID) (ownline.Site, error) {
 	return ownline.Site{}, ownline.NotFound("site", id.String())
 }
 
-// profileOf makes what the device is shown once.
-func (a *Access) profileOf(tx Tx, d ownline.Device, s ownline.Site) (ownline.Profile, error) {
+// enrol makes what the device is shown once.
+func (a *Access) enrol(tx Tx, d ownline.Device, s ownline.Site) (e Enrolment, err error) {
 	if s.KnockPort == 0 {
-		return ownline.Profile{}, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
+		return e, ownline.Conflict("site", "its core has not told its knock port yet; try again once it is connected")
 	}
 	if s.Host == "localhost" { // as a site is called that paired by file
-		return ownline.Profile{}, ownline.Conflict("site", fmt.Sprintf("devices would knock at %s, which is themselves: name the router's public host first, `ownline-web site set %s --host HOST`", s.Host, s.Name))
+		return e, ownline.Conflict("site", fmt.Sprintf("devices would knock at %s, which is themselves: name the router's public host first, `ownline-web site set %s --host HOST`", s.Host, s.Name))
 	}
+	if d.Fwknop != "" {
+		e.Fwknop, err = a.fwknopClient(tx, d, s)
+	} else {
+		e.Profile, err = a.profileOf(tx, d, s)
+	}
+	return e, err
+}
+
+func (a *Access) profileOf(tx Tx, d ownline.Device, s ownline.Site) (ownline.Profile, error) {
 	b := a.broker
 	if a.ownBroker {
 		var err error
@@ -245,8 +261,8 @@ func (a *Access) changeDevice(ctx context.Context, actor Actor, id ownline.Devic
 }
 
 // RotateDevice gives a device a new secret; the old one counts no more. Its sessions stay.
-func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.DeviceID) (ownline.Device, ownline.Profile, error) {
-	var profile ownline.Profile
+func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.DeviceID) (ownline.Device, Enrolment, error) {
+	var profile Enrolment
 	d, err := a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
 		if d.Revoked {
 			return ownline.Conflict("device", "is revoked; add a new one")
@@ -257,7 +273,7 @@ func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.Devic
 		}
 		fresh := *d
 		fresh.Secret = newSecret()
-		if profile, err = a.profileOf(c.Tx, fresh, site); err != nil {
+		if profile, err = a.enrol(c.Tx, fresh, site); err != nil {
 			return err
 		}
 		if err := c.SetDeviceSecret(id, fresh.Secret); err != nil {
@@ -266,7 +282,7 @@ func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.Devic
 		return c.device("device.rotate", *d, false)
 	})
 	if err != nil {
-		return ownline.Device{}, ownline.Profile{}, err
+		return ownline.Device{}, Enrolment{}, err
 	}
 	return d, profile, nil
 }

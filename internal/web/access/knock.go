@@ -33,6 +33,18 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 		return nil, nil, ownline.Invalid("knock", "is not as cores send them")
 	}
 	k.Source, k.Claimed = k.Source.Unmap(), k.Claimed.Unmap()
+	return a.decide(ctx, k.Source, func(c *change, d *decision) error {
+		return a.knock(c, site, k, func(offers []policy.Offer, _ wish) (picks []policy.Pick) {
+			for _, o := range policy.Knocked(k.Service, k.Source.Is4(), offers) {
+				picks = append(picks, policy.Pick{Offer: o, Open: !k.Service.IsZero() && o.Service.ID != k.Service})
+			}
+			return picks
+		}, d)
+	})
+}
+
+// decide runs one decision on a knock from an address in one transaction.
+func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *decision) error) (v *link.Verdict, later []link.Session, err error) {
 	var d decision
 	var c *change
 	locked := false
@@ -42,8 +54,8 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 		}
 	}()
 	err = a.store.Write(ctx, func(tx Tx) error {
-		c = &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: k.Source}, sites: make(map[ownline.SiteID]*siteChange)}
-		if err := a.knock(c, site, k, &d); err != nil {
+		c = &change{Tx: tx, now: now(), actor: Actor{By: ByKnock, Client: from}, sites: make(map[ownline.SiteID]*siteChange)}
+		if err := f(c, &d); err != nil {
 			return err
 		}
 		a.order.Lock()
@@ -73,7 +85,18 @@ type decision struct {
 	later []link.Session
 }
 
-func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decision) error {
+// wish is what a knock asks, and what a decision on it depends on besides.
+type wish struct {
+	ask   policy.Ask
+	facts policy.Facts      // without a service
+	live  []ownline.Session // of the device, of the source's family
+	now   time.Time
+}
+
+// pick selects what a knock opens.
+type pick func([]policy.Offer, wish) []policy.Pick
+
+func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, pick pick, v *decision) error {
 	d, u, s, err := c.Knocker(k.Device)
 	if errors.Is(err, ownline.ErrNotFound) {
 		return errSilent
@@ -102,7 +125,7 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, v *decisi
 		return c.audit("knock", d.ID.String(), site, knock.Inside.String())
 	}
 	c.tell(ownline.News{Kind: ownline.DeviceKnocked, User: u.Name, Site: s.Name, Device: d.Name, DeviceID: d.ID, Source: seen})
-	v.Status, err = a.answer(c, d, u, s, k, v)
+	v.Status, err = a.answer(c, d, u, s, k, pick, v)
 	if err != nil {
 		return err
 	}
@@ -130,7 +153,7 @@ func claimedRightly(k link.Knocked, d ownline.Device, s ownline.Site) bool {
 }
 
 // answer opens or renews what is granted.
-func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.Site, k link.Knocked, v *decision) (knock.Status, error) {
+func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.Site, k link.Knocked, pick pick, v *decision) (knock.Status, error) {
 	source, err := ownline.SourceOf(k.Source, s.IPv6Prefix)
 	if err != nil {
 		return knock.Refused, nil
@@ -139,22 +162,23 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 	if err != nil {
 		return 0, err
 	}
-	offers = policy.Knocked(k.Service, k.Source.Is4(), offers)
-	if len(offers) == 0 {
-		return knock.NothingGranted, nil
-	}
 	near, err := c.LiveNear(s.ID, source, d.ID)
 	if err != nil {
 		return 0, err
 	}
 	f := policy.Facts{User: u, Site: s, Limits: a.limits, Holes: holes(near)}
 	ask := policy.Ask{Source: k.Source, Origin: a.origin(k.Source), For: k.Duration, Knocked: true}
+	live := slices.DeleteFunc(slices.Clone(near), func(e ownline.Session) bool {
+		return e.Device != d.ID || e.Source.Addr().Is4() != source.Addr().Is4()
+	})
+	picks := pick(offers, wish{ask, f, live, c.now})
+	if len(picks) == 0 {
+		return knock.NothingGranted, nil
+	}
 	status := knock.Refused // until something is opened or renewed
-	for _, o := range offers {
-		f.Service, f.Grant = o.Service, o.Grant
-		mine := slices.DeleteFunc(slices.Clone(near), func(e ownline.Session) bool {
-			return e.Device != d.ID || e.Service != o.Service.ID || e.Source.Addr().Is4() != source.Addr().Is4()
-		})
+	for _, o := range picks {
+		f.Service, f.Grant, ask.Port = o.Service, o.Grant, o.Port
+		mine := slices.DeleteFunc(slices.Clone(live), func(e ownline.Session) bool { return e.Service != o.Service.ID })
 		became, e, err := a.admit(c, f, ask, d.ID, source, mine)
 		switch {
 		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
@@ -166,7 +190,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		case err != nil:
 			return 0, err
 		}
-		if status != knock.Opened && (k.Service.IsZero() || o.Service.ID == k.Service) {
+		if status != knock.Opened && !o.Open {
 			status = became
 		}
 		f.Holes = append(f.Holes, policy.Hole{Source: e.Source, Transport: e.Transport, Port: e.PublicPort, Target: e.Target})

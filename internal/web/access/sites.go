@@ -104,7 +104,7 @@ func (a *Access) siteInfo(actor Actor, s ownline.Site) ownline.SiteInfo {
 // publicSite is what of a site is everybody's to know who may use it.
 func publicSite(s ownline.SiteInfo) ownline.SiteInfo {
 	return ownline.SiteInfo{
-		Site:   ownline.Site{ID: s.ID, Name: s.Name, Host: s.Host, Proxy: s.Proxy, Created: s.Created},
+		Site:   ownline.Site{ID: s.ID, Name: s.Name, Host: s.Host, FwknopPort: s.FwknopPort, Proxy: s.Proxy, Created: s.Created},
 		Health: ownline.LinkHealth{Connected: s.Health.Connected, Root: s.Health.Root},
 	}
 }
@@ -225,8 +225,8 @@ func (a *Access) PairAgain(ctx context.Context, actor Actor, id ownline.SiteID, 
 // told takes over what core says of itself, and reports whether any of it is new.
 func told(s *ownline.Site, st link.Status) bool {
 	proxy := ownline.SiteProxy{Driver: st.Proxy.Driver, Domain: st.Proxy.Domain, Port: st.Proxy.Port}
-	same := s.KnockPort == st.KnockPort && slices.Equal(s.LocalNetworks, st.LocalNetworks) && slices.Equal(s.ReservedPorts, st.ReservedPorts) && s.Proxy == proxy
-	s.KnockPort, s.LocalNetworks, s.ReservedPorts, s.Proxy = st.KnockPort, st.LocalNetworks, st.ReservedPorts, proxy
+	same := s.KnockPort == st.KnockPort && s.FwknopPort == st.FwknopPort && slices.Equal(s.LocalNetworks, st.LocalNetworks) && slices.Equal(s.ReservedPorts, st.ReservedPorts) && s.Proxy == proxy
+	s.KnockPort, s.FwknopPort, s.LocalNetworks, s.ReservedPorts, s.Proxy = st.KnockPort, st.FwknopPort, st.LocalNetworks, st.ReservedPorts, proxy
 	return !same
 }
 

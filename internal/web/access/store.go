@@ -133,7 +133,9 @@ type deviceRows interface {
 	Device(ownline.DeviceID) (ownline.Device, error)
 	Devices(p ownline.Page, user ownline.UserID, site ownline.SiteID) ([]ownline.Device, string, error)
 	DevicesOf(ownline.UserID) ([]ownline.Device, error)
-	CoreDevices(ownline.SiteID) ([]link.Device, error) // whose knocks count, with their secrets
+	CoreDevices(ownline.SiteID) ([]link.Device, error)      // whose knocks count, with their secrets
+	FwknopDevices(ownline.SiteID) ([]ownline.Device, error) // those that are fwknop clients, likewise
+	DeviceSecret(ownline.DeviceID) (ownline.Secret, error)
 	AddDevice(ownline.Device) error
 	SaveDevice(ownline.Device) error // its name and whether it must name its source
 	SetDeviceSecret(ownline.DeviceID, ownline.Secret) error

@@ -257,7 +257,7 @@ func (a *Access) RestorePassword(ctx context.Context, actor Actor, id ownline.Us
 // nobody knows, so that it can knock only after RotateDevice.
 func (a *Access) RestoreDevice(ctx context.Context, actor Actor, d ownline.Device) error {
 	d.Created = cmp.Or(d.Created, now())
-	if err := cmp.Or(actor.mustCommand(), checkLabel("name", d.Name, 1)); err != nil {
+	if err := cmp.Or(actor.mustCommand(), checkLabel("name", d.Name, 1), checkFwknop(d.Fwknop)); err != nil {
 		return err
 	}
 	if len(d.Secret) == 0 {

@@ -17,6 +17,7 @@ type Device struct {
 	Site                 string     `json:"site" format:"uuid"`
 	Name                 string     `json:"name"`
 	RequireClaimedSource bool       `json:"require_claimed_source"`
+	Fwknop               string     `json:"fwknop,omitempty" enum:"sha256,sha384,sha512,sha3_256,sha3_512" doc:"The HMAC of its packets, if it is an fwknop client"`
 	Revoked              bool       `json:"revoked"`
 	LastKnock            *time.Time `json:"last_knock,omitempty"`
 	LastSource           string     `json:"last_source,omitempty"`
@@ -26,23 +27,52 @@ type Device struct {
 // enrolled is a device with what it needs to knock.
 type enrolled struct {
 	Device
-	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now" example:"ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home"`
-	QR      string `json:"qr" doc:"The profile as a QR code, an SVG image. Shown only now" example:"<svg viewBox=\"0 0 53 53\">…</svg>"`
+	Profile string `json:"profile" doc:"ownline://…: all that the device needs to knock, its secret included. Shown only now. Empty for an fwknop client" example:"ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home"`
+	QR      string `json:"qr" doc:"The profile as a QR code, an SVG image; of an fwknop client its keys, as fwknop's apps scan them. Shown only now" example:"<svg viewBox=\"0 0 53 53\">…</svg>"`
+
+	Client *fwknopClient `json:"fwknop_client,omitempty"`
 }
 
-func enrolledView(d ownline.Device, p ownline.Profile) (*output[enrolled], error) {
-	uri := p.URI()
-	svg, err := qrSVG(uri)
-	if err != nil {
+// fwknopClient is what an fwknop client needs.
+type fwknopClient struct {
+	Stanza  string          `json:"stanza" doc:"For ~/.fwknoprc, its keys included. Shown only now" example:"[home]\nSPA_SERVER              home.example.org\n…"`
+	Host    string          `json:"host"`
+	Port    uint16          `json:"port"`
+	Digest  string          `json:"hmac_digest"`
+	Key     string          `json:"key_base64" doc:"Shown only now"`
+	HMACKey string          `json:"hmac_key_base64" doc:"Shown only now"`
+	Opens   []fwknopCommand `json:"commands" nullable:"false" doc:"One for each service that the device's user may use now"`
+}
+
+type fwknopCommand struct {
+	Service string `json:"service"`
+	Command string `json:"command" example:"fwknop -n home -A tcp/22022 -N ssh"`
+}
+
+func enrolledView(d ownline.Device, e access.Enrolment) (*output[enrolled], error) {
+	v := enrolled{Device: deviceView(d)}
+	var code string
+	if c := e.Fwknop; c != nil {
+		v.Client = &fwknopClient{Stanza: c.Stanza, Host: c.Host, Port: c.Port, Digest: c.Digest, Key: c.Key, HMACKey: c.HMACKey, Opens: []fwknopCommand{}}
+		for _, o := range c.Opens {
+			v.Client.Opens = append(v.Client.Opens, fwknopCommand(o))
+		}
+		code = c.Keys
+	} else {
+		v.Profile = e.URI()
+		code = v.Profile
+	}
+	var err error
+	if v.QR, err = qrSVG(code); err != nil {
 		return nil, err
 	}
-	return show(enrolled{deviceView(d), uri, svg}), nil
+	return show(v), nil
 }
 
 func deviceView(d ownline.Device) Device {
 	v := Device{
 		ID: d.ID.String(), User: d.User.String(), Site: d.Site.String(), Name: d.Name,
-		RequireClaimedSource: d.RequireClaimedSource, Revoked: d.Revoked,
+		RequireClaimedSource: d.RequireClaimedSource, Fwknop: d.Fwknop, Revoked: d.Revoked,
 		LastKnock: optional(d.LastKnock), Created: d.Created.UTC(),
 	}
 	if d.LastSource.IsValid() {
@@ -76,11 +106,12 @@ func (s *Server) devices() {
 		Site                 string `json:"site" format:"uuid"`
 		Name                 string `json:"name" maxLength:"64"`
 		RequireClaimedSource bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+		Fwknop               string `json:"fwknop,omitempty" enum:"sha256,sha384,sha512,sha3_256,sha3_512" doc:"It is an fwknop client, whose packets have this HMAC; absent: it knocks as Ownline's own do"`
 		User                 string `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show this once what it needs to knock"},
 		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
-			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource}
+			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource, Fwknop: in.Body.Fwknop}
 			var err error
 			if n.Site, err = parseID[ownline.Site]("site", in.Body.Site); err != nil {
 				return nil, err
@@ -129,7 +160,7 @@ func (s *Server) devices() {
 			return show(deviceView(d)), err
 		})
 
-	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", fails: []int{http.StatusConflict}, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Give a device a new secret, and show its profile this once"},
+	register(s, operation{method: http.MethodPost, path: one + "/rotate", id: "rotate-device", fails: []int{http.StatusConflict}, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Give a device a new secret, and show this once what it needs to knock"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[enrolled], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {

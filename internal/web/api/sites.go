@@ -20,6 +20,7 @@ type site struct {
 	Name      string `json:"name"`
 	Host      string `json:"host" doc:"The public name or address that clients connect to"`
 	Connected bool   `json:"connected"`
+	Fwknop    bool   `json:"fwknop,omitempty" doc:"Its router hears fwknop clients"`
 
 	Proxy *siteProxy `json:"proxy,omitempty" doc:"The router's reverse proxy; absent until its core has told of it"`
 
@@ -63,7 +64,7 @@ func proxyView(i ownline.SiteInfo, admin bool) *siteProxy {
 
 func siteView(admin bool) func(ownline.SiteInfo) site {
 	return func(i ownline.SiteInfo) site {
-		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected, Proxy: proxyView(i, admin)}
+		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected, Fwknop: i.FwknopPort != 0, Proxy: proxyView(i, admin)}
 		if !admin {
 			return v
 		}

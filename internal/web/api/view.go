@@ -1,6 +1,9 @@
 package api
 
-import "github.com/ownline/ownline/internal/ownline"
+import (
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+)
 
 // View returns how the API shows a noun, ready to be marshalled: without secrets, and
 // without what is the admin's business when it is not for one. A noun that it does not
@@ -27,9 +30,9 @@ func View(noun any, admin bool) any {
 	return struct{}{}
 }
 
-// Enrolled is a device with its profile, as it is shown once.
-func Enrolled(d ownline.Device, p ownline.Profile) (any, error) {
-	v, err := enrolledView(d, p)
+// Enrolled is a device with what it needs to knock, as it is shown once.
+func Enrolled(d ownline.Device, e access.Enrolment) (any, error) {
+	v, err := enrolledView(d, e)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,15 @@ func (s *site) connection(ctx context.Context) error {
 		case !started:
 			return errors.New("core did not begin with hello")
 		case ev.Type == link.EventKnock && ev.Knock != nil:
-			knocks.start(ctx, &wg, *ev.Knock)
+			k := *ev.Knock
+			knocks.start(ctx, &wg, asked{k.Seq, k.Device, k.Source, func(ctx context.Context) (*link.Verdict, []link.Session, error) {
+				return s.desk.Knock(ctx, s.id, k)
+			}})
+		case ev.Type == link.EventFwknop && ev.Fwknop != nil:
+			p := *ev.Fwknop
+			knocks.start(ctx, &wg, asked{p.Seq, p.Device, p.Source, func(ctx context.Context) (*link.Verdict, []link.Session, error) {
+				return s.desk.KnockFwknop(ctx, s.id, p)
+			}})
 		case (ev.Type == link.EventEnded && ev.Ended != nil) || ev.Type == link.EventTraffic:
 			select {
 			case events <- ev:

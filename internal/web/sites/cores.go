@@ -26,6 +26,8 @@ type Desk interface {
 	// Knock decides on a knock: what to apply and answer, nil for nothing at all, and
 	// sessions of the same revision to apply soon after.
 	Knock(context.Context, ownline.SiteID, link.Knocked) (*link.Verdict, []link.Session, error)
+	// KnockFwknop is Knock for a packet of an fwknop client.
+	KnockFwknop(context.Context, ownline.SiteID, link.Fwknop) (*link.Verdict, []link.Session, error)
 	// Again gives a verdict that core refused as stale a new revision.
 	Again(context.Context, ownline.SiteID, link.Verdict) (link.Verdict, error)
 	// Settle is told what became of sessions: they are applied, but for those with a problem.

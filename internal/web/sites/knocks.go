@@ -3,6 +3,7 @@ package sites
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -23,6 +24,14 @@ type knocks struct {
 	devices map[ownline.DeviceID]*turns
 }
 
+// asked is a knock, and how the desk decides on it.
+type asked struct {
+	seq    uint64
+	device ownline.DeviceID
+	source netip.Addr
+	decide func(context.Context) (*link.Verdict, []link.Session, error)
+}
+
 // turns is who comes next of a device's knocks.
 type turns struct {
 	turn    chan struct{} // holds one while it is somebody's
@@ -34,14 +43,14 @@ func newKnocks(s *site) *knocks {
 }
 
 // start decides on a knock in the background.
-func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Knocked) {
-	t := k.enter(knocked.Device)
+func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, a asked) {
+	t := k.enter(a.device)
 	if t == nil {
-		k.s.log.Warn("too many knocks at once: one was dropped", logging.Device, knocked.Device)
+		k.s.log.Warn("too many knocks at once: one was dropped", logging.Device, a.device)
 		return
 	}
 	wg.Go(func() {
-		defer k.leave(knocked.Device, t)
+		defer k.leave(a.device, t)
 		for _, wait := range []chan struct{}{t.turn, k.slots} {
 			select {
 			case wait <- struct{}{}:
@@ -50,8 +59,8 @@ func (k *knocks) start(ctx context.Context, wg *sync.WaitGroup, knocked link.Kno
 			}
 			defer func() { <-wait }()
 		}
-		if err := k.s.knock(ctx, knocked); err != nil && ctx.Err() == nil {
-			k.s.log.Warn("a knock was not carried out", logging.Device, knocked.Device, logging.Source, knocked.Source, logging.Err, err)
+		if err := k.s.knock(ctx, a); err != nil && ctx.Err() == nil {
+			k.s.log.Warn("a knock was not carried out", logging.Device, a.device, logging.Source, a.source, logging.Err, err)
 		}
 	})
 }
@@ -86,25 +95,25 @@ func (k *knocks) leave(d ownline.DeviceID, t *turns) {
 const staleTries = 5
 
 // knock has a knock decided on, and the decision applied and answered by core.
-func (s *site) knock(ctx context.Context, k link.Knocked) error {
-	v, later, err := s.desk.Knock(ctx, s.id, k)
+func (s *site) knock(ctx context.Context, a asked) error {
+	v, later, err := a.decide(ctx)
 	if err != nil || v == nil {
 		return err
 	}
 	if len(v.Sessions)+len(later) == 0 {
 		// Nothing changes, so no revision can be stale.
 		v.Stamp = s.stamp(v.Revision.Revision)
-		_, err = s.client.Verdict(ctx, k.Seq, *v)
+		_, err = s.client.Verdict(ctx, a.seq, *v)
 		return err
 	}
-	results, err := s.carryOut(ctx, k.Seq, *v, later)
+	results, err := s.carryOut(ctx, a.seq, *v, later)
 	for try := 0; errors.Is(err, link.ErrStale) && try < staleTries; try++ {
 		// A whole state went by between the decision and this: the decision holds, but its
 		// revision does not count any more.
 		if *v, err = s.desk.Again(ctx, s.id, *v); err != nil {
 			return err
 		}
-		results, err = s.carryOut(ctx, k.Seq, *v, nil)
+		results, err = s.carryOut(ctx, a.seq, *v, nil)
 	}
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (s *site) ask(ctx context.Context) (link.Status, error) {
 // kept is what the desk keeps of a status.
 func kept(st link.Status) link.Status {
 	return link.Status{
-		KnockPort: st.KnockPort, LocalNetworks: st.LocalNetworks, ReservedPorts: st.ReservedPorts,
+		KnockPort: st.KnockPort, FwknopPort: st.FwknopPort, LocalNetworks: st.LocalNetworks, ReservedPorts: st.ReservedPorts,
 		Proxy: link.Proxy{Driver: st.Proxy.Driver, Domain: st.Proxy.Domain, Port: st.Proxy.Port},
 	}
 }

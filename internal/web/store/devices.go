@@ -9,11 +9,11 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const deviceColumns = "d.id, d.user_id, d.site_id, d.name, d.require_claimed, d.revoked, d.last_knock, d.last_source, d.created"
+const deviceColumns = "d.id, d.user_id, d.site_id, d.name, d.fwknop, d.require_claimed, d.revoked, d.last_knock, d.last_source, d.created"
 
 func deviceDest(d *ownline.Device) []any {
 	return []any{
-		id(&d.ID), id(&d.User), id(&d.Site), &d.Name, flag(&d.RequireClaimedSource), flag(&d.Revoked),
+		id(&d.ID), id(&d.User), id(&d.Site), &d.Name, &d.Fwknop, flag(&d.RequireClaimedSource), flag(&d.Revoked),
 		when(&d.LastKnock), prefix(&d.LastSource), when(&d.Created),
 	}
 }
@@ -61,8 +61,8 @@ func (t *Tx) AddDevice(d ownline.Device) error {
 	if err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO devices (id, user_id, site_id, name, secret, require_claimed, revoked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		d.ID.String(), d.User.String(), d.Site.String(), d.Name, sealed,
+	return t.exec("INSERT INTO devices (id, user_id, site_id, name, secret, fwknop, require_claimed, revoked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		d.ID.String(), d.User.String(), d.Site.String(), d.Name, sealed, d.Fwknop,
 		bit(d.RequireClaimedSource), bit(d.Revoked), ms(d.Created))
 }
 
@@ -86,7 +86,8 @@ func (t *Tx) RemoveDevice(d ownline.DeviceID, now time.Time) error {
 }
 
 // CoreDevices lists, with their secrets, the devices whose knocks the site's core is to
-// verify: those that are not revoked, of users who are not disabled.
+// verify: those that are not revoked, of users who are not disabled. FwknopDevices lists those that
+// are fwknop clients.
 func (t *Tx) CoreDevices(site ownline.SiteID) ([]link.Device, error) {
 	b, err := t.box()
 	if err != nil {
@@ -100,7 +101,41 @@ func (t *Tx) CoreDevices(site ownline.SiteID) ([]link.Device, error) {
 		d.Secret, err = b.open(sealed, d.ID.String())
 		return d, err
 	}, `SELECT d.id, d.secret, d.require_claimed FROM devices d JOIN users u ON u.id = d.user_id
-		WHERE d.site_id = ? AND d.revoked = 0 AND d.removed = 0 AND u.disabled = 0 AND u.removed = 0`, site.String())
+		WHERE d.site_id = ? AND d.fwknop = '' AND d.revoked = 0 AND d.removed = 0 AND u.disabled = 0 AND u.removed = 0`, site.String())
+}
+
+// FwknopDevices lists, with their secrets, the fwknop clients whose packets count at a site:
+// those that are not revoked, of users who are not disabled.
+func (t *Tx) FwknopDevices(site ownline.SiteID) ([]ownline.Device, error) {
+	return t.secretDevices("d.site_id = ? AND d.fwknop <> '' AND d.revoked = 0 AND d.removed = 0 AND u.disabled = 0 AND u.removed = 0", site.String())
+}
+
+// DeviceSecret returns the secret of a device that was not removed, or ErrNotFound.
+func (t *Tx) DeviceSecret(d ownline.DeviceID) (ownline.Secret, error) {
+	ds, err := t.secretDevices("d.id = ? AND d.removed = 0", d.String())
+	switch {
+	case err != nil:
+		return nil, err
+	case len(ds) == 0:
+		return nil, ownline.NotFound("device", d.String())
+	}
+	return ds[0].Secret, nil
+}
+
+// secretDevices lists devices with their secrets.
+func (t *Tx) secretDevices(where, arg string) ([]ownline.Device, error) {
+	b, err := t.box()
+	if err != nil {
+		return nil, err
+	}
+	return all(t, func(scan scanner) (d ownline.Device, err error) {
+		var sealed []byte
+		if err := scan(append(deviceDest(&d), &sealed)...); err != nil {
+			return d, err
+		}
+		d.Secret, err = b.open(sealed, d.ID.String())
+		return d, err
+	}, "SELECT "+deviceColumns+", d.secret FROM devices d JOIN users u ON u.id = d.user_id WHERE "+where, arg)
 }
 
 // Knocker returns who knocked: a device, its user and its site, none of them removed, or
@@ -111,7 +146,7 @@ func (t *Tx) Knocker(device ownline.DeviceID) (d ownline.Device, u ownline.User,
 		err := scan(append(dest, siteDest(&s)...)...)
 		return struct{}{}, err
 	}, "SELECT "+deviceColumns+`, u.id, u.name, u.role, u.disabled, u.created,
-			s.id, s.name, s.host, s.link, s.pin, s.knock_port, s.local_networks, s.reserved_ports,
+			s.id, s.name, s.host, s.link, s.pin, s.knock_port, s.fwknop_port, s.local_networks, s.reserved_ports,
 			s.proxy_driver, s.proxy_domain, s.proxy_port, s.ipv6_prefix, s.revision, s.removed, s.created
 		FROM devices d JOIN users u ON u.id = d.user_id JOIN sites s ON s.id = d.site_id
 		WHERE d.id = ? AND d.removed = 0 AND u.removed = 0 AND s.removed = 0`, device.String())

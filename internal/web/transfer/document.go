@@ -141,6 +141,7 @@ type Device struct {
 	Site                 string           `key:"site"`
 	ID                   ownline.DeviceID `key:"id"`
 	RequireClaimedSource bool             `key:"require_claimed_source"`
+	Fwknop               string           `key:"fwknop"` // HMAC of an fwknop client's packets
 	Revoked              bool             `key:"revoked"`
 	Secret               string           `key:"secret"` // secret; base64
 	Created              time.Time        `key:"created"`

@@ -87,7 +87,7 @@ func document(e access.Everything, secrets, history bool) Document {
 	for _, v := range e.Devices {
 		d.Devices = append(d.Devices, Device{
 			Name: v.Name, User: n.user[v.User], Site: n.site[v.Site], ID: v.ID, RequireClaimedSource: v.RequireClaimedSource,
-			Revoked: v.Revoked, Secret: text64(v.Secret), Created: v.Created,
+			Fwknop: v.Fwknop, Revoked: v.Revoked, Secret: text64(v.Secret), Created: v.Created,
 		})
 	}
 	slices.SortFunc(d.Sites, func(a, b Site) int { return cmp.Compare(a.Name, b.Name) })

@@ -129,7 +129,7 @@ func (p *planner) planDevices() {
 			continue
 		}
 		d := ownline.Device{
-			ID: w.ID, User: user, Site: site, Name: w.Name, RequireClaimedSource: w.RequireClaimedSource, Revoked: w.Revoked, Created: w.Created,
+			ID: w.ID, User: user, Site: site, Name: w.Name, Fwknop: w.Fwknop, RequireClaimedSource: w.RequireClaimedSource, Revoked: w.Revoked, Created: w.Created,
 		}
 		if w.Secret != "" {
 			b, err := base64.StdEncoding.DecodeString(w.Secret)
@@ -189,6 +189,7 @@ func (p *planner) addDevice(path string, w Device, d ownline.Device) {
 	var f fields
 	f.add("site", "", w.Site)
 	f.add("require_claimed_source", false, d.RequireClaimedSource)
+	f.add("fwknop", "", d.Fwknop)
 	f.add("revoked", false, d.Revoked)
 	switch {
 	case d.Secret != nil:
@@ -205,6 +206,10 @@ func (p *planner) addDevice(path string, w Device, d ownline.Device) {
 func (p *planner) changeDevice(path string, w Device, d, is ownline.Device) {
 	if is.Revoked && !d.Revoked {
 		p.fail(path+".revoked", "the device was revoked here, which can't be undone; leave it out, or make another one")
+		return
+	}
+	if is.Fwknop != d.Fwknop {
+		p.fail(path+".fwknop", "a device can't become another kind of client; leave id out to make another one")
 		return
 	}
 	var f fields

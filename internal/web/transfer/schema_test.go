@@ -22,7 +22,7 @@ var moves = map[string]string{
 	"services":       "id site_id name kind transport target4 target6 options icon created",
 	"service_icons":  "service_id kind content",
 	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration max_sources created",
-	"devices":        "id user_id site_id name require_claimed revoked created",
+	"devices":        "id user_id site_id name fwknop require_claimed revoked created",
 	"oidc_links":     "issuer subject user_id created",
 	"totp":           "user_id confirmed last_step created",
 	"recovery_codes": "user_id hash",
@@ -44,6 +44,8 @@ var stays = map[string]string{
 	"services.removed": "likewise",
 	"devices.removed":  "likewise",
 	"sites.cleared":    "it is about sites that were removed",
+
+	"sites.fwknop_port": "its core tells it again as soon as it is met",
 
 	"services.everybody": "web's own service only, which every web makes for itself when it starts",
 

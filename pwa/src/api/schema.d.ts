@@ -260,7 +260,7 @@ export interface paths {
         /** List devices: an admin all, others their own */
         get: operations["list-devices"];
         put?: never;
-        /** Make a device, and show its profile this once */
+        /** Make a device, and show this once what it needs to knock */
         post: operations["add-device"];
         delete?: never;
         options?: never;
@@ -313,7 +313,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Give a device a new secret, and show its profile this once */
+        /** Give a device a new secret, and show this once what it needs to knock */
         post: operations["rotate-device"];
         delete?: never;
         options?: never;
@@ -1309,6 +1309,11 @@ export interface components {
         Device: {
             /** Format: date-time */
             created: string;
+            /**
+             * @description The HMAC of its packets, if it is an fwknop client
+             * @enum {string}
+             */
+            fwknop?: "sha256" | "sha384" | "sha512" | "sha3_256" | "sha3_512";
             /** Format: uuid */
             id: string;
             /** Format: date-time */
@@ -1373,6 +1378,12 @@ export interface components {
         Enrolled: {
             /** Format: date-time */
             created: string;
+            /**
+             * @description The HMAC of its packets, if it is an fwknop client
+             * @enum {string}
+             */
+            fwknop?: "sha256" | "sha384" | "sha512" | "sha3_256" | "sha3_512";
+            fwknop_client?: components["schemas"]["FwknopClient"];
             /** Format: uuid */
             id: string;
             /** Format: date-time */
@@ -1380,12 +1391,12 @@ export interface components {
             last_source?: string;
             name: string;
             /**
-             * @description ownline://…: all that the device needs to knock, its secret included. Shown only now
+             * @description ownline://…: all that the device needs to knock, its secret included. Shown only now. Empty for an fwknop client
              * @example ownline://home.example.org:54754/?v=1&site=…&device=…&key=…&name=home
              */
             profile: string;
             /**
-             * @description The profile as a QR code, an SVG image. Shown only now
+             * @description The profile as a QR code, an SVG image; of an fwknop client its keys, as fwknop's apps scan them. Shown only now
              * @example <svg viewBox="0 0 53 53">…</svg>
              */
             qr: string;
@@ -1461,6 +1472,30 @@ export interface components {
              * @description How many sessions were ended
              */
             ended: number;
+        };
+        FwknopClient: {
+            /** @description One for each service that the device's user may use now */
+            commands: components["schemas"]["FwknopCommand"][];
+            hmac_digest: string;
+            /** @description Shown only now */
+            hmac_key_base64: string;
+            host: string;
+            /** @description Shown only now */
+            key_base64: string;
+            /** Format: int32 */
+            port: number;
+            /**
+             * @description For ~/.fwknoprc, its keys included. Shown only now
+             * @example [home]
+             *     SPA_SERVER              home.example.org
+             *     …
+             */
+            stanza: string;
+        };
+        FwknopCommand: {
+            /** @example fwknop -n home -A tcp/22022 -N ssh */
+            command: string;
+            service: string;
         };
         Grant: {
             /** @description The public port may be one that the router serves itself */
@@ -1815,6 +1850,11 @@ export interface components {
             password: boolean;
         };
         NewDevice: {
+            /**
+             * @description It is an fwknop client, whose packets have this HMAC; absent: it knocks as Ownline's own do
+             * @enum {string}
+             */
+            fwknop?: "sha256" | "sha384" | "sha512" | "sha3_256" | "sha3_512";
             name: string;
             /** @description Knocks must name the address that they come from */
             require_claimed_source?: boolean;
@@ -2338,6 +2378,8 @@ export interface components {
             error?: string;
             /** @description What is wrong with the router's firewall */
             firewall?: string;
+            /** @description Its router hears fwknop clients */
+            fwknop?: boolean;
             /** @description The public name or address that clients connect to */
             host: string;
             /** Format: uuid */
@@ -5143,6 +5185,7 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "created": "2026-03-01T12:00:00Z",
+                     *           "fwknop": "sha256",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "last_knock": "2026-03-01T12:00:00Z",
                      *           "last_source": "text",
@@ -5279,6 +5322,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "fwknop": "sha256",
                  *       "name": "text",
                  *       "require_claimed_source": false,
                  *       "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -5298,6 +5342,21 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "fwknop": "sha256",
+                     *       "fwknop_client": {
+                     *         "commands": [
+                     *           {
+                     *             "command": "fwknop -n home -A tcp/22022 -N ssh",
+                     *             "service": "text"
+                     *           }
+                     *         ],
+                     *         "hmac_digest": "text",
+                     *         "hmac_key_base64": "text",
+                     *         "host": "text",
+                     *         "key_base64": "text",
+                     *         "port": 0,
+                     *         "stanza": "[home]\nSPA_SERVER              home.example.org\n…"
+                     *       },
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
@@ -5506,6 +5565,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
@@ -5785,6 +5845,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
@@ -5991,6 +6052,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
@@ -6133,6 +6195,21 @@ export interface operations {
                     /**
                      * @example {
                      *       "created": "2026-03-01T12:00:00Z",
+                     *       "fwknop": "sha256",
+                     *       "fwknop_client": {
+                     *         "commands": [
+                     *           {
+                     *             "command": "fwknop -n home -A tcp/22022 -N ssh",
+                     *             "service": "text"
+                     *           }
+                     *         ],
+                     *         "hmac_digest": "text",
+                     *         "hmac_key_base64": "text",
+                     *         "host": "text",
+                     *         "key_base64": "text",
+                     *         "port": 0,
+                     *         "stanza": "[home]\nSPA_SERVER              home.example.org\n…"
+                     *       },
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "last_knock": "2026-03-01T12:00:00Z",
                      *       "last_source": "text",
@@ -14867,6 +14944,7 @@ export interface operations {
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "error": "text",
                      *           "firewall": "text",
+                     *           "fwknop": false,
                      *           "host": "text",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "ipv6_prefix": 1,
@@ -15027,6 +15105,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ipv6_prefix": 1,
@@ -15255,6 +15334,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ipv6_prefix": 1,
@@ -15557,6 +15637,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ipv6_prefix": 1,
@@ -15801,6 +15882,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ipv6_prefix": 1,
@@ -15974,6 +16056,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ipv6_prefix": 1,

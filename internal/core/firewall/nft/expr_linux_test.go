@@ -36,6 +36,8 @@ func TestExpressions(t *testing.T) {
 		"bitwise":        {got: bitwise(1, []byte{1, 2}, []byte{3, 4}, 2), want: &expr.Bitwise{SourceRegister: 1, DestRegister: 2, Len: 2, Mask: []byte{1, 2}, Xor: []byte{3, 4}}},
 		"cmp ==":         {got: cmp(unix.NFT_CMP_EQ, 8, []byte("eth0")), want: &expr.Cmp{Op: expr.CmpOpEq, Register: 8, Data: []byte("eth0")}},
 		"cmp !=":         {got: cmp(unix.NFT_CMP_NEQ, 8, []byte{1}), want: &expr.Cmp{Op: expr.CmpOpNeq, Register: 8, Data: []byte{1}}},
+		"cmp >=":         {got: cmp(unix.NFT_CMP_GTE, 8, []byte{1}), want: &expr.Cmp{Op: expr.CmpOpGte, Register: 8, Data: []byte{1}}},
+		"cmp <=":         {got: cmp(unix.NFT_CMP_LTE, 8, []byte{1}), want: &expr.Cmp{Op: expr.CmpOpLte, Register: 8, Data: []byte{1}}},
 		"lookup":         {got: lookup(8, "up4"), want: &expr.Lookup{SourceRegister: 8, SetName: "up4"}},
 		"lookup map":     {got: lookupMap(8, "dnat4", 9), want: &expr.Lookup{SourceRegister: 8, DestRegister: 9, IsDestRegSet: true, SetName: "dnat4"}},
 		"limit":          {got: limit(20, 40), want: &expr.Limit{Type: expr.LimitTypePkts, Rate: 20, Unit: expr.LimitTimeSecond, Burst: 40}},
@@ -96,7 +98,7 @@ func TestExpressions(t *testing.T) {
 		t.Errorf("bits of ct state: related %#x, untracked %#x", stateRelated, stateUntracked)
 	}
 
-	everything := firewall.Settings{WAN: []string{"wan"}, IPv6Prefix: 64, Masquerade: true, KnockPort: 1, KnockLength: 100}
+	everything := firewall.Settings{WAN: []string{"wan"}, IPv6Prefix: 64, Masquerade: true, KnockPort: 1, KnockLength: 100, Fwknop: firewall.Shape{Port: 2, Min: 3, Max: 4, FirstBits: []firewall.Bits{{Mask: 1, Value: 1}}}}
 	for _, m := range []marking{byLabel, byMark} {
 		for _, c := range newLayout(everything, m).chains {
 			for _, r := range c.rules {

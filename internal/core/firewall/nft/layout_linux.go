@@ -313,11 +313,34 @@ func (b *builder) knocks(s firewall.Settings) {
 
 	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), verdict(unix.NFT_JUMP, "knock"))
+	if s.Fwknop.Port != 0 {
+		b.shaped(s.Fwknop)
+	}
 	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), notrack())
 	b.chain("knock_closed", "filter", unix.NF_INET_LOCAL_IN, priorityLate)
 	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.tracked(),
 		reject(unix.NFT_REJECT_ICMPX_UNREACH, unix.NFT_REJECT_ICMPX_PORT_UNREACH))
+	if s.Fwknop.Port != 0 {
+		b.rule("", b.protocol(protoUDP), b.port(2, s.Fwknop.Port), b.tracked(),
+			reject(unix.NFT_REJECT_ICMPX_UNREACH, unix.NFT_REJECT_ICMPX_PORT_UNREACH))
+	}
+}
+
+// shaped has the same done for a port whose datagrams have a shape and nothing more. Nothing limits
+// how many come: whatever could be counted by, a stranger can forge, and use up for others.
+func (b *builder) shaped(s firewall.Shape) {
+	to := slices.Concat(b.protocol(protoUDP), b.port(2, s.Port), b.local())
+	length := slices.Concat(
+		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 4, 2, regOther),
+		cmp(unix.NFT_CMP_GTE, regOther, number(uint16(8+s.Min))), cmp(unix.NFT_CMP_LTE, regOther, number(uint16(8+s.Max))))
+	for _, first := range s.FirstBits {
+		b.rule("fwknop, to the socket", to, length,
+			payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 8, 1, regOther),
+			bitwise(regOther, []byte{first.Mask}, []byte{0}, regOther), cmp(unix.NFT_CMP_EQ, regOther, []byte{first.Value}),
+			b.count(counterPassed), notrack(), verdict(verdictAccept, ""))
+	}
+	b.rule("anything else", to, b.count(counterGarbage))
 }
 
 // builder collects a layout.

@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -193,6 +195,24 @@ func testResources(t *testing.T, open func(testing.TB) *store.Store) {
 	renamed.Name, renamed.Secret = "old phone", nil
 	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.SaveDevice(renamed) }))
 	equal(t, "renamed", read(t, s, func(tx *store.Tx) (ownline.Device, error) { return tx.Device(f.Device.ID) }), renamed)
+
+	// An fwknop client is a device apart, with a secret as others have.
+	client := ownline.Device{
+		ID: ownline.NewID[ownline.Device](), User: f.User.ID, Site: f.Site.ID, Name: "server", Fwknop: "sha3_256",
+		Secret: bytes.Repeat([]byte{7}, ownline.SecretSize), Created: f.Device.Created,
+	}
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.AddDevice(client) }))
+	equal(t, "fwknop clients", read(t, s, func(tx *store.Tx) ([]ownline.Device, error) { return tx.FwknopDevices(f.Site.ID) }), []ownline.Device{client})
+	equal(t, "a device's secret", read(t, s, func(tx *store.Tx) (ownline.Secret, error) { return tx.DeviceSecret(client.ID) }), client.Secret)
+	for _, d := range read(t, s, func(tx *store.Tx) ([]link.Device, error) { return tx.CoreDevices(f.Site.ID) }) {
+		if d.ID == client.ID {
+			t.Error("an fwknop client is among the other devices")
+		}
+	}
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.RevokeDevice(client.ID) }))
+	equal(t, "once it is revoked", read(t, s, func(tx *store.Tx) ([]ownline.Device, error) { return tx.FwknopDevices(f.Site.ID) }), nil)
+	must(t, s.Write(ctx, func(tx *store.Tx) error { return tx.RemoveDevice(client.ID, client.Created) }))
+	wantKind(t, "the secret of one that was removed", s.Read(ctx, func(tx *store.Tx) error { _, err := tx.DeviceSecret(client.ID); return err }), ownline.ErrNotFound, "device")
 
 	// What core has not applied: f.Session is of revision 2.
 	for after, want := range map[uint64]int{1: 1, 2: 0} {

@@ -1,0 +1,193 @@
+package access_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/knock/fwknop"
+	"github.com/ownline/ownline/internal/knock/fwknop/fwknoptest"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+)
+
+// hears has the site's core hear fwknop clients.
+func (h *house) hears(t *testing.T) {
+	t.Helper()
+	if err := h.Told(t.Context(), h.site.ID, link.Status{KnockPort: 54754, FwknopPort: 62201}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fwknop enrols a client and reads its keys out of its stanza.
+func (h *house) fwknop(t *testing.T, n access.NewDevice) (ownline.Device, fwknop.Keys) {
+	t.Helper()
+	n.Site, n.Name, n.Fwknop = h.site.ID, "server", fwknop.SHA256
+	d, e, err := h.AddDevice(t.Context(), h.ana, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(name string) []byte {
+		m := regexp.MustCompile(`(?m)^` + name + `\s+(\S+)$`).FindStringSubmatch(e.Fwknop.Stanza)
+		if m == nil {
+			t.Fatalf("no %s in a stanza", name)
+		}
+		b, err := base64.StdEncoding.DecodeString(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	return d, fwknop.Keys{Digest: fwknop.SHA256, Key: key("KEY_BASE64"), HMAC: key("HMAC_KEY_BASE64")}
+}
+
+func TestEnrolFwknop(t *testing.T) {
+	h := newHouse(t)
+	h.hears(t)
+	if err := h.Told(t.Context(), h.site.ID, link.Status{KnockPort: 54754}); err != nil {
+		t.Fatal(err)
+	}
+	n := access.NewDevice{Site: h.site.ID, Name: "server", Fwknop: fwknop.SHA3x512}
+	if _, _, err := h.AddDevice(t.Context(), h.ana, n); !errors.Is(err, ownline.ErrConflict) || !strings.Contains(err.Error(), "knock.fwknop_listen") {
+		t.Errorf("at a router that hears none: %v", err)
+	}
+	h.hears(t)
+	n.Fwknop = "md5"
+	if _, _, err := h.AddDevice(t.Context(), h.ana, n); !errors.Is(err, ownline.ErrInvalid) || !strings.Contains(err.Error(), "fwknop") {
+		t.Errorf("with HMAC-MD5: %v", err)
+	}
+	n.Fwknop = fwknop.SHA3x512
+	d, e, err := h.AddDevice(t.Context(), h.ana, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"[home]\n", "SPA_SERVER              home.example.org\n", "SPA_SERVER_PORT         62201\n", "HMAC_DIGEST_TYPE        SHA3_512\n"} {
+		if !strings.Contains(e.Fwknop.Stanza, want) {
+			t.Errorf("%q is not in the stanza:\n%s", want, e.Fwknop.Stanza)
+		}
+	}
+	if d.Secret != nil || e.Key != nil {
+		t.Error("the secret itself is shown")
+	}
+	if len(e.Fwknop.Opens) != 1 || !regexp.MustCompile(`^fwknop -n home -A tcp/2\d{4} -N ssh$`).MatchString(e.Fwknop.Opens[0].Command) {
+		t.Errorf("commands: %+v", e.Fwknop.Opens)
+	}
+	// Core learns the HMAC's key and no more; brokers learn nothing.
+	st, _, err := h.Desired(t.Context(), h.site.ID)
+	if err != nil || len(st.Devices) != 0 || len(st.FwknopDevices) != 1 || st.FwknopDevices[0].ID != d.ID ||
+		base64.StdEncoding.EncodeToString(st.FwknopDevices[0].Key) != e.Fwknop.HMACKey {
+		t.Errorf("desired %+v, %v", st.FwknopDevices, err)
+	}
+	if all, err := h.Knockers(t.Context()); err != nil || len(all[0].Devices) != 0 {
+		t.Errorf("knockers %+v, %v", all, err)
+	}
+	_, again, err := h.RotateDevice(t.Context(), h.ana, d.ID)
+	if err != nil || again.Fwknop == nil || again.Fwknop.HMACKey == e.Fwknop.HMACKey || again.Fwknop.Key == e.Fwknop.Key {
+		t.Errorf("rotated: %v", err)
+	}
+}
+
+// Invariants 2, 3 and 6: a packet counts once, when its time and address are right, and opens what
+// it names of what is granted.
+func TestKnockFwknop(t *testing.T) {
+	h := newHouse(t)
+	h.hears(t)
+	port := uint16(20022)
+	if _, err := h.ChangeGrant(t.Context(), command, h.grant.ID, access.GrantChange{PublicPort: &port}); err != nil {
+		t.Fatal(err)
+	}
+	d, keys := h.fwknop(t, access.NewDevice{})
+	strict, strictKeys := h.fwknop(t, access.NewDevice{RequireClaimedSource: true})
+	native, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := time.Now().Truncate(time.Second)
+	packet := func(k fwknop.Keys, device ownline.DeviceID, edit func(*fwknoptest.Message)) link.Fwknop {
+		m := fwknoptest.Message{Time: base, Access: "0.0.0.0,tcp/20022"}
+		if edit != nil {
+			edit(&m)
+		}
+		return link.Fwknop{Device: device, Packet: string(fwknoptest.Seal(k, fwknoptest.Plain(m))), Now: base, Source: anaAt, Skew: 2 * time.Minute}
+	}
+	asks := func(text string) func(*fwknoptest.Message) {
+		return func(m *fwknoptest.Message) { m.Access = text }
+	}
+	made := func(d time.Duration) func(*fwknoptest.Message) {
+		return func(m *fwknoptest.Message) { m.Time = base.Add(d) }
+	}
+	good := packet(keys, d.ID, nil)
+	changed := good
+	changed.Packet = "8" + strings.Repeat("A", 224)
+	elsewhere := packet(keys, d.ID, nil)
+	elsewhere.Source = netip.MustParseAddr("2001:db8:1::1")
+	another := keys
+	another.Key = make([]byte, 32)
+	const silent = knock.Status(0)
+	for _, tc := range []struct {
+		name string
+		p    link.Fwknop
+		want knock.Status
+	}{
+		{"in order", good, knock.Opened},
+		{"once more", good, silent},
+		{"another one", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Seconds = 60 }), knock.Renewed},
+		{"by its target", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "192.168.7.10,22" }), knock.Renewed},
+		{"by its name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "ssh,1" }), knock.Renewed},
+		{"by another name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "web,20022" }), knock.NothingGranted},
+		{"at another port", packet(keys, d.ID, asks("0.0.0.0,tcp/20023")), knock.NothingGranted},
+		{"at another port, too", packet(keys, d.ID, asks("0.0.0.0,tcp/20022,tcp/20023")), knock.NothingGranted},
+		{"by UDP", packet(keys, d.ID, asks("0.0.0.0,udp/20022")), knock.NothingGranted},
+		{"for its own address", packet(keys, d.ID, asks(anaAt.String()+",tcp/20022")), knock.Renewed},
+		{"for another address", packet(keys, d.ID, asks(bobAt.String()+",tcp/20022")), silent},
+		{"from an address of another family", elsewhere, knock.NothingGranted},
+		{"the oldest that counts", packet(keys, d.ID, made(-2*time.Minute)), knock.Renewed},
+		{"too old", packet(keys, d.ID, made(-121*time.Second)), silent},
+		{"the newest that counts", packet(keys, d.ID, made(2*time.Minute)), knock.Renewed},
+		{"from the future", packet(keys, d.ID, made(121*time.Second)), silent},
+		{"not the device's", changed, silent},
+		{"of another device", packet(strictKeys, d.ID, nil), silent},
+		{"by another encryption key", packet(another, d.ID, nil), silent},
+		{"of a device that is no fwknop client", packet(keys, native.ID, nil), silent},
+		{"without the address that is required", packet(strictKeys, strict.ID, nil), silent},
+		{"with it", packet(strictKeys, strict.ID, asks(anaAt.String()+",tcp/20022")), knock.Opened},
+	} {
+		v, _, err := h.KnockFwknop(t.Context(), h.site.ID, tc.p)
+		if err != nil || (v == nil) != (tc.want == silent) || v != nil && v.Status != tc.want {
+			t.Errorf("%s: %+v, %v; want %v", tc.name, v, err, tc.want)
+		}
+	}
+	if v, _, err := h.KnockFwknop(t.Context(), ownline.NewID[ownline.Site](), packet(keys, d.ID, nil)); v != nil || err != nil {
+		t.Errorf("at another site: %+v, %v", v, err)
+	}
+	for _, edit := range []func(*link.Fwknop){
+		func(p *link.Fwknop) { p.Skew = time.Hour }, func(p *link.Fwknop) { p.Now = time.Time{} }, func(p *link.Fwknop) { p.Packet = strings.Repeat("A", 400) },
+	} {
+		p := packet(keys, d.ID, nil)
+		edit(&p)
+		if v, _, err := h.KnockFwknop(t.Context(), h.site.ID, p); v != nil || !errors.Is(err, ownline.ErrInvalid) {
+			t.Errorf("not as a core sends it: %+v, %v", v, err)
+		}
+	}
+	// Another start of web remembers.
+	if v, _, err := h.with(h.cores).KnockFwknop(t.Context(), h.site.ID, good); v != nil || err != nil {
+		t.Errorf("after a start: %+v, %v", v, err)
+	}
+	inside := packet(keys, d.ID, nil)
+	inside.Inside = true
+	if v, _, err := h.KnockFwknop(t.Context(), h.site.ID, inside); err != nil || v.Status != knock.Inside || len(v.Sessions) != 0 {
+		t.Errorf("inside: %+v, %v", v, err)
+	}
+	if _, err := h.RevokeDevice(t.Context(), h.ana, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	if v, _, err := h.KnockFwknop(t.Context(), h.site.ID, packet(keys, d.ID, nil)); v != nil || err != nil {
+		t.Errorf("revoked: %+v, %v", v, err)
+	}
+}
