@@ -212,7 +212,9 @@ func (d *Door) Run(ctx context.Context) error {
 	packet := new(knock.Packet)
 	if d.fwknop != nil {
 		// A flood at one port leaves the other its own buffer and goroutine.
-		wg.Go(func() { _ = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) }) }) // it fails only when it is closed
+		wg.Go(func() {
+			_ = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
+		}) // it fails only when it is closed
 	}
 	return d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
 		if len(b) != knock.Size {
