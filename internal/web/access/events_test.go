@@ -202,7 +202,7 @@ func TestAuditForms(t *testing.T) {
 		"session.open":  `^\S+ for \S+, port \d+/\w+ to .+ until \S+Z$`,
 		"session.renew": `^until \S+Z$`,
 		"session.end":   `^closed$`,
-		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+$`,
+		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+, \d+ sources of a device$`,
 		"user.add":      `^\S+ as (admin|user)$`,
 	} {
 		if !regexp.MustCompile(form).MatchString(said[action]) {

@@ -98,7 +98,8 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 }
 
 func describeGrant(g ownline.Grant, user, service string) string {
-	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device", user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration, cmp.Or(g.MaxSources, ownline.UsualSources))
+	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device",
+		user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration, cmp.Or(g.MaxSources, ownline.UsualSources))
 }
 
 func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {

@@ -32,7 +32,7 @@ export function marked(text: string, other: string): { word: string; changed: bo
 
 /** What a session was opened with, as the server writes it. */
 const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
-const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>\S+)$/
+const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>[^\s,]+)(?:, (?<sources>\d+) sources of a device)?$/
 
 /**
  * A detail in the words of the language: of the actions whose details the server always writes in
@@ -57,10 +57,11 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
     case 'grant.remove': {
       const parts = granted.exec(detail)?.groups
       if (!parts) return detail
-      const { user = '', service = '', automatic, port = '0', most = '' } = parts
+      const { user = '', service = '', automatic, port = '0', most = '', sources = '2' } = parts
       const terms = [
         ...(automatic === 'true' ? [words.automatic] : []),
         ...(port === '0' ? [] : [words.port(port)]),
+        ...(sources === '2' ? [] : [words.sources(Number(sources))]),
         ...(secondsOf(most) ? [t.part.upTo(length((secondsOf(most) ?? 0) * 1000))] : []),
       ]
       return [words.grant(user, service), ...terms].join(' · ')

@@ -28,6 +28,7 @@ export const audit = {
       `${service} for ${source}, port ${port}, until ${until}`,
     grant: (user: string, service: string) => `${user} may use ${service}`,
     automatic: 'by knocks, too',
+    sources: (n: number) => (n === 1 ? 'one address at a time' : `${n} addresses at a time`),
     port: (port: string) => `port ${port}`,
     role: (name: string, admin: boolean) => (admin ? `${name}, an admin` : name),
   },

@@ -28,6 +28,7 @@ export const audit: Messages['audit'] = {
     opened: (service, source, port, until) => `${service} para ${source}, puerto ${port}, hasta ${until}`,
     grant: (user, service) => `${user} puede usar ${service}`,
     automatic: 'también por llamada',
+    sources: (n) => (n === 1 ? 'una dirección a la vez' : `${n} direcciones a la vez`),
     port: (port) => `puerto ${port}`,
     role: (name, admin) => (admin ? `${name}, de administración` : name),
   },
