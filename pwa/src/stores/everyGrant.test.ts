@@ -16,6 +16,8 @@ const grant = (change: Partial<api.Grant> = {}): api.Grant => ({
   ...pair, id: 'grant-id', automatic: false, allow_reserved: false, created: at(0), ...change,
 })
 
+const words = (n: number) => `${n} grants are set`
+
 async function filled(...all: api.Grant[]) {
   vi.mocked(api.listGrants).mockResolvedValue(all)
   const grants = useEveryGrant()
@@ -32,11 +34,12 @@ describe('grants', () => {
   it('are given at once, and taken back by undo', async () => {
     const grants = await filled()
     vi.mocked(api.addGrant).mockResolvedValue(grant())
-    const setting = grants.setAll([pair], true)
+    const setting = grants.setAll([pair], true, words)
     expect(grants.of(pair)).toBeDefined()
     await setting
     expect(grants.all.map(({ id }) => id)).toEqual(['grant-id'])
     vi.mocked(api.removeGrant).mockResolvedValue()
+    expect(useNotices().shown.at(-1)?.text).toBe('1 grants are set')
     await undo()
     expect(api.removeGrant).toHaveBeenCalledWith('grant-id')
     expect(grants.of(pair)).toBeUndefined()
@@ -45,7 +48,7 @@ describe('grants', () => {
   it('come back by undo with the terms that they had', async () => {
     const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s' }))
     vi.mocked(api.removeGrant).mockResolvedValue()
-    await grants.setAll([pair], false)
+    await grants.setAll([pair], false, words)
     expect(grants.of(pair)).toBeUndefined()
     vi.mocked(api.addGrant).mockResolvedValue(grant({ id: 'new', automatic: true }))
     await undo()
@@ -56,7 +59,7 @@ describe('grants', () => {
   it('change only where they are not so already', async () => {
     const grants = await filled(grant())
     vi.mocked(api.addGrant).mockResolvedValue(grant({ ...other, id: 'bob-grant' }))
-    await grants.setAll([pair, other], true)
+    await grants.setAll([pair, other], true, words)
     expect(api.addGrant).toHaveBeenCalledExactlyOnceWith(other)
     vi.mocked(api.removeGrant).mockResolvedValue()
     await undo()
@@ -66,7 +69,7 @@ describe('grants', () => {
   it('are drawn as before when the server refuses', async () => {
     const grants = await filled()
     vi.mocked(api.addGrant).mockRejectedValue(new Problem(409, 'the service needs no grant'))
-    await grants.setAll([pair], true)
+    await grants.setAll([pair], true, words)
     expect(grants.of(pair)).toBeUndefined()
     expect(useNotices().shown.at(-1)).toMatchObject({ bad: true })
   })

@@ -69,17 +69,15 @@ export const useEveryGrant = defineStore('everyGrant', () => {
     return false
   }
 
-  /** Has each of the pairs granted or not; what is so already stays as it is. */
-  async function setAll(pairs: Pair[], wanted: boolean): Promise<void> {
+  /** Has each of the pairs granted or not; what is so already stays as it is. words tell how many it was. */
+  async function setAll(pairs: Pair[], wanted: boolean, words: (n: number) => string): Promise<void> {
     const before = pairs.flatMap((pair) => of(pair) ?? [])
     const missing = pairs.filter((pair) => !of(pair))
     // A guess that is on its way can't be removed yet.
     if (before.some(isGuess)) return
     const changes = wanted ? missing.map((pair) => add(pair)) : before.map(remove)
     if (changes.length === 0 || !(await settle(changes))) return
-    const t = language.t.grant
-    const words = wanted ? t.given(changes.length) : t.taken(changes.length)
-    notices.show(words, [{ label: language.t.session.undo, run: () => void undo(wanted, missing, before) }])
+    notices.show(words(changes.length), [{ label: language.t.session.undo, run: () => void undo(wanted, missing, before) }])
   }
 
   async function undo(wanted: boolean, missing: Pair[], before: Grant[]): Promise<void> {
