@@ -124,6 +124,8 @@ describe('the page for guests', () => {
     expect((await shown()).textContent).toContain('This link is not complete. Ask for it again.')
     linkEnds(`#${'A'.repeat(43)}`)
     answers['preview'] = 503
-    expect((await shown()).textContent).toContain('It can’t be opened right now. Try again in a minute.')
+    const page = await shown()
+    expect(page.textContent).toContain('It can’t be opened right now. Try again in a minute.')
+    expect(page.querySelector('[role=alert] h1')).not.toBeNull()
   })
 })

@@ -10,6 +10,11 @@ function element<K extends keyof HTMLElementTagNameMap>(name: K, props: Partial<
   return e
 }
 
+/** What is wrong, where nothing else is said: said at once, and the page's heading. */
+function trouble(text: string): HTMLElement {
+  return element('div', { role: 'alert' }, element('h1', { className: 'bad' }, text))
+}
+
 /** Shows what the link opens. Nothing is opened before the button is pressed. */
 export async function startPage(root: HTMLElement): Promise<void> {
   const { language, words } = wordsFor(navigator.languages)
@@ -35,7 +40,7 @@ class Page {
     const text = location.hash.slice(1)
     const secret = parseSecret(text)
     if (secret === undefined) {
-      this.show(element('p', { className: 'bad', role: 'alert' }, this.words.noSecret))
+      this.show(trouble(this.words.noSecret))
       return
     }
     await this.trying(
@@ -55,8 +60,8 @@ class Page {
     try {
       await f()
     } catch (e) {
-      const trouble = e instanceof Failure ? e.trouble : 'failed'
-      this.show(element('p', { className: 'bad', role: 'alert' }, this.words[trouble]), this.again(again))
+      const why = e instanceof Failure ? e.trouble : 'failed'
+      this.show(trouble(this.words[why]), this.again(again))
     }
   }
 
@@ -86,9 +91,9 @@ class Page {
         )
       case 'unavailable':
       case 'clock':
-        return this.show(element('p', { className: 'bad', role: 'alert' }, w[reply.status]), this.again(() => this.start()))
+        return this.show(trouble(w[reply.status]), this.again(() => this.start()))
       default:
-        return this.show(element('p', { className: 'bad', role: 'alert' }, w.failed))
+        return this.show(trouble(w.failed))
     }
   }
 
