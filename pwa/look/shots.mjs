@@ -10,9 +10,9 @@ await rm(folder, { recursive: true, force: true })
 await mkdir(folder, { recursive: true })
 
 async function look(page, { size, language, theme }, scene) {
+  // It ends with the page: a session that ends earlier takes along that the page is offline.
   const session = await page.context().newCDPSession(page)
   const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 50 })
-  await session.detach()
   const name = [scene.name, size, theme, ...(language === 'en' ? [] : [language])].join('-')
   await writeFile(join(folder, `${name}.webp`), Buffer.from(data, 'base64'))
   return []
