@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver of web's database
 
 	"github.com/ownline/ownline/test/bed"
 )
@@ -116,4 +120,22 @@ func (h *house) carrier(host *bed.Host, on bool) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	return own, host.AddRoute(netip.PrefixFrom(h.Bed.Router.IPv4, 32), gateway)
+}
+
+// outlive has an invitation end a minute ago, in web's database: a minute is the least that the API gives.
+func (h *house) outlive(ctx context.Context, id string) error {
+	db, err := sql.Open("sqlite", "file:"+h.Path("web/ownline.db")+"?_pragma=busy_timeout(20000)")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	done, err := db.ExecContext(ctx, "UPDATE invitations SET expires = ? WHERE id = ?", time.Now().Add(-time.Minute).UnixMilli(), id)
+	if err != nil {
+		return err
+	}
+	n, err := done.RowsAffected()
+	if err == nil && n != 1 {
+		err = fmt.Errorf("there are %d invitations %s", n, id)
+	}
+	return err
 }

@@ -47,7 +47,6 @@ type house struct {
 	mosquitto *world.Daemon
 	detour    *detour
 	agents    map[string]*exec.Cmd // by the host they run on
-	kept      map[string]string    // what journeys leave for those that follow
 	spki      string               // of the one certificate that everything shows
 	roots     *x509.CertPool       // with that certificate
 }
@@ -55,7 +54,7 @@ type house struct {
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	bedtest.Need(t)
-	h := &house{t: t, agents: make(map[string]*exec.Cmd), kept: make(map[string]string)}
+	h := &house{t: t, agents: make(map[string]*exec.Cmd)}
 	dir := t.TempDir()
 	cert, key := h.certificate(dir)
 	file := func(name, content string) string {

@@ -185,15 +185,12 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 		}
 		out, err := h.WebCommand(ctx, stdin, args...)
 		return string(out), err
-	case "keep": // a text for the journeys that follow, unless one is kept by that name; answers what is
-		var name, text string
-		if err := a.read(&name, &text); err != nil {
+	case "outlive": // an invitation, by its id: it ended a minute ago
+		var id string
+		if err := a.read(&id); err != nil {
 			return nil, err
 		}
-		if _, ok := h.kept[name]; !ok {
-			h.kept[name] = text
-		}
-		return h.kept[name], nil
+		return nil, h.outlive(ctx, id)
 	case "enrol", "knock", "agent", "roam", "carrier": // what happens on a host of the internet: host, what it needs for it
 		var name, text string
 		if err := a.read(&name, &text); err != nil {

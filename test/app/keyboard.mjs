@@ -1,11 +1,12 @@
 // Journey 19: everything on Home by keyboard alone, in a window of 320 pixels.
 import assert from 'node:assert/strict'
-import { journey, see } from './harness.mjs'
+import { holdToasts, journey, see } from './harness.mjs'
 
 await journey(async (world, browsers) => {
   const { id } = await world.addProxied('recipes')
   await world.letIn()
   const page = await (await browsers.new({ viewport: { width: 320, height: 640 } })).newPage()
+  await holdToasts(page)
   const live = async () => (await world.call('GET', `/sessions?state=live&all=true&service=${id}`)).items
   const focused = (locator) => locator.evaluate((one) => one === document.activeElement || one.contains(document.activeElement))
   const fits = async (where) => assert(await page.evaluate(() => document.documentElement.scrollWidth <= 320), `${where} is wider than the window`)
@@ -17,13 +18,13 @@ await journey(async (world, browsers) => {
       assert(n < 80, `${key} does not lead to ${locator}`)
       await page.keyboard.press(key)
     }
-    const seen = await locator.evaluate((one) => {
+    const seen = () => locator.evaluate((one) => {
       const outlined = (e, which) => parseFloat(getComputedStyle(e, which).outlineWidth) >= 2 && getComputedStyle(e, which).outlineStyle !== 'none'
       const box = one.getBoundingClientRect()
       const around = [one, one.parentElement, one.nextElementSibling].filter(Boolean)
       return (around.some((e) => outlined(e)) || outlined(one, '::after')) && box.bottom > 0 && box.top < innerHeight
     })
-    assert(seen, `the focus of ${locator} is not to be seen`)
+    await world.until(`the focus of ${locator} is to be seen`, seen)
   }
   const button = (name, within = page) => within.getByRole('button', { name })
 
@@ -69,14 +70,15 @@ await journey(async (world, browsers) => {
   await world.until('it lasts longer', async () => Date.parse((await live())[0].expires) > Date.parse(expires) + 60_000)
   await page.keyboard.press('Escape')
   await sheet.waitFor({ state: 'detached' })
-  assert(await focused(name), 'the focus does not come back to the row')
+  await world.until('the focus is on the row again', () => focused(name))
 
   // Go is a link to it, Close closes.
   await tabTo(row.getByRole('link', { name: 'Go to recipes' }))
   await tabTo(button('Close recipes', row))
   await page.keyboard.press('Enter')
   await world.until('it is closed', async () => (await live()).length === 0)
-  assert(await page.evaluate(() => document.activeElement !== document.body), 'the focus is lost')
+  await row.waitFor({ state: 'hidden' })
+  await world.until('something has the focus again', () => page.evaluate(() => document.activeElement !== document.body))
 
   // The service's sheet: another length by the arrows, and open.
   await tabTo(button('More of recipes'))
