@@ -212,7 +212,7 @@ const admin = [
   { name: 'user-rename', path: `/admin/users/${ids.user}`, act: then(press('Rename'), sheet) },
   { name: 'services-admin', path: '/admin/services' },
   { name: 'services-admin-empty', path: '/admin/services', demo: 'empty' },
-  { name: 'service-form', path: `/admin/services/${ids.service}`, shot: true, act: (page) => page.getByLabel('Address in the LAN').waitFor() },
+  { name: 'service-form', path: `/admin/services/${ids.service}`, shot: true, act: (page) => page.getByLabel('Address in the LAN', { exact: true }).waitFor() },
   { name: 'service-form-wrong', path: '/admin/services/new', act: press('Add service') },
   { name: 'service-form-checked', path: `/admin/services/${ids.service}`, act: then(press('Check target'), shows('Answered in'), (page) => page.getByText('Advanced').click()) },
   { name: 'service-form-refused', path: `/admin/services/${ids.service}`, demo: 'refusing', act: then(press('Check target'), shows('Refused:')) },
