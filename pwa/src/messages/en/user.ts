@@ -19,6 +19,7 @@ export const user = {
   lastSignIn: 'Last sign-in',
   lastSignInAt: (time: string) => `Signed in ${time}`,
   notLately: 'Not lately',
+  notSignedIn: 'Not signed in lately',
   state: 'State',
   active: 'Active',
   disabled: 'Disabled',

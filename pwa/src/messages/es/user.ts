@@ -20,6 +20,7 @@ export const user: Messages['user'] = {
   lastSignIn: 'Última entrada',
   lastSignInAt: (time) => `Entró ${time}`,
   notLately: 'No hace poco',
+  notSignedIn: 'No ha entrado últimamente',
   state: 'Estado',
   active: 'Activo',
   disabled: 'Desactivado',
