@@ -70,6 +70,8 @@ await journey(async (world, browsers) => {
   await see(page, 'files is saved')
   const { id, icon } = await world.service('files')
   assert.match(icon, /^uploaded:/)
+  await world.until('the picture is shown', () =>
+    page.evaluate(() => [...document.images].some((one) => one.src.includes('/icon?v=') && one.complete && one.naturalWidth > 0)))
   const kept = await page.evaluate(async (path) => {
     const answer = await fetch(path)
     return { text: await answer.text(), policy: answer.headers.get('Content-Security-Policy') }

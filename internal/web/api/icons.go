@@ -18,6 +18,7 @@ const sampleSVG = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><
 
 type iconInput struct {
 	ByID
+	Version     string `query:"v" maxLength:"128" doc:"Anything: a page gives another one with another picture, so that browsers show it"`
 	IfNoneMatch string `header:"If-None-Match" maxLength:"256" doc:"The ETag of the picture that one has"`
 }
 

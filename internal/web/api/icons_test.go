@@ -28,6 +28,7 @@ func TestIcons(t *testing.T) {
 	if string(got.body) != `<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h1"></path></svg>` {
 		t.Errorf("got %s", got.body)
 	}
+	w.do(w.ana, "GET", path+"?v=0123abcd", nil).want(200) // as the app asks
 	for header, want := range map[string]string{
 		"Content-Type": "image/svg+xml", "X-Content-Type-Options": "nosniff",
 		"Content-Security-Policy": iconPolicy, "Etag": `"` + changed.Icon + `"`,

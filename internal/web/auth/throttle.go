@@ -28,7 +28,7 @@ type ThrottledError struct{ RetryAfter time.Duration }
 
 // Error says how long to wait.
 func (e *ThrottledError) Error() string {
-	return fmt.Sprintf("too many tries; wait %s", e.RetryAfter.Round(time.Second))
+	return fmt.Sprintf("too many tries; wait %s", max(e.RetryAfter.Round(time.Second), time.Second))
 }
 
 // Unwrap returns ownline.ErrThrottled.

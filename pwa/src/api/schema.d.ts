@@ -13169,7 +13169,10 @@ export interface operations {
     };
     "get-service-icon": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Anything: a page gives another one with another picture, so that browsers show it */
+                v?: string;
+            };
             header?: {
                 /** @description The ETag of the picture that one has */
                 "If-None-Match"?: string;

@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, type ComputedRef, ref, shallowRef, watch } from 'vue'
+import { local } from '@/stores/local'
 import type { Messages } from './en'
 import * as format from './format'
 import { atHand } from './start'
@@ -17,7 +18,7 @@ function isLanguage(value: string | null | undefined): value is Language {
 
 /** What was chosen before, else the first language of the browser that we speak. */
 function preferred(): Language {
-  const chosen = localStorage.getItem(storageKey)
+  const chosen = local.get(storageKey)
   if (isLanguage(chosen)) return chosen
   for (const tag of navigator.languages) {
     const primary = tag.split('-')[0]
@@ -115,7 +116,7 @@ export const useLanguage = defineStore('language', () => {
 
   async function choose(language: Language): Promise<void> {
     await use(language)
-    localStorage.setItem(storageKey, language)
+    local.set(storageKey, language)
   }
 
   watch(name, (language) => (document.documentElement.lang = language), { immediate: true })

@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
+import { local } from './local'
 
 /** What this browser can tell while the page is hidden. */
 export const alertKinds = ['opened', 'endsSoon', 'guest', 'siteDown'] as const
@@ -11,7 +12,7 @@ export type Permission = NotificationPermission | 'unsupported'
 const storageKey = 'ownline.alerts'
 
 function stored(): AlertKind[] {
-  const chosen = (localStorage.getItem(storageKey) ?? '').split(' ')
+  const chosen = (local.get(storageKey) ?? '').split(' ')
   return alertKinds.filter((kind) => chosen.includes(kind))
 }
 
@@ -33,8 +34,8 @@ export const useAlerts = defineStore('alerts', () => {
     }
     if (wanted && permission.value !== 'granted') return
     chosen.value = alertKinds.filter((one) => (one === kind ? wanted : chosen.value.includes(one)))
-    if (chosen.value.length > 0) localStorage.setItem(storageKey, chosen.value.join(' '))
-    else localStorage.removeItem(storageKey)
+    if (chosen.value.length > 0) local.set(storageKey, chosen.value.join(' '))
+    else local.remove(storageKey)
   }
 
   /** Shows a notification that leads to a page; nothing while somebody looks at this one. */

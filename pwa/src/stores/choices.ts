@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, shallowRef } from 'vue'
 import { useAccount } from './account'
+import { local } from './local'
 
 export interface Choice {
   seconds?: number | undefined
@@ -18,7 +19,7 @@ interface Kept {
 
 function read(): Kept | undefined {
   try {
-    return JSON.parse(localStorage.getItem(storageKey) ?? '') as Kept
+    return JSON.parse(local.get(storageKey) ?? '') as Kept
   } catch {
     return undefined
   }
@@ -39,7 +40,7 @@ export const useChoices = defineStore('choices', () => {
     const user = account.me?.id
     if (!user) return
     kept.value = { user, services: { ...mine.value, [service]: { ...of(service), ...change } } }
-    localStorage.setItem(storageKey, JSON.stringify(kept.value))
+    local.set(storageKey, JSON.stringify(kept.value))
   }
 
   return { of, keep }

@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
+import { local } from './local'
 
 const storageKey = 'ownline.install'
 const day = 86_400_000
@@ -23,7 +24,7 @@ interface InstallPrompt extends Event {
 function remembered(): Memory {
   const nothing = { opened: 0, declined: 0, last: 0 }
   try {
-    return { ...nothing, ...(JSON.parse(localStorage.getItem(storageKey) ?? '{}') as Partial<Memory>) }
+    return { ...nothing, ...(JSON.parse(local.get(storageKey) ?? '{}') as Partial<Memory>) }
   } catch {
     return nothing
   }
@@ -55,7 +56,7 @@ export const useInstall = defineStore('install', () => {
 
   function change(next: Partial<Memory>): void {
     memory.value = { ...memory.value, ...next }
-    localStorage.setItem(storageKey, JSON.stringify(memory.value))
+    local.set(storageKey, JSON.stringify(memory.value))
   }
 
   /** Has to be called before the browser offers it, which is soon after the start. */

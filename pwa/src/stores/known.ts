@@ -5,6 +5,7 @@ import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
 import type { Site } from '@/api/sites'
 import { useAccount } from './account'
+import { local } from './local'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
@@ -22,7 +23,7 @@ interface Known {
 
 function read(): Known | undefined {
   try {
-    return JSON.parse(localStorage.getItem(storageKey) ?? '') as Known
+    return JSON.parse(local.get(storageKey) ?? '') as Known
   } catch {
     return undefined
   }
@@ -66,16 +67,12 @@ export const useKnown = defineStore('known', () => {
       sessions: sessions.all.filter(sessions.isMine),
       sites: sites.all,
     }
-    try {
-      localStorage.setItem(storageKey, JSON.stringify(known))
-    } catch {
-      // No room: then there is nothing to show the next time.
-    }
+    local.set(storageKey, JSON.stringify(known))
   }
 
   function wipe(): void {
     asOf.value = undefined
-    localStorage.removeItem(storageKey)
+    local.remove(storageKey)
   }
 
   watch(() => [fresh.value, services.all, sessions.all, sites.all], keep)

@@ -2,14 +2,17 @@ import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Problem } from '@/api/problem'
 import * as api from '@/api/sessions'
-import { at, noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
+import { listSites } from '@/api/sites'
+import { at, noon, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useClock } from './clock'
 import { useNotices } from './notices'
 import { useSessions } from './sessions'
+import { useSites } from './sites'
 
 vi.mock('@/api/sessions')
+vi.mock('@/api/sites')
 
 const service = sampleService()
 const session = sampleSession()
@@ -104,6 +107,17 @@ describe('close', () => {
     await sessions.close(session)
     useNotices().shown[0]?.actions[0]?.run?.()
     expect(api.openSession).toHaveBeenCalledWith(service.id, expect.any(String), { seconds: 1200 })
+  })
+
+  it('does not say that it is closed where the router can not be told', async () => {
+    vi.mocked(listSites).mockResolvedValue([sampleSite({ connected: false })])
+    await useSites().load()
+    const sessions = useSessions()
+    await sessions.load()
+    vi.mocked(api.closeSession).mockResolvedValue({ ...session, state: 'ended', ended: at(0) })
+    await sessions.close(session)
+    expect(useNotices().shown[0]?.text).toMatch(/^photos is closed once Home can be reached; until then it may stay open, at most until /)
+    expect(useNotices().shown[0]?.actions).toEqual([])
   })
 
   it('offers no undo for a session of another address: it would open for this one', async () => {

@@ -15,6 +15,7 @@ import { collection } from './collection'
 import { useGrants } from './grants'
 import { useInstall } from './install'
 import { type NoticeAction, useNotices } from './notices'
+import { useSites } from './sites'
 
 type Session = api.Session
 
@@ -37,6 +38,7 @@ export const useSessions = defineStore('sessions', () => {
   const language = useLanguage()
   const install = useInstall()
   const notices = useNotices()
+  const sites = useSites()
 
   /** Whether an admin looks at everybody's sessions. */
   const everyone = ref(false)
@@ -166,6 +168,12 @@ export const useSessions = defineStore('sessions', () => {
     )
     try {
       apply(await api.closeSession(session.id))
+      if (sites.isDown(session.site)) {
+        // The router does not know yet, and lets it through until it does.
+        const until = language.clockTime(new Date(session.expires))
+        notices.show(language.t.session.closedLater(name, sites.get(session.site)?.name ?? '', until))
+        return
+      }
       const again = { id: session.service, name }
       const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
       const undo = { label: language.t.session.undo, run: () => void reopen(again, seconds) }

@@ -1,14 +1,15 @@
 import { defineStore } from 'pinia'
 import { ref, watch } from 'vue'
+import { local } from './local'
 
 const storageKey = 'ownline.shortcuts'
 
 /** Whether single keys do something: some people's keyboards press them by accident. */
 export const useShortcuts = defineStore('shortcuts', () => {
-  const on = ref(localStorage.getItem(storageKey) !== 'off')
+  const on = ref(local.get(storageKey) !== 'off')
   watch(on, (wanted) => {
-    if (wanted) localStorage.removeItem(storageKey)
-    else localStorage.setItem(storageKey, 'off')
+    if (wanted) local.remove(storageKey)
+    else local.set(storageKey, 'off')
   })
   return { on }
 })

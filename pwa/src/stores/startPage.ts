@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { ref } from 'vue'
+import { local } from './local'
 
 /** The pages that the app may start with, and how Settings calls them. */
 export const startPages = {
@@ -14,7 +15,7 @@ export type StartPage = keyof typeof startPages
 const storageKey = 'ownline.start'
 
 function stored(): StartPage {
-  const value = localStorage.getItem(storageKey)
+  const value = local.get(storageKey)
   return value !== null && value in startPages ? (value as StartPage) : '/'
 }
 
@@ -24,7 +25,7 @@ export const useStartPage = defineStore('startPage', () => {
 
   function choose(page: StartPage): void {
     path.value = page
-    localStorage.setItem(storageKey, page)
+    local.set(storageKey, page)
   }
 
   return { path, choose }

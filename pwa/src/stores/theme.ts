@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { ref } from 'vue'
+import { local } from './local'
 
 export const themes = ['system', 'light', 'dark'] as const
 export type Theme = (typeof themes)[number]
@@ -7,7 +8,7 @@ export type Theme = (typeof themes)[number]
 const storageKey = 'ownline.theme'
 
 function stored(): Theme {
-  const value = localStorage.getItem(storageKey)
+  const value = local.get(storageKey)
   return themes.find((theme) => theme === value) ?? 'system'
 }
 
@@ -30,7 +31,7 @@ export const useTheme = defineStore('theme', () => {
 
   function choose(theme: Theme): void {
     name.value = theme
-    localStorage.setItem(storageKey, theme)
+    local.set(storageKey, theme)
     apply()
   }
 

@@ -54,6 +54,8 @@ export const session = {
   recentFailed: "What ended can't be shown.",
   opened: (name: string, length: string) => `${name} is open for ${length}`,
   closed: (name: string) => `${name} is closed`,
+  closedLater: (name: string, site: string, until: string) =>
+    `${name} is closed once ${site} can be reached; until then it may stay open, at most until ${until}`,
   closedAll: (n: number) =>
     plural('en', n, { one: '1 session is closed', other: `${n} sessions are closed` }),
   moved: (n: number) =>

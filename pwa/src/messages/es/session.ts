@@ -55,6 +55,8 @@ export const session: Messages['session'] = {
   recentFailed: 'No se puede mostrar lo que acabó.',
   opened: (name, length) => `${name} está abierto ${length}`,
   closed: (name) => `${name} está cerrado`,
+  closedLater: (name, site, until) =>
+    `${name} se cerrará cuando se pueda llegar a ${site}; hasta entonces puede seguir abierto, como mucho hasta las ${until}`,
   closedAll: (n) =>
     plural('es', n, { one: 'Se cerró 1 sesión', other: `Se cerraron ${n} sesiones` }),
   moved: (n) => plural('es', n, { one: 'Se pasó 1 sesión', other: `Se pasaron ${n} sesiones` }),
