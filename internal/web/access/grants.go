@@ -24,7 +24,7 @@ type NewGrant struct {
 }
 
 // GrantChange changes what is not nil. A change that allows less ends the sessions that
-// came of the grant.
+// came of the grant; fewer sources count from the next knock on.
 type GrantChange struct {
 	Automatic     *bool
 	PublicPort    *uint16
