@@ -45,7 +45,7 @@ What is wrong comes first, with what to do about it. Exits with 1 if anything is
 				return err
 			}
 			if n := e.Problems(); n > 0 {
-				return fmt.Errorf("%d found", n)
+				return fmt.Errorf("problems found: %d", n)
 			}
 			return nil
 		},

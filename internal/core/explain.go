@@ -52,7 +52,8 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 	e := &explaining{Core: c, Explanation: Explanation{Source: source, Service: service, Knocks: []udpknock.Seen{}, Sessions: []Explained{}, Dropping: []firewall.Chain{}}}
 	e.router(ctx)
 	usable := e.address()
-	if err := e.sessions(ctx); err != nil {
+	e.sessions(ctx)
+	if err := ctx.Err(); err != nil {
 		return Explanation{}, err
 	}
 	if usable {
@@ -67,7 +68,8 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 type explaining struct {
 	*Core
 	Explanation
-	notes []Finding // come after the problems
+	notes   []Finding // come after the problems
+	counted bool      // what came through the kernel is known
 }
 
 func (e *explaining) problem(fix, format string, args ...any) {
@@ -119,11 +121,12 @@ func (e *explaining) address() bool {
 }
 
 // sessions reads what is open for the source, in the book and in the kernel.
-func (e *explaining) sessions(ctx context.Context) error {
+func (e *explaining) sessions(ctx context.Context) {
 	live, err := e.driver.Counters(ctx)
 	if err != nil {
-		e.problem("", "The kernel's sessions can't be read: %v.", err)
+		e.problem("mend what the error says", "The kernel's sessions can't be read: %v.", err)
 	}
+	e.counted = err == nil
 	for _, s := range e.book.List() {
 		if !s.Source.Contains(e.Source) || e.Service != "" && e.Service != s.Service && e.Service != s.ServiceID.String() {
 			continue
@@ -136,14 +139,13 @@ func (e *explaining) sessions(ctx context.Context) error {
 	}
 	chains, err := e.driver.Dropping(ctx)
 	if err != nil {
-		return err
+		e.problem("mend what the error says", "Chains of others that may drop packets can't be read: %v.", err)
 	}
 	for _, c := range chains {
 		if c.Passes(e.Source) {
 			e.Dropping = append(e.Dropping, c)
 		}
 	}
-	return ctx.Err()
 }
 
 // access judges what is open by what came through.
@@ -159,6 +161,8 @@ func (e *explaining) access() {
 	for _, s := range e.Sessions {
 		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
 		switch t := s.Traffic; {
+		case !e.counted:
+			e.unreachable(at, s)
 		case !s.Live:
 			e.problem("look at firewall in `ownline-core status`", "%s, but the kernel does not have it.", at)
 		case e.unreachable(at, s):
@@ -218,6 +222,8 @@ var meaning = map[string][2]string{
 	"seal":                        {"was changed on the way, or forged", "enrol the device again"},
 	"time":                        {"was refused for its time", "set the device's clock"},
 	"claimed_source_differs":      {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
+	"fwknop_shape":                {"was no packet of an fwknop client", ""},
+	"fwknop_hmac":                 {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
 	"claimed_source_missing":      {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
 	"source_not_public":           {"came from an address that is never let in", ""},
 	"clock_unknown":               {"came when no clock was known", ""},

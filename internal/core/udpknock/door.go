@@ -1,6 +1,7 @@
 // Package udpknock is the UDP door: it verifies knocks, drops replays and hands the genuine
 // ones on; strangers never get an answer. A datagram of a stranger costs one map lookup and a place
-// in a ring of the newest; no cryptography, no memory and no line in a log.
+// in a ring of the newest; no cryptography, no memory and no line in a log. At the port of fwknop's
+// clients, where nothing tells whose a packet is, one that looks right costs a hash for each of their devices.
 package udpknock
 
 import (
