@@ -167,6 +167,14 @@ describe('the stream of a browser', () => {
     expect(second.take()).toEqual([{ kind: 'opened' }])
   })
 
+  it('is not asked for again and again where a browser gives no locks', async () => {
+    const request = vi.fn<() => Promise<void>>(() => Promise.reject(new Error('denied')))
+    vi.spyOn(navigator, 'locks', 'get').mockReturnValue({ request } as unknown as LockManager)
+    tab()
+    await settle()
+    expect(request).toHaveBeenCalledTimes(1)
+  })
+
   it("is each tab's own where there are no locks", () => {
     vi.spyOn(navigator, 'locks', 'get').mockReturnValue(undefined as unknown as LockManager)
     tab()

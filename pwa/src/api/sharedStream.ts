@@ -72,9 +72,10 @@ export function sharedStream(tell: (told: Told) => void): () => void {
     try {
       await navigator.locks.request(name, steal ? { steal } : { signal: mine.signal }, lead)
     } catch {
-      if (mine.signal.aborted) return
+      // It no longer waits, or the browser gives no locks here: to ask again at once would go on for ever.
+      if (mine.signal.aborted || !resign) return
       // Another tab took the turn.
-      resign?.()
+      resign()
       void queue()
     }
   }

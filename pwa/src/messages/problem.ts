@@ -9,7 +9,7 @@ export function sayProblem(t: Messages, problem: Problem): string {
     case 401:
       return t.problem.signedOut
     case 403:
-      return t.problem.notAllowed
+      return problem.fields.some(({ field }) => field === 'source') ? t.problem.notFromHere : t.problem.notAllowed
     case 404:
       return t.problem.gone
     case 429:

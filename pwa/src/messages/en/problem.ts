@@ -2,6 +2,7 @@ export const problem = {
   unknown: "That didn't work. Nothing was changed.",
   signedOut: 'You are signed out. Sign in again.',
   notAllowed: 'You may not do that.',
+  notFromHere: 'Nothing may be opened for this address.',
   gone: 'It is not there any more.',
   core: 'The core could not be reached. Nothing was opened.',
   field: (label: string, message: string) => `${label}: ${message}.`,

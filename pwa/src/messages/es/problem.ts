@@ -4,6 +4,7 @@ export const problem: Messages['problem'] = {
   unknown: 'No ha funcionado. No se ha cambiado nada.',
   signedOut: 'Has salido. Vuelve a entrar.',
   notAllowed: 'No puedes hacer eso.',
+  notFromHere: 'No se puede abrir nada para esta dirección.',
   gone: 'Ya no está.',
   core: 'No se llegó al core. No se ha abierto nada.',
   field: (label, message) => `${label}: ${message}.`,

@@ -67,9 +67,9 @@ export const session: Messages['session'] = {
   copied: (address) => `Se ha copiado ${address}`,
   notCopied: (address) => `La dirección es ${address}`,
   ended: (reason) => `Cerrada · ${reason}`,
-  closedByYou: 'Lo cerraste tú',
-  closedBy: (name) => `Cerrado por ${name}`,
-  closedByGuest: 'Lo cerró el invitado',
+  closedByYou: 'La cerraste tú',
+  closedBy: (name) => `Cerrada por ${name}`,
+  closedByGuest: 'La cerró el invitado',
   reasons: {
     expired: 'Se acabó el tiempo',
     closed: 'Cerrada a mano',
