@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cached, journey, laptop, phone, see, signIn } from './harness.mjs'
+import { authenticator, cached, journey, laptop, phone, see, signIn } from './harness.mjs'
 
 const passphrase = 'correct horse battery'
 
@@ -142,11 +142,7 @@ await journey(async (world, browsers) => {
   // Where there is a passkey, it is the key. Here the address is told by STUN.
   const desk = await browsers.new(laptop)
   const other = await desk.newPage()
-  const authenticator = await desk.newCDPSession(other)
-  await authenticator.send('WebAuthn.enable')
-  await authenticator.send('WebAuthn.addVirtualAuthenticator', {
-    options: { protocol: 'ctap2', transport: 'internal', hasUserVerification: true, isUserVerified: true, hasResidentKey: true, hasPrf: true, automaticPresenceSimulation: true },
-  })
+  await authenticator(other)
   const stun = encodeURIComponent('stun:192.0.2.1:3478')
   await enrol(other, device.profile.replace(/&password=[^&]*/, '&password=wrong').replace(/&address=[^&]*/, `&address=${stun}`))
   await other.getByRole('button', { name: 'Protect with a passkey' }).click()

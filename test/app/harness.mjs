@@ -220,9 +220,27 @@ export async function place(page, name) {
   await page.getByRole('navigation', { name: 'Places' }).getByRole('link', { name, exact: true }).click()
 }
 
+/** Gives a page an authenticator that says yes to whatever it is asked. */
+export async function authenticator(page) {
+  const protocol = await page.context().newCDPSession(page)
+  await protocol.send('WebAuthn.enable')
+  await protocol.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasUserVerification: true, isUserVerified: true, hasResidentKey: true, hasPrf: true, automaticPresenceSimulation: true },
+  })
+}
+
 /** Waits until a text is to be seen. */
 export async function see(page, text) {
   await page.getByText(text).filter({ visible: true }).first().waitFor()
+}
+
+/** Opens a service as whoever is signed in on the page would by the API, past the app. */
+export async function openFor(page, service, length) {
+  const status = await page.evaluate(async (ask) => {
+    const headers = { 'Content-Type': 'application/json' }
+    return (await fetch('/api/v1/sessions', { method: 'POST', headers, body: JSON.stringify(ask) })).status
+  }, { service, for: length })
+  assert.equal(status, 201)
 }
 
 /** Whether the LAN's web server answers in a second tab, by whatever address leads to it. */

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +177,13 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 			return nil, err
 		}
 		return nil, h.edit(old, new)
+	case "begin": // both programs with nothing in them; returns the setup URL
+		return h.begin(ctx)
+	case "enter": // the admin is there, and core is paired: from now on the world is what it was
+		if err := h.API.Login(ctx, world.AdminName, world.AdminPassword); err != nil {
+			return nil, err
+		}
+		return nil, h.WaitConnected(ctx)
 	case "code": // a pairing code of core
 		return h.PairingCode(ctx)
 	case "web": // runs ownline-web with arguments: standard input, arguments
@@ -223,6 +232,37 @@ func (h *house) edit(old, new string) error {
 		return fmt.Errorf("web.yaml has no %q", old)
 	}
 	return os.WriteFile(file, bytes.Replace(yaml, []byte(old), []byte(new), 1), 0o600)
+}
+
+// begin makes both programs what they are right after the installation, and returns the URL that
+// makes the first admin.
+func (h *house) begin(ctx context.Context) (string, error) {
+	for name, d := range map[string]*world.Daemon{"core": h.Core, "web": h.Web} {
+		if err := d.Stop(20 * time.Second); err != nil {
+			return "", err
+		}
+		if err := os.RemoveAll(h.Path(name)); err != nil {
+			return "", err
+		}
+		if err := d.Start(context.WithoutCancel(ctx)); err != nil {
+			return "", err
+		}
+	}
+	err := h.Core.Until(ctx, "answer", func(ctx context.Context) error {
+		_, err := h.CoreCommand(ctx, "status", "--json")
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	var address []byte
+	err = h.Web.Until(ctx, "write its setup URL", func(context.Context) (err error) {
+		if address, err = os.ReadFile(filepath.Join(h.Path("web"), "setup-url")); err == nil && len(address) == 0 {
+			err = errors.New("the file is empty")
+		}
+		return err
+	})
+	return strings.TrimSpace(string(address)), err
 }
 
 func (h *house) power(ctx context.Context, what, name string) error {

@@ -1,0 +1,72 @@
+// Journey 1: from the link of the first start to the first admin, a paired core, the first service,
+// and there.
+import assert from 'node:assert/strict'
+import { authenticator, journey, laptop, loads, see } from './harness.mjs'
+
+await journey(async (world, browsers) => {
+  const link = await world.do('begin')
+  assert.match(link, /\/setup#[\w-]+$/)
+  const page = await (await browsers.new(laptop, 'client1', world.detour)).newPage()
+  await authenticator(page)
+  await page.goto(link)
+  await see(page, '1 of 4')
+  assert(!page.url().includes('#'), 'the secret stands in the address')
+  await page.getByLabel('User name').fill(world.name)
+  await page.getByLabel('Password', { exact: true }).fill('too short')
+  await page.getByRole('button', { name: 'Create account' }).click()
+  await see(page, 'Use at least 12 characters.')
+  await page.getByLabel('Password', { exact: true }).fill(world.password)
+  await see(page, 'Strength: strong')
+  await page.getByRole('button', { name: 'Create account' }).click()
+
+  await see(page, '2 of 4')
+  await page.getByRole('button', { name: 'Add a passkey' }).click()
+  await see(page, '3 of 4')
+  await page.reload()
+  await see(page, '3 of 4')
+  await browsers.shoot('setup-core')
+
+  // The link has done its work, for everybody.
+  const other = await (await browsers.new(laptop, 'client1', world.detour)).newPage()
+  await other.goto(link)
+  await other.getByLabel('User name').fill('mallory')
+  await other.getByLabel('Password', { exact: true }).fill('a good long password')
+  await other.getByRole('button', { name: 'Create account' }).click()
+  await see(other, 'This setup link is not valid.')
+  await other.getByRole('link', { name: 'Sign in' }).click()
+  await see(other, 'Sign in to Ownline')
+  await other.close()
+
+  await page.getByRole('link', { name: 'Pair a core' }).click()
+  const pair = page.getByRole('dialog', { name: 'Pair a site' })
+  await pair.getByLabel('Line of the router').fill(await world.do('code'))
+  await pair.getByLabel('Name', { exact: true }).fill('home')
+  await pair.getByLabel('Public host name').fill(world.router)
+  await pair.getByRole('button', { name: 'Pair a site', exact: true }).click()
+  await see(page, 'home is paired already.')
+  await page.getByRole('button', { name: 'Next' }).click()
+  await see(page, '4 of 4')
+  await world.do('enter')
+
+  await page.getByRole('button', { name: 'Add your first service' }).click()
+  await page.getByRole('button', { name: 'Add service' }).first().click()
+  const form = page.getByRole('region', { name: 'Add a service' })
+  await form.getByLabel('Name', { exact: true }).fill('house')
+  await form.getByLabel('Address in the LAN', { exact: true }).fill(world.lan)
+  await form.getByLabel('Port', { exact: true }).fill('80')
+  await form.getByRole('button', { name: 'Add service' }).click()
+  await see(page, 'house is added')
+  await browsers.shoot('setup-service')
+
+  // At home in Ownline: open it, and go there.
+  await page.getByRole('link', { name: 'Home', exact: true }).click()
+  const tile = page.getByRole('region', { name: 'Services' }).getByRole('button', { name: /^house Closed/ })
+  await tile.waitFor()
+  assert(!(await loads(page, 'https://house.home.test:9999/', 3000)), 'it loads before it is opened')
+  await tile.click()
+  const row = page.getByRole('region', { name: 'Open now' }).getByRole('listitem').filter({ hasText: 'house' })
+  const [house] = await Promise.all([page.context().waitForEvent('page'), row.getByRole('link', { name: 'Go to house' }).click()])
+  await see(house, '"host":"house.home.test:9999"')
+  assert(!(await world.reaches('stranger', 9999)), 'a stranger is let in')
+  await world.dark()
+})
