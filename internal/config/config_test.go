@@ -238,6 +238,7 @@ func TestWebMistakes(t *testing.T) {
 		"policy, no systems":         {"policy: {asns: [AS3352]}\n", "FILE:1:16: policy.asns: needs policy.asn_database, which tells whose addresses are"},
 		"policy, no code":            {"policy: {geoip_database: /x, countries: [ES, Spain]}\n", `FILE:1:46: policy.countries[1]: "Spain" is not a code of two capital letters like ES (ISO 3166-1)`},
 		"policy, no number":          {"policy: {asn_database: /x, asns: [AS4294967296]}\n", `FILE:1:35: policy.asns[0]: "AS4294967296" is not the number of an autonomous system like AS3352`},
+		"policy, small network":      {"policy: {networks: ['2001:db8:7:1::5/128']}\n", "FILE:1:21: policy.networks[0]: 2001:db8:7:1::5/128 is smaller than what a session lets in: name a network of 64 bits or fewer, as in sessions.ipv6_prefix"},
 		"policy, no network":         {"policy: {networks: [198.51.100.7/24]}\n", `FILE:1:21: policy.networks[0]: "198.51.100.7/24" has bits set behind the network; 198.51.100.0/24 would be right`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,7 +17,8 @@ type Policy struct {
 	ASNDatabase   string         `key:"asn_database"`   // "": autonomous systems are unknown
 }
 
-func (p Policy) validate(r rules) {
+// validate is told how many bits of an IPv6 source a session lets in.
+func (p Policy) validate(r rules, prefix6 int) {
 	for i, c := range p.Countries {
 		if len(c) != 2 || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 			r.report(at("policy.countries", i), fmt.Sprintf("%q is not a code of two capital letters like ES (ISO 3166-1)", c))
@@ -26,6 +27,11 @@ func (p Policy) validate(r rules) {
 	for i, a := range p.ASNs {
 		if parseASN(a) == 0 {
 			r.report(at("policy.asns", i), fmt.Sprintf("%q is not the number of an autonomous system like AS3352", a))
+		}
+	}
+	for i, n := range p.Networks {
+		if n.Addr().Is6() && n.Bits() > prefix6 {
+			r.report(at("policy.networks", i), fmt.Sprintf("%s is smaller than what a session lets in: name a network of %d bits or fewer, as in sessions.ipv6_prefix", n, prefix6))
 		}
 	}
 	if len(p.Countries) > 0 && p.GeoIPDatabase == "" {

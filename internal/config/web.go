@@ -200,7 +200,7 @@ func (w *Web) validate(report func(key, detail string)) {
 		report("doorstep", "needs publish: the doorstep leads guests to where routers reach web")
 	}
 	w.validateMQTT(r)
-	w.Policy.validate(r)
+	w.Policy.validate(r, w.Sessions.IPv6Prefix)
 	s := w.Sessions
 	r.between("sessions.max", s.Max, time.Minute, 366*24*time.Hour)
 	r.between("sessions.default", s.Default, 10*time.Second, s.Max)
