@@ -3,9 +3,11 @@ package core
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -68,8 +70,9 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 type explaining struct {
 	*Core
 	Explanation
-	notes   []Finding // come after the problems
-	counted bool      // what came through the kernel is known
+	notes   []Finding                       // come after the problems
+	counted bool                            // what came through the kernel is known
+	reached map[netip.AddrPort]link.Reached // the targets that can be tried
 }
 
 func (e *explaining) problem(fix, format string, args ...any) {
@@ -158,6 +161,7 @@ func (e *explaining) access() {
 		e.problem("knock from there, or open it in Ownline's app, from that very address", "%s is open for %s.", what, e.Source)
 		return
 	}
+	e.try()
 	for _, s := range e.Sessions {
 		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
 		switch t := s.Traffic; {
@@ -177,12 +181,30 @@ func (e *explaining) access() {
 	}
 }
 
-// unreachable tries the target of a session from here.
-func (e *explaining) unreachable(at string, s Explained) bool {
-	if s.Transport != ownline.TCP || s.Kind != ownline.Forward {
-		return false
+// try connects to the targets of the sessions from here, all at once: a silent one takes its time.
+func (e *explaining) try() {
+	e.reached = make(map[netip.AddrPort]link.Reached)
+	for _, s := range e.Sessions {
+		if s.Transport == ownline.TCP && s.Kind == ownline.Forward {
+			e.reached[s.Target] = link.Reached{}
+		}
 	}
-	switch r, _ := reach(s.Target, e.host.inside); r.Failure { // what is open is inside
+	var mu sync.Mutex // guards reached
+	var wg sync.WaitGroup
+	for _, target := range slices.Collect(maps.Keys(e.reached)) {
+		wg.Go(func() {
+			r, _ := reach(target, e.host.inside) // what is open is inside
+			mu.Lock()
+			defer mu.Unlock()
+			e.reached[target] = r
+		})
+	}
+	wg.Wait()
+}
+
+// unreachable tells when the target of a session can't be reached from here.
+func (e *explaining) unreachable(at string, s Explained) bool {
+	switch e.reached[s.Target].Failure {
 	case link.ReachRefused:
 		e.problem("start the service there, or correct its address and port in Ownline", "%s, but nothing listens at %s.", at, s.Target)
 	case link.ReachSilent, link.ReachNoRoute:

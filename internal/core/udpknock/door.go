@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/knock/fwknop"
@@ -205,26 +207,28 @@ func (d *Door) Devices() int {
 	return len(d.devices) + len(*d.fwknopDevices.Load())
 }
 
-// Run reads knocks until ctx ends, and closes the ports.
+// Run reads knocks until ctx ends or a port can't be read, and closes the ports.
 func (d *Door) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { d.keep(ctx) })
-	packet := new(knock.Packet)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { d.keep(ctx); return nil })
 	if d.fwknop != nil {
 		// A flood at one port leaves the other its own buffer and goroutine.
-		wg.Go(func() {
-			_ = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
-		}) // it fails only when it is closed
+		g.Go(func() error {
+			return d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
+		})
 	}
-	return d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
-		if len(b) != knock.Size {
-			d.drop(badLength, seenFrom(from))
-			return
-		}
-		copy(packet[:], b)
-		d.take(packet, from, control)
+	packet := new(knock.Packet)
+	g.Go(func() error {
+		return d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
+			if len(b) != knock.Size {
+				d.drop(badLength, seenFrom(from))
+				return
+			}
+			copy(packet[:], b)
+			d.take(packet, from, control)
+		})
 	})
+	return g.Wait()
 }
 
 // read has every datagram judged that comes to a port, until ctx ends, and closes the port. Of one
