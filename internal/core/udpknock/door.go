@@ -16,8 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/knock/fwknop"
@@ -209,26 +207,30 @@ func (d *Door) Devices() int {
 
 // Run reads knocks until ctx ends or a port can't be read, and closes the ports.
 func (d *Door) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { d.keep(ctx); return nil })
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { d.keep(ctx) })
+	var other error
 	if d.fwknop != nil {
 		// A flood at one port leaves the other its own buffer and goroutine.
-		g.Go(func() error {
-			return d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
+		wg.Go(func() {
+			defer stop()
+			other = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
 		})
 	}
 	packet := new(knock.Packet)
-	g.Go(func() error {
-		return d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
-			if len(b) != knock.Size {
-				d.drop(badLength, seenFrom(from))
-				return
-			}
-			copy(packet[:], b)
-			d.take(packet, from, control)
-		})
+	err := d.read(ctx, d.conn, knock.Size, func(b []byte, from netip.AddrPort, control []byte) {
+		if len(b) != knock.Size {
+			d.drop(badLength, seenFrom(from))
+			return
+		}
+		copy(packet[:], b)
+		d.take(packet, from, control)
 	})
-	return g.Wait()
+	stop()
+	wg.Wait()
+	return errors.Join(err, other)
 }
 
 // read has every datagram judged that comes to a port, until ctx ends, and closes the port. Of one
