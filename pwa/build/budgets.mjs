@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 
 const dist = process.env.DIST ?? fileURLToPath(new URL('../../internal/web/ui/dist', import.meta.url))
 const guests = fileURLToPath(new URL('../../internal/web/guestpage/dist', import.meta.url))
-const limits = { first: 110, requests: 12, page: 25, shared: 1.25, client: 120, kept: 800 }
+const limits = { first: 110, requests: 12, page: 25, client: 120, kept: 800 }
 
 const say = (line) => process.stdout.write(`${line}\n`)
 const read = (file) => readFileSync(join(dist, file))
@@ -80,19 +80,16 @@ for (const [language, files] of [['English', inLanguage('Sign in to Ownline')], 
   hold(`first load of /login in ${language}`, [...first, ...load('LoginPage'), ...files], limits.first, limits.requests)
 }
 hold('first load of /i', guestFiles(), limits.first, limits.requests)
-// A further page has what is its own, and what it shares with others: either is fetched only where
-// no service worker has kept it before.
+// A further page is all that the first load did not bring: its own, its words, and what it shares with
+// others, as if it were the only one that anybody went to. The Client page's own holds MQTT, and is larger for it.
 const begun = new Set([...first, ...load('HomePage'), ...load('glyphs'), ...inBoth('first')])
-const users = new Map()
-for (const files of demanded.values()) for (const file of files) users.set(file, (users.get(file) ?? 0) + 1)
 for (const file of demanded.keys()) {
   const name = file.replace(/-[\w-]{8}\.js$/, '')
   if (!/(?:Page|Sheet|Detail)$/.test(name)) continue
-  const mqtt = name === 'ClientPage' ? load('mqtt.esm') : []
-  const all = [...demanded.get(file), ...words(name), ...mqtt].filter((each) => !begun.has(each))
-  const own = all.filter((each) => users.get(each) === 1)
-  hold(`${name}, its own`, own, mqtt.length > 0 ? limits.client : limits.page)
-  hold(`${name}, with what it shares`, all, (mqtt.length > 0 ? limits.client : limits.page) * limits.shared)
+  const all = [...demanded.get(file), ...words(name)].filter((each) => !begun.has(each))
+  const own = name === 'ClientPage' ? all.filter((each) => /\/(?:ClientPage|client)-/.test(each)) : []
+  if (own.length > 0) hold('ClientPage, its own', [...own, ...load('mqtt.esm')], limits.client)
+  hold(name, all.filter((each) => !own.includes(each)), limits.page)
 }
 const kept = readdirSync(dist, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name !== 'licences.txt' && !entry.name.endsWith('.webp'))

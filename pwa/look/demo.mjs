@@ -12,6 +12,7 @@
 //   new       somebody is signed in who has no factors but a password
 //   refusing  core refuses what it is asked for; taken, long, noway: web does, and says why
 //   away      the server can't be reached
+//   named     everything has as long a name as people may give it
 //   inside, shared, network, unsure, private: where the page is asked from
 //   used, expired, revoked, guest-inside, unavailable, running: how an invitation stands
 import { readFile } from 'node:fs/promises'
@@ -62,6 +63,11 @@ function items(name, query, demo) {
   if (state === 'ended') return world.ended
   return state || query.get('live') ? world.sessions : [...world.sessions, ...world.ended]
 }
+
+/** What people name, and may name as they like. */
+const naming = new Set(['name', 'service_name', 'user_name', 'site_name', 'device_name', 'actor_name'])
+const long = (name) => `${name}-of-the-${'donaudampfschifffahrtsgesellschaft'.slice(0, 20 + (name.length % 15))}`
+const namedAtLength = (value) => JSON.parse(JSON.stringify(value ?? null, (key, each) => (naming.has(key) && typeof each === 'string' ? long(each) : each)))
 
 const profile = 'ownline://home.example.org:54754/?v=1&site=00000002&device=00000005&key=c29tZSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcw&name=phone'
 const changes = {
@@ -235,7 +241,8 @@ async function serve(request, response) {
     response.end(value === undefined ? '' : JSON.stringify(value))
   }
   try {
-    const value = answer(request.method, path, url.searchParams, demo, body ? JSON.parse(body) : {})
+    const told = answer(request.method, path, url.searchParams, demo, body ? JSON.parse(body) : {})
+    const value = demo === 'named' && told !== undefined ? namedAtLength(told) : told
     const done = request.method === 'POST' ? 201 : 200
     say(value === undefined ? 204 : done, value)
   } catch (error) {

@@ -78,6 +78,7 @@ const home = [
   { name: 'home-offline', path: '/', offline: true, shot: true },
   { name: 'home-core-unreachable', path: '/', demo: 'down', shot: true, jumps: true },
   { name: 'home-session-ends-soon', path: '/', demo: 'soon', shot: true },
+  { name: 'home-named', path: '/', demo: 'named' },
   { name: 'home-user', path: '/', demo: 'user' },
   { name: 'home-inside', path: '/', demo: 'inside' },
   { name: 'home-shared', path: '/', demo: 'shared' },
@@ -92,6 +93,9 @@ const home = [
   { name: 'home-refused', path: '/', demo: 'refusing', act: then((page) => page.getByRole('button', { name: /^mail/i }).click(), shows('was not opened')) },
   { name: 'home-install', path: '/', before: () => localStorage.setItem('ownline.install', '{"opened":2}'), act: (page) => page.evaluate(() => window.dispatchEvent(new Event('beforeinstallprompt', { cancelable: true }))) },
   { name: 'home-no-match', path: '/', act: (page) => page.locator('input[type=search]').fill('nothing like it') },
+  { name: 'words-missing', path: '/', misses: /\/assets\/first-/ },
+  { name: 'page-missing', path: '/login', demo: 'out', misses: /\/assets\/LoginPage-/ },
+  { name: 'page-missing-later', path: '/', misses: /\/assets\/InvitationsPage-/, act: then((page) => page.getByRole('link', { name: 'Invite' }).click(), shows('That page could not be loaded')) },
   { name: 'server-unreachable', path: '/', demo: 'away' },
   { name: 'server-away', path: '/', act: then(shows('photos'), again('away'), shows('be reached from here')) },
   { name: 'account-menu', path: '/', act: menu },
@@ -246,6 +250,16 @@ admin.push(
   { ...pairing, name: 'pairing-again', shot: false, path: `/admin/sites/${ids.site}/pair`, act: sheet },
 )
 
+/** Pages with everything named at length. */
+const named = [
+  ['service', `/services/${ids.service}`, sheet], ['session', `/sessions/${ids.session}`, sheet], ['invitations', '/invitations'],
+  ['invitation', `/invitations/${ids.invitation}`, sheet], ['devices', '/devices'], ['device', `/devices/${ids.device}`, sheet],
+  ['history', '/history'], ['tokens', '/settings/tokens'], ['notifications', '/settings/notifications'], ['sign-in', '/settings/sign-in'],
+  ['users', '/admin/users'], ['user', `/admin/users/${ids.user}`], ['services-admin', '/admin/services'],
+  ['service-form', `/admin/services/${ids.service}`], ['grants', '/admin/grants'], ['sites', '/admin/sites'], ['site', `/admin/sites/${ids.cabin}`],
+  ['audit', '/admin/audit'],
+].map(([name, path, act]) => ({ name: `${name}-named`, path, demo: 'named', act }))
+
 const knocking = (name, more) => ({ name: `knock${name}`, path: '/client', before: hurried, ...more })
 const knock = [
   knocking('-not-enrolled', {}),
@@ -272,8 +286,9 @@ const knock = [
 /**
  * path; demo: the state that demo.mjs tells; before: runs in the page before it is loaded; act: what
  * is done before one looks, by English words; guest: it is the guest page; shot: it is one of the
- * pictures in docs/screenshots; spanish: there in Spanish as well; jumps: a banner comes when it is known.
+ * pictures in docs/screenshots; spanish: there in Spanish as well; jumps: a banner comes when it is known;
+ * misses: the files that can't be fetched.
  */
 export const scenes = [
-  ...setup, ...login, ...home, ...sheets, ...invitations, ...guest, ...devices, ...history, ...settings, ...admin, ...knock,
+  ...setup, ...login, ...home, ...sheets, ...invitations, ...guest, ...devices, ...history, ...settings, ...admin, ...named, ...knock,
 ]

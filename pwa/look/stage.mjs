@@ -33,8 +33,8 @@ export async function play(page, url, scene) {
   await page.evaluate(settled)
 }
 
-/** Whether a scene keeps the language it begins in: the guest page does, and who gets no answer any more. */
-export const keeps = (scene) => scene.guest === true || scene.demo === 'slow'
+/** Whether a scene keeps the language it begins in: the guest page does, and who gets no answer any more or has no words. */
+export const keeps = (scene) => scene.guest === true || scene.demo === 'slow' || (scene.misses !== undefined && !scene.act)
 
 /**
  * Shows the scene that was played in another way, as a view tells: size, theme, language, and
@@ -73,6 +73,7 @@ export async function stage({ scenes, tour, look, mostJump = Infinity, workers =
       extraHTTPHeaders: { 'X-Demo': scene.demo ?? '' },
     })
     await context.addInitScript(shifted)
+    if (scene.misses) await context.route(scene.misses, (route) => route.abort())
     if (scene.before) await context.addInitScript(scene.before)
     const page = await context.newPage()
     page.setDefaultTimeout(patience)

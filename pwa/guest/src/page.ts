@@ -17,9 +17,9 @@ function trouble(text: string): HTMLElement {
 
 /** Shows what the link opens. Nothing is opened before the button is pressed. */
 export async function startPage(root: HTMLElement): Promise<void> {
-  const { language, words } = wordsFor(navigator.languages)
+  const { language, locale, words } = wordsFor(navigator.languages)
   document.documentElement.lang = language
-  const page = new Page(root, language, words)
+  const page = new Page(root, locale, words)
   // The secret stays in the address, so that the page can be loaded again.
   addEventListener('hashchange', () => void page.start())
   await page.start()
@@ -31,7 +31,7 @@ class Page {
 
   constructor(
     private readonly root: HTMLElement,
-    private readonly language: string,
+    private readonly locale: string,
     private readonly words: Words,
   ) {}
 
@@ -246,20 +246,20 @@ class Page {
     ]
     return parts
       .filter(([n]) => n > 0)
-      .map(([n, unit]) => new Intl.NumberFormat(this.language, { style: 'unit', unit, unitDisplay: 'long' }).format(n))
+      .map(([n, unit]) => new Intl.NumberFormat(this.locale, { style: 'unit', unit, unitDisplay: 'long' }).format(n))
       .join(' ')
   }
 
   private moment(ms: number): string {
-    return new Intl.DateTimeFormat(this.language, { dateStyle: 'long', timeStyle: 'short' }).format(ms)
+    return new Intl.DateTimeFormat(this.locale, { dateStyle: 'long', timeStyle: 'short' }).format(ms)
   }
 
   private day(ms: number): string {
-    return new Intl.DateTimeFormat(this.language, { dateStyle: 'long' }).format(ms)
+    return new Intl.DateTimeFormat(this.locale, { dateStyle: 'long' }).format(ms)
   }
 
   private time(ms: number): string {
-    return new Intl.DateTimeFormat(this.language, { timeStyle: 'short' }).format(ms)
+    return new Intl.DateTimeFormat(this.locale, { timeStyle: 'short' }).format(ms)
   }
 
   private show(...children: Child[]): void {

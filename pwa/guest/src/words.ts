@@ -93,12 +93,13 @@ const es: Words = {
   again: 'Intentar de nuevo',
 }
 
-/** The first language of the browser that the page speaks. */
-export function wordsFor(tags: readonly string[]): { language: 'en' | 'es'; words: Words } {
+/** The first language of the browser that the page speaks, and how dates and times are written where that is. */
+export function wordsFor(tags: readonly string[]): { language: 'en' | 'es'; locale: string; words: Words } {
+  const plain = /^[a-z]{2}(?:-[a-z\d]{2,8})*$/i
   for (const tag of tags) {
     const primary = tag.split('-')[0]
-    if (primary === 'es') return { language: 'es', words: es }
-    if (primary === 'en') break
+    if (primary !== 'en' && primary !== 'es') continue
+    return { language: primary, locale: plain.test(tag) ? tag : primary, words: primary === 'es' ? es : en }
   }
-  return { language: 'en', words: en }
+  return { language: 'en', locale: 'en', words: en }
 }

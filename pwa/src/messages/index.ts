@@ -17,7 +17,7 @@ function isLanguage(value: string | null | undefined): value is Language {
 }
 
 /** What was chosen before, else the first language of the browser that we speak. */
-function preferred(): Language {
+export function preferred(): Language {
   const chosen = local.get(storageKey)
   if (isLanguage(chosen)) return chosen
   for (const tag of navigator.languages) {
@@ -25,6 +25,15 @@ function preferred(): Language {
     if (isLanguage(primary)) return primary
   }
   return 'en'
+}
+
+/**
+ * How dates, times and numbers are written: as where this browser says that its people speak the
+ * language, which is not the same everywhere.
+ */
+export function localeOf(language: Language): string {
+  const plain = /^[a-z]{2}(?:-[a-z\d]{2,8})*$/i
+  return navigator.languages.find((tag) => tag.split('-')[0] === language && plain.test(tag)) ?? language
 }
 
 /** Words that come with the pages that say them, so that no other page waits for them. */
@@ -84,6 +93,7 @@ const words: Record<Language, Words> = {
 /** The language in use and its words, which are fetched before anything is shown. */
 export const useLanguage = defineStore('language', () => {
   const name = ref<Language>('en')
+  const locale = computed(() => localeOf(name.value))
   // What a page says is there before the page is: see withWords.
   const t = shallowRef(atHand as Messages)
   const packs = new Set<Pack>()
@@ -122,13 +132,13 @@ export const useLanguage = defineStore('language', () => {
   watch(name, (language) => (document.documentElement.lang = language), { immediate: true })
 
   const clockTime = (date: Date) =>
-    new Intl.DateTimeFormat(name.value, { hour: '2-digit', minute: '2-digit' }).format(date)
+    new Intl.DateTimeFormat(locale.value, { hour: '2-digit', minute: '2-digit' }).format(date)
 
   /** "3 May, 14:02", or the time alone of a moment of the same day. */
   const moment = (date: Date, now: Date) =>
     date.toDateString() === now.toDateString()
       ? clockTime(date)
-      : new Intl.DateTimeFormat(name.value, {
+      : new Intl.DateTimeFormat(locale.value, {
           day: 'numeric',
           month: 'short',
           hour: '2-digit',
@@ -137,9 +147,9 @@ export const useLanguage = defineStore('language', () => {
         }).format(date)
   /** "Friday, 3 May 2030" */
   const day = (date: Date) =>
-    new Intl.DateTimeFormat(name.value, { dateStyle: 'full' }).format(date)
-  const ago = (then: number, now: number) => format.ago(name.value, then, now)
-  const bytes = (n: number) => format.bytes(name.value, n)
+    new Intl.DateTimeFormat(locale.value, { dateStyle: 'full' }).format(date)
+  const ago = (then: number, now: number) => format.ago(locale.value, then, now)
+  const bytes = (n: number) => format.bytes(locale.value, n)
 
   return { name, t, start: () => use(preferred()), choose, need, clockTime, moment, day, ago, bytes }
 })

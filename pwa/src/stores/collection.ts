@@ -5,6 +5,12 @@ import { asProblem, type Problem } from '@/api/problem'
 /** Where a list stands. Once ready it stays so: a later failure keeps what is known. */
 export type Load = 'idle' | 'loading' | 'ready' | 'failed'
 
+/** Where a list stands that tells of others, too: ready when they are, or can't be had. */
+export function together(main: Load, ...others: Load[]): Load {
+  const waits = others.some((one) => one === 'idle' || one === 'loading')
+  return main === 'ready' && waits ? 'loading' : main
+}
+
 export interface Collection<T> {
   all: ComputedRef<T[]>
   state: Ref<Load>

@@ -2,7 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, onMounted, onUnmounted } from 'vue'
 import { listLive, type Session } from '@/api/sessions'
 import { everyDevice } from '@/api/users'
-import { collection } from './collection'
+import { collection, together } from './collection'
 import { useLive } from './live'
 
 /** What everybody has: devices, and what is open. For the lists of admins. */
@@ -15,10 +15,11 @@ export const useOverview = defineStore('overview', () => {
     await Promise.all([devices.load(), sessions.load()])
   }
 
+  const state = computed(() => together('ready', devices.state.value, sessions.state.value))
   const openWhere = (which: (session: Session) => boolean) => open.value.filter(which)
   const devicesOf = (user: string) => devices.all.value.filter((device) => device.user === user)
 
-  return { load, openWhere, devicesOf, followDevice: devices.follow, followSession: sessions.follow }
+  return { state, load, openWhere, devicesOf, followDevice: devices.follow, followSession: sessions.follow }
 })
 
 /** Loads the overview and keeps it fresh while the component is shown. */

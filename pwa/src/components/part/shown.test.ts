@@ -36,9 +36,10 @@ describe('a text to copy', () => {
   })
 })
 
-it('draws every dark module of a QR code, and no other', () => {
+it('draws every dark module of a QR code, and no other', async () => {
   const text = 'ownline://profile'
   const shown = mount(QrCode, { props: { text, label: 'Profile' } })
+  await vi.waitFor(() => expect(shown.attributes('aria-busy')).toBeUndefined(), 20_000)
   const { data, size } = encode(text, { ecc: 'M', border: 4 })
   const drawn = new Set<string>()
   const path = shown.get('path').attributes('d') ?? ''

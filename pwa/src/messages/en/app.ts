@@ -11,6 +11,7 @@ export const app = {
   unreachable: "Ownline can't be reached from here.",
   offline: 'You are offline. Showing what was last known.',
   offlineWhy: 'You are offline. This needs the server.',
+  notLoaded: 'That page could not be loaded. Check your connection, then reload.',
   paused: 'Live updates paused. Reconnecting…',
   newVersion: 'A new version is ready.',
   reload: 'Reload',

@@ -12,6 +12,7 @@ export const app: Messages['app'] = {
   unreachable: 'No se llega a Ownline desde aquí.',
   offline: 'Estás sin conexión. Se muestra lo último conocido.',
   offlineWhy: 'Estás sin conexión. Esto necesita el servidor.',
+  notLoaded: 'No se ha podido cargar esa página. Comprueba tu conexión y recarga.',
   paused: 'Novedades en pausa. Volviendo a conectar…',
   newVersion: 'Hay una versión nueva.',
   reload: 'Recargar',
