@@ -122,7 +122,7 @@ test: build compiler guests database peers systemd desktop ssh fwknop $(TOOL) ##
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
-	cd pwa && $(NPM) test && $(NPM) run budgets
+	cd pwa && $(NPM) test && $(NPM) run budgets && $(NPM) run axe -- --few
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
 	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi
@@ -147,7 +147,7 @@ bench: core database peers ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database peers ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy and the API at length, a short bench
+soak: build database peers guests ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy, the API and the look of the app at length, a short bench
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestKilledUnderLoad|TestKilledWhileKnocking' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
@@ -156,6 +156,8 @@ soak: build database peers ## fuzz every parser of bytes from the network, kill 
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	$(GOBUILD) -o $(BIN)/ ./test/bench
 	$(BIN)/bench -programs $(BIN) -quick -out ""
+	WHOLE=1 $(MAKE) axe
+	$(MAKE) lighthouse
 	$(MAKE) schemathesis EXAMPLES=200 SECONDS=1200
 
 fmt: ## format the Go code

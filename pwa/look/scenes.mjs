@@ -283,6 +283,14 @@ const knock = [
   knocking('-new-code', { act: then(enrolled, press('Take a new code')) }),
 ]
 
+/** For each page the scene that tells most, a sheet, a menu, a confirmation and errors among them. */
+export const telling = [
+  'setup', 'login-wrong', 'home-named', 'home-core-unreachable', 'close-all', 'page-missing', 'service-open', 'session', 'invitations',
+  'invitation-created', 'guest-before', 'devices', 'device-enrolment', 'history', 'settings', 'settings-sign-in', 'settings-passkey-menu',
+  'settings-token-made', 'settings-notifications', 'settings-app-page', 'users', 'user', 'services-admin', 'service-form-wrong', 'grants',
+  'sites', 'site', 'pairing-wrong', 'audit', 'knock-failed',
+]
+
 /**
  * path; demo: the state that demo.mjs tells; before: runs in the page before it is loaded; act: what
  * is done before one looks, by English words; guest: it is the guest page; shot: it is one of the
