@@ -38,7 +38,10 @@ var offers = []struct {
 // proxy compares the embedded reverse proxy with nginx and Caddy: over kept connections with
 // small and large bodies, and in new connections. The load and the service have the same two
 // cores as the proxies, so that ratios are nearer to 1 than they would be alone.
-func (b *bench) proxy(ctx context.Context) (err error) {
+func (b *bench) proxy(ctx context.Context) error { return b.inRing(ctx, b.proxies) }
+
+// inRing has something measured while the rivals run.
+func (b *bench) inRing(ctx context.Context, measure func(context.Context, *ring) error) error {
 	for _, tool := range []string{"nginx", "caddy", "wrk"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("%w; make bench installs it", err)
@@ -53,6 +56,10 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	return measure(ctx, r)
+}
+
+func (b *bench) proxies(ctx context.Context, r *ring) error {
 	type figures struct{ perSecond, p50, p99, cpu []float64 }
 	all := map[string]*figures{}
 	hands, perCPU := map[string][]float64{}, map[string][]float64{} // by name and offer
@@ -65,20 +72,11 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 					f = &figures{}
 					all[p.name+path] = f
 				}
-				before, err := p.cpu()
-				if err != nil {
-					return err
-				}
-				rate, p50, p99, err := p.wrk(ctx, r.dir, path)
+				l, err := p.wrk(ctx, r.dir, path)
 				if err != nil {
 					return fmt.Errorf("%s: %w", p.name, err)
 				}
-				after, err := p.cpu()
-				if err != nil {
-					return err
-				}
-				f.cpu = append(f.cpu, (after-before)/(rate*proxyRun.Seconds())*1e6)
-				f.perSecond, f.p50, f.p99 = append(f.perSecond, rate), append(f.p50, p50), append(f.p99, p99)
+				f.perSecond, f.p50, f.p99, f.cpu = append(f.perSecond, l.perSecond), append(f.p50, l.p50), append(f.p99, l.p99), append(f.cpu, l.cpuMicros)
 			}
 			for _, o := range offers {
 				rate, cpu, group, err := p.handshakes(ctx, o.groups)
@@ -93,7 +91,7 @@ func (b *bench) proxy(ctx context.Context) (err error) {
 	for _, p := range r.rivals {
 		peer := r.rivals[0].name
 		switch p.name {
-		case "nginx_driver":
+		case "nginx_driver", "nginx_twin":
 			peer = "nginx_ungated"
 		case "caddy_driver":
 			peer = "caddy_ungated"
@@ -131,8 +129,15 @@ var (
 	wrkErrors  = regexp.MustCompile(`Non-2xx or 3xx responses: .*|Socket errors: .*`)
 )
 
+// loaded is what came of a load: times in milliseconds, and what a request took of the proxy's processors in microseconds.
+type loaded struct{ perSecond, p50, p99, cpuMicros float64 }
+
 // wrk loads a URL over kept connections. Its own hosts file is how the name leads here.
-func (p rival) wrk(ctx context.Context, dir, path string) (perSecond, p50, p99 float64, err error) {
+func (p rival) wrk(ctx context.Context, dir, path string) (l loaded, err error) {
+	before, err := p.cpu()
+	if err != nil {
+		return l, err
+	}
 	const wrapper = `mount --bind "$0" /etc/hosts && exec "$@"`
 	cmd := exec.CommandContext(ctx, "sh", "-c", wrapper, filepath.Join(dir, "hosts"),
 		"wrk", "-t2", "--timeout", "20s", "-c", strconv.Itoa(proxyClients), "-d", proxyRun.String(), "--latency", p.url(path))
@@ -145,31 +150,33 @@ func (p rival) wrk(ctx context.Context, dir, path string) (perSecond, p50, p99 f
 	}
 	out := said.Bytes()
 	if err != nil {
-		return 0, 0, 0, fmt.Errorf("wrk: %w\n%s", err, out)
+		return l, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
 	if bad := wrkErrors.Find(out); bad != nil {
-		return 0, 0, 0, fmt.Errorf("wrk: %s", bad)
+		return l, fmt.Errorf("wrk: %s", bad)
 	}
 	rate := wrkRate.FindSubmatch(out)
 	if rate == nil {
-		return 0, 0, 0, fmt.Errorf("wrk printed no rate:\n%s", out)
+		return l, fmt.Errorf("wrk printed no rate:\n%s", out)
 	}
-	if perSecond, err = strconv.ParseFloat(string(rate[1]), 64); err != nil {
-		return 0, 0, 0, err
+	if l.perSecond, err = strconv.ParseFloat(string(rate[1]), 64); err != nil {
+		return l, err
 	}
 	for _, m := range wrkLatency.FindAllSubmatch(out, -1) {
 		v, err := strconv.ParseFloat(string(m[2]), 64)
 		if err != nil {
-			return 0, 0, 0, err
+			return l, err
 		}
 		v *= map[string]float64{"us": 1e-3, "ms": 1, "s": 1e3}[string(m[3])]
 		if string(m[1]) == "50" {
-			p50 = v
+			l.p50 = v
 		} else {
-			p99 = v
+			l.p99 = v
 		}
 	}
-	return perSecond, p50, p99, nil
+	after, err := p.cpu()
+	l.cpuMicros = (after - before) / (l.perSecond * proxyRun.Seconds()) * 1e6
+	return l, err
 }
 
 // handshakes makes new connections with one of the groups, without tickets, and tells how many came about in a second,

@@ -100,7 +100,7 @@ func (b *bench) newRing(ctx context.Context) (r *ring, err error) {
 	if err != nil {
 		return r, err
 	}
-	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.nginxDriver, r.ungatedNginx, r.caddyDriver, r.ungatedCaddy} {
+	for i, start := range []func(context.Context, netip.AddrPort) (rival, error){r.plainNginx, r.caddy, b.embedded(r), r.nginxDriver, r.ungatedNginx, r.twinNginx, r.caddyDriver, r.ungatedCaddy} {
 		p, err := start(ctx, netip.AddrPortFrom(loopback.Addr4, uint16(firstPort+i)))
 		if err != nil {
 			return r, fmt.Errorf("%s: %w", p.name, err)
@@ -363,13 +363,23 @@ var asks = regexp.MustCompile(`(?m)^\s*(auth_request |if \(-e ).*$`)
 
 // ungatedNginx has the same without asking.
 func (r *ring) ungatedNginx(ctx context.Context, at netip.AddrPort) (rival, error) {
+	return r.nginxWithoutGate(ctx, "nginx_ungated", at, 1)
+}
+
+// twinNginx is one more of the same: what the two differ in is what the machine makes of equals.
+func (r *ring) twinNginx(ctx context.Context, at netip.AddrPort) (rival, error) {
+	return r.nginxWithoutGate(ctx, "nginx_twin", at, 2)
+}
+
+// nginxWithoutGate has what the driver wrote for the rival that started so many before it, without asking.
+func (r *ring) nginxWithoutGate(ctx context.Context, name string, at netip.AddrPort, ago int) (rival, error) {
 	b, err := os.ReadFile(filepath.Join(r.dir, "d", "ownline.conf"))
 	if err != nil {
 		return rival{}, err
 	}
-	before := r.rivals[len(r.rivals)-1].at.String()
+	before := r.rivals[len(r.rivals)-ago].at.String()
 	text := strings.ReplaceAll(asks.ReplaceAllString(string(b), ""), before, at.String())
-	return r.nginx(ctx, "nginx_ungated", at, 2, nothing, "keepalive_requests 1000000000; "+text)
+	return r.nginx(ctx, name, at, 2, nothing, "keepalive_requests 1000000000; "+text)
 }
 
 func writeCertificate(dir string) (cert, key string, err error) {
