@@ -12,9 +12,10 @@ import { useInstall } from './stores/install'
 import { useNotices } from './stores/notices'
 import { useTheme } from './stores/theme'
 
-// The two first pages come while the server is asked who is there. What fails, the router tells.
+// The pages that people come to first come while the server is asked who is there. What fails, the router tells.
 if (location.pathname === '/') import('./pages/HomePage.vue').catch(() => undefined)
 if (location.pathname === '/login') import('./pages/LoginPage.vue').catch(() => undefined)
+if (location.pathname === '/client') import('./pages/ClientPage.vue').catch(() => undefined)
 
 // Not at the top level: a module that waits keeps the bundler from leaving it whole.
 async function start(): Promise<void> {

@@ -14,15 +14,9 @@ export interface AuditFilter {
   until?: string
 }
 
-export interface AuditPage {
-  lines: AuditLine[]
-  /** Where the next page begins; undefined after the last. */
-  next: string | undefined
-}
-
 /** A page of the audit log, the newest first. For admins. */
-export async function auditPage(filter: AuditFilter, limit: number, cursor?: string): Promise<AuditPage> {
+export async function auditPage(filter: AuditFilter, limit: number, cursor?: string): Promise<{ items: AuditLine[]; next: string | undefined }> {
   const query = { ...filter, limit, ...(cursor && { cursor }) }
   const { items, next } = await answer(client.GET('/api/v1/audit', { params: { query } }))
-  return { lines: items ?? [], next }
+  return { items: items ?? [], next }
 }

@@ -20,14 +20,9 @@ export interface HistoryFilter {
   all?: boolean
 }
 
-export interface HistoryPage {
-  sessions: Session[]
-  next: string | undefined
-}
-
 /** One page of the sessions that have ended, the last that was opened first. */
-export async function historyPage(filter: HistoryFilter, limit: number, cursor?: string): Promise<HistoryPage> {
+export async function historyPage(filter: HistoryFilter, limit: number, cursor?: string): Promise<{ items: Session[]; next: string | undefined }> {
   const query = { ...filter, state: 'ended' as const, limit, ...(cursor && { cursor }) }
   const { items, next } = await answer(client.GET('/api/v1/sessions', { params: { query } }))
-  return { sessions: items ?? [], next }
+  return { items: items ?? [], next }
 }

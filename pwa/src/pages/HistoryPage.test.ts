@@ -38,7 +38,7 @@ beforeEach(() => {
   useServices().put(sampleService())
   vi.mocked(listUsers).mockResolvedValue([])
   vi.mocked(api.historyPage).mockResolvedValue({
-    sessions: [
+    items: [
       sampleSession({ id: 'a', state: 'ended', reason: 'expired', opened: when(-1_800_000), ended: when(0) }),
       sampleSession({ id: 'b', state: 'ended', reason: 'failed', opened: when(-86_400_000 * 2), ended: when(-86_400_000 * 2 + 60_000) }),
     ],
@@ -79,7 +79,7 @@ describe('history', () => {
   })
 
   it('says that nothing matches, and clears the filters', async () => {
-    vi.mocked(api.historyPage).mockResolvedValue({ sessions: [], next: undefined })
+    vi.mocked(api.historyPage).mockResolvedValue({ items: [], next: undefined })
     const { page, router } = await at('/history?reason=failed')
     expect(page.text()).toContain('Nothing matches.')
     await page.findAll('button').find((one) => one.text() === 'Clear filters')?.trigger('click')

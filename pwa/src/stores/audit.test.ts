@@ -18,8 +18,8 @@ const line = (id: string, detail = 'x'): api.AuditLine => ({
 describe('the audit log', () => {
   it('goes on where the page before ended, with the same filter', async () => {
     vi.mocked(api.auditPage)
-      .mockResolvedValueOnce({ lines: [line('3'), line('2')], next: 'c' })
-      .mockResolvedValueOnce({ lines: [line('1')], next: undefined })
+      .mockResolvedValueOnce({ items: [line('3'), line('2')], next: 'c' })
+      .mockResolvedValueOnce({ items: [line('1')], next: undefined })
     const audit = useAudit()
     await audit.load({ action: 'user' })
     expect(audit.hasMore).toBe(true)
@@ -30,14 +30,14 @@ describe('the audit log', () => {
   })
 
   it('forgets the answer to an older question', async () => {
-    let late: (page: api.AuditPage) => void = () => undefined
+    let late: (page: Awaited<ReturnType<typeof api.auditPage>>) => void = () => undefined
     vi.mocked(api.auditPage)
       .mockReturnValueOnce(new Promise((resolve) => (late = resolve)))
-      .mockResolvedValueOnce({ lines: [line('new')], next: undefined })
+      .mockResolvedValueOnce({ items: [line('new')], next: undefined })
     const audit = useAudit()
     const first = audit.load({ action: 'user' })
     await audit.load({ action: 'site' })
-    late({ lines: [line('old')], next: 'c' })
+    late({ items: [line('old')], next: 'c' })
     await first
     expect(audit.lines.map(({ id }) => id)).toEqual(['new'])
   })
@@ -51,8 +51,8 @@ describe('the audit log', () => {
 
   it('is exported whole, as a table in which nothing is a formula', async () => {
     vi.mocked(api.auditPage)
-      .mockResolvedValueOnce({ lines: [line('2', '=1+1')], next: 'c' })
-      .mockResolvedValueOnce({ lines: [line('1', 'a "b", c')], next: undefined })
+      .mockResolvedValueOnce({ items: [line('2', '=1+1')], next: 'c' })
+      .mockResolvedValueOnce({ items: [line('1', 'a "b", c')], next: undefined })
     const text = await exportAudit({})
     expect(text.split('\r\n')).toEqual([
       'at,actor_name,by,client,action,subject,site_name,detail',

@@ -17,7 +17,7 @@ beforeEach(() => {
     const start = Number(cursor ?? 0)
     const end = Math.min(120, start + limit)
     const sessions = Array.from({ length: end - start }, (_each, i) => past(start + i))
-    return { sessions, next: end < 120 ? String(end) : undefined }
+    return { items: sessions, next: end < 120 ? String(end) : undefined }
   })
 })
 
@@ -48,11 +48,11 @@ describe('history', () => {
 
   it('drops the answer to a filter that is not set any more', async () => {
     const history = useHistory()
-    let late: (page: api.HistoryPage) => void = () => {}
+    let late: (page: Awaited<ReturnType<typeof api.historyPage>>) => void = () => {}
     vi.mocked(api.historyPage).mockReturnValueOnce(new Promise((done) => (late = done)))
     const first = history.show({ reason: 'failed' })
     await history.show({})
-    late({ sessions: [past(999)], next: undefined })
+    late({ items: [past(999)], next: undefined })
     await first
     expect(history.sessions).toHaveLength(50)
   })

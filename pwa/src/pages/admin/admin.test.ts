@@ -38,7 +38,7 @@ const wiki = sampleService({ id: 'wiki-id', name: 'wiki', kind: 'proxy', target:
 
 beforeEach(() => {
   setActivePinia(createPinia())
-  vi.mocked(auditApi.auditPage).mockResolvedValue({ lines: [], next: undefined })
+  vi.mocked(auditApi.auditPage).mockResolvedValue({ items: [], next: undefined })
   vi.mocked(grantsApi.listGrants).mockResolvedValue([sampleGrant()])
   vi.mocked(servicesApi.listServices).mockResolvedValue([sampleService(), wiki])
   vi.mocked(sessionsApi.listLive).mockResolvedValue([sampleSession()])

@@ -71,6 +71,8 @@ async function show(page: object, path: string, role: 'admin' | 'user' = 'user')
   document.body.append(root)
   const shown = mount(page, { attachTo: root, global: { plugins: [pinia, router] } })
   await flushPromises()
+  await vi.dynamicImportSettled()
+  await flushPromises()
   /** Presses the button of that name, the last one: that of what is on top. */
   async function press(name: string): Promise<void> {
     const found = shown
@@ -177,7 +179,7 @@ describe('the authenticator app', () => {
     vi.mocked(factors.confirmApp).mockRejectedValueOnce(new Problem(422)).mockResolvedValueOnce(['one', 'two'])
     const { press, dialog } = await show(SignInPage, '/settings/sign-in')
     await press('Turn on')
-    expect(dialog()?.find('svg[role=img]').exists()).toBe(true)
+    await vi.waitFor(() => expect(dialog()?.find('svg[role=img]').exists()).toBe(true), 20_000)
     await press('Confirm')
     expect(dialog()?.text()).toContain('Enter the 6 digits')
     expect(factors.confirmApp).not.toHaveBeenCalled()
