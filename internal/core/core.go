@@ -116,11 +116,15 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	return c, nil
 }
 
+// fwknopSpare is what a line of 100 Mbit/s brings.
+const fwknopSpare = 50_000
+
 // fwknopShape is what fwknop.Shaped asks of a packet, as far as the kernel can ask for it.
 func fwknopShape(port uint16) firewall.Shape {
 	return firewall.Shape{
 		Port: port, Min: fwknop.MinSize, Max: fwknop.MaxSize,
 		FirstBits: []firewall.Bits{{Mask: 0xfe, Value: '8'}, {Mask: 0xfb, Value: '+'}}, // 8 or 9, + or /
+		Spare:     fwknopSpare,
 	}
 }
 

@@ -58,6 +58,9 @@ func (*Host) Run(*exec.Cmd) error { return errors.ErrUnsupported }
 // SpoofUDP returns errors.ErrUnsupported.
 func (*Host) SpoofUDP(netip.AddrPort, netip.AddrPort, []byte) error { return errors.ErrUnsupported }
 
+// Forge returns errors.ErrUnsupported.
+func (*Host) Forge(context.Context, Forgery) (uint64, error) { return 0, errors.ErrUnsupported }
+
 // Capture returns errors.ErrUnsupported.
 func (*Host) Capture(string, Filter) (*Capture, error) { return nil, errors.ErrUnsupported }
 

@@ -75,6 +75,19 @@ var stanzaName = regexp.MustCompile(`(?m)^\[(.+)\]$`)
 // run has the real client send a packet, which it returns.
 func (l *fwknopLab) run(c *fwknopClient, args ...string) []byte {
 	l.t.Helper()
+	said := l.client(c, args...)
+	ctx, cancel := context.WithTimeout(l.t.Context(), 20*time.Second)
+	defer cancel()
+	p, err := l.capture.Next(ctx)
+	if err != nil {
+		l.t.Fatalf("fwknop %s sent nothing: %v\n%s", strings.Join(args, " "), err, said)
+	}
+	return p.Payload
+}
+
+// client runs the real client, and returns what it said.
+func (l *fwknopLab) client(c *fwknopClient, args ...string) string {
+	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), 20*time.Second)
 	defer cancel()
 	name := stanzaName.FindStringSubmatch(c.Client.Stanza)[1]
@@ -85,11 +98,7 @@ func (l *fwknopLab) run(c *fwknopClient, args ...string) []byte {
 	if err := l.Bed.Client1.Run(cmd); err != nil {
 		l.t.Fatalf("fwknop %s: %v\n%s", strings.Join(args, " "), err, said.String())
 	}
-	p, err := l.capture.Next(ctx)
-	if err != nil {
-		l.t.Fatalf("fwknop %s sent nothing: %v\n%s", strings.Join(args, " "), err, said.String())
-	}
-	return p.Payload
+	return said.String()
 }
 
 // opens has a packet sent, and waits for the sessions that it opens or renews until then.

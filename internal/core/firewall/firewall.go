@@ -92,6 +92,7 @@ type Shape struct {
 	Port      uint16 // UDP port that no others may reach; 0: there is none
 	Min, Max  int    // bytes of UDP payload
 	FirstBits []Bits // what the first byte may be, one of these
+	Spare     int    // how many a second may come beyond what each source may send
 }
 
 // Bits are those of a byte that count, and what they are.

@@ -216,7 +216,14 @@ func (d *Door) Run(ctx context.Context) error {
 		// A flood at one port leaves the other its own buffer and goroutine.
 		wg.Go(func() {
 			defer stop()
-			other = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) { d.takeFwknop(b, from) })
+			var p pace
+			other = d.read(ctx, d.fwknop, fwknop.MaxSize, func(b []byte, from netip.AddrPort, _ []byte) {
+				began := time.Now()
+				d.takeFwknop(b, from)
+				if rest := p.worked(began, time.Now()); rest > 0 {
+					time.Sleep(rest) // milliseconds, so the end of ctx need not interrupt it
+				}
+			})
 		})
 	}
 	packet := new(knock.Packet)

@@ -100,6 +100,14 @@ func lookupMap(from uint32, set string, to uint32) exprs {
 		attrString(unix.NFTA_LOOKUP_SET, set), attr32(unix.NFTA_LOOKUP_SET_ID, 0))
 }
 
+// hash computes a number below modulus from length bytes. The kernel makes a secret of its own for
+// each rule, so that nobody outside knows which data have the same number.
+func hash(from, length, modulus, to uint32) exprs {
+	return expression("hash", attr32(unix.NFTA_HASH_SREG, from), attr32(unix.NFTA_HASH_DREG, to),
+		attr32(unix.NFTA_HASH_LEN, length), attr32(unix.NFTA_HASH_MODULUS, modulus),
+		attr32(unix.NFTA_HASH_OFFSET, 0), attr32(unix.NFTA_HASH_TYPE, unix.NFT_HASH_JENKINS))
+}
+
 // dynset adds or renews an element, by an operation NFT_DYNSET_OP_, for so many milliseconds.
 // It leaves the rule unless the one expression holds that each element carries.
 func dynset(op, from uint32, set string, timeout uint64, each exprs) exprs {

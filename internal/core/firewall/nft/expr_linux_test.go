@@ -40,6 +40,7 @@ func TestExpressions(t *testing.T) {
 		"cmp <=":         {got: cmp(unix.NFT_CMP_LTE, 8, []byte{1}), want: &expr.Cmp{Op: expr.CmpOpLte, Register: 8, Data: []byte{1}}},
 		"lookup":         {got: lookup(8, "up4"), want: &expr.Lookup{SourceRegister: 8, SetName: "up4"}},
 		"lookup map":     {got: lookupMap(8, "dnat4", 9), want: &expr.Lookup{SourceRegister: 8, DestRegister: 9, IsDestRegSet: true, SetName: "dnat4"}},
+		"hash":           {got: hash(9, 7, 100, 8), want: &expr.Hash{SourceRegister: 9, DestRegister: 8, Length: 7, Modulus: 100, Type: expr.HashTypeJenkins}},
 		"limit":          {got: limit(20, 40), want: &expr.Limit{Type: expr.LimitTypePkts, Rate: 20, Unit: expr.LimitTimeSecond, Burst: 40}},
 		"limit over":     {got: limitOver(20, 40), want: &expr.Limit{Type: expr.LimitTypePkts, Rate: 20, Unit: expr.LimitTimeSecond, Burst: 40, Over: true}},
 		"dnat":           {got: dnat(unix.NFPROTO_IPV6, 9, 13), want: &expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV6, RegAddrMin: 9, RegProtoMin: 13, Specified: true}},
@@ -98,7 +99,7 @@ func TestExpressions(t *testing.T) {
 		t.Errorf("bits of ct state: related %#x, untracked %#x", stateRelated, stateUntracked)
 	}
 
-	everything := firewall.Settings{WAN: []string{"wan"}, IPv6Prefix: 64, Masquerade: true, KnockPort: 1, KnockLength: 100, Fwknop: firewall.Shape{Port: 2, Min: 3, Max: 4, FirstBits: []firewall.Bits{{Mask: 1, Value: 1}}}}
+	everything := firewall.Settings{WAN: []string{"wan"}, IPv6Prefix: 64, Masquerade: true, KnockPort: 1, KnockLength: 100, Fwknop: firewall.Shape{Port: 2, Min: 3, Max: 4, FirstBits: []firewall.Bits{{Mask: 1, Value: 1}}, Spare: 5}}
 	for _, m := range []marking{byLabel, byMark} {
 		for _, c := range newLayout(everything, m).chains {
 			for _, r := range c.rules {

@@ -22,6 +22,7 @@ const (
 	setDown4, setDown6 = "down4", "down6" // to the source
 	setHints           = "hints"
 	setPace            = "pace"           // of each hint
+	setShares          = "shares"         // of the sources of packets without a hint
 	setOpen4, setOpen6 = "open4", "open6" // ports of the proxy for everybody
 	setStay4, setStay6 = "stay4", "stay6" // ports of the proxy where everybody's connections may go on
 	counterPassed      = "knock_passed"
@@ -44,6 +45,17 @@ const (
 	hintRate  = 20 // a second
 	hintBurst = 40
 	paceFor   = 10_000 // milliseconds that the kernel remembers a hint's pace
+)
+
+// How many packets without a hint may come from the sources that share a place, of which each source
+// has one by chance: which places are busy nobody can tell who does not know the sources.
+const (
+	shares     = 16384
+	shareRate  = 1 // a second
+	shareBurst = 5
+	shareFor   = 10_000 // milliseconds that the kernel remembers a share
+	// spareBurst parts a second's spare packets may come at once.
+	spareBurst = 10
 )
 
 // How many connections a second everybody together may begin at the ports that are open for a
@@ -92,6 +104,7 @@ const (
 	typeIPv6    = 8
 	typeProto   = 12
 	typeService = 13
+	typeMark    = 19
 )
 
 func concat(types ...uint32) uint32 {
@@ -107,6 +120,7 @@ type family struct {
 	nfproto         byte
 	addrType        uint32
 	addrLen         uint32
+	shareLen        uint32 // bytes of a source that have a share; somebody with one IPv6 address has a /56 as well
 	saddr, daddr    uint32 // offsets in the network header
 	dnat, up, down  string
 	open, stay      string
@@ -120,7 +134,7 @@ func (f family) has(a netip.Addr) bool { return a.Is4() == (f.nfproto == unix.NF
 
 func families(prefix6 int) [2]family {
 	v6 := family{
-		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, saddr: 8, daddr: 24,
+		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, shareLen: 7, saddr: 8, daddr: 24,
 		dnat: setDNAT6, up: setUp6, down: setDown6, open: setOpen6, stay: setStay6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
 	}
 	if prefix6 < 128 {
@@ -130,7 +144,7 @@ func families(prefix6 int) [2]family {
 		}
 	}
 	return [2]family{{
-		nfproto: unix.NFPROTO_IPV4, addrType: typeIPv4, addrLen: 4, saddr: 12, daddr: 16,
+		nfproto: unix.NFPROTO_IPV4, addrType: typeIPv4, addrLen: 4, shareLen: 4, saddr: 12, daddr: 16,
 		dnat: setDNAT4, up: setUp4, down: setDown4, open: setOpen4, stay: setStay4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
 	}, v6}
 }
@@ -214,7 +228,7 @@ func newLayout(s firewall.Settings, how marking) layout {
 		b.rule("", b.mark.isSet(), b.direction(0), masq())
 	}
 	if s.KnockPort != 0 {
-		b.knocks(s)
+		b.knocks(s, fams)
 	}
 	return b.layout
 }
@@ -294,7 +308,7 @@ func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
 // untracked, and only they reach the socket: the rest is met by the host's own rules like
 // anything to a closed port, and, where those let it in, answered as the kernel answers for
 // a closed port.
-func (b *builder) knocks(s firewall.Settings) {
+func (b *builder) knocks(s firewall.Settings, fams [2]family) {
 	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
 	b.set(set{name: setHints, flags: unix.NFT_SET_TIMEOUT, keyType: typeInteger, keyLen: 8, typeof: typeofHint()}, "first bytes of knocks that are valid now")
 	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, typeof: typeofHint(), size: 65535}, "how fast knocks with one hint come")
@@ -314,7 +328,7 @@ func (b *builder) knocks(s firewall.Settings) {
 	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), verdict(unix.NFT_JUMP, "knock"))
 	if s.Fwknop.Port != 0 {
-		b.shaped(s.Fwknop)
+		b.shaped(s.Fwknop, fams)
 	}
 	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), notrack())
@@ -327,20 +341,35 @@ func (b *builder) knocks(s firewall.Settings) {
 	}
 }
 
-// shaped has the same done for a port whose datagrams have a shape and nothing more. Nothing limits
-// how many come: whatever could be counted by, a stranger can forge, and use up for others.
-func (b *builder) shaped(s firewall.Shape) {
+// shaped has the same done for a port whose datagrams have a shape and nothing more. How many come is
+// limited, but not so that a stranger could use up what others have: each source has a share of its
+// own, with some others, and beyond the shares everybody has the same chance at what is spare.
+func (b *builder) shaped(s firewall.Shape, fams [2]family) {
+	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
+	// Twice the room: what has ended counts until the kernel collects it.
+	b.set(set{name: setShares, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeMark, keyLen: 4, size: 2 * shares}, "how fast packets without a hint come")
 	to := slices.Concat(b.protocol(protoUDP), b.port(2, s.Port), b.local())
 	length := slices.Concat(
 		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 4, 2, regOther),
 		cmp(unix.NFT_CMP_GTE, regOther, number(uint16(8+s.Min))), cmp(unix.NFT_CMP_LTE, regOther, number(uint16(8+s.Max))))
 	for _, first := range s.FirstBits {
-		b.rule("fwknop, to the socket", to, length,
+		b.rule("fwknop", to, length,
 			payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 8, 1, regOther),
 			bitwise(regOther, []byte{first.Mask}, []byte{0}, regOther), cmp(unix.NFT_CMP_EQ, regOther, []byte{first.Value}),
-			b.count(counterPassed), notrack(), verdict(verdictAccept, ""))
+			verdict(unix.NFT_GOTO, "shaped"))
 	}
 	b.rule("anything else", to, b.count(counterGarbage))
+	pass := slices.Concat(b.count(counterPassed), notrack(), verdict(verdictAccept, ""))
+	b.chain("shaped", "", 0, 0)
+	for _, f := range fams {
+		b.rule("a share of one's own, to the socket", b.family(f),
+			payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.saddr, f.shareLen, regOther), hash(regOther, f.shareLen, shares, reg0),
+			dynset(unix.NFT_DYNSET_OP_UPDATE, reg0, setShares, shareFor, limit(shareRate, shareBurst)), pass)
+	}
+	if s.Spare > 0 {
+		b.rule("what is spare, to the socket", limit(uint64(s.Spare), uint32(max(s.Spare/spareBurst, 1))), pass)
+	}
+	b.rule("too many", b.count(counterLimited), verdict(verdictDrop, ""))
 }
 
 // builder collects a layout.
