@@ -136,9 +136,11 @@ check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and l
 	$(GO) mod tidy -diff
 	cd pwa && $(NPM) run check && $(NPM) run lint
 
-# The proxies that ours is compared with, and the load.
+# What ours is compared with, the load, and what a bench changes the router with. Nothing is started.
+PEERS := nginx:nginx caddy:caddy wrk:wrk nft:nftables iptables:iptables fwknop:fwknop-client fwknopd:fwknop-server
+
 peers:
-	@PATH=$$PATH:/usr/sbin; for p in nginx caddy wrk; do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	@PATH=$$PATH:/usr/sbin; for p in $(PEERS); do command -v $${p%:*} >/dev/null || missing="$$missing $${p#*:}"; done; \
 	[ -z "$$missing" ] || { apt-get update -q && \
 	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 

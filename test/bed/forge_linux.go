@@ -67,10 +67,11 @@ func (f Forgery) send(ctx context.Context, fd int, sent *atomic.Uint64) error {
 	)
 	defer pin.Unpin()
 	pin.Pin(&to)
-	longest := 0
-	for _, p := range f.Payloads {
-		longest = max(longest, len(p))
+	longest, sums := 0, make([]uint32, len(f.Payloads))
+	for i, p := range f.Payloads {
+		longest, sums[i] = max(longest, len(p)), sumOf(p)
 	}
+	fixed := sumOf(to.Addr[:]) + UDP + uint32(f.To.Port()) // of the checksum
 	for i := range packets {
 		b := make([]byte, ipHeader+udpHeader+longest)
 		b[0], b[8], b[9] = 0x45, 60, UDP
@@ -95,13 +96,16 @@ func (f Forgery) send(ctx context.Context, fd int, sent *atomic.Uint64) error {
 		}
 		for i := range batch {
 			n++
-			b, p := packets[i], f.Payloads[n%len(f.Payloads)]
+			k := n % len(f.Payloads)
+			b, p := packets[i], f.Payloads[k]
 			size := ipHeader + udpHeader + copy(b[ipHeader+udpHeader:], p)
 			source := f.Source(rand.Uint32()).As4()
 			copy(b[12:16], source[:])
 			binary.BigEndian.PutUint16(b[2:], uint16(size))
-			binary.BigEndian.PutUint16(b[20:], uint16(1024+n%60000))
-			binary.BigEndian.PutUint16(b[24:], uint16(udpHeader+len(p)))
+			port, length := uint16(1024+n%60000), uint16(udpHeader+len(p))
+			binary.BigEndian.PutUint16(b[20:], port)
+			binary.BigEndian.PutUint16(b[24:], length)
+			binary.BigEndian.PutUint16(b[26:], checksum(fixed+sums[k]+sumOf(source[:])+uint32(port)+2*uint32(length)))
 			vectors[i].SetLen(size)
 		}
 		done, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&all[0])), uintptr(batch), 0, 0, 0)
@@ -115,4 +119,25 @@ func (f Forgery) send(ctx context.Context, fd int, sent *atomic.Uint64) error {
 		}
 	}
 	return nil
+}
+
+// sumOf adds a payload up for the checksum of UDP (RFC 1071).
+func sumOf(b []byte) (sum uint32) {
+	for i := 0; i+1 < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	if len(b)%2 == 1 {
+		sum += uint32(b[len(b)-1]) << 8
+	}
+	return sum
+}
+
+func checksum(sum uint32) uint16 {
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	if sum == 0xffff {
+		return 0xffff // 0 would be none
+	}
+	return ^uint16(sum)
 }

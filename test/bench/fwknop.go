@@ -38,14 +38,8 @@ func (p peer) ratio(value float64) float64 {
 // (PCAP_LOOP_SLEEP in fwknopd(8)); that is measured too, but would flatter Ownline. The
 // error says why there is no peer.
 func (b *bench) fwknop(ctx context.Context) (p peer, _ error) {
-	// Not everybody's PATH leads to where these programs are.
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+	if err := fwknopThere(); err != nil {
 		return p, err
-	}
-	for _, need := range [][2]string{{"fwknopd", "fwknop-server"}, {"fwknop", "fwknop-client"}, {"iptables", "iptables"}} {
-		if _, err := exec.LookPath(need[0]); err != nil {
-			return p, fmt.Errorf("the package %s would add it", need[1])
-		}
 	}
 	said, err := exec.CommandContext(ctx, "fwknopd", "--version").Output()
 	if err != nil {
@@ -66,6 +60,23 @@ func (b *bench) fwknop(ctx context.Context) (p peer, _ error) {
 	return p, nil
 }
 
+// fwknopThere says what is missing of fwknop, if anything is.
+func fwknopThere() error {
+	// Not everybody's PATH leads to where these programs are.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return err
+	}
+	for _, need := range [][2]string{{"fwknopd", "fwknop-server"}, {"fwknop", "fwknop-client"}, {"iptables", "iptables"}} {
+		if _, err := exec.LookPath(need[0]); err != nil {
+			return fmt.Errorf("the package %s would add it", need[1])
+		}
+	}
+	return nil
+}
+
+// fwknopPort is what fwknop uses unless told otherwise.
+const fwknopPort = 62201
+
 // fwknopRig is an fwknopd on the router of a bed.
 type fwknopRig struct {
 	bed          *bed.Bed
@@ -73,7 +84,12 @@ type fwknopRig struct {
 	conn         *net.UDPConn   // of the client
 	door         netip.AddrPort // what a packet opens
 	key, hmacKey string
+	server       rival
 	ended        chan struct{} // closed when fwknopd has ended; nil: it was not started
+}
+
+func newFwknopRig(w *bed.Bed) *fwknopRig {
+	return &fwknopRig{bed: w, door: netip.AddrPortFrom(w.Router.IPv4, 20443), key: rand.Text(), hmacKey: rand.Text()}
 }
 
 // fwknopTimes returns n times from packet to connection. Each takes a packet of its own, made
@@ -83,7 +99,7 @@ func fwknopTimes(ctx context.Context, setting string, n int) (_ []time.Duration,
 	if err != nil {
 		return nil, err
 	}
-	r := &fwknopRig{bed: w, door: netip.AddrPortFrom(w.Router.IPv4, 20443), key: rand.Text(), hmacKey: rand.Text()}
+	r := newFwknopRig(w)
 	defer func() { err = errors.Join(err, r.close()) }()
 	if err := r.start(ctx, setting); err != nil {
 		return nil, err
@@ -146,6 +162,7 @@ func (r *fwknopRig) start(ctx context.Context, setting string) (err error) {
 	if err := r.bed.Router.Start(cmd); err != nil {
 		return err
 	}
+	r.server = rival{name: "fwknopd", pid: cmd.Process.Pid}
 	r.ended = make(chan struct{})
 	go func() { _ = cmd.Wait(); close(r.ended) }() // how it ended is in its log
 	packet, err := r.packet(ctx)
@@ -179,22 +196,25 @@ func (r *fwknopRig) close() error {
 
 // packet has the client program make a packet, and does not send it.
 func (r *fwknopRig) packet(ctx context.Context) ([]byte, error) {
-	file := filepath.Join(r.dir, "packet")
-	err := run(ctx, r.bed.Client1, "fwknop", "--test", "--save-packet", file,
+	return madePacket(ctx, r.bed.Client1, filepath.Join(r.dir, "packet"), []string{
 		"--no-rc-file", "--no-home-dir", "--save-args-file", filepath.Join(r.dir, "args"),
 		"--access", fmt.Sprintf("tcp/%d", r.door.Port()), "--allow-ip", r.bed.Client1.IPv4.String(),
 		"--nat-access", netip.AddrPortFrom(r.bed.Lan.IPv4, bed.EchoPort).String(), "--destination", r.door.Addr().String(),
-		"--use-hmac", "--key-rijndael", r.key, "--key-hmac", r.hmacKey)
-	if err != nil {
+		"--use-hmac", "--key-rijndael", r.key, "--key-hmac", r.hmacKey,
+	})
+}
+
+// madePacket has the client program write a packet to a file, and does not send it.
+func madePacket(ctx context.Context, h *bed.Host, file string, args []string) ([]byte, error) {
+	if err := run(ctx, h, "fwknop", append([]string{"--test", "--save-packet", file}, args...)...); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(file)
 	return bytes.TrimSpace(text), err
 }
 
-// send sends a packet to the port that fwknopd uses unless told otherwise.
 func (r *fwknopRig) send(packet []byte) error {
-	_, err := r.conn.WriteToUDPAddrPort(packet, netip.AddrPortFrom(r.door.Addr(), 62201))
+	_, err := r.conn.WriteToUDPAddrPort(packet, netip.AddrPortFrom(r.door.Addr(), fwknopPort))
 	return err
 }
 
@@ -209,17 +229,11 @@ func (r *fwknopRig) shut(ctx context.Context) error {
 
 // enter sends a packet and tries to connect until it works: fwknopd answers nobody.
 func (r *fwknopRig) enter(ctx context.Context, packet []byte) (time.Duration, error) {
-	began := time.Now()
-	if err := r.send(packet); err != nil {
-		return 0, err
+	took, ok, err := opens(ctx, func() error { return r.send(packet) }, r.open, 5*time.Second, false)
+	if err == nil && !ok {
+		err = errors.New("a packet opened nothing")
 	}
-	for !r.open() {
-		if time.Since(began) > 5*time.Second || ctx.Err() != nil {
-			return 0, errors.Join(errors.New("a packet opened nothing"), ctx.Err())
-		}
-		time.Sleep(200 * time.Microsecond)
-	}
-	return time.Since(began), nil
+	return took, err
 }
 
 // open tells whether the client gets through.

@@ -246,15 +246,20 @@ func (p rival) cpu() (seconds float64, err error) {
 	return seconds, nil
 }
 
-// memory is the most that it has had, in MB (proc_pid_status(5), VmHWM).
-func (p rival) memory() (mb float64, err error) {
+// memory is the most that it has had, in MB (proc_pid_status(5)).
+func (p rival) memory() (mb float64, err error) { return p.status("VmHWM:") }
+
+// rss is what it has now, in MB.
+func (p rival) rss() (mb float64, err error) { return p.status("VmRSS:") }
+
+func (p rival) status(line string) (mb float64, err error) {
 	for _, pid := range p.processes() {
 		b, err := os.ReadFile("/proc/" + pid + "/status")
 		if err != nil {
 			return 0, err
 		}
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+		for l := range strings.Lines(string(b)) {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == line {
 				kib, err := strconv.ParseFloat(f[1], 64)
 				if err != nil {
 					return 0, err

@@ -62,6 +62,9 @@ func (d *Daemon) Running() bool {
 	}
 }
 
+// Pid is the number of the process, after Start.
+func (d *Daemon) Pid() int { return d.cmd.Process.Pid }
+
 // Memory tells how much the program takes now, and how much it took at most since its start, in
 // bytes (proc(5)).
 func (d *Daemon) Memory() (now, most int64, err error) {
