@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop nmap schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -105,6 +105,11 @@ ssh:
 fwknop:
 	@command -v fwknop >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends fwknop-client; }
 
+# What a stranger looks with, and the host's own firewall that he looks at.
+nmap:
+	@PATH=$$PATH:/usr/sbin; missing=; command -v nmap >/dev/null || missing=nmap; command -v nft >/dev/null || missing="$$missing nftables"; \
+	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -118,7 +123,7 @@ $(TOOL):
 schemathesis: $(TOOL) ## hold the API against its description, as admin and as user
 	SCHEMATHESIS=$(TOOL) EXAMPLES=$(EXAMPLES) SECONDS=$(SECONDS) $(GO) test -count=1 -timeout 30m -run TestAPI ./test/schemathesis
 
-test: build compiler guests database peers systemd desktop ssh fwknop $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop ssh fwknop nmap $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test -race -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test -race -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
@@ -149,10 +154,11 @@ bench: core database peers ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database peers guests ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy, the API and the look of the app at length, a short bench
+soak: build database peers guests fwknop nmap ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy, the API and the look of the app at length, a short bench
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestKilledUnderLoad|TestKilledWhileKnocking' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestNmap -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
