@@ -141,6 +141,10 @@ func parseProfile(s string, withKey bool) (Profile, error) {
 	if err != nil || port == 0 || u.Hostname() == "" {
 		return bad("needs a host and a port of 1 to 65535")
 	}
+	// net/url takes colons outside of brackets for a part of the name, which has none (RFC 3986, section 3.2.2).
+	if strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") {
+		return bad("an IPv6 address as host stands in brackets, as in [2001:db8::1]")
+	}
 	q, err := url.ParseQuery(u.RawQuery)
 	if err != nil || q.Get("v") != "1" {
 		return bad("is not of version 1")
