@@ -119,8 +119,11 @@ func printStatus(out io.Writer, s link.Status) error {
 	}
 	fmt.Fprintf(w, "web\t%s\n", web)
 	fw := "ok"
-	if !s.Firewall.OK {
+	switch {
+	case !s.Firewall.OK:
 		fw = "FAILED: " + s.Firewall.Error
+	case s.Firewall.Lacks != "":
+		fw = "ok, but with " + s.Firewall.Lacks
 	}
 	fmt.Fprintf(w, "firewall\t%s, %s\n", s.Firewall.Driver, fw)
 	clock := s.Clock.Source

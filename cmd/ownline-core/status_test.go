@@ -8,6 +8,23 @@ import (
 	"github.com/ownline/ownline/internal/link"
 )
 
+// A filter that the kernel does not take whole is told after the firewall.
+func TestStatusOfFilter(t *testing.T) {
+	for want, fw := range map[string]link.Firewall{
+		"nftables, ok\n": {Driver: "nftables", OK: true, Filter: true},
+		"nftables, ok, but with no filter: core looks at all: the kernel refuses the table\n": {Driver: "nftables", OK: true, Lacks: "no filter: core looks at all: the kernel refuses the table"},
+		"nftables, FAILED: no table\n": {Driver: "nftables", Error: "no table", Lacks: "no filter"},
+	} {
+		var out strings.Builder
+		if err := printStatus(&out, link.Status{Firewall: fw}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, &out)
+		}
+	}
+}
+
 // What docs/how says is in the status is in its text, too.
 func TestStatusOfProxy(t *testing.T) {
 	until := time.Now().Add(time.Hour)

@@ -224,8 +224,11 @@ func (c *Core) Status(ctx context.Context) link.Status {
 	if err := c.reconciler.Err(); err != nil {
 		s.Firewall.OK, s.Firewall.Error = false, err.Error()
 	}
+	s.Firewall.Filter = c.driver.Filters()
+	if lacks := c.driver.Lacks(); lacks != nil {
+		s.Firewall.Lacks = lacks.Error()
+	}
 	if k, err := c.driver.KnockCounters(ctx); err == nil {
-		s.Firewall.Filter = true
 		s.Knocks.Dropped["kernel_garbage"], s.Knocks.Dropped["kernel_rate_limit"] = k.Garbage, k.Limited
 	}
 	now, from := c.clock.Now()

@@ -170,7 +170,8 @@ type Firewall struct {
 	Driver string `json:"driver"`
 	OK     bool   `json:"ok"`
 	Error  string `json:"error,omitempty"`
-	Filter bool   `json:"filter"` // garbage knocks die in the kernel
+	Filter bool   `json:"filter"`          // garbage knocks die in the kernel
+	Lacks  string `json:"lacks,omitempty"` // what of the filter the kernel does not take, and why
 }
 
 // Knocks counts datagrams at the knock port since core started.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -31,12 +32,15 @@ type Driver struct {
 	log   *slog.Logger
 	table string
 	can   abilities
-	room  int // bytes that one transaction may have, where the socket allows them
+	room  int                                                // bytes that one transaction may have, where the socket allows them
+	plan  func(firewall.Settings, marking, filtering) layout // newLayout
 
 	sweeper sweeper
 
 	mu       sync.Mutex // guards all below
 	conn     *netlink.Conn
+	filter   filtering         // what the kernel takes
+	lacks    error             // why not all of it; nil: it does, or was not asked yet
 	known    bool              // whether what follows is true
 	gen      uint32            // of the kernel's ruleset after our last change, had nobody else made one
 	settings firewall.Settings // of the table
@@ -57,7 +61,7 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32}
+	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32, plan: newLayout}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -168,32 +172,54 @@ func (d *Driver) change(c changes) error {
 // Sync makes the kernel hold exactly want. Where somebody else changed the ruleset, it reads
 // all that is ours first. All is one transaction; on an error the rules from before are in
 // force. (Only where the socket's buffer is too small and may not be enlarged, in a user
-// namespace, more than some hundred new forwards take several transactions.)
+// namespace, more than some hundred new forwards take several transactions.) A kernel that does not
+// have what the filter of knocks needs gets the table without: see Lacks.
 func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
 	if err := want.Validate(); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var err error
+	filter := d.filter
+	refused, err := d.syncWithin(ctx, want)
+	switch {
+	case err != nil && refused != nil: // it was not the filter, or not the filter alone
+		d.filter = filter
+		err = fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, refused)
+	case err == nil && refused != nil:
+		d.lacks = fmt.Errorf("%s: %w", d.filter.without(), refused)
+		d.log.Warn("the kernel refuses the filter of knocks; working without", "without", d.filter.without(), logging.Err, refused)
+	}
+	return err
+}
+
+// syncWithin tries until it succeeds, with less of the filter each time that the kernel refuses the
+// table. It returns the first refusal, too.
+func (d *Driver) syncWithin(ctx context.Context, want firewall.Ruleset) (refused, err error) {
 	for try := range tries {
 		if err := ctx.Err(); err != nil {
-			return err
+			return refused, err
 		}
 		// Where others never rest, the last try does not insist that nothing changed since it
 		// looked. What it missed, the next Changed tells.
 		err = d.sync(want, try < tries-1)
 		switch {
 		case err == nil:
-			return nil
+			return refused, nil
+		case errors.Is(err, errRefused) && want.KnockPort != 0 && d.filter < filterNone:
+			if refused == nil {
+				refused = err
+			}
+			d.filter++
+			d.known = false
 		case errors.Is(err, unix.ERESTART), errors.Is(outOfStep(err), firewall.ErrOutOfStep):
 			d.known = false // somebody was faster: look again
 		default:
 			d.known = false
-			return fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, err)
+			return refused, fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, err)
 		}
 	}
-	return fmt.Errorf("apply the ruleset to table inet %s: others change the ruleset all the time: %w", d.table, err)
+	return refused, fmt.Errorf("apply the ruleset to table inet %s: others change the ruleset all the time: %w", d.table, err)
 }
 
 // view is what the kernel holds of ours.
@@ -206,8 +232,9 @@ type view struct {
 }
 
 // sync is one try of Sync. With exact, it fails with ERESTART when the ruleset changed after
-// it was read.
+// it was read, and with errRefused when the kernel does not take the table.
 func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
+	want.Settings = d.filter.of(want.Settings)
 	gen, err := d.generation()
 	if err != nil {
 		return err
@@ -250,6 +277,9 @@ func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 		t.create(*build)
 	}
 	commits, err := d.commit(t, c)
+	if exact && build != nil && commits == 0 && refuses(err) {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -270,7 +300,7 @@ func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 // inspect compares the kernel's table with what it has to be. If it has to be made anew, it
 // returns how.
 func (d *Driver) inspect(s firewall.Settings) (*layout, kernelTable, error) {
-	l := newLayout(s, d.can.mark)
+	l := d.plan(s, d.can.mark, d.filter)
 	is, err := d.readTable()
 	if err != nil || l.same(is) {
 		return nil, is, err

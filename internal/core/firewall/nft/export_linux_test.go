@@ -1,15 +1,34 @@
 package nft
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
 )
 
 // LimitTransactions makes the driver believe that its socket's buffer can't be larger.
 func (d *Driver) LimitTransactions(bytes int) { d.room = bytes }
+
+// Lack has the driver ask for an expression under a name that the kernel does not have, which is what
+// asking for any that is not built into it comes to.
+func (d *Driver) Lack(expression string) {
+	name := append([]byte(expression), 0)
+	other := bytes.Repeat([]byte{'x'}, len(name)-1)
+	d.plan = func(s firewall.Settings, how marking, filter filtering) layout {
+		l := newLayout(s, how, filter)
+		for _, c := range l.chains {
+			for i, r := range c.rules {
+				c.rules[i].exprs = bytes.ReplaceAll(r.exprs, name, append(bytes.Clone(other), 0))
+			}
+		}
+		return l
+	}
+}
 
 // Remove deletes the table. Connections that it translated live on, no longer gated: end
 // them first by a Sync without forwards, and wait, where that matters.

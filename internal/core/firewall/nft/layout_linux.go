@@ -158,7 +158,7 @@ const (
 )
 
 // newLayout writes down the table for the settings.
-func newLayout(s firewall.Settings, how marking) layout {
+func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 	b := builder{mark: how}
 	fams := families(s.IPv6Prefix)
 	const timed = unix.NFT_SET_TIMEOUT
@@ -228,7 +228,7 @@ func newLayout(s firewall.Settings, how marking) layout {
 		b.rule("", b.mark.isSet(), b.direction(0), masq())
 	}
 	if s.KnockPort != 0 {
-		b.knocks(s, fams)
+		b.knocks(s, fams, filter)
 	}
 	return b.layout
 }
@@ -308,7 +308,7 @@ func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
 // untracked, and only they reach the socket: the rest is met by the host's own rules like
 // anything to a closed port, and, where those let it in, answered as the kernel answers for
 // a closed port.
-func (b *builder) knocks(s firewall.Settings, fams [2]family) {
+func (b *builder) knocks(s firewall.Settings, fams [2]family, filter filtering) {
 	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
 	b.set(set{name: setHints, flags: unix.NFT_SET_TIMEOUT, keyType: typeInteger, keyLen: 8, typeof: typeofHint()}, "first bytes of knocks that are valid now")
 	b.set(set{name: setPace, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeInteger, keyLen: 8, typeof: typeofHint(), size: 65535}, "how fast knocks with one hint come")
@@ -328,7 +328,7 @@ func (b *builder) knocks(s firewall.Settings, fams [2]family) {
 	b.chain("knock_filter", "filter", unix.NF_INET_PRE_ROUTING, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(2, s.KnockPort), b.local(), verdict(unix.NFT_JUMP, "knock"))
 	if s.Fwknop.Port != 0 {
-		b.shaped(s.Fwknop, fams)
+		b.shaped(s.Fwknop, fams, filter)
 	}
 	b.chain("knock_answers", "filter", unix.NF_INET_LOCAL_OUT, priorityRaw)
 	b.rule("", b.protocol(protoUDP), b.port(0, s.KnockPort), notrack())
@@ -344,10 +344,7 @@ func (b *builder) knocks(s firewall.Settings, fams [2]family) {
 // shaped has the same done for a port whose datagrams have a shape and nothing more. How many come is
 // limited, but not so that a stranger could use up what others have: each source has a share of its
 // own, with some others, and beyond the shares everybody has the same chance at what is spare.
-func (b *builder) shaped(s firewall.Shape, fams [2]family) {
-	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
-	// Twice the room: what has ended counts until the kernel collects it.
-	b.set(set{name: setShares, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeMark, keyLen: 4, size: 2 * shares}, "how fast packets without a hint come")
+func (b *builder) shaped(s firewall.Shape, fams [2]family, filter filtering) {
 	to := slices.Concat(b.protocol(protoUDP), b.port(2, s.Port), b.local())
 	length := slices.Concat(
 		payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 4, 2, regOther),
@@ -361,6 +358,13 @@ func (b *builder) shaped(s firewall.Shape, fams [2]family) {
 	b.rule("anything else", to, b.count(counterGarbage))
 	pass := slices.Concat(b.count(counterPassed), notrack(), verdict(verdictAccept, ""))
 	b.chain("shaped", "", 0, 0)
+	if filter != filterAll {
+		b.rule("to the socket", pass)
+		return
+	}
+	const eval = 1 << 5 // NFT_SET_EVAL: rules may add elements
+	// Twice the room: what has ended counts until the kernel collects it.
+	b.set(set{name: setShares, flags: unix.NFT_SET_TIMEOUT | eval, keyType: typeMark, keyLen: 4, size: 2 * shares}, "how fast packets without a hint come")
 	for _, f := range fams {
 		b.rule("a share of one's own, to the socket", b.family(f),
 			payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.saddr, f.shareLen, regOther), hash(regOther, f.shareLen, shares, reg0),

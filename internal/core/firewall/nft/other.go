@@ -43,6 +43,12 @@ func (*Driver) KnockCounters(context.Context) (firewall.KnockCounts, error) {
 	return firewall.KnockCounts{}, errors.ErrUnsupported
 }
 
+// Lacks returns errors.ErrUnsupported.
+func (*Driver) Lacks() error { return errors.ErrUnsupported }
+
+// Filters returns false.
+func (*Driver) Filters() bool { return false }
+
 // Dropping returns errors.ErrUnsupported.
 func (*Driver) Dropping(context.Context) ([]firewall.Chain, error) {
 	return nil, errors.ErrUnsupported
