@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"regexp"
 	"testing"
 	"time"
@@ -190,10 +191,26 @@ func TestAuditForms(t *testing.T) {
 	if _, err := h.Close(t.Context(), h.ana, s.ID); err != nil {
 		t.Fatal(err)
 	}
-	lines, _, err := h.Audit(t.Context(), h.root, ownline.AuditQuery{})
-	if err != nil {
-		t.Fatal(err)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
+	_, secret := h.invite(access.NewInvitation{For: time.Hour, Uses: 2})
+	h.mustRedeem(secret, guestAt)
+	revoked, _ := h.invite(access.NewInvitation{For: time.Hour})
+	_, err := h.RevokeInvitation(t.Context(), h.ana, revoked.ID)
+	must(err)
+	target := netip.MustParseAddrPort("192.168.7.11:22")
+	_, err = h.ChangeService(t.Context(), command, h.ssh.ID, access.ServiceChange{Target4: &target})
+	must(err)
+	_, err = h.ChangeUser(t.Context(), command, h.bob.User.ID, access.UserChange{
+		Name: new("rob"), Role: new(ownline.Admin), Disabled: new(true), Password: new("another"),
+	})
+	must(err)
+	lines, _, err := h.Audit(t.Context(), h.root, ownline.AuditQuery{})
+	must(err)
 	said := map[string]string{}
 	for _, l := range lines {
 		said[l.Action] = l.Detail
@@ -204,6 +221,13 @@ func TestAuditForms(t *testing.T) {
 		"session.end":   `^closed$`,
 		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+, \d+ sources of a device$`,
 		"user.add":      `^\S+ as (admin|user)$`,
+		"user.change":   `^rob, renamed from bob, now admin, disabled, new password$`,
+
+		"service.add":       `^\S+: tcp 192.168.7.10:\d+$`,
+		"service.change":    `^ssh: tcp 192.168.7.10:22 -> ssh: tcp 192.168.7.11:22$`,
+		"invitation.add":    `^\S+, \d+ times for \S+ each, until \S+Z$`,
+		"invitation.redeem": `^use 1 of 2, in the guest's browser$`,
+		"invitation.revoke": `^\S+; sessions ended: \d+$`,
 	} {
 		if !regexp.MustCompile(form).MatchString(said[action]) {
 			t.Errorf("%s says %q, not %s", action, said[action], form)

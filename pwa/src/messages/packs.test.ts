@@ -40,7 +40,9 @@ function reach(start: string, pages: Map<string, Set<Pack>>): Set<string> {
         return ''
       },
     )
-    for (const [, name] of text.matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
+    // What is fetched early is shown by its route, which brings the words.
+    const shown = text.replaceAll(/if \(location\.pathname === '\/\w*'\) import\('[^']+'\)/g, '')
+    for (const [, name] of shown.matchAll(/(?:from|import\()\s*'([^']+)'/g)) {
       const next = target(path, name ?? '')
       if (next && !next.startsWith('messages/')) seen.add(next)
     }

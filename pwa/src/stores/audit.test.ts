@@ -79,6 +79,23 @@ describe('the words of a line', () => {
     ['grant.remove', 'ana may use nas; automatic false, port 0, reserved false, at most 0s, 2 sources of a device', 'ana puede usar nas'],
     ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, at most 0s, 5 sources of a device', 'ana puede usar nas · 5 direcciones a la vez'],
     ['user.add', 'ana as admin', 'ana, de administración'],
+    ['user.add', 'ana as user, by the identity provider', 'ana · según el proveedor de identidad'],
+    ['user.change', 'ana, renamed from an, now admin, disabled, new password',
+      'ana · antes se llamaba an · ahora de administración · ya no puede entrar · contraseña nueva'],
+    ['user.change', 'ana, now user: the identity provider says so', 'ana · ya no es de administración · según el proveedor de identidad'],
+    ['user.link', 'ana with https://id.example', 'ana · https://id.example'],
+    ['service.add', 'nas: proxied http 192.168.7.10:80; require_login off -> on, header X-A set',
+      'nas: por el proxy, http 192.168.7.10:80 · pide entrar antes · cabecera X-A: puesto'],
+    ['service.add', 'ssh: tcp 192.168.7.10:22', 'ssh: tcp 192.168.7.10:22'],
+    ['service.change', 'ownline: not for everybody any more', 'ownline ya no es para todos'],
+    ['invitation.add', 'nas, 1 times for 1h0m0s each, until 2030-05-03T12:30:00Z, from ES FR', 'nas, una vez, durante 1 h, hasta X · solo desde ES FR'],
+    ['invitation.revoke', 'nas; sessions ended: 2', 'nas · 2 sesiones terminadas'],
+    ['invitation.redeem', "use 1 of 2, in the guest's browser", 'uso 1 de 2, en el navegador de la persona invitada'],
+    ['knock', 'nothing granted', 'no tiene ningún permiso'],
+    ['token.add', '"copia", scopes read', 'copia, puede: read'],
+    ['auth.guessing', 'many wrong passwords; tries are slowed down', 'Muchas contraseñas equivocadas; cada intento espera más'],
+    ['epoch.new', 'core has revision 3, the database 2', 'el core estaba en 3, la base de datos en 2'],
+    ['history.restore', '12 sessions', '12 sesiones'],
     ['site.change', 'Home', 'Home'],
     ['session.open', 'something else', 'something else'],
   ])('say of %s in the language: %s', (action, detail, words) => {
@@ -86,12 +103,19 @@ describe('the words of a line', () => {
   })
 
   it('show a difference with what is new', () => {
-    const found = differenceOf({ detail: 'nas: tcp 192.168.7.10:80 -> nas: tcp 192.168.7.11:80' })
+    const found = differenceOf(es, { action: 'service.change', detail: 'nas: tcp 192.168.7.10:80 -> nas: tcp 192.168.7.11:80' })
     expect(found).toEqual({ before: 'nas: tcp 192.168.7.10:80', after: 'nas: tcp 192.168.7.11:80' })
     expect(marked('nas: tcp b', 'nas: tcp a')).toEqual([
       { word: 'nas:', changed: false }, { word: 'tcp', changed: false }, { word: 'b', changed: true },
     ])
-    expect(differenceOf({ detail: 'nas' })).toBeUndefined()
+    expect(differenceOf(es, { action: 'service.change', detail: 'nas' })).toBeUndefined()
+    expect(differenceOf(es, { action: 'service.add', detail: 'nas: proxied http 192.168.7.10:80; require_login off -> on' })).toBeUndefined()
+    expect(differenceOf(es, {
+      action: 'service.change',
+      detail: 'nas: proxied http 192.168.7.10:80 -> nas: proxied https 192.168.7.10:443; path_prefix none -> /a; icon changed',
+    })).toEqual({
+      before: 'nas: por el proxy, http 192.168.7.10:80', after: 'nas: por el proxy, https 192.168.7.10:443 · ruta: /a · imagen: cambiado',
+    })
   })
 
   it('have the times of this place', () => {
