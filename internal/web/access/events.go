@@ -145,11 +145,11 @@ func (s *Stream) Next(ctx context.Context) (Event, error) {
 			}
 			continue
 		}
-		s.at = ev.Seq
 		ok, err := s.maySee(ctx, &ev)
 		if err != nil {
-			return Event{}, err
+			return Event{}, err // also that ctx is over: the next call reads the event again
 		}
+		s.at = ev.Seq
 		if ok {
 			return ev, nil
 		}

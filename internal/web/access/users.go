@@ -195,6 +195,7 @@ func (a *Access) ResetFactors(ctx context.Context, actor Actor, id ownline.UserI
 		if err := c.SignOut(id); err != nil {
 			return err
 		}
+		c.publish(Event{Kind: EventUser, Owner: u.ID, Resource: u}) // their streams look at their logins again
 		return c.audit("user.reset_factors", id.String(), ownline.SiteID{}, u.Name)
 	})
 	return err

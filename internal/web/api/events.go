@@ -20,7 +20,7 @@ import (
 
 const (
 	// aliveEvery is how often a quiet stream shows that it is alive, so that proxies keep it,
-	// and how long at most a stream outlives a login that was ended.
+	// and how long at most a stream outlives a login that has run out.
 	aliveEvery = 15 * time.Second
 	// writeWithin is how long a reader may take for an event before it is cut off.
 	writeWithin = 10 * time.Second
@@ -32,7 +32,7 @@ func (s *Server) events() {
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
 		description: "Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, " +
 			"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
-			"an event named reset says that everything has to be fetched again.",
+			"an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good.",
 	}, false)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "A stream without an end",
@@ -81,22 +81,26 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		first += "event: reset\ndata: {}\n"
 	}
 	stream := s.access.Subscribe(actor(id), after)
-	// Every pause tells the place, so that a reader that comes back needs no reset.
-	if err := write("%sid: %d\n\n", first, stream.Last()); err != nil {
+	if err := write("%s", first); err != nil {
 		return err
 	}
+	var ev access.Event
+	err = errQuiet // the login may have been ended since it let the request in
 	for {
-		ev, err := nextEvent(ctx, stream)
-		if err == nil || errors.Is(err, errQuiet) {
+		ended := s.auth.Ended() // from before the look at the login, so that no end is missed
+		if err == nil || errors.Is(err, errQuiet) || errors.Is(err, access.ErrMissed) {
 			// The login may have been ended meanwhile; access judges only the user.
 			now, rerr := s.auth.Recheck(ctx, id)
 			if rerr != nil {
-				return rerr
+				err = rerr
 			}
 			id = now
 		}
 		switch {
+		case isEnd(err): // pages would find out with their next call only
+			err = errors.Join(err, write("event: end\ndata: {}\n\n"))
 		case errors.Is(err, errQuiet):
+			// Every pause tells the place, so that a reader that comes back needs no reset.
 			err = write(":\nid: %d\n\n", stream.Last())
 		case errors.Is(err, access.ErrMissed):
 			err = write("id: %d\nevent: reset\ndata: {}\n\n", stream.Last())
@@ -106,18 +110,40 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		if err != nil {
 			return err
 		}
+		ev, err = nextEvent(ctx, stream, ended)
 	}
+}
+
+// isEnd tells whether the reader has lost the right to the stream.
+func isEnd(err error) bool {
+	return errors.Is(err, ownline.ErrUnauthorized) || errors.Is(err, ownline.ErrForbidden)
 }
 
 var errQuiet = errors.New("nothing happened")
 
-// nextEvent waits for an event, but no longer than a stream may be quiet.
-func nextEvent(ctx context.Context, stream *access.Stream) (access.Event, error) {
-	wait, cancel := context.WithTimeout(ctx, aliveEvery)
+// nextEvent waits for an event, but no longer than a stream may be quiet, nor than until a
+// login has ended.
+func nextEvent(ctx context.Context, stream *access.Stream, ended <-chan struct{}) (access.Event, error) {
+	alive, stop := context.WithTimeout(ctx, aliveEvery)
+	defer stop()
+	wait, cancel := context.WithCancel(alive)
 	defer cancel()
+	woken := make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-ended:
+			cancel()
+		case <-wait.Done():
+		}
+	}()
+	defer func() {
+		cancel()
+		<-woken
+	}()
 	ev, err := stream.Next(wait)
-	if err != nil && ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		err = errQuiet
+	if err != nil && ctx.Err() == nil && wait.Err() != nil && !isEnd(err) && !errors.Is(err, access.ErrMissed) {
+		err = errQuiet // also when it was the store that was interrupted
 	}
 	return ev, err
 }

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // follower reads a stream of events.
@@ -105,6 +108,23 @@ func (f *follower) ends() {
 	}
 }
 
+// isToldTheEnd calls what ends the login of the stream, and fails unless the stream says so before
+// it would have looked by itself, and ends.
+func (f *follower) isToldTheEnd(end func()) {
+	f.t.Helper()
+	began := time.Now()
+	end()
+	for ev := f.next(); ev.kind != "end"; ev = f.next() {
+		if ev.kind != "user" {
+			f.t.Errorf("still told: %+v", ev)
+		}
+	}
+	f.ends()
+	if took := time.Since(began); took > aliveEvery*2/3 {
+		f.t.Errorf("told after %v", took)
+	}
+}
+
 func TestEvents(t *testing.T) {
 	w := newWorld(t)
 	ssh := w.addService("ssh", "192.168.7.10:22")
@@ -168,19 +188,51 @@ func TestEventsEnd(t *testing.T) {
 	byToken := w.follow("", "Authorization", "Bearer "+w.ana)
 	bob := w.follow("", "Authorization", "Bearer "+w.bob)
 
-	w.raw("POST", "/auth/logout", nil, "Cookie", cookie, "Origin", "https://own.example.org:9999").want(204)
+	byCookie.isToldTheEnd(func() { // at once, though nothing else happens
+		w.raw("POST", "/auth/logout", nil, "Cookie", cookie, "Origin", "https://own.example.org:9999").want(204)
+	})
 	made := as[session](w.do(w.ana, "POST", "/sessions", map[string]any{"service": ssh.ID}), 201)
-	byCookie.ends()
 	if ev := byToken.next(); !strings.Contains(ev.data, made.ID) {
 		t.Errorf("the other stream got %+v", ev)
 	}
 
-	w.do(w.admin, "PATCH", "/users/"+w.id(w.bob), map[string]any{"disabled": true}).want(200)
-	w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "camera"}).want(200)
-	bob.ends()
+	bob.isToldTheEnd(func() {
+		w.do(w.admin, "PATCH", "/users/"+w.id(w.bob), map[string]any{"disabled": true}).want(200)
+		w.do(w.admin, "PATCH", "/services/"+ssh.ID, map[string]any{"icon": "camera"}).want(200)
+	})
 
 	w.api.EndStreams()
 	for range byToken.events { // what was still to be told
+	}
+}
+
+// patientRecorder takes deadlines as the writer of a server does.
+type patientRecorder struct{ *httptest.ResponseRecorder }
+
+func (patientRecorder) SetWriteDeadline(time.Time) error { return nil }
+
+// A login that ends after it let the request in, and before the stream waits, is not missed.
+func TestEventsEndedBefore(t *testing.T) {
+	w := newWorld(t)
+	r := httptest.NewRequest("GET", base+"/events", nil)
+	r.Header.Set("Authorization", "Bearer "+w.ana)
+	id, err := w.api.auth.Identify(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.api.auth.RemoveToken(t.Context(), id, id.User.ID, id.Token); err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	began := time.Now()
+	if err := w.api.stream(r.WithContext(t.Context()), patientRecorder{rec}, id, ""); !errors.Is(err, ownline.ErrUnauthorized) {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if took := time.Since(began); took > aliveEvery*2/3 {
+		t.Errorf("it took %v", took)
+	}
+	if got := rec.Body.String(); !strings.HasSuffix(got, "event: end\ndata: {}\n\n") {
+		t.Errorf("it said %q", got)
 	}
 }
 

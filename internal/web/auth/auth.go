@@ -125,6 +125,7 @@ type Auth struct {
 	party     party
 	reporter  Reporter
 	throttle  throttle
+	ended     bell                      // rung when logins or tokens have ended
 	untouched atomic.Pointer[time.Time] // when it was last logged that a use can't be written down
 	log       *slog.Logger
 }
@@ -228,6 +229,10 @@ func (a *Auth) touched(ctx context.Context, err error) {
 	a.untouched.Store(&now)
 	a.log.WarnContext(ctx, "the use of a login or token can't be written down", logging.Err, err)
 }
+
+// Ended returns a channel that is closed when logins or tokens, whosever, are ended by somebody:
+// what was let in by one has to Recheck then. Those that run out by themselves close nothing.
+func (a *Auth) Ended() <-chan struct{} { return a.ended.wait() }
 
 // Recheck returns the identity as it is now, with the user's present role. Signed out,
 // expired or disabled meanwhile is ownline.ErrUnauthorized.

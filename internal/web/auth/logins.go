@@ -33,6 +33,7 @@ func (a *Auth) SignOut(ctx context.Context, id Identity, user ownline.UserID, l 
 	if err := a.store.DeleteLogin(ctx, user, l); err != nil {
 		return err
 	}
+	a.ended.ring()
 	return a.audit(ctx, id, "login.end", l.String())
 }
 
@@ -43,5 +44,6 @@ func (a *Auth) SignOutEverywhere(ctx context.Context, id Identity, user ownline.
 	if err != nil {
 		return 0, err
 	}
+	a.ended.ring()
 	return n, a.audit(ctx, id, "login.end_all", user.String())
 }

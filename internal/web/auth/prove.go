@@ -82,5 +82,6 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, present, next st
 		return err
 	}
 	_, err = a.store.SignOutOthers(ctx, id.User.ID, id.Login, tokens, id.Token)
+	a.ended.ring()
 	return err
 }

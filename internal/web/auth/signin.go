@@ -218,6 +218,7 @@ func (a *Auth) EndLogin(ctx context.Context, id Identity) error {
 	if err := a.store.DeleteLogin(ctx, id.User.ID, id.Login); err != nil && !errors.Is(err, ownline.ErrNotFound) {
 		return err
 	}
+	a.ended.ring()
 	return a.audit(ctx, id, "login.end", id.Login.String())
 }
 

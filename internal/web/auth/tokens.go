@@ -99,5 +99,6 @@ func (a *Auth) RemoveToken(ctx context.Context, id Identity, user ownline.UserID
 	if err := a.store.DeleteToken(ctx, user, t); err != nil {
 		return err
 	}
+	a.ended.ring()
 	return a.audit(ctx, id, "token.remove", t.String())
 }

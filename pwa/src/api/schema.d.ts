@@ -330,7 +330,7 @@ export interface paths {
         };
         /**
          * Follow what changes: server-sent events named after resources, with the whole resource as data
-         * @description Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again.
+         * @description Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good.
          */
         get: operations["events"];
         put?: never;
