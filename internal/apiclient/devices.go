@@ -14,6 +14,7 @@ type Device struct {
 	Site                 string     `json:"site"`
 	Name                 string     `json:"name"`
 	RequireClaimedSource bool       `json:"require_claimed_source"`
+	AllowedFrom          []string   `json:"allowed_from,omitempty"`
 	Fwknop               string     `json:"fwknop,omitempty"` // HMAC, if it is an fwknop client
 	Revoked              bool       `json:"revoked"`
 	LastKnock            *time.Time `json:"last_knock,omitempty"`
@@ -48,11 +49,12 @@ type FwknopCommand struct {
 
 // NewDevice is what is told of a new device.
 type NewDevice struct {
-	Site                 string `json:"site"`
-	Name                 string `json:"name"`
-	RequireClaimedSource bool   `json:"require_claimed_source,omitempty"`
-	Fwknop               string `json:"fwknop,omitempty"` // HMAC of an fwknop client; "": it is none
-	User                 string `json:"user,omitempty"`   // "": one's own
+	Site                 string   `json:"site"`
+	Name                 string   `json:"name"`
+	RequireClaimedSource bool     `json:"require_claimed_source,omitempty"`
+	AllowedFrom          []string `json:"allowed_from,omitempty"` // told by an admin
+	Fwknop               string   `json:"fwknop,omitempty"`       // HMAC of an fwknop client; "": it is none
+	User                 string   `json:"user,omitempty"`         // "": one's own
 }
 
 // DeviceQuery selects devices; "" selects all.
@@ -70,8 +72,9 @@ func (c *Client) AddDevice(ctx context.Context, in NewDevice) (Enrolled, error) 
 
 // DeviceChange changes what is not nil.
 type DeviceChange struct {
-	Name                 *string `json:"name,omitempty"`
-	RequireClaimedSource *bool   `json:"require_claimed_source,omitempty"`
+	Name                 *string   `json:"name,omitempty"`
+	RequireClaimedSource *bool     `json:"require_claimed_source,omitempty"`
+	AllowedFrom          *[]string `json:"allowed_from,omitempty"` // told by an admin
 }
 
 // ChangeDevice changes a device.

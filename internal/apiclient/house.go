@@ -146,27 +146,30 @@ type Grant struct {
 	AllowReserved bool      `json:"allow_reserved"`
 	MaxDuration   string    `json:"max_duration,omitempty"`
 	MaxSources    int       `json:"max_sources,omitempty"`
+	AllowedFrom   []string  `json:"allowed_from,omitempty"`
 	Created       time.Time `json:"created"`
 }
 
 // NewGrant is what is told of a new grant.
 type NewGrant struct {
-	User          string `json:"user"`
-	Service       string `json:"service"`
-	Automatic     bool   `json:"automatic,omitempty"`
-	PublicPort    uint16 `json:"public_port,omitempty"`
-	AllowReserved bool   `json:"allow_reserved,omitempty"`
-	MaxDuration   string `json:"max_duration,omitempty"`
-	MaxSources    int    `json:"max_sources,omitempty"`
+	User          string   `json:"user"`
+	Service       string   `json:"service"`
+	Automatic     bool     `json:"automatic,omitempty"`
+	PublicPort    uint16   `json:"public_port,omitempty"`
+	AllowReserved bool     `json:"allow_reserved,omitempty"`
+	MaxDuration   string   `json:"max_duration,omitempty"`
+	MaxSources    int      `json:"max_sources,omitempty"`
+	AllowedFrom   []string `json:"allowed_from,omitempty"`
 }
 
 // GrantChange changes what is not nil.
 type GrantChange struct {
-	Automatic     *bool   `json:"automatic,omitempty"`
-	PublicPort    *uint16 `json:"public_port,omitempty"`
-	AllowReserved *bool   `json:"allow_reserved,omitempty"`
-	MaxDuration   *string `json:"max_duration,omitempty"`
-	MaxSources    *int    `json:"max_sources,omitempty"`
+	Automatic     *bool     `json:"automatic,omitempty"`
+	PublicPort    *uint16   `json:"public_port,omitempty"`
+	AllowReserved *bool     `json:"allow_reserved,omitempty"`
+	MaxDuration   *string   `json:"max_duration,omitempty"`
+	MaxSources    *int      `json:"max_sources,omitempty"`
+	AllowedFrom   *[]string `json:"allowed_from,omitempty"`
 }
 
 // GrantQuery selects grants; "" selects all.

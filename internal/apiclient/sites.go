@@ -33,6 +33,7 @@ type Site struct {
 	LocalNetworks   []string   `json:"local_networks,omitempty"`
 	ReservedPorts   []uint16   `json:"reserved_ports,omitempty"`
 	IPv6Prefix      int        `json:"ipv6_prefix,omitempty"`
+	AllowedFrom     []string   `json:"allowed_from,omitempty"`
 	Created         *time.Time `json:"created,omitempty"`
 	AppliedRevision *uint64    `json:"applied_revision,omitempty"`
 	WantedRevision  *uint64    `json:"wanted_revision,omitempty"`
@@ -52,9 +53,10 @@ type NewSite struct {
 
 // SiteChange changes what is not nil.
 type SiteChange struct {
-	Name       *string `json:"name,omitempty"`
-	Host       *string `json:"host,omitempty"`
-	IPv6Prefix *int    `json:"ipv6_prefix,omitempty"`
+	Name        *string   `json:"name,omitempty"`
+	Host        *string   `json:"host,omitempty"`
+	IPv6Prefix  *int      `json:"ipv6_prefix,omitempty"`
+	AllowedFrom *[]string `json:"allowed_from,omitempty"`
 }
 
 // Pong is how long a core took to answer.

@@ -21,7 +21,7 @@ SITE/NAME. What can't be undone asks first on a terminal, unless --yes is given.
   ownline admin grants add bob ssh --automatic
   ownline admin sites list`,
 		},
-		a.adminUsers(), a.adminServices(), a.adminGrants(), a.adminSites(), a.adminSessions(), a.closing(true), a.adminFlush(), a.invitationsOf(true), a.adminAudit(),
+		a.adminUsers(), a.adminServices(), a.adminGrants(), a.adminSites(), a.adminSessions(), a.closing(true), a.adminFlush(), a.invitationsOf(true), a.adminAudit(), a.adminRefusals(),
 		a.loginsOf(true), a.adminNotifications(), a.adminBroker(),
 	)
 }

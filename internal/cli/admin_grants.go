@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -78,9 +80,9 @@ func (a *app) grantsList() *cobra.Command {
 				if g.PublicPort != 0 {
 					port = strconv.Itoa(int(g.PublicPort))
 				}
-				rows = append(rows, []string{names[g.User], names[g.Service], automatic, port, g.MaxDuration})
+				rows = append(rows, []string{names[g.User], names[g.Service], automatic, port, g.MaxDuration, strconv.Itoa(cmp.Or(g.MaxSources, ownline.UsualSources)), strings.Join(g.AllowedFrom, ",")})
 			}
-			return a.table(cmd, list, []string{"USER", "SERVICE", "BY KNOCK", "PORT", "LONGEST"}, rows, "There is none. `ownline admin grants add USER SERVICE` makes one.")
+			return a.table(cmd, list, []string{"USER", "SERVICE", "BY KNOCK", "PORT", "LONGEST", "SOURCES", "FROM"}, rows, "There is none. `ownline admin grants add USER SERVICE` makes one.")
 		}),
 	}
 	cmd.Flags().StringVar(&user, "user", "", "only of this user")
@@ -96,6 +98,7 @@ type terms struct {
 	port                     uint16
 	longest                  time.Duration
 	sources                  int
+	from                     []string
 }
 
 func (t *terms) add(cmd *cobra.Command) {
@@ -105,6 +108,7 @@ func (t *terms) add(cmd *cobra.Command) {
 	flags.BoolVar(&t.allowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
 	flags.DurationVar(&t.longest, "max", 0, "the longest that a session may last (0: what the configuration says)")
 	flags.IntVar(&t.sources, "sources", 0, "how many addresses of one device may be open side by side (0: 2)")
+	flags.StringSliceVar(&t.from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere)")
 }
 
 func (t *terms) check() error {
@@ -126,7 +130,7 @@ func (a *app) grantsAdd() *cobra.Command {
 	var t terms
 	cmd := &cobra.Command{
 		Use: "add USER SERVICE", Short: "Let a user use a service",
-		Example:           "  ownline admin grants add ana ssh --automatic\n  ownline admin grants add bob home/wiki --port 20443 --max 2h",
+		Example:           "  ownline admin grants add ana ssh --automatic\n  ownline admin grants add bob home/wiki --port 20443 --max 2h --from ES,198.51.100.0/24",
 		Args:              command.Args("USER", "SERVICE"),
 		ValidArgsFunction: a.completing(userNames, serviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
@@ -142,7 +146,7 @@ func (a *app) grantsAdd() *cobra.Command {
 				return err
 			}
 			g, err := c.AddGrant(cmd.Context(), apiclient.NewGrant{
-				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest), MaxSources: t.sources,
+				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest), MaxSources: t.sources, AllowedFrom: t.from,
 			})
 			if err != nil {
 				return err
@@ -182,7 +186,7 @@ func (a *app) grantsSet() *cobra.Command {
 		Args:              command.Args("USER", "SERVICE"),
 		ValidArgsFunction: a.completing(userNames, serviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max", "sources"); err != nil {
+			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max", "sources", "from"); err != nil {
 				return err
 			}
 			if err := t.check(); err != nil {
@@ -195,7 +199,7 @@ func (a *app) grantsSet() *cobra.Command {
 			g, err = c.ChangeGrant(cmd.Context(), g.ID, apiclient.GrantChange{
 				Automatic: changed(cmd, "automatic", t.automatic), PublicPort: changed(cmd, "port", t.port),
 				AllowReserved: changed(cmd, "allow-reserved", t.allowReserved), MaxDuration: changed(cmd, "max", duration(t.longest)),
-				MaxSources: changed(cmd, "sources", t.sources),
+				MaxSources: changed(cmd, "sources", t.sources), AllowedFrom: changed(cmd, "from", t.from),
 			})
 			if err != nil {
 				return err

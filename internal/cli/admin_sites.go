@@ -72,6 +72,10 @@ func (a *app) sitesStatus() *cobra.Command {
 				if link == "" {
 					link = "core dials"
 				}
+				from := "anywhere"
+				if len(s.AllowedFrom) > 0 {
+					from = strings.Join(s.AllowedFrom, ", ")
+				}
 				return command.Table(w, []string{"SITE", s.Name}, [][]string{
 					{"state", health(s)},
 					{"host", s.Host},
@@ -84,6 +88,7 @@ func (a *app) sitesStatus() *cobra.Command {
 					{"local networks", strings.Join(s.LocalNetworks, ", ")},
 					{"reserved ports", strings.Trim(fmt.Sprint(s.ReservedPorts), "[]")},
 					{"IPv6 prefix", fmt.Sprint(s.IPv6Prefix)},
+					{"open from", from},
 					{"reverse proxy", describeProxy(s.Proxy)},
 					{"certificates", describeCertificates(s.Proxy, time.Now())},
 				}, "")
@@ -170,14 +175,15 @@ func (a *app) sitesPing() *cobra.Command {
 func (a *app) sitesSet() *cobra.Command {
 	var name, host string
 	var prefix int
+	var from []string
 	cmd := &cobra.Command{
-		Use: "set SITE", Short: "Change a site's name, host or IPv6 prefix",
+		Use: "set SITE", Short: "Change a site's name, host or IPv6 prefix, or from where its sessions may be opened",
 		Long:              "Change a site's name, the host that clients connect to, or how many bits of an IPv6 source count,\nwhich ends its IPv6 sessions.",
 		Example:           "  ownline admin sites set home --name house --host house.example.org",
 		Args:              command.Args("SITE"),
 		ValidArgsFunction: a.completing(siteNameList),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			if err := anyFlag(cmd, "name", "host", "ipv6-prefix"); err != nil {
+			if err := anyFlag(cmd, "name", "host", "ipv6-prefix", "from"); err != nil {
 				return err
 			}
 			s, err := findSite(cmd.Context(), c, args[0])
@@ -185,7 +191,7 @@ func (a *app) sitesSet() *cobra.Command {
 				return err
 			}
 			s, err = c.ChangeSite(cmd.Context(), s.ID, apiclient.SiteChange{
-				Name: changed(cmd, "name", name), Host: changed(cmd, "host", host), IPv6Prefix: changed(cmd, "ipv6-prefix", prefix),
+				Name: changed(cmd, "name", name), Host: changed(cmd, "host", host), IPv6Prefix: changed(cmd, "ipv6-prefix", prefix), AllowedFrom: changed(cmd, "from", from),
 			})
 			if err != nil {
 				return err
@@ -196,6 +202,7 @@ func (a *app) sitesSet() *cobra.Command {
 	cmd.Flags().StringVar(&name, "name", "", "the new name")
 	cmd.Flags().StringVar(&host, "host", "", "public name or address that clients connect to")
 	cmd.Flags().IntVar(&prefix, "ipv6-prefix", 0, "48 to 128")
+	cmd.Flags().StringSliceVar(&from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere); ends the sessions of those who are elsewhere")
 	return cmd
 }
 

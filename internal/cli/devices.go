@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"rsc.io/qr"
@@ -86,9 +87,9 @@ func (a *app) devicesList() *cobra.Command {
 				if d.Revoked {
 					state = "revoked"
 				}
-				rows = append(rows, []string{shortID(d.ID), full(d), sites[d.Site], state, maybe(d.LastKnock), d.LastSource})
+				rows = append(rows, []string{shortID(d.ID), full(d), sites[d.Site], state, maybe(d.LastKnock), d.LastSource, strings.Join(d.AllowedFrom, ",")})
 			}
-			return a.table(cmd, list, []string{"ID", "DEVICE", "SITE", "STATE", "LAST KNOCK", "FROM"}, rows, "There is none. `ownline devices add NAME` makes one.")
+			return a.table(cmd, list, []string{"ID", "DEVICE", "SITE", "STATE", "LAST KNOCK", "FROM", "OPENS FROM"}, rows, "There is none. `ownline devices add NAME` makes one.")
 		}),
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "everybody's (admin)")
@@ -98,6 +99,7 @@ func (a *app) devicesList() *cobra.Command {
 func (a *app) devicesAdd() *cobra.Command {
 	var site, user, fwknop string
 	var claimed, noQR bool
+	var from []string
 	cmd := &cobra.Command{
 		Use: "add NAME [--site SITE]", Short: "Make a device, and show this once what it needs to knock",
 		Long: `Make a device that can knock at a site, and show its profile this once: as a QR code for the
@@ -111,7 +113,7 @@ With --fwknop it is a client of fwknop, and what it needs is a stanza for its ~/
 			if err != nil {
 				return err
 			}
-			in := apiclient.NewDevice{Site: s.ID, Name: args[0], RequireClaimedSource: claimed, Fwknop: fwknop}
+			in := apiclient.NewDevice{Site: s.ID, Name: args[0], RequireClaimedSource: claimed, Fwknop: fwknop, AllowedFrom: from}
 			if user != "" {
 				u, err := findUser(cmd.Context(), c, user)
 				if err != nil {
@@ -132,6 +134,7 @@ With --fwknop it is a client of fwknop, and what it needs is a stanza for its ~/
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, sha384, sha512, sha3_256 or sha3_512")
 	flags.Lookup("fwknop").NoOptDefVal = "sha256"
+	flags.StringSliceVar(&from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere); for admins")
 	flags.BoolVar(&noQR, "no-qr", false, "print only the line")
 	_ = cmd.RegisterFlagCompletionFunc("fwknop", cobra.FixedCompletions([]string{"sha256", "sha384", "sha512", "sha3_256", "sha3_512"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -140,6 +143,7 @@ With --fwknop it is a client of fwknop, and what it needs is a stanza for its ~/
 func (a *app) devicesChange() *cobra.Command {
 	var name string
 	var claimed bool
+	var from []string
 	cmd := &cobra.Command{
 		Use: "change NAME", Short: "Rename a device, or say what its knocks must name",
 		Long:              "Rename a device, or say whether its knocks must name the address that they come from. Its profile\nstays good. An admin names those of others as USER/DEVICE.",
@@ -147,7 +151,7 @@ func (a *app) devicesChange() *cobra.Command {
 		Args:              command.Args("NAME"),
 		ValidArgsFunction: a.completing(deviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			if err := anyFlag(cmd, "name", "require-claimed-source"); err != nil {
+			if err := anyFlag(cmd, "name", "require-claimed-source", "from"); err != nil {
 				return err
 			}
 			d, err := findDevice(cmd.Context(), c, args[0])
@@ -155,7 +159,7 @@ func (a *app) devicesChange() *cobra.Command {
 				return err
 			}
 			d, err = c.ChangeDevice(cmd.Context(), d.ID, apiclient.DeviceChange{
-				Name: changed(cmd, "name", name), RequireClaimedSource: changed(cmd, "require-claimed-source", claimed),
+				Name: changed(cmd, "name", name), RequireClaimedSource: changed(cmd, "require-claimed-source", claimed), AllowedFrom: changed(cmd, "from", from),
 			})
 			if err != nil {
 				return err
@@ -163,6 +167,7 @@ func (a *app) devicesChange() *cobra.Command {
 			return a.say(cmd, d, "%s was changed.", d.Name)
 		}),
 	}
+	cmd.Flags().StringSliceVar(&from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere); for admins")
 	cmd.Flags().StringVar(&name, "name", "", "the new name")
 	cmd.Flags().BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	return cmd

@@ -3,8 +3,11 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Policy is where sources of sessions may be, and the databases that say where an address is. All lists
@@ -52,11 +55,11 @@ func parseASN(s string) uint32 {
 	return uint32(n)
 }
 
-// Numbers returns ASNs, which have been validated, as numbers.
-func (p Policy) Numbers() []uint32 {
-	var out []uint32
-	for _, s := range p.ASNs {
-		out = append(out, parseASN(s))
+// Origins returns the lists, which have been validated, as one.
+func (p Policy) Origins() ownline.Origins {
+	words := slices.Concat(p.Countries, p.ASNs)
+	for _, n := range p.Networks {
+		words = append(words, n.Masked().String())
 	}
-	return out
+	return ownline.Origins(strings.Join(words, " "))
 }

@@ -235,7 +235,7 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 	if live == 0 && (v.Status == knock.Opened || v.Status == knock.Renewed) {
 		v.Status = knock.Refused
 	}
-	if err := c.door.Verdict(seq, v.Status, live, expires); err != nil {
+	if err := c.door.Verdict(seq, v.Status, v.Reason, live, expires); err != nil {
 		// The sessions are open all the same; the device only was not told.
 		c.log.Warn("knock not answered", logging.Err, err)
 	}

@@ -257,6 +257,7 @@ var meaning = map[string][2]string{
 	knock.Opened.String():         {"opened what its device is granted", ""},
 	knock.Renewed.String():        {"renewed what was open", ""},
 	knock.Inside.String():         {"was answered by \"inside\"", ""},
+	link.RefusedPolicy:            {"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"},
 	knock.Refused.String():        {"was refused by ownline-web", "see the audit log there: it says why"},
 	knock.NothingGranted.String(): {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
 }

@@ -103,8 +103,12 @@ type Result struct {
 type Verdict struct {
 	Stamp
 	Status   knock.Status `json:"status"`
+	Reason   string       `json:"reason,omitempty"` // of Refused: RefusedPolicy, or "" for whatever else
 	Sessions []Session    `json:"sessions"`
 }
+
+// RefusedPolicy is the Verdict.Reason of a source that may not be where it is.
+const RefusedPolicy = "policy"
 
 // Results is the reply to State, Verdict and Flush, in no order. The reply to a State names
 // only sessions that could not be applied; the reply to a Verdict names every one.

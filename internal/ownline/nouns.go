@@ -59,6 +59,7 @@ type Site struct {
 	ReservedPorts []uint16       // as core told: what the router serves itself
 	Proxy         SiteProxy      // as core told
 	IPv6Prefix    int            // bits of an IPv6 source that count, 48 to 128
+	AllowedFrom   Origins        // of every session there
 	Revision      uint64         // of the desired state; grows with every change
 	Removed       bool           // taken off the lists; its core is to be told still
 	Created       time.Time
@@ -109,6 +110,7 @@ type Grant struct {
 	AllowReserved bool          // PublicPort may be one that the router serves itself
 	MaxDuration   time.Duration // 0: the configured maximum
 	MaxSources    int           // of one device side by side, at most MostSources; 0: UsualSources
+	AllowedFrom   Origins       // of the sessions that come of it
 	Created       time.Time
 }
 
@@ -127,6 +129,7 @@ type Device struct {
 	Secret               Secret // 32 bytes
 	Fwknop               string // HMAC of its packets, as "sha256", if it is an fwknop client; "": it is none
 	RequireClaimedSource bool
+	AllowedFrom          Origins // of the sessions that it opens
 	Revoked              bool
 	LastKnock            time.Time    // zero: never
 	LastSource           netip.Prefix // of the last knock

@@ -10,21 +10,22 @@ import (
 
 // Limits are the part of the configuration that decisions depend on.
 type Limits struct {
-	Default   time.Duration // of a session that a person opens without saying how long
-	Max       time.Duration // of any session
-	Automatic time.Duration // of a session that a knock opens without saying how long
-	PortMin   uint16        // first public port that may be chosen
-	PortMax   uint16        // last one
-	Origins   Origins       // of every session
+	Default   time.Duration   // of a session that a person opens without saying how long
+	Max       time.Duration   // of any session
+	Automatic time.Duration   // of a session that a knock opens without saying how long
+	PortMin   uint16          // first public port that may be chosen
+	PortMax   uint16          // last one
+	Origins   ownline.Origins // of every session
 }
 
 // Facts are what a decision about one user and one service depends on.
 type Facts struct {
 	User    ownline.User
 	Service ownline.Service
-	Grant   ownline.Grant // of the user to the service; zero: none
-	Site    ownline.Site  // of the service
-	Holes   []Hole        // of the live sessions of that site; those of other sources are passed over
+	Grant   ownline.Grant  // of the user to the service; zero: none
+	Device  ownline.Device // that knocks, or whose session it is; zero: none
+	Site    ownline.Site   // of the service
+	Holes   []Hole         // of the live sessions of that site; those of other sources are passed over
 	Limits  Limits
 }
 
@@ -68,7 +69,7 @@ func Decide(ask Ask, f Facts, now time.Time) (Opening, error) {
 	if err != nil {
 		return Opening{}, err
 	}
-	if err := from(ask, f); err != nil {
+	if err := From(ask, f); err != nil {
 		return Opening{}, err
 	}
 	d, err := Duration(ask, f)
@@ -90,7 +91,7 @@ func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
 	if err := May(ask, f); err != nil {
 		return time.Time{}, err
 	}
-	if err := from(ask, f); err != nil {
+	if err := From(ask, f); err != nil {
 		return time.Time{}, err
 	}
 	d, err := Duration(ask, f)
@@ -101,11 +102,6 @@ func Renew(ask Ask, f Facts, until, now time.Time) (time.Time, error) {
 		until = t
 	}
 	return until, nil
-}
-
-// from refuses sources that may not be where they are, whoever asks.
-func from(ask Ask, f Facts) error {
-	return f.Limits.Origins.Check(ask.Source, ask.Origin, "policy in web.yaml")
 }
 
 // May says whether the user may use the service at all. An admin may use every service by

@@ -15,28 +15,59 @@ type Origin struct {
 	ASN     uint32 // number of the autonomous system; 0: unknown
 }
 
-// Origins are where sources may be: in one of the countries, of one of the autonomous systems or in one
-// of the networks. With none of them, anywhere.
-type Origins struct {
-	Countries []string // ISO 3166-1 alpha-2, upper case
-	ASNs      []uint32
-	Networks  []netip.Prefix
+// The lists of origins, each of which a source has to pass if it is set.
+const (
+	WebList    = "web"
+	SiteList   = "site"
+	GrantList  = "grant"
+	DeviceList = "device"
+)
+
+// RefusedByError tells that a source may not be where it is. It is an ErrForbidden about the field "source".
+type RefusedByError struct {
+	List string // which one says so
+	err  error
 }
 
-// Everywhere reports whether no source is refused.
-func (o Origins) Everywhere() bool {
-	return len(o.Countries) == 0 && len(o.ASNs) == 0 && len(o.Networks) == 0
-}
+// Error tells everything, so it is for those who may read the list.
+func (e *RefusedByError) Error() string { return e.err.Error() }
 
-// Check refuses a source that may not be where it is, naming the field "source". What is unknown is let
-// in by nothing but a network. set names who says so, for people: "policy in web.yaml".
-func (o Origins) Check(source netip.Addr, at Origin, set string) error {
-	source = source.Unmap()
-	if o.Everywhere() || at.Country != "" && slices.Contains(o.Countries, at.Country) || at.ASN != 0 && slices.Contains(o.ASNs, at.ASN) ||
-		slices.ContainsFunc(o.Networks, func(n netip.Prefix) bool { return n.Contains(source) }) {
-		return nil
+// Unwrap returns the error about the field.
+func (e *RefusedByError) Unwrap() error { return e.err }
+
+// From refuses sources that may not be where they are, whoever asks.
+func From(ask Ask, f Facts) error {
+	for _, l := range []struct {
+		name, called string
+		origins      ownline.Origins
+	}{
+		{WebList, "policy in web.yaml", f.Limits.Origins},
+		{SiteList, "list of the site " + f.Site.Name, f.Site.AllowedFrom},
+		{GrantList, "list of the grant", f.Grant.AllowedFrom},
+		{DeviceList, "list of the device " + f.Device.Name, f.Device.AllowedFrom},
+	} {
+		if l.origins == "" {
+			continue
+		}
+		source, err := ownline.SourceOf(ask.Source, f.Site.IPv6Prefix)
+		if err != nil {
+			return err
+		}
+		if !l.origins.Allow(source, ask.Origin.Country, ask.Origin.ASN) {
+			return &RefusedByError{l.name, ownline.Forbidden("source", fmt.Sprintf("%s is refused by the %s, which lets in %s", ask.Origin.describe(ask.Source.Unmap()), l.called, l.origins))}
+		}
 	}
-	return ownline.Forbidden("source", fmt.Sprintf("%s is refused by the %s, which lets in %s", at.describe(source), set, o))
+	return nil
+}
+
+// Anywhere returns the facts and offers without the lists of origins.
+func Anywhere(f Facts, offers []Offer) (Facts, []Offer) {
+	f.Limits.Origins, f.Site.AllowedFrom, f.Grant.AllowedFrom, f.Device.AllowedFrom = "", "", "", ""
+	offers = slices.Clone(offers)
+	for i := range offers {
+		offers[i].Grant.AllowedFrom = ""
+	}
+	return f, offers
 }
 
 func (at Origin) describe(source netip.Addr) string {
@@ -51,22 +82,4 @@ func (at Origin) describe(source netip.Addr) string {
 		return source.String()
 	}
 	return fmt.Sprintf("%s (%s)", source, strings.Join(known, ", "))
-}
-
-// String returns "ES, AS3352 and 198.51.100.0/24 only".
-func (o Origins) String() string {
-	if o.Everywhere() {
-		return "everybody"
-	}
-	all := slices.Clone(o.Countries)
-	for _, n := range o.ASNs {
-		all = append(all, fmt.Sprintf("AS%d", n))
-	}
-	for _, n := range o.Networks {
-		all = append(all, n.String())
-	}
-	if last := len(all) - 1; last > 0 {
-		return strings.Join(all[:last], ", ") + " and " + all[last] + " only"
-	}
-	return all[0] + " only"
 }

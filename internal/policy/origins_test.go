@@ -9,31 +9,56 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-func TestOrigins(t *testing.T) {
+// A source has to pass every list that is set, and the first that refuses it is told.
+func TestFrom(t *testing.T) {
 	spain, nowhere := Origin{Country: "ES", ASN: 3352}, Origin{}
 	a, office := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("203.0.113.9")
-	all := Origins{Countries: []string{"PT", "ES"}, ASNs: []uint32{12430}, Networks: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}}
+	const all = "PT ES AS12430 203.0.113.0/24"
+	type lists struct{ web, site, grant, device ownline.Origins }
 	for name, tc := range map[string]struct {
-		o      Origins
+		l      lists
 		source netip.Addr
 		at     Origin
-		says   string // "": let in
+		list   string // "": let in
+		says   string
 	}{
-		"no policy":                  {Origins{}, a, nowhere, ""},
-		"its country":                {all, a, spain, ""},
-		"its system":                 {all, a, Origin{Country: "FR", ASN: 12430}, ""},
-		"its network":                {all, office, nowhere, ""},
-		"its network, mapped":        {all, netip.AddrFrom16(office.As16()), nowhere, ""},
-		"another country and system": {all, a, Origin{Country: "FR", ASN: 3215}, "198.51.100.7 (FR, AS3215) is refused by the policy in web.yaml, which lets in PT, ES, AS12430 and 203.0.113.0/24 only"},
-		"unknown":                    {all, a, nowhere, "198.51.100.7 is refused"},
-		"unknown to countries alone": {Origins{Countries: []string{"ES"}}, a, nowhere, "lets in ES only"},
-		"unknown to systems alone":   {Origins{ASNs: []uint32{7}}, a, nowhere, "lets in AS7 only"},
-		"country of no list":         {Origins{ASNs: []uint32{7}}, a, spain, "lets in AS7 only"},
+		"no list":                    {lists{}, a, nowhere, "", ""},
+		"its country":                {lists{web: all}, a, spain, "", ""},
+		"its system":                 {lists{web: all}, a, Origin{Country: "FR", ASN: 12430}, "", ""},
+		"its network":                {lists{web: all}, office, nowhere, "", ""},
+		"its network, mapped":        {lists{web: all}, netip.AddrFrom16(office.As16()), nowhere, "", ""},
+		"another country and system": {lists{web: all}, a, Origin{Country: "FR", ASN: 3215}, WebList, "198.51.100.7 (FR, AS3215) is refused by the policy in web.yaml, which lets in PT, ES, AS12430 and 203.0.113.0/24 only"},
+		"unknown":                    {lists{web: all}, a, nowhere, WebList, "198.51.100.7 is refused"},
+		"unknown to countries alone": {lists{web: "ES"}, a, nowhere, WebList, "lets in ES only"},
+		"unknown to systems alone":   {lists{web: "AS7"}, a, nowhere, WebList, "lets in AS7 only"},
+		"country of no list":         {lists{web: "AS7"}, a, spain, WebList, "lets in AS7 only"},
+		"the site's":                 {lists{web: "ES", site: "PT"}, a, spain, SiteList, "list of the site home, which lets in PT only"},
+		"the grant's":                {lists{web: "ES", site: "ES", grant: "203.0.113.0/24"}, a, spain, GrantList, "list of the grant"},
+		"the device's":               {lists{web: "ES", site: "ES", grant: "ES", device: "AS1"}, a, spain, DeviceList, "list of the device phone"},
+		"all of them":                {lists{"ES", "AS3352", "198.51.100.0/24", "198.51.100.7/32"}, a, spain, "", ""},
+		"a smaller network of IPv6":  {lists{device: "2a01:db8:7:1:1::/80"}, netip.MustParseAddr("2a01:db8:7:1:1::1"), nowhere, DeviceList, "refused"},
+		"its network of IPv6":        {lists{device: "2a01:db8:7::/48"}, netip.MustParseAddr("2a01:db8:7:1:1::1"), nowhere, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tc.o.Check(tc.source, tc.at, "policy in web.yaml")
-			if tc.says == "" && err != nil || tc.says != "" && (!errors.Is(err, ownline.ErrForbidden) || !strings.Contains(err.Error(), tc.says)) {
-				t.Errorf("got %v, want %q", err, tc.says)
+			f := Facts{
+				Limits: Limits{Origins: tc.l.web}, Site: ownline.Site{Name: "home", IPv6Prefix: 64, AllowedFrom: tc.l.site},
+				Grant: ownline.Grant{AllowedFrom: tc.l.grant}, Device: ownline.Device{Name: "phone", AllowedFrom: tc.l.device},
+			}
+			err := From(Ask{Source: tc.source, Origin: tc.at}, f)
+			if tc.list == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			by, ok := errors.AsType[*RefusedByError](err)
+			if !ok || by.List != tc.list || !errors.Is(err, ownline.ErrForbidden) || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q by the list of the %s", err, tc.says, tc.list)
+			}
+			free, offers := Anywhere(f, []Offer{{Grant: f.Grant}})
+			free.Grant = offers[0].Grant
+			if err := From(Ask{Source: tc.source, Origin: tc.at}, free); err != nil {
+				t.Errorf("without the lists: %v", err)
 			}
 		})
 	}

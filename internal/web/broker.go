@@ -29,7 +29,7 @@ func (w *Web) openBroker() (err error) {
 		return nil
 	}
 	w.redeem = redeem.New(w.access, w.log.With(logging.Part, "redeem"))
-	w.knocks = mqttknock.New(w.access, w.metrics, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
+	w.knocks = mqttknock.New(w.access, messages{w.metrics, w.access}, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
 	if m.URL != "" {
 		w.broker, err = broker.New(broker.Options{
 			URL: m.URL, Username: m.Username, Password: m.Password, Reload: readFiles(m), Log: w.log.With(logging.Part, "broker"),
@@ -212,4 +212,18 @@ func deviceBroker(m config.MQTT) (b ownline.Broker, err error) {
 		return b, fmt.Errorf("mqtt.devices.ca_file: %w", err)
 	}
 	return b, nil
+}
+
+// messages counts what comes to the topic of knocks.
+type messages struct {
+	metrics *metrics.Metrics
+	access  *access.Access
+}
+
+// KnockedByBroker counts a message. What access has decided on, it counts itself.
+func (m messages) KnockedByBroker(result string) {
+	m.metrics.KnockedByBroker(result)
+	if result != "taken" && result != "ignored" {
+		m.access.RefusedByBroker(result)
+	}
 }

@@ -102,7 +102,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 		Limits: policy.Limits{
 			Default: s.Default, Max: s.Max, Automatic: s.Automatic,
 			PortMin: s.PortRange.First, PortMax: s.PortRange.Last,
-			Origins: policy.Origins{Countries: cfg.Policy.Countries, ASNs: cfg.Policy.Numbers(), Networks: cfg.Policy.Networks},
+			Origins: cfg.Policy.Origins(),
 		},
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
 		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Signed: signedName(cfg.MQTT.Embedded), Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,

@@ -412,16 +412,20 @@ func (d *Door) deliver(seen Seen, n knock.Nonce, made time.Time, skew time.Durat
 	return accepted
 }
 
-// Verdict sends the answer to a knock, if its device wants one. A knock is answered once, and
+// Verdict sends the answer to a knock, if its device wants one; why is web's word on a refusal. A knock is answered once, and
 // not when the verdict comes late: ErrNotFound.
-func (d *Door) Verdict(seq uint64, status knock.Status, sessions int, expires time.Time) error {
+func (d *Door) Verdict(seq uint64, status knock.Status, why string, sessions int, expires time.Time) error {
 	d.mu.Lock()
 	p, ok := d.pending[seq]
 	delete(d.pending, seq)
 	d.mu.Unlock()
 	if ok {
-		d.counts[accepted].Add(1)
-		d.recent.judged(seq, status.String())
+		became, outcome := verdict(status, why), status.String()
+		d.counts[became].Add(1)
+		if became == refusedPolicy {
+			outcome = names[became]
+		}
+		d.recent.judged(seq, outcome)
 	}
 	if !ok || time.Now().After(p.until) {
 		return ownline.NotFound("knock", fmt.Sprint(seq))

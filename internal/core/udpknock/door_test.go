@@ -258,10 +258,10 @@ func TestAnswer(t *testing.T) {
 		if !k.Inside || k.Device != w.device.ID {
 			t.Errorf("delivered %+v", k)
 		}
-		if err := w.Verdict(k.Seq, knock.Opened, 2, noon.Add(time.Hour)); err != nil {
+		if err := w.Verdict(k.Seq, knock.Opened, "", 2, noon.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Verdict(k.Seq, knock.Opened, 2, noon.Add(time.Hour)); err == nil {
+		if err := w.Verdict(k.Seq, knock.Opened, "", 2, noon.Add(time.Hour)); err == nil {
 			t.Error("a knock was answered twice")
 		}
 		var a knock.Packet
@@ -282,7 +282,7 @@ func TestAnswer(t *testing.T) {
 	late.until = time.Now().Add(-1)
 	w.pending[k.Seq] = late
 	w.mu.Unlock()
-	if err := w.Verdict(k.Seq, knock.Opened, 1, noon.Add(time.Hour)); !errors.Is(err, ownline.ErrNotFound) {
+	if err := w.Verdict(k.Seq, knock.Opened, "", 1, noon.Add(time.Hour)); !errors.Is(err, ownline.ErrNotFound) {
 		t.Errorf("a late verdict: %v, want ErrNotFound", err)
 	}
 	// One that asks for no answer gets none.
@@ -308,10 +308,10 @@ func TestCountsWebsWord(t *testing.T) {
 		t.Errorf("%d are accepted before web has said anything", n.Accepted)
 	}
 	seq := (<-w.delivered).Seq
-	if err := w.Verdict(seq, knock.NothingGranted, 0, time.Time{}); err != nil {
+	if err := w.Verdict(seq, knock.Renewed, "", 0, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Verdict(seq, knock.NothingGranted, 0, time.Time{}); !errors.Is(err, ownline.ErrNotFound) {
+	if err := w.Verdict(seq, knock.Renewed, "", 0, time.Time{}); !errors.Is(err, ownline.ErrNotFound) {
 		t.Errorf("a second word: %v", err)
 	}
 	w.forget(time.Now())
@@ -321,6 +321,26 @@ func TestCountsWebsWord(t *testing.T) {
 	w.forget(time.Now().Add(verdictWithin + time.Second))
 	if n := w.Counts(); n.Accepted != 1 || n.Dropped["ignored"] != 2 {
 		t.Errorf("in the end: %+v", n)
+	}
+}
+
+// What web refuses is counted by why.
+func TestCountsRefusals(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, v := range []struct {
+		status knock.Status
+		why    string
+	}{{knock.Refused, link.RefusedPolicy}, {knock.Refused, "else"}, {knock.NothingGranted, ""}, {knock.Opened, link.RefusedPolicy}} {
+		if got := w.take(w.knock(nil), client, nil); got != accepted {
+			t.Fatalf("take = %q", names[got])
+		}
+		if err := w.Verdict((<-w.delivered).Seq, v.status, v.why, 0, time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := w.Counts()
+	if n.Accepted != 1 || n.Dropped["policy"] != 1 || n.Dropped["refused"] != 1 || n.Dropped["not_granted"] != 1 {
+		t.Errorf("%+v", n)
 	}
 }
 
@@ -355,7 +375,7 @@ func TestCountsWhatArrives(t *testing.T) {
 	if n := w.Counts().Accepted; n != 0 {
 		t.Errorf("%d are accepted before web has said anything", n)
 	}
-	if err := w.Verdict(seq, knock.Inside, 0, time.Time{}); err != nil {
+	if err := w.Verdict(seq, knock.Inside, "", 0, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := w.Counts().Accepted; n != 1 {

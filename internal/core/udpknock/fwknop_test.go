@@ -77,7 +77,7 @@ func TestTakeFwknop(t *testing.T) {
 		t.Errorf("delivered %+v", first)
 	}
 	// It gets no answer; that it was accepted, web says.
-	if err := w.Verdict(first.Seq, knock.Opened, 1, noon); err != nil || w.Counts().Accepted != 1 {
+	if err := w.Verdict(first.Seq, knock.Opened, "", 1, noon); err != nil || w.Counts().Accepted != 1 {
 		t.Errorf("its verdict: %v, %d accepted", err, w.Counts().Accepted)
 	}
 	for name, d := range map[string]link.FwknopDevice{"HMAC-MD5": {Digest: "md5", Key: keys.HMAC}, "a short key": {Digest: keys.Digest, Key: keys.HMAC[:8]}} {

@@ -1,6 +1,9 @@
 package udpknock
 
-import "github.com/ownline/ownline/internal/link"
+import (
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/link"
+)
 
 // reason is what became of a datagram.
 type reason int
@@ -22,26 +25,45 @@ const (
 	replay
 	busy
 	ignored
+	notGranted // by web, as are the next
+	refused
+	refusedPolicy
 	numReasons
 )
 
 // names are what status and metrics print; they stay as they are.
 var names = [numReasons]string{
-	badRead:   "read_error",
-	badLength: "length",
-	badHint:   "unknown_hint",
-	badSeal:   "seal",
-	badTime:   "time",
-	badClaim:  "claimed_source_differs",
-	noClaim:   "claimed_source_missing",
-	badSource: "source_not_public",
-	noClock:   "clock_unknown",
-	noWeb:     "web_not_connected",
-	badShape:  "fwknop_shape",
-	badMAC:    "fwknop_hmac",
-	replay:    "replay",
-	busy:      "busy",
-	ignored:   "ignored",
+	badRead:       "read_error",
+	badLength:     "length",
+	badHint:       "unknown_hint",
+	badSeal:       "seal",
+	badTime:       "time",
+	badClaim:      "claimed_source_differs",
+	noClaim:       "claimed_source_missing",
+	badSource:     "source_not_public",
+	noClock:       "clock_unknown",
+	noWeb:         "web_not_connected",
+	badShape:      "fwknop_shape",
+	badMAC:        "fwknop_hmac",
+	replay:        "replay",
+	busy:          "busy",
+	ignored:       "ignored",
+	notGranted:    "not_granted",
+	refused:       "refused",
+	refusedPolicy: link.RefusedPolicy,
+}
+
+// verdict is what web's word on a knock is counted as, unless it is accepted.
+func verdict(status knock.Status, why string) reason {
+	switch {
+	case status == knock.NothingGranted:
+		return notGranted
+	case status == knock.Refused && why == link.RefusedPolicy:
+		return refusedPolicy
+	case status == knock.Refused:
+		return refused
+	}
+	return accepted
 }
 
 // Counts returns what became of the datagrams that reached the door.

@@ -21,7 +21,7 @@ func TestRecent(t *testing.T) {
 	if got := of(client); len(got) != 1 || got[0].Outcome != Waiting || got[0].Device != w.device.ID || got[0].Skew != 7*time.Second || got[0].At.Before(before) {
 		t.Fatalf("before web's word: %+v", got)
 	}
-	if err := w.Verdict((<-w.delivered).Seq, knock.NothingGranted, 0, time.Time{}); err != nil {
+	if err := w.Verdict((<-w.delivered).Seq, knock.NothingGranted, "", 0, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	w.take(&again, client, nil)

@@ -76,6 +76,7 @@ type Access struct {
 	next       atomic.Int64  // when Run looks for what is due, in Unix milliseconds
 	turned     atomic.Int64  // when Run began its latest turn, in Unix milliseconds; 0: it does not run
 
+	tally   tally      // of refused knocks
 	guests  sync.Mutex // held while doorsteps are made to follow, until cores have
 	order   sync.Mutex // held from before a commit until its events are published, so that they come in the order of commits
 	changes int64      // of all processes, as far as readers of events know of them; -1: not known yet; guarded by order

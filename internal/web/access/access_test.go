@@ -132,7 +132,7 @@ type house struct {
 	meter          access.Meter
 	publish        netip.AddrPort
 	doorstep       bool
-	origins        policy.Origins
+	origins        ownline.Origins
 }
 
 func newHouse(t testing.TB) *house {

@@ -17,7 +17,8 @@ type NewDevice struct {
 	Site                 ownline.SiteID
 	Name                 string
 	RequireClaimedSource bool
-	Fwknop               string // it is an fwknop client, whose packets have this HMAC; "": it is none
+	Fwknop               string   // it is an fwknop client, whose packets have this HMAC; "": it is none
+	AllowedFrom          []string // countries, autonomous systems and networks, told by an admin; none: anywhere
 }
 
 // Enrolment is what a new device is told, once: a profile, or what an fwknop client needs.
@@ -85,6 +86,11 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 	if n.User.IsZero() {
 		return ownline.Device{}, Enrolment{}, ownline.Invalid("user", "is needed: whose device is it?")
 	}
+	if len(n.AllowedFrom) > 0 {
+		if err := actor.MustAdmin(); err != nil {
+			return ownline.Device{}, Enrolment{}, ownline.Forbidden("allowed_from", "only an admin may say from where a device opens sessions")
+		}
+	}
 	d := ownline.Device{
 		ID: ownline.NewID[ownline.Device](), User: n.User, Site: n.Site, Name: n.Name, Secret: newSecret(),
 		Fwknop: n.Fwknop, RequireClaimedSource: n.RequireClaimedSource, Created: now(),
@@ -96,6 +102,9 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		}
 		site, err := siteFor(c.Tx, actor, d.Site)
 		if err != nil {
+			return err
+		}
+		if d.AllowedFrom, err = a.allowedFrom(c.Tx, site.ID, n.AllowedFrom); err != nil {
 			return err
 		}
 		if profile, err = a.enrol(c.Tx, d, site); err != nil {
@@ -207,19 +216,44 @@ func (c *change) device(action string, d ownline.Device, removed bool) error {
 	return c.audit(action, d.ID.String(), d.Site, d.Name)
 }
 
-// ChangeDevice changes what is not nil of a device: its user, or an admin.
-func (a *Access) ChangeDevice(ctx context.Context, actor Actor, id ownline.DeviceID, name *string, requireClaimedSource *bool) (ownline.Device, error) {
-	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
-		set(&d.Name, name)
-		set(&d.RequireClaimedSource, requireClaimedSource)
-		if err := checkLabel("name", d.Name, 1); err != nil {
-			return err
+// DeviceChange changes what is not nil.
+type DeviceChange struct {
+	Name                 *string
+	RequireClaimedSource *bool
+	AllowedFrom          *[]string      // by an admin; ends the sessions of those who are elsewhere
+	Secret               ownline.Secret // by ChangeRestored only; the old one counts no more
+}
+
+// ChangeDevice changes a device: its user, or an admin.
+func (a *Access) ChangeDevice(ctx context.Context, actor Actor, id ownline.DeviceID, w DeviceChange) (ownline.Device, error) {
+	if w.AllowedFrom != nil {
+		if err := actor.MustAdmin(); err != nil {
+			return ownline.Device{}, ownline.Forbidden("allowed_from", "only an admin may say from where a device opens sessions")
 		}
-		if err := c.SaveDevice(*d); err != nil {
+	}
+	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		if err := a.writeDevice(c, d, w); err != nil {
 			return err
 		}
 		return c.device("device.change", *d, false)
 	})
+}
+
+func (a *Access) writeDevice(c *change, d *ownline.Device, w DeviceChange) (err error) {
+	set(&d.Name, w.Name)
+	set(&d.RequireClaimedSource, w.RequireClaimedSource)
+	if err := checkLabel("name", d.Name, 1); err != nil {
+		return err
+	}
+	if w.AllowedFrom != nil {
+		if d.AllowedFrom, err = a.allowedFrom(c.Tx, d.Site, *w.AllowedFrom); err != nil {
+			return err
+		}
+		if err := a.endOutside(c, ownline.SessionQuery{Device: d.ID}, d.AllowedFrom); err != nil {
+			return err
+		}
+	}
+	return c.SaveDevice(*d)
 }
 
 // RevokeDevice makes a device's knocks count no more and ends its sessions. It can't be

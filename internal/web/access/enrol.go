@@ -78,10 +78,10 @@ func (a *Access) fwknopClient(tx Tx, d ownline.Device, s ownline.Site) (*FwknopC
 	slices.SortFunc(offers, func(a, b policy.Offer) int { return strings.Compare(a.Service.Name, b.Service.Name) })
 	// The client sends over IPv4 only. Where it is counts for nothing here, as long as it is outside.
 	ask := policy.Ask{Source: netip.AddrFrom4([4]byte{192, 0, 2, 1}), Knocked: true}
-	limits := a.limits
-	limits.Origins = policy.Origins{}
+	f, offers := policy.Anywhere(policy.Facts{User: u, Site: s, Limits: a.limits}, offers)
 	for _, o := range offers {
-		opening, err := policy.Decide(ask, policy.Facts{User: u, Site: s, Limits: limits, Service: o.Service, Grant: o.Grant}, now())
+		f.Service, f.Grant = o.Service, o.Grant
+		opening, err := policy.Decide(ask, f, now())
 		if err != nil || o.Service.Everybody {
 			continue // it can't be opened so, or comes with all others
 		}

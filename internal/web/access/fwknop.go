@@ -40,8 +40,15 @@ func (a *Access) KnockFwknop(ctx context.Context, site ownline.SiteID, p link.Fw
 	var refused error // why, for the log
 	v, later, err = a.decide(ctx, p.Source, func(c *change, d *decision) error {
 		r, err := readFwknop(c, site, p)
+		d.site = site
 		if refused = nil; errors.Is(err, knock.ErrRejected) {
-			refused = err
+			refused, d.refused = err, refusedShape
+			switch {
+			case errors.Is(err, errNoFwknop):
+				d.refused = refusedRevoked
+			case errors.Is(err, errTime):
+				d.device, d.refused = p.Device, refusedTime
+			}
 			return errSilent
 		} else if err != nil {
 			return err

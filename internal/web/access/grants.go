@@ -21,6 +21,7 @@ type NewGrant struct {
 	AllowReserved bool
 	MaxDuration   time.Duration
 	MaxSources    int
+	AllowedFrom   []string // countries, autonomous systems and networks; none: anywhere
 }
 
 // GrantChange changes what is not nil. A change that allows less ends the sessions that
@@ -31,6 +32,7 @@ type GrantChange struct {
 	AllowReserved *bool
 	MaxDuration   *time.Duration
 	MaxSources    *int
+	AllowedFrom   *[]string
 }
 
 // Grants lists grants, oldest first: an admin all, others their own.
@@ -84,6 +86,9 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 		if err := checkGrant(c.Tx, g, s); err != nil {
 			return err
 		}
+		if g.AllowedFrom, err = a.allowedFrom(c.Tx, s.Site, n.AllowedFrom); err != nil {
+			return err
+		}
 		if err := c.AddGrant(g); err != nil {
 			return err
 		}
@@ -98,8 +103,12 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 }
 
 func describeGrant(g ownline.Grant, user, service string) string {
-	return fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device",
+	text := fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device",
 		user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration, cmp.Or(g.MaxSources, ownline.UsualSources))
+	if g.AllowedFrom != "" {
+		text += ", from " + g.AllowedFrom.String()
+	}
+	return text
 }
 
 func checkGrant(tx Tx, g ownline.Grant, s ownline.Service) error {
@@ -147,11 +156,16 @@ func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantI
 		if err := checkGrant(c.Tx, g, s); err != nil {
 			return err
 		}
+		if w.AllowedFrom != nil {
+			if g.AllowedFrom, err = a.allowedFrom(c.Tx, s.Site, *w.AllowedFrom); err != nil {
+				return err
+			}
+		}
 		if err := c.SaveGrant(g); err != nil {
 			return err
 		}
 		if _, err := c.endAll(ownline.SessionQuery{User: g.User, Service: g.Service}, ownline.Revoked, func(e ownline.SessionInfo) bool {
-			return tightened(was, g, !e.Device.IsZero())
+			return tightened(was, g, !e.Device.IsZero()) || a.outsideOf(g.AllowedFrom, e)
 		}); err != nil {
 			return err
 		}

@@ -40,7 +40,9 @@ func (a *Access) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			ctx, cancel := forCore(ctx)
+			defer cancel()
+			return a.writeRefusals(ctx)
 		case <-a.due:
 		case <-timer.C:
 		}
@@ -49,6 +51,9 @@ func (a *Access) Run(ctx context.Context) error {
 		wait, err := a.expire(ctx)
 		if err == nil {
 			err = a.keepDoorsteps(ctx)
+		}
+		if err == nil {
+			err = a.writeRefusals(ctx)
 		}
 		if err == nil && now().Sub(swept) >= sweepEvery {
 			swept = now()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
@@ -63,6 +64,7 @@ func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *d
 		return nil
 	})
 	if errors.Is(err, errSilent) {
+		a.refuse(d.site, d.device, d.refused)
 		a.meter.Knocked("ignored")
 		return nil, nil, nil
 	}
@@ -73,6 +75,9 @@ func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *d
 	a.report(c.news)
 	c.count(a.meter)
 	a.meter.Knocked(d.Status.String())
+	if d.refused != "" {
+		a.refuse(d.site, d.device, d.refused)
+	}
 	for _, l := range slices.Concat(d.Sessions, d.later) {
 		a.wake(l.Expires)
 	}
@@ -82,7 +87,21 @@ func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *d
 // decision is what becomes of a knock.
 type decision struct {
 	link.Verdict
-	later []link.Session
+	later   []link.Session
+	site    ownline.SiteID
+	device  ownline.DeviceID // zero: there is none
+	refused string           // why nothing, or not everything, was opened
+	detail  string           // of that, for admins
+}
+
+// refuse notes why a service was not opened; what is refused by a list matters most.
+func (d *decision) refuse(err error) {
+	if d.refused == "" || d.refused == refusedImpossible {
+		d.refused, d.detail = whyRefused(err), err.Error()
+	}
+	if strings.HasPrefix(d.refused, refusedPolicy) {
+		d.Reason = link.RefusedPolicy
+	}
 }
 
 // wish is what a knock asks, and what a decision on it depends on besides.
@@ -97,22 +116,29 @@ type wish struct {
 type pick func([]policy.Offer, wish) []policy.Pick
 
 func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, pick pick, v *decision) error {
+	v.site = site
 	d, u, s, err := c.Knocker(k.Device)
 	if errors.Is(err, ownline.ErrNotFound) {
+		v.refused = refusedUnknown
 		return errSilent
 	} else if err != nil {
 		return err
 	}
 	c.actor.User = u
 	seen := netip.PrefixFrom(k.Source, k.Source.BitLen())
-	ok := d.Site == site && !d.Revoked && !u.Disabled && claimedRightly(k, d, s)
-	if ok {
-		ok, err = c.AcceptKnock(d.ID, knock.Nonce(k.Nonce), k.Made, k.Skew, seen, c.now)
-	}
+	v.device = d.ID
 	switch {
-	case err != nil:
+	case d.Site != site || d.Revoked || u.Disabled:
+		v.refused = refusedRevoked
+		return errSilent
+	case !claimedRightly(k, d, s):
+		v.refused = refusedClaim
+		return errSilent
+	}
+	if ok, err := c.AcceptKnock(d.ID, knock.Nonce(k.Nonce), k.Made, k.Skew, seen, c.now); err != nil {
 		return err
-	case !ok:
+	} else if !ok {
+		v.refused = refusedReplay
 		return errSilent
 	}
 	c.knocked(d, seen)
@@ -129,7 +155,17 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, pick pick
 	if err != nil {
 		return err
 	}
-	return c.audit("knock", d.ID.String(), site, v.Status.String())
+	switch v.Status {
+	case knock.Opened, knock.Renewed:
+		v.Reason = ""
+	case knock.NothingGranted:
+		v.refused = refusedNotGranted
+	}
+	told := v.Status.String()
+	if v.detail != "" {
+		told += ": " + v.detail
+	}
+	return c.audit("knock", d.ID.String(), site, told)
 }
 
 // knocked tells those who look at the device that it has knocked. Other processes are not told:
@@ -156,6 +192,7 @@ func claimedRightly(k link.Knocked, d ownline.Device, s ownline.Site) bool {
 func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.Site, k link.Knocked, pick pick, v *decision) (knock.Status, error) {
 	source, err := ownline.SourceOf(k.Source, s.IPv6Prefix)
 	if err != nil {
+		v.refused, v.detail = refusedSource, err.Error()
 		return knock.Refused, nil
 	}
 	offers, err := c.Offers(u.ID, s.ID)
@@ -166,13 +203,17 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 	if err != nil {
 		return 0, err
 	}
-	f := policy.Facts{User: u, Site: s, Limits: a.limits, Holes: holes(near)}
+	f := policy.Facts{User: u, Site: s, Device: d, Limits: a.limits, Holes: holes(near)}
 	ask := policy.Ask{Source: k.Source, Origin: a.origin(k.Source), For: k.Duration, Knocked: true}
 	live := slices.DeleteFunc(slices.Clone(near), func(e ownline.Session) bool {
 		return e.Device != d.ID || e.Source.Addr().Is4() != source.Addr().Is4()
 	})
 	picks := pick(offers, wish{ask, f, live, c.now})
 	if len(picks) == 0 {
+		if err := elsewhere(offers, wish{ask, f, live, c.now}, pick); err != nil {
+			v.refuse(err)
+			return knock.Refused, nil
+		}
 		return knock.NothingGranted, nil
 	}
 	status := knock.Refused // until something is opened or renewed
@@ -183,6 +224,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		switch {
 		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
 			a.log.Info("a granted service was not opened", logging.Device, d.ID, logging.Service, o.Service.ID, logging.Err, err)
+			v.refuse(err)
 			if o.Service.ID == k.Service {
 				return knock.Refused, nil // whoever names one is told of that one
 			}
@@ -209,6 +251,22 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		v.Revision.Revision = change.revision
 	}
 	return status, nil
+}
+
+// elsewhere tells by which list the source is refused of a knock that would open something at
+// another place; nil: nowhere.
+func elsewhere(offers []policy.Offer, w wish, pick pick) error {
+	f := w.facts
+	var everywhere []policy.Offer
+	w.facts, everywhere = policy.Anywhere(f, offers)
+	for _, p := range pick(everywhere, w) {
+		i := slices.IndexFunc(offers, func(o policy.Offer) bool { return o.Service.ID == p.Service.ID })
+		f.Service, f.Grant = offers[i].Service, offers[i].Grant
+		if err := policy.From(w.ask, f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // admit renews the device's session for the source, or opens one.

@@ -11,6 +11,8 @@ type Meter interface {
 	Opened(by string)       // a session, by one of the ways of an Actor
 	Ended(reason string)    // a session
 	Knocked(verdict string) // as the answer has it, or "ignored"
+	// Refused counts knocks; site is "" where nobody knows it.
+	Refused(site, reason string, n uint64)
 }
 
 type noMeter struct{}
@@ -18,6 +20,8 @@ type noMeter struct{}
 func (noMeter) Opened(string)  {}
 func (noMeter) Ended(string)   {}
 func (noMeter) Knocked(string) {}
+
+func (noMeter) Refused(string, string, uint64) {}
 
 // counts are what a change adds up, to be told once it is committed.
 type counts struct {

@@ -9,7 +9,6 @@ import (
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/internal/policy"
 	"github.com/ownline/ownline/internal/web/access"
 )
 
@@ -30,7 +29,7 @@ func TestOrigins(t *testing.T) {
 
 	h.countries = atlas{otherAt: "ES", anaAt: "FR"}
 	h.asns = systems{guestAt: 3352}
-	h.origins = policy.Origins{Countries: []string{"ES"}, ASNs: []uint32{3352}}
+	h.origins = "ES AS3352"
 	h.Access = h.with(h.cores)
 	refused := func(what string, err error) {
 		t.Helper()

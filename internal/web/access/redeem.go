@@ -164,6 +164,9 @@ func (a *Access) redeem(c *change, g Guest) (o opening, err error) {
 	}
 	f.Holes = holes(near)
 	what, err := policy.Decide(ask, f, c.now)
+	if _, ok := errors.AsType[*policy.RefusedByError](err); ok { // lists are not for guests to read
+		return o, ownline.Forbidden("source", fmt.Sprintf("nothing is opened for %s, because of where it is", g.Source))
+	}
 	if err != nil {
 		return o, err
 	}

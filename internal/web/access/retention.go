@@ -7,7 +7,7 @@ import (
 
 // Retention is how long what is over is kept; 0: for ever.
 type Retention struct {
-	History time.Duration // sessions, from their end
+	History time.Duration // sessions, from their end, and refused knocks
 	Audit   time.Duration // lines of the audit log, and a day more
 	Logins  time.Duration // tries to sign in, from the latest of those that are alike
 }
@@ -29,6 +29,10 @@ func (a *Access) forget(ctx context.Context) (more bool, err error) {
 		if keep := a.retention.History; keep > 0 {
 			n, err := tx.ForgetSessions(at.Add(-keep), forgetAtOnce)
 			if err != nil {
+				return err
+			}
+			more = more || n == forgetAtOnce
+			if n, err = tx.ForgetRefusals(at.Add(-keep), forgetAtOnce); err != nil {
 				return err
 			}
 			more = more || n == forgetAtOnce

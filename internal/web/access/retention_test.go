@@ -21,6 +21,8 @@ func (c counted) Opened(by string)       { c["opened "+by]++ }
 func (c counted) Ended(why string)       { c["ended "+why]++ }
 func (c counted) Knocked(verdict string) { c["knocked "+verdict]++ }
 
+func (c counted) Refused(_, reason string, n uint64) { c["refused "+reason] += int(n) }
+
 func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
@@ -46,7 +48,7 @@ func TestMeter(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		for what, want := range map[string]int{
-			"opened knock": 1, "opened login": 1, "ended closed": 1, "ended expired": 1, "knocked opened": 1, "knocked renewed": 1, "knocked ignored": 1,
+			"opened knock": 1, "opened login": 1, "ended closed": 1, "ended expired": 1, "knocked opened": 1, "knocked renewed": 1, "knocked ignored": 1, "refused replay": 1,
 		} {
 			if meter[what] != want {
 				t.Errorf("%s: %d, want %d (all: %v)", what, meter[what], want, meter)

@@ -274,6 +274,11 @@ func (a *Access) Renew(ctx context.Context, actor Actor, id ownline.SessionID, d
 			return err
 		}
 		f.User.Role = actor.role(f.User)
+		if !s.Device.IsZero() {
+			if f.Device, err = c.Device(s.Device); err != nil {
+				return err
+			}
+		}
 		o, err = c.renew(s.Session, policy.Ask{Source: s.Source.Addr(), Origin: a.origin(s.Source.Addr()), For: d, Knocked: !s.Device.IsZero()}, f)
 		return err
 	})

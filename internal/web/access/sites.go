@@ -14,9 +14,10 @@ import (
 
 // SiteChange changes what is not nil.
 type SiteChange struct {
-	Name       *string
-	Host       *string
-	IPv6Prefix *int // bits, 48 to 128; ends the site's IPv6 sessions
+	Name        *string
+	Host        *string
+	IPv6Prefix  *int      // bits, 48 to 128; ends the site's IPv6 sessions
+	AllowedFrom *[]string // countries, autonomous systems and networks; ends the sessions of those who are elsewhere
 }
 
 // Sites lists sites by name: an admin all, others those where they have a grant or a
@@ -260,6 +261,14 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 		set(&s.IPv6Prefix, w.IPv6Prefix)
 		if err := cmp.Or(checkName(s.Name), checkHost(s.Host), checkPrefix(s.IPv6Prefix)); err != nil {
 			return err
+		}
+		if w.AllowedFrom != nil {
+			if s.AllowedFrom, err = a.parseAllowed(*w.AllowedFrom, s.IPv6Prefix); err != nil {
+				return err
+			}
+			if err := a.endOutside(c, ownline.SessionQuery{Site: id}, s.AllowedFrom); err != nil {
+				return err
+			}
 		}
 		if err := c.SaveSite(s); err != nil {
 			return err

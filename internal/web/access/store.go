@@ -52,6 +52,7 @@ type Tx interface {
 	transferRows
 	invitationRows
 	passRows
+	refusalRows
 
 	Audit(ownline.AuditEntry) error
 	// CutAudit lets ForgetAudit delete the lines before, unless it did so less than every
@@ -137,7 +138,7 @@ type deviceRows interface {
 	FwknopDevices(ownline.SiteID) ([]ownline.Device, error) // those that are fwknop clients, likewise
 	DeviceSecret(ownline.DeviceID) (ownline.Secret, error)
 	AddDevice(ownline.Device) error
-	SaveDevice(ownline.Device) error // its name and whether it must name its source
+	SaveDevice(ownline.Device) error // its name, whether it must name its source, and where that may be
 	SetDeviceSecret(ownline.DeviceID, ownline.Secret) error
 	RevokeDevice(ownline.DeviceID) error
 	RemoveDevice(d ownline.DeviceID, now time.Time) error
@@ -163,6 +164,17 @@ type invitationRows interface {
 	// RedeemOnce records the nonce of a sealed message and reports whether it is new.
 	RedeemOnce(i ownline.InvitationID, nonce []byte, now time.Time) (bool, error)
 	Unsealing() (map[ownline.InvitationID]ownline.Secret, error)
+}
+
+type refusalRows interface {
+	// Refuse counts knocks that were refused.
+	Refuse(ownline.Refusal) error
+	// RefusedMore takes note of what a site's core has counted, since some time, and returns what
+	// is new of it. Since zero: since nobody knows when, so fewer than before is anew.
+	RefusedMore(s ownline.SiteID, reason string, since time.Time, number uint64) (uint64, error)
+	Refusals(ownline.RefusalQuery) ([]ownline.RefusalInfo, error)
+	// ForgetRefusals deletes some that were counted before a day, the oldest first.
+	ForgetRefusals(before time.Time, atMost int) (int, error)
 }
 
 type passRows interface {

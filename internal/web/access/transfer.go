@@ -189,6 +189,10 @@ func (a *Access) RestoreSite(ctx context.Context, actor Actor, s ownline.Site) e
 			return ownline.Invalid("local_networks", fmt.Sprintf("%s has bits set behind the network", n))
 		}
 	}
+	var err error
+	if s.AllowedFrom, err = a.parseAllowed(s.AllowedFrom.Words(), s.IPv6Prefix); err != nil {
+		return err
+	}
 	return a.changeAndEnforce(ctx, actor, func(c *change) error {
 		if err := addOrRevive(s, c.AddSite, c.ReviveSite); err != nil {
 			return err
@@ -263,7 +267,10 @@ func (a *Access) RestoreDevice(ctx context.Context, actor Actor, d ownline.Devic
 	if len(d.Secret) == 0 {
 		d.Secret = newSecret()
 	}
-	return a.changeAndEnforce(ctx, actor, func(c *change) error {
+	return a.changeAndEnforce(ctx, actor, func(c *change) (err error) {
+		if d.AllowedFrom, err = a.allowedFrom(c.Tx, d.Site, d.AllowedFrom.Words()); err != nil {
+			return err
+		}
 		if err := addOrRevive(d, c.AddDevice, c.ReviveDevice); err != nil {
 			return err
 		}
@@ -274,25 +281,13 @@ func (a *Access) RestoreDevice(ctx context.Context, actor Actor, d ownline.Devic
 	})
 }
 
-// DeviceChange changes what is not nil.
-type DeviceChange struct {
-	Name                 *string
-	RequireClaimedSource *bool
-	Secret               ownline.Secret // the old one counts no more
-}
-
 // ChangeRestored changes a device to what a file says of it (command).
 func (a *Access) ChangeRestored(ctx context.Context, actor Actor, id ownline.DeviceID, w DeviceChange) error {
 	if err := actor.mustCommand(); err != nil {
 		return err
 	}
 	_, err := a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
-		set(&d.Name, w.Name)
-		set(&d.RequireClaimedSource, w.RequireClaimedSource)
-		if err := checkLabel("name", d.Name, 1); err != nil {
-			return err
-		}
-		if err := c.SaveDevice(*d); err != nil {
+		if err := a.writeDevice(c, d, w); err != nil {
 			return err
 		}
 		if w.Secret != nil {

@@ -114,6 +114,7 @@ func New(o Options) (*Server, error) {
 	s.notificationResource()
 	s.brokerResource()
 	s.audit()
+	s.refusals()
 	s.logins()
 	s.factors()
 	s.events()

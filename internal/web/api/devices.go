@@ -18,6 +18,7 @@ type Device struct {
 	Name                 string     `json:"name"`
 	RequireClaimedSource bool       `json:"require_claimed_source"`
 	Fwknop               string     `json:"fwknop,omitempty" enum:"sha256,sha384,sha512,sha3_256,sha3_512" doc:"The HMAC of its packets, if it is an fwknop client"`
+	AllowedFrom          []string   `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	Revoked              bool       `json:"revoked"`
 	LastKnock            *time.Time `json:"last_knock,omitempty"`
 	LastSource           string     `json:"last_source,omitempty"`
@@ -75,6 +76,9 @@ func deviceView(d ownline.Device) Device {
 		RequireClaimedSource: d.RequireClaimedSource, Fwknop: d.Fwknop, Revoked: d.Revoked,
 		LastKnock: optional(d.LastKnock), Created: d.Created.UTC(),
 	}
+	if d.AllowedFrom != "" {
+		v.AllowedFrom = d.AllowedFrom.Words()
+	}
 	if d.LastSource.IsValid() {
 		v.LastSource = d.LastSource.String()
 	}
@@ -103,15 +107,16 @@ func (s *Server) devices() {
 		})
 
 	type newDevice struct {
-		Site                 string `json:"site" format:"uuid"`
-		Name                 string `json:"name" maxLength:"64"`
-		RequireClaimedSource bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
-		Fwknop               string `json:"fwknop,omitempty" enum:"sha256,sha384,sha512,sha3_256,sha3_512" doc:"It is an fwknop client, whose packets have this HMAC; absent: it knocks as Ownline's own do"`
-		User                 string `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
+		Site                 string   `json:"site" format:"uuid"`
+		Name                 string   `json:"name" maxLength:"64"`
+		RequireClaimedSource bool     `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+		Fwknop               string   `json:"fwknop,omitempty" enum:"sha256,sha384,sha512,sha3_256,sha3_512" doc:"It is an fwknop client, whose packets have this HMAC; absent: it knocks as Ownline's own do"`
+		AllowedFrom          []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
+		User                 string   `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show this once what it needs to knock"},
 		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
-			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource, Fwknop: in.Body.Fwknop}
+			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource, Fwknop: in.Body.Fwknop, AllowedFrom: in.Body.AllowedFrom}
 			var err error
 			if n.Site, err = parseID[ownline.Site]("site", in.Body.Site); err != nil {
 				return nil, err
@@ -137,8 +142,9 @@ func (s *Server) devices() {
 		})
 
 	type deviceChange struct {
-		Name                 *string `json:"name,omitempty" maxLength:"64" example:"Ana's phone"`
-		RequireClaimedSource *bool   `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+		Name                 *string   `json:"name,omitempty" maxLength:"64" example:"Ana's phone"`
+		RequireClaimedSource *bool     `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
+		AllowedFrom          *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[deviceChange]) (*output[Device], error) {
@@ -146,7 +152,7 @@ func (s *Server) devices() {
 			if err != nil {
 				return nil, err
 			}
-			d, err := s.access.ChangeDevice(ctx, actor(id), did, in.Body.Name, in.Body.RequireClaimedSource)
+			d, err := s.access.ChangeDevice(ctx, actor(id), did, access.DeviceChange{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource, AllowedFrom: in.Body.AllowedFrom})
 			return show(deviceView(d)), err
 		})
 

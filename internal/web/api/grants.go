@@ -19,6 +19,7 @@ type grant struct {
 	AllowReserved bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
 	MaxDuration   string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
 	MaxSources    int       `json:"max_sources,omitempty" maximum:"8" doc:"Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2"`
+	AllowedFrom   []string  `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	Created       time.Time `json:"created"`
 }
 
@@ -26,6 +27,9 @@ func grantView(g ownline.Grant) grant {
 	v := grant{
 		ID: g.ID.String(), User: g.User.String(), Service: g.Service.String(), Automatic: g.Automatic,
 		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, MaxSources: g.MaxSources, Created: g.Created.UTC(),
+	}
+	if g.AllowedFrom != "" {
+		v.AllowedFrom = g.AllowedFrom.Words()
 	}
 	if g.MaxDuration > 0 {
 		v.MaxDuration = g.MaxDuration.String()
@@ -64,18 +68,19 @@ func (s *Server) grants() {
 		})
 
 	type newGrant struct {
-		User          string `json:"user" format:"uuid"`
-		Service       string `json:"service" format:"uuid"`
-		Automatic     bool   `json:"automatic,omitempty"`
-		PublicPort    uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
-		AllowReserved bool   `json:"allow_reserved,omitempty"`
-		MaxDuration   string `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
-		MaxSources    int    `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		User          string   `json:"user" format:"uuid"`
+		Service       string   `json:"service" format:"uuid"`
+		Automatic     bool     `json:"automatic,omitempty"`
+		PublicPort    uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
+		AllowReserved bool     `json:"allow_reserved,omitempty"`
+		MaxDuration   string   `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
+		MaxSources    int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		AllowedFrom   []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
-			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources}
+			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources, AllowedFrom: b.AllowedFrom}
 			var err error
 			if n.User, err = parseID[ownline.User]("user", b.User); err != nil {
 				return nil, err
@@ -101,11 +106,12 @@ func (s *Server) grants() {
 		})
 
 	type grantChange struct {
-		Automatic     *bool   `json:"automatic,omitempty"`
-		PublicPort    *uint16 `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
-		AllowReserved *bool   `json:"allow_reserved,omitempty"`
-		MaxDuration   *string `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
-		MaxSources    *int    `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		Automatic     *bool     `json:"automatic,omitempty"`
+		PublicPort    *uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
+		AllowReserved *bool     `json:"allow_reserved,omitempty"`
+		MaxDuration   *string   `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
+		MaxSources    *int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		AllowedFrom   *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
@@ -113,7 +119,7 @@ func (s *Server) grants() {
 			if err != nil {
 				return nil, err
 			}
-			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved, MaxSources: in.Body.MaxSources}
+			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved, MaxSources: in.Body.MaxSources, AllowedFrom: in.Body.AllowedFrom}
 			if in.Body.MaxDuration != nil {
 				d, err := parseDuration("max_duration", *in.Body.MaxDuration)
 				if err != nil {

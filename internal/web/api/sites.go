@@ -30,6 +30,7 @@ type site struct {
 	LocalNetworks   []string   `json:"local_networks,omitempty"`
 	ReservedPorts   []uint16   `json:"reserved_ports,omitempty" doc:"What the router serves itself"`
 	IPv6Prefix      int        `json:"ipv6_prefix,omitempty" doc:"Bits of an IPv6 source that count"`
+	AllowedFrom     []string   `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	Created         *time.Time `json:"created,omitempty"`
 	AppliedRevision *uint64    `json:"applied_revision,omitempty"`
 	WantedRevision  *uint64    `json:"wanted_revision,omitempty"`
@@ -69,6 +70,9 @@ func siteView(admin bool) func(ownline.SiteInfo) site {
 			return v
 		}
 		v.Link, v.Pin, v.KnockPort, v.ReservedPorts, v.IPv6Prefix = i.Link, i.Pin, i.KnockPort, i.ReservedPorts, i.IPv6Prefix
+		if i.AllowedFrom != "" {
+			v.AllowedFrom = i.AllowedFrom.Words()
+		}
 		for _, n := range i.LocalNetworks {
 			v.LocalNetworks = append(v.LocalNetworks, n.String())
 		}
@@ -171,13 +175,14 @@ func (s *Server) sites() {
 		})
 
 	type siteChange struct {
-		Name       *string `json:"name,omitempty" maxLength:"64"`
-		Host       *string `json:"host,omitempty" maxLength:"253"`
-		IPv6Prefix *int    `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
+		Name        *string   `json:"name,omitempty" maxLength:"64"`
+		Host        *string   `json:"host,omitempty" maxLength:"253"`
+		IPv6Prefix  *int      `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
+		AllowedFrom *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[siteChange]) (*output[site], error) {
-			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix}
+			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix, AllowedFrom: in.Body.AllowedFrom}
 			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {
 				return s.access.ChangeSite(ctx, a, sid, change)
 			})

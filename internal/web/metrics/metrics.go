@@ -25,6 +25,7 @@ type Metrics struct {
 	opened        *prometheus.CounterVec
 	ended         *prometheus.CounterVec
 	knocks        *prometheus.CounterVec
+	refusals      *prometheus.CounterVec
 	messages      *prometheus.CounterVec // to the topic of knocks
 	logins        *prometheus.CounterVec
 	notifications *prometheus.CounterVec
@@ -48,6 +49,7 @@ func New(version string) *Metrics {
 		opened:    counter("sessions_opened_total", "Sessions that were opened, by what opened them.", "by"),
 		ended:     counter("sessions_ended_total", "Sessions that ended, by reason.", "reason"),
 		knocks:    counter("knocks_total", "Knocks that a core passed on, by verdict.", "verdict"),
+		refusals:  counter("knocks_refused_total", "Knocks that were refused, by site and reason.", "site", "reason"),
 		messages:  counter("broker_knocks_total", "Messages to the topic of knocks, by what became of them.", "result"),
 		logins:    counter("logins_total", "Attempts to sign in, by method and result.", "method", "result"),
 		notifications: counter("notifications_total",
@@ -59,7 +61,7 @@ func New(version string) *Metrics {
 		Namespace: namespace, Name: "build_info", Help: "1; the label says which version runs.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.durations, m.opened, m.ended, m.knocks, m.messages, m.logins, m.notifications, m.transactions, build,
+	m.registry.MustRegister(m.requests, m.durations, m.opened, m.ended, m.knocks, m.refusals, m.messages, m.logins, m.notifications, m.transactions, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -83,6 +85,11 @@ func (m *Metrics) KnockedByBroker(result string) { m.messages.WithLabelValues(re
 
 // Knocked counts a knock.
 func (m *Metrics) Knocked(verdict string) { m.knocks.WithLabelValues(verdict).Inc() }
+
+// Refused counts knocks that were refused; site is empty where nobody knows it.
+func (m *Metrics) Refused(site, reason string, n uint64) {
+	m.refusals.WithLabelValues(site, reason).Add(float64(n))
+}
 
 // LoggedIn counts an attempt to sign in.
 func (m *Metrics) LoggedIn(method, result string) { m.logins.WithLabelValues(method, result).Inc() }

@@ -32,6 +32,7 @@ func full() *Metrics {
 	m.Opened("knock")
 	m.Ended("expired")
 	m.Knocked("opened")
+	m.Refused("home", "policy_grant", 3)
 	m.KnockedByBroker("noise")
 	m.LoggedIn("password", "failed")
 	m.Notified("telegram", true)

@@ -44,6 +44,7 @@ const (
 	source   = "source"   // without a public address
 	clock    = "clock"    // too old, or of the future
 	repeated = "repeated" // seen before
+	ignored  = "ignored"  // access does not count it, and knows why
 	flood    = "flood"    // more than a device sends
 	failed   = "failed"   // the server's own fault
 )
@@ -180,7 +181,7 @@ func (r *Room) handle(ctx context.Context, publisher Publisher, message []byte) 
 		}
 		return failed
 	case v == nil:
-		return repeated
+		return ignored
 	case n.AnswerWanted:
 		r.answer(ctx, publisher, d, n, v)
 	}

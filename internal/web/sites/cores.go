@@ -39,6 +39,8 @@ type Desk interface {
 	Traffic(context.Context, ownline.SiteID, []link.Traffic) error
 	// Told is told what a core says of itself.
 	Told(context.Context, ownline.SiteID, link.Status) error
+	// Counted is told how often a core has refused knocks.
+	Counted(context.Context, ownline.SiteID, link.Status) error
 	// Cleared is told that a removed site's core holds nothing any more.
 	Cleared(context.Context, ownline.SiteID) error
 	// HealthChanged is told that Health says something else than before.

@@ -2,6 +2,7 @@ package sites
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"time"
 
@@ -29,6 +30,11 @@ func (s *site) look(ctx context.Context, last link.Status) error {
 		}
 		if !reflect.DeepEqual(kept(st), kept(last)) {
 			if err := s.desk.Told(ctx, s.id, st); err != nil {
+				return err
+			}
+		}
+		if !maps.Equal(st.Knocks.Dropped, last.Knocks.Dropped) {
+			if err := s.desk.Counted(ctx, s.id, st); err != nil {
 				return err
 			}
 		}

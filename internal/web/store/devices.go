@@ -9,11 +9,11 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const deviceColumns = "d.id, d.user_id, d.site_id, d.name, d.fwknop, d.require_claimed, d.revoked, d.last_knock, d.last_source, d.created"
+const deviceColumns = "d.id, d.user_id, d.site_id, d.name, d.fwknop, d.require_claimed, d.allowed_from, d.revoked, d.last_knock, d.last_source, d.created"
 
 func deviceDest(d *ownline.Device) []any {
 	return []any{
-		id(&d.ID), id(&d.User), id(&d.Site), &d.Name, &d.Fwknop, flag(&d.RequireClaimedSource), flag(&d.Revoked),
+		id(&d.ID), id(&d.User), id(&d.Site), &d.Name, &d.Fwknop, flag(&d.RequireClaimedSource), &d.AllowedFrom, flag(&d.Revoked),
 		when(&d.LastKnock), prefix(&d.LastSource), when(&d.Created),
 	}
 }
@@ -61,9 +61,9 @@ func (t *Tx) AddDevice(d ownline.Device) error {
 	if err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO devices (id, user_id, site_id, name, secret, fwknop, require_claimed, revoked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	return t.exec("INSERT INTO devices (id, user_id, site_id, name, secret, fwknop, require_claimed, allowed_from, revoked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		d.ID.String(), d.User.String(), d.Site.String(), d.Name, sealed, d.Fwknop,
-		bit(d.RequireClaimedSource), bit(d.Revoked), ms(d.Created))
+		bit(d.RequireClaimedSource), string(d.AllowedFrom), bit(d.Revoked), ms(d.Created))
 }
 
 // SetDeviceSecret gives a device another secret.
@@ -147,7 +147,7 @@ func (t *Tx) Knocker(device ownline.DeviceID) (d ownline.Device, u ownline.User,
 		return struct{}{}, err
 	}, "SELECT "+deviceColumns+`, u.id, u.name, u.role, u.disabled, u.created,
 			s.id, s.name, s.host, s.link, s.pin, s.knock_port, s.fwknop_port, s.local_networks, s.reserved_ports,
-			s.proxy_driver, s.proxy_domain, s.proxy_port, s.ipv6_prefix, s.revision, s.removed, s.created
+			s.proxy_driver, s.proxy_domain, s.proxy_port, s.ipv6_prefix, s.allowed_from, s.revision, s.removed, s.created
 		FROM devices d JOIN users u ON u.id = d.user_id JOIN sites s ON s.id = d.site_id
 		WHERE d.id = ? AND d.removed = 0 AND u.removed = 0 AND s.removed = 0`, device.String())
 	return d, u, s, err

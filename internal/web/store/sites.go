@@ -7,12 +7,12 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const siteColumns = "id, name, host, link, pin, knock_port, fwknop_port, local_networks, reserved_ports, proxy_driver, proxy_domain, proxy_port, ipv6_prefix, revision, removed, created"
+const siteColumns = "id, name, host, link, pin, knock_port, fwknop_port, local_networks, reserved_ports, proxy_driver, proxy_domain, proxy_port, ipv6_prefix, allowed_from, revision, removed, created"
 
 func siteDest(s *ownline.Site) []any {
 	return []any{
 		id(&s.ID), &s.Name, &s.Host, &s.Link, &s.Pin, &s.KnockPort, &s.FwknopPort, list(&s.LocalNetworks, netip.ParsePrefix),
-		list(&s.ReservedPorts, parsePort), &s.Proxy.Driver, &s.Proxy.Domain, &s.Proxy.Port, &s.IPv6Prefix, &s.Revision, flag(&s.Removed), when(&s.Created),
+		list(&s.ReservedPorts, parsePort), &s.Proxy.Driver, &s.Proxy.Domain, &s.Proxy.Port, &s.IPv6Prefix, &s.AllowedFrom, &s.Revision, flag(&s.Removed), when(&s.Created),
 	}
 }
 
@@ -63,9 +63,9 @@ func (t *Tx) AddSite(s ownline.Site) error {
 	if err := t.exec("UPDATE sites SET cleared = 1 WHERE pin = ?", s.Pin); err != nil {
 		return err
 	}
-	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+	err := t.exec("INSERT INTO sites ("+siteColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
 		s.ID.String(), s.Name, s.Host, s.Link, s.Pin, s.KnockPort, s.FwknopPort, joined(s.LocalNetworks), joined(s.ReservedPorts),
-		s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, s.Revision, ms(s.Created))
+		s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, string(s.AllowedFrom), s.Revision, ms(s.Created))
 	return t.taken(err, "name", "is another site's already")
 }
 
@@ -73,8 +73,8 @@ func (t *Tx) AddSite(s ownline.Site) error {
 // revision.
 func (t *Tx) SaveSite(s ownline.Site) error {
 	err := t.exec(`UPDATE sites SET name = ?, host = ?, knock_port = ?, fwknop_port = ?, local_networks = ?, reserved_ports = ?,
-			proxy_driver = ?, proxy_domain = ?, proxy_port = ?, ipv6_prefix = ? WHERE id = ?`,
-		s.Name, s.Host, s.KnockPort, s.FwknopPort, joined(s.LocalNetworks), joined(s.ReservedPorts), s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, s.ID.String())
+			proxy_driver = ?, proxy_domain = ?, proxy_port = ?, ipv6_prefix = ?, allowed_from = ? WHERE id = ?`,
+		s.Name, s.Host, s.KnockPort, s.FwknopPort, joined(s.LocalNetworks), joined(s.ReservedPorts), s.Proxy.Driver, s.Proxy.Domain, s.Proxy.Port, s.IPv6Prefix, string(s.AllowedFrom), s.ID.String())
 	return t.taken(err, "name", "is another site's already")
 }
 

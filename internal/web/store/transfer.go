@@ -109,7 +109,7 @@ func (t *Tx) AddHistory(s ownline.SessionInfo) (bool, error) {
 
 // SaveDevice writes a device's name, what it is, and whether its knocks must name their source.
 func (t *Tx) SaveDevice(d ownline.Device) error {
-	return t.exec("UPDATE devices SET name = ?, fwknop = ?, require_claimed = ? WHERE id = ? AND removed = 0", d.Name, d.Fwknop, bit(d.RequireClaimedSource), d.ID.String())
+	return t.exec("UPDATE devices SET name = ?, fwknop = ?, require_claimed = ?, allowed_from = ? WHERE id = ? AND removed = 0", d.Name, d.Fwknop, bit(d.RequireClaimedSource), string(d.AllowedFrom), d.ID.String())
 }
 
 // revive gives back their place to a user, site, service or device of that table who was

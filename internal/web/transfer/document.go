@@ -40,6 +40,7 @@ type Site struct {
 	ID            ownline.SiteID `key:"id"`
 	Host          string         `key:"host"`
 	IPv6Prefix    int            `key:"ipv6_prefix"`
+	AllowedFrom   []string       `key:"allowed_from"`
 	Link          string         `key:"link"`
 	Pin           string         `key:"pin"`
 	KnockPort     uint16         `key:"knock_port"`
@@ -131,6 +132,7 @@ type Grant struct {
 	AllowReserved bool            `key:"allow_reserved"`
 	MaxDuration   time.Duration   `key:"max_duration"`
 	MaxSources    int             `key:"max_sources"`
+	AllowedFrom   []string        `key:"allowed_from"`
 	Created       time.Time       `key:"created"`
 }
 
@@ -141,6 +143,7 @@ type Device struct {
 	Site                 string           `key:"site"`
 	ID                   ownline.DeviceID `key:"id"`
 	RequireClaimedSource bool             `key:"require_claimed_source"`
+	AllowedFrom          []string         `key:"allowed_from"`
 	Fwknop               string           `key:"fwknop"` // HMAC of an fwknop client's packets
 	Revoked              bool             `key:"revoked"`
 	Secret               string           `key:"secret"` // secret; base64

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
@@ -51,7 +52,7 @@ func document(e access.Everything, secrets, history bool) Document {
 	}
 	for _, s := range e.Sites {
 		d.Sites = append(d.Sites, Site{
-			Name: s.Name, ID: s.ID, Host: s.Host, IPv6Prefix: s.IPv6Prefix, Link: s.Link, Pin: s.Pin, KnockPort: s.KnockPort,
+			Name: s.Name, ID: s.ID, Host: s.Host, IPv6Prefix: s.IPv6Prefix, AllowedFrom: wordsOf(s.AllowedFrom), Link: s.Link, Pin: s.Pin, KnockPort: s.KnockPort,
 			LocalNetworks: s.LocalNetworks, ReservedPorts: s.ReservedPorts,
 			ProxyDriver: s.Proxy.Driver, ProxyDomain: s.Proxy.Domain, ProxyPort: s.Proxy.Port, Created: s.Created,
 		})
@@ -81,12 +82,12 @@ func document(e access.Everything, secrets, history bool) Document {
 		}
 		d.Grants = append(d.Grants, Grant{
 			User: n.user[g.User], Service: n.service[g.Service], ID: g.ID, Automatic: g.Automatic, PublicPort: g.PublicPort,
-			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, Created: g.Created,
+			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, AllowedFrom: wordsOf(g.AllowedFrom), Created: g.Created,
 		})
 	}
 	for _, v := range e.Devices {
 		d.Devices = append(d.Devices, Device{
-			Name: v.Name, User: n.user[v.User], Site: n.site[v.Site], ID: v.ID, RequireClaimedSource: v.RequireClaimedSource,
+			Name: v.Name, User: n.user[v.User], Site: n.site[v.Site], ID: v.ID, RequireClaimedSource: v.RequireClaimedSource, AllowedFrom: wordsOf(v.AllowedFrom),
 			Fwknop: v.Fwknop, Revoked: v.Revoked, Secret: text64(v.Secret), Created: v.Created,
 		})
 	}
@@ -133,4 +134,20 @@ func (s Session) info() ownline.SessionInfo {
 		},
 		SiteName: s.Site, SiteHost: s.Host, UserName: s.User, ServiceName: s.Service, ServiceKind: ownline.ServiceKind(s.Kind), DeviceName: s.Device,
 	}
+}
+
+// wordsOf is nil where there are none, which is the default.
+func wordsOf(o ownline.Origins) []string {
+	if o == "" {
+		return nil
+	}
+	return o.Words()
+}
+
+// originsOf is the way back. What is wrong in the words stays, and is refused where it is applied.
+func originsOf(words []string) ownline.Origins {
+	if o, err := ownline.ParseOrigins("allowed_from", words, 128); err == nil {
+		return o
+	}
+	return ownline.Origins(strings.Join(words, " "))
 }

@@ -129,7 +129,7 @@ func (p *planner) planDevices() {
 			continue
 		}
 		d := ownline.Device{
-			ID: w.ID, User: user, Site: site, Name: w.Name, Fwknop: w.Fwknop, RequireClaimedSource: w.RequireClaimedSource, Revoked: w.Revoked, Created: w.Created,
+			ID: w.ID, User: user, Site: site, Name: w.Name, Fwknop: w.Fwknop, RequireClaimedSource: w.RequireClaimedSource, AllowedFrom: originsOf(w.AllowedFrom), Revoked: w.Revoked, Created: w.Created,
 		}
 		if w.Secret != "" {
 			b, err := base64.StdEncoding.DecodeString(w.Secret)
@@ -189,6 +189,7 @@ func (p *planner) addDevice(path string, w Device, d ownline.Device) {
 	var f fields
 	f.add("site", "", w.Site)
 	f.add("require_claimed_source", false, d.RequireClaimedSource)
+	f.add("allowed_from", "", string(d.AllowedFrom))
 	f.add("fwknop", "", d.Fwknop)
 	f.add("revoked", false, d.Revoked)
 	switch {
@@ -215,7 +216,9 @@ func (p *planner) changeDevice(path string, w Device, d, is ownline.Device) {
 	var f fields
 	f.add("name", is.Name, d.Name)
 	f.add("require_claimed_source", is.RequireClaimedSource, d.RequireClaimedSource)
-	change := access.DeviceChange{Name: &d.Name, RequireClaimedSource: &d.RequireClaimedSource}
+	f.add("allowed_from", string(is.AllowedFrom), string(d.AllowedFrom))
+	from := d.AllowedFrom.Words()
+	change := access.DeviceChange{Name: &d.Name, RequireClaimedSource: &d.RequireClaimedSource, AllowedFrom: &from}
 	if d.Secret != nil && string(d.Secret) != string(is.Secret) {
 		f.secret("secret")
 		change.Secret = d.Secret

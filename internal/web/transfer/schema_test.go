@@ -18,11 +18,11 @@ import (
 // moves are the columns that an export with secrets and history carries, row by row.
 var moves = map[string]string{
 	"users":          "id name password role disabled must_change created",
-	"sites":          "id name host link pin knock_port local_networks reserved_ports proxy_driver proxy_domain proxy_port ipv6_prefix created",
+	"sites":          "id name host link pin knock_port local_networks reserved_ports proxy_driver proxy_domain proxy_port ipv6_prefix allowed_from created",
 	"services":       "id site_id name kind transport target4 target6 options icon created",
 	"service_icons":  "service_id kind content",
-	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration max_sources created",
-	"devices":        "id user_id site_id name fwknop require_claimed revoked created",
+	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration max_sources allowed_from created",
+	"devices":        "id user_id site_id name fwknop require_claimed allowed_from revoked created",
 	"oidc_links":     "issuer subject user_id created",
 	"totp":           "user_id confirmed last_step created",
 	"recovery_codes": "user_id hash",
@@ -67,6 +67,9 @@ var stays = map[string]string{
 	"login_attempts": "it is kept for 90 days, and is about the old server's doors",
 	"spent_steps":    "steps of a sign-in begun at the old server, which end within minutes",
 	"idempotency":    "answers to requests that the old server was asked",
+
+	"refusals":      "they are about the old server's doors",
+	"refusals_told": "likewise: what its cores have counted",
 
 	"audit":     "a log that a file can write into proves nothing: everybody who can edit the file could put words into another's mouth. It moves whole by backup and restore, and `ownline admin audit --json` keeps a copy to read",
 	"audit_cut": "it is the end of the audit log",

@@ -259,7 +259,7 @@ services:
   - {name: ssh, target: 192.168.7.10:22, target6: "[fd00:7::10]:22", icon: terminal}
 grants:
   - {user: bob, service: wiki, max_duration: 2h}
-  - {user: ana, service: home/ssh, automatic: true, public_port: 443, allow_reserved: true, max_duration: 1m30s, max_sources: 3}
+  - {user: ana, service: home/ssh, automatic: true, public_port: 443, allow_reserved: true, max_duration: 1m30s, max_sources: 3, allowed_from: [198.51.100.0/24]}
 `
 
 // Services and grants by names are enough; what is not named stays.

@@ -760,6 +760,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/refusals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List how often knocks were refused, and why (admin)
+         * @description All of one kind are one line, the latest first. At most 200 lines.
+         */
+        get: operations["list-refusals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/services": {
         parameters: {
             query?: never;
@@ -1307,6 +1327,15 @@ export interface components {
             password: string;
         };
         Device: {
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
             /** Format: date-time */
             created: string;
             /**
@@ -1328,6 +1357,15 @@ export interface components {
             user: string;
         };
         DeviceChange: {
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere. Ends the sessions of those who are elsewhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[];
             /** @example Ana's phone */
             name?: string;
             /** @description Knocks must name the address that they come from */
@@ -1376,6 +1414,15 @@ export interface components {
             since?: string;
         };
         Enrolled: {
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
             /** Format: date-time */
             created: string;
             /**
@@ -1500,6 +1547,15 @@ export interface components {
         Grant: {
             /** @description The public port may be one that the router serves itself */
             allow_reserved: boolean;
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
             /** @description A knock opens it */
             automatic: boolean;
             /** Format: date-time */
@@ -1528,6 +1584,15 @@ export interface components {
         };
         GrantChange: {
             allow_reserved?: boolean;
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[];
             automatic?: boolean;
             /** @description Empty: what the configuration says */
             max_duration?: string;
@@ -1694,6 +1759,11 @@ export interface components {
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
+        ListRefusal: {
+            items: components["schemas"]["Refusal"][];
+            /** @description The cursor of the next part; absent after the last one */
+            next?: string;
+        };
         ListService: {
             items: components["schemas"]["Service"][];
             /** @description The cursor of the next part; absent after the last one */
@@ -1851,6 +1921,15 @@ export interface components {
         };
         NewDevice: {
             /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
+            /**
              * @description It is an fwknop client, whose packets have this HMAC; absent: it knocks as Ownline's own do
              * @enum {string}
              */
@@ -1868,6 +1947,15 @@ export interface components {
         };
         NewGrant: {
             allow_reserved?: boolean;
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
             automatic?: boolean;
             /**
              * @description Empty: what the configuration says
@@ -2178,6 +2266,46 @@ export interface components {
              */
             took_ms: number;
         };
+        Refusal: {
+            /**
+             * Format: uuid
+             * @description Absent: nobody knows of which
+             */
+            device?: string;
+            /** @example phone */
+            device_name?: string;
+            /**
+             * Format: date-time
+             * @description As web learned of it
+             */
+            first: string;
+            /** Format: date-time */
+            latest: string;
+            /**
+             * Format: int64
+             * @example 12
+             */
+            number: number;
+            /**
+             * @description docs/reference/refusals.md explains them
+             * @example policy_grant
+             */
+            reason: string;
+            /**
+             * Format: uuid
+             * @description Absent: they came through a broker, where nobody knows for which
+             */
+            site?: string;
+            /** @example home */
+            site_name?: string;
+            /**
+             * Format: uuid
+             * @description Of the device
+             */
+            user?: string;
+            /** @example ana */
+            user_name?: string;
+        };
         Rename: {
             name: string;
         };
@@ -2366,6 +2494,15 @@ export interface components {
             ended: number;
         };
         Site: {
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[] | null;
             /** Format: int64 */
             applied_revision?: number;
             /** @description What is wrong with the router's clock */
@@ -2407,6 +2544,15 @@ export interface components {
             wanted_revision?: number;
         };
         SiteChange: {
+            /**
+             * @description Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere
+             * @example [
+             *       "ES",
+             *       "AS3352",
+             *       "198.51.100.0/24"
+             *     ]
+             */
+            allowed_from?: string[];
             host?: string;
             /**
              * Format: int64
@@ -5184,6 +5330,11 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
+                     *           "allowed_from": [
+                     *             "ES",
+                     *             "AS3352",
+                     *             "198.51.100.0/24"
+                     *           ],
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "fwknop": "sha256",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -5322,6 +5473,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "allowed_from": [
+                 *         "ES",
+                 *         "AS3352",
+                 *         "198.51.100.0/24"
+                 *       ],
                  *       "fwknop": "sha256",
                  *       "name": "text",
                  *       "require_claimed_source": false,
@@ -5341,6 +5497,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "fwknop": "sha256",
                      *       "fwknop_client": {
@@ -5564,6 +5725,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -5828,6 +5994,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "allowed_from": [
+                 *         "ES",
+                 *         "AS3352",
+                 *         "198.51.100.0/24"
+                 *       ],
                  *       "name": "Ana's phone",
                  *       "require_claimed_source": false
                  *     }
@@ -5844,6 +6015,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -6051,6 +6227,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "fwknop": "sha256",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -6194,6 +6375,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "fwknop": "sha256",
                      *       "fwknop_client": {
@@ -6503,6 +6689,11 @@ export interface operations {
                      *       "items": [
                      *         {
                      *           "allow_reserved": false,
+                     *           "allowed_from": [
+                     *             "ES",
+                     *             "AS3352",
+                     *             "198.51.100.0/24"
+                     *           ],
                      *           "automatic": false,
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -6640,6 +6831,11 @@ export interface operations {
                 /**
                  * @example {
                  *       "allow_reserved": false,
+                 *       "allowed_from": [
+                 *         "ES",
+                 *         "AS3352",
+                 *         "198.51.100.0/24"
+                 *       ],
                  *       "automatic": false,
                  *       "max_duration": "2h",
                  *       "max_sources": 0,
@@ -6661,6 +6857,11 @@ export interface operations {
                     /**
                      * @example {
                      *       "allow_reserved": false,
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "automatic": false,
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -6867,6 +7068,11 @@ export interface operations {
                     /**
                      * @example {
                      *       "allow_reserved": false,
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "automatic": false,
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -7130,6 +7336,11 @@ export interface operations {
                 /**
                  * @example {
                  *       "allow_reserved": false,
+                 *       "allowed_from": [
+                 *         "ES",
+                 *         "AS3352",
+                 *         "198.51.100.0/24"
+                 *       ],
                  *       "automatic": false,
                  *       "max_duration": "text",
                  *       "max_sources": 0,
@@ -7149,6 +7360,11 @@ export interface operations {
                     /**
                      * @example {
                      *       "allow_reserved": false,
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "automatic": false,
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -12211,6 +12427,156 @@ export interface operations {
             };
         };
     };
+    "list-refusals": {
+        parameters: {
+            query?: {
+                site?: string;
+                /** @description Today in UTC, and those before, so many in all */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "device": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "device_name": "phone",
+                     *           "first": "2026-03-01T12:00:00Z",
+                     *           "latest": "2026-03-01T12:00:00Z",
+                     *           "number": 12,
+                     *           "reason": "policy_grant",
+                     *           "site": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "site_name": "home",
+                     *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *           "user_name": "ana"
+                     *         }
+                     *       ],
+                     *       "next": "text"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ListRefusal"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    /**
+                     * @description How to sign in
+                     * @example Bearer
+                     */
+                    "WWW-Authenticate"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "nobody is signed in",
+                     *       "status": 401,
+                     *       "title": "Unauthorized"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "this is not allowed",
+                     *       "status": 403,
+                     *       "title": "Forbidden"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "there is no such thing",
+                     *       "status": 404,
+                     *       "title": "Not Found"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a part of Ownline that is needed does not answer",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     "list-services": {
         parameters: {
             query?: {
@@ -14940,6 +15306,11 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
+                     *           "allowed_from": [
+                     *             "ES",
+                     *             "AS3352",
+                     *             "198.51.100.0/24"
+                     *           ],
                      *           "applied_revision": 0,
                      *           "clock": "text",
                      *           "connected": false,
@@ -15101,6 +15472,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "applied_revision": 0,
                      *       "clock": "text",
                      *       "connected": false,
@@ -15330,6 +15706,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "applied_revision": 0,
                      *       "clock": "text",
                      *       "connected": false,
@@ -15616,6 +15997,11 @@ export interface operations {
             content: {
                 /**
                  * @example {
+                 *       "allowed_from": [
+                 *         "ES",
+                 *         "AS3352",
+                 *         "198.51.100.0/24"
+                 *       ],
                  *       "host": "text",
                  *       "ipv6_prefix": 48,
                  *       "name": "text"
@@ -15633,6 +16019,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "applied_revision": 0,
                      *       "clock": "text",
                      *       "connected": false,
@@ -15878,6 +16269,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "applied_revision": 0,
                      *       "clock": "text",
                      *       "connected": false,
@@ -16052,6 +16448,11 @@ export interface operations {
                 content: {
                     /**
                      * @example {
+                     *       "allowed_from": [
+                     *         "ES",
+                     *         "AS3352",
+                     *         "198.51.100.0/24"
+                     *       ],
                      *       "applied_revision": 0,
                      *       "clock": "text",
                      *       "connected": false,

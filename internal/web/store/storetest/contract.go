@@ -27,7 +27,7 @@ func Contract(t *testing.T, open func(testing.TB) *store.Store) {
 		"transfer": testTransfer, "kept": testKept, "users": testUsers, "grants": testGrants, "sites": testSites, "sessions": testSessions, "once": testOnce, "audit": testAudit,
 		"undone": testUndone, "lists": testLists, "auth": testAuth, "logins": testLogins, "passes": testPasses, "attempts": testAttempts, "settings": testSettings, "places": testPlaces, "removal": testRemoval,
 		"proxied": testProxied, "filters": testFilters, "external": testExternal, "retention": testRetention, "audit retention": testAuditRetention,
-		"factors": testFactors, "passkeys": testPasskeys,
+		"refusals": testRefusals, "factors": testFactors, "passkeys": testPasskeys,
 		"invitations": testInvitations, "invitations removed": testInvitationsRemoved,
 		"audit lines": testAuditLines, "icons": testIcons, "resources": testResources,
 	} {
@@ -53,7 +53,7 @@ func Fill(t testing.TB, s *store.Store) Fixture {
 		Site: ownline.Site{
 			ID: ownline.NewID[ownline.Site](), Name: "home", Host: "home.example.org", Link: "127.0.0.1:1", Pin: "pin", KnockPort: 54754,
 			LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
-			ReservedPorts: []uint16{22, 443}, Proxy: ownline.SiteProxy{Driver: "embedded", Domain: "home.example.org", Port: 9999}, IPv6Prefix: 64, Revision: 1, Created: T0,
+			ReservedPorts: []uint16{22, 443}, Proxy: ownline.SiteProxy{Driver: "embedded", Domain: "home.example.org", Port: 9999}, IPv6Prefix: 64, AllowedFrom: "ES 198.51.100.0/24", Revision: 1, Created: T0,
 		},
 	}
 	f.Service = ownline.Service{
@@ -63,11 +63,11 @@ func Fill(t testing.TB, s *store.Store) Fixture {
 	}
 	f.Grant = ownline.Grant{
 		ID: ownline.NewID[ownline.Grant](), User: f.User.ID, Service: f.Service.ID, Automatic: true, PublicPort: 443, AllowReserved: true,
-		MaxDuration: 90 * time.Second, MaxSources: 3, Created: T0,
+		MaxDuration: 90 * time.Second, MaxSources: 3, AllowedFrom: "AS3352", Created: T0,
 	}
 	f.Device = ownline.Device{
 		ID: ownline.NewID[ownline.Device](), User: f.User.ID, Site: f.Site.ID, Name: "phone", Secret: bytes.Repeat([]byte{7}, 32),
-		RequireClaimedSource: true, Created: T0,
+		RequireClaimedSource: true, AllowedFrom: "PT", Created: T0,
 	}
 	f.Session = f.NewSession()
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error {

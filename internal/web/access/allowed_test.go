@@ -1,0 +1,224 @@
+package access_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/knock/fwknop/fwknoptest"
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+)
+
+// knocking is a device of one kind that knocks.
+type knocking func(at netip.Addr) (*link.Verdict, error)
+
+func (h *house) native(d ownline.DeviceID) knocking {
+	n := byte(0)
+	return func(at netip.Addr) (*link.Verdict, error) {
+		n++
+		v, _, err := h.Knock(h.t.Context(), h.site.ID, link.Knocked{Device: d, Nonce: append(make([]byte, 11), n), Made: time.Now(), Source: at, Skew: time.Minute})
+		return v, err
+	}
+}
+
+// refusals counts by reason.
+func (h *house) refusals() map[string]uint64 {
+	h.t.Helper()
+	all, err := h.Refusals(h.t.Context(), command, ownline.RefusalQuery{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	out := map[string]uint64{}
+	for _, r := range all {
+		out[r.Reason] += r.Number
+	}
+	return out
+}
+
+// Every list narrows, for every kind of device and for people and guests; which one refused is in the
+// counts and in the audit log.
+func TestAllowedFrom(t *testing.T) {
+	none, here := []string{}, []string{"198.51.100.7", "2001:db8::/32"}
+	set := map[string]func(h *house, d ownline.DeviceID, words []string) error{
+		"site": func(h *house, _ ownline.DeviceID, words []string) error {
+			_, err := h.ChangeSite(h.t.Context(), h.root, h.site.ID, access.SiteChange{AllowedFrom: &words})
+			return err
+		},
+		"grant": func(h *house, _ ownline.DeviceID, words []string) error {
+			_, err := h.ChangeGrant(h.t.Context(), h.root, h.grant.ID, access.GrantChange{AllowedFrom: &words})
+			return err
+		},
+		"device": func(h *house, d ownline.DeviceID, words []string) error {
+			_, err := h.ChangeDevice(h.t.Context(), h.root, d, access.DeviceChange{AllowedFrom: &words})
+			return err
+		},
+	}
+	for list, set := range set {
+		for _, kind := range []string{"native", "fwknop"} {
+			t.Run(list+" "+kind, func(t *testing.T) {
+				h := newHouse(t)
+				ctx := t.Context()
+				var d ownline.Device
+				var do knocking
+				if kind == "native" {
+					var err error
+					if d, _, err = h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"}); err != nil {
+						t.Fatal(err)
+					}
+					do = h.native(d.ID)
+				} else {
+					h.hears(t)
+					port := uint16(20022)
+					if _, err := h.ChangeGrant(ctx, command, h.grant.ID, access.GrantChange{PublicPort: &port}); err != nil {
+						t.Fatal(err)
+					}
+					made, keys := h.fwknop(t, access.NewDevice{})
+					d = made
+					base, n := time.Now().Truncate(time.Second), 0
+					do = func(at netip.Addr) (*link.Verdict, error) {
+						n++
+						m := fwknoptest.Message{Time: base, Access: "0.0.0.0,tcp/20022", Seconds: 60 + n}
+						v, _, err := h.KnockFwknop(ctx, h.site.ID, link.Fwknop{Device: d.ID, Packet: string(fwknoptest.Seal(keys, fwknoptest.Plain(m))), Now: base, Source: at, Skew: 2 * time.Minute})
+						return v, err
+					}
+				}
+				expect := func(at netip.Addr, want knock.Status) {
+					t.Helper()
+					if v, err := do(at); err != nil || v == nil || v.Status != want || (v.Reason == link.RefusedPolicy) != (want == knock.Refused) {
+						t.Errorf("a knock from %s: %+v, %v, want %s", at, v, err, want)
+					}
+				}
+				expect(anaAt, knock.Opened)
+				expect(bobAt, knock.Opened)
+				if err := set(h, d.ID, here); err != nil {
+					t.Fatal(err)
+				}
+				live, _, err := h.Sessions(ctx, command, access.SessionsAsk{All: true, SessionQuery: ownline.SessionQuery{Live: true}})
+				if err != nil || len(live) != 1 || live[0].Source.Addr() != anaAt {
+					t.Errorf("a narrower list leaves %+v, %v", live, err)
+				}
+				expect(bobAt, knock.Refused)
+				expect(anaAt, knock.Renewed)
+				reason := "policy_" + list
+				if n := h.refusals(); n[reason] != 1 || len(n) != 1 {
+					t.Errorf("counted %v, want one %s", n, reason)
+				}
+				lines, _, err := h.Audit(ctx, command, ownline.AuditQuery{Action: "knock"})
+				if err != nil || !strings.Contains(lines[1].Detail, "203.0.113.9 is refused by the list of the "+list) || lines[0].Detail != "renewed" {
+					t.Errorf("audit %+v, %v", lines[:2], err)
+				}
+				far := h.ana
+				far.Client = bobAt
+				_, err = h.Open(ctx, far, access.OpenAsk{Service: h.ssh.ID})
+				if list == "device" && err != nil || list != "device" && (!errors.Is(err, ownline.ErrForbidden) || field(err) != "source") {
+					t.Errorf("a person elsewhere: %v", err)
+				}
+				if _, err = h.Renew(ctx, h.ana, live[0].ID, 0); err != nil {
+					t.Errorf("extended: %v", err)
+				}
+				h.open(h.ana, access.OpenAsk{Service: h.ssh.ID})
+				_, secret := h.invite(access.NewInvitation{Service: h.ssh.ID, Uses: 9})
+				_, err = h.redeem(secret, guestAt)
+				if list == "device" && err != nil || list != "device" && (!errors.Is(err, ownline.ErrForbidden) || strings.Contains(err.Error(), "198.51.100.7")) {
+					t.Errorf("a guest elsewhere: %v", err)
+				}
+				if err := set(h, d.ID, none); err != nil {
+					t.Fatal(err)
+				}
+				expect(bobAt, knock.Opened)
+
+				before := h.count()
+				for words, fix := range map[string]string{"ES": "policy.geoip_database", "AS3352": "policy.asn_database", "x": "no country"} {
+					err := set(h, d.ID, []string{words})
+					if !errors.Is(err, ownline.ErrInvalid) || field(err) != "allowed_from" || !strings.Contains(err.Error(), fix) {
+						t.Errorf("a list of %s: %v", words, err)
+					}
+				}
+				if h.count() != before {
+					t.Error("a refused list changes something")
+				}
+			})
+		}
+	}
+}
+
+// Whose device it is may not widen what an admin has narrowed.
+func TestAllowedFromByUser(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	d, _, err := h.AddDevice(ctx, h.root, access.NewDevice{User: h.ana.User.ID, Site: h.site.ID, Name: "phone", AllowedFrom: []string{"198.51.100.0/24"}})
+	if err != nil || d.AllowedFrom != "198.51.100.0/24" {
+		t.Fatal(d, err)
+	}
+	for _, words := range [][]string{{}, {"203.0.113.0/24"}} {
+		if _, err := h.ChangeDevice(ctx, h.ana, d.ID, access.DeviceChange{AllowedFrom: &words}); !errors.Is(err, ownline.ErrForbidden) || field(err) != "allowed_from" {
+			t.Errorf("its user sets %v: %v", words, err)
+		}
+	}
+	if _, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "other", AllowedFrom: []string{"203.0.113.0/24"}}); !errors.Is(err, ownline.ErrForbidden) {
+		t.Errorf("a user makes one with a list: %v", err)
+	}
+	name := "telephone"
+	if d, err = h.ChangeDevice(ctx, h.ana, d.ID, access.DeviceChange{Name: &name}); err != nil || d.AllowedFrom != "198.51.100.0/24" {
+		t.Errorf("renamed: %+v, %v", d, err)
+	}
+	if d, _, err = h.RotateDevice(ctx, h.ana, d.ID); err != nil || d.AllowedFrom != "198.51.100.0/24" {
+		t.Errorf("rotated: %+v, %v", d, err)
+	}
+}
+
+// What cores count is folded, and what web knows better is not counted twice.
+func TestCounted(t *testing.T) {
+	h := newHouse(t)
+	meter := counted{}
+	h.meter = meter
+	h.Access = h.with(h.cores)
+	ctx := t.Context()
+	d, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := link.Status{Started: time.Now(), Knocks: link.Knocks{Dropped: map[string]uint64{"replay": 0, "unknown_hint": 1 << 33, "kernel_garbage": 5, "ignored": 3, "policy": 1, "refused": 1, "not_granted": 1}}}
+	tell := func() {
+		t.Helper()
+		if err := h.Counted(ctx, h.site.ID, st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell()
+	tell() // another process, say
+	st.Started = st.Started.Add(time.Hour)
+	st.Knocks.Dropped = map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6}
+	tell()
+	do := h.native(d.ID)
+	if _, err := do(anaAt); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.RevokeDevice(ctx, h.ana, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if v, err := do(anaAt); v != nil || err != nil {
+			t.Errorf("a revoked device gets %+v, %v", v, err)
+		}
+	}
+	h.RefusedByBroker("noise")
+	want := map[string]uint64{"unknown_hint": 1<<33 + 2, "kernel_garbage": 6, "device_revoked": 3, "broker_noise": 1}
+	got := h.refusals()
+	for reason, n := range want {
+		if got[reason] != n || meter["refused "+reason] != int(n) {
+			t.Errorf("%s: %d, and by the meter %d, want %d", reason, got[reason], meter["refused "+reason], n)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("counted %v", got)
+	}
+	if _, err := h.Refusals(ctx, h.ana, ownline.RefusalQuery{}); !errors.Is(err, ownline.ErrForbidden) {
+		t.Errorf("a user sees them: %v", err)
+	}
+}

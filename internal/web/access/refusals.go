@@ -1,0 +1,192 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/policy"
+)
+
+// Why web refuses knocks; the reasons of cores and of brokers come besides.
+const (
+	refusedUnknown    = "unknown_device"
+	refusedRevoked    = "device_revoked"
+	refusedClaim      = "claimed_source"
+	refusedReplay     = "replay"
+	refusedTime       = "time"
+	refusedShape      = "fwknop_shape"
+	refusedNotGranted = "not_granted"
+	refusedSource     = "source_not_public"
+	refusedImpossible = "not_possible" // no port is free, no target of the family, …
+	refusedPolicy     = "policy_"      // and which list says so
+)
+
+// refused is a kind of refused knock, within a day.
+type refused struct {
+	day    time.Time
+	site   ownline.SiteID
+	device ownline.DeviceID
+	reason string
+}
+
+// tally is what has been refused since it was last written down. There are as many kinds as devices,
+// times reasons: a flood makes numbers grow, not the tally.
+type tally struct {
+	mu    sync.Mutex
+	kinds map[refused]ownline.Refusal
+}
+
+func (t *tally) add(rs ...ownline.Refusal) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kinds == nil {
+		t.kinds = make(map[refused]ownline.Refusal)
+	}
+	for _, r := range rs {
+		kind := refused{r.Latest.Truncate(24 * time.Hour), r.Site, r.Device, r.Reason}
+		if had, ok := t.kinds[kind]; ok {
+			r.Number += had.Number
+			r.First = had.First
+		}
+		t.kinds[kind] = r
+	}
+}
+
+func (t *tally) take() []ownline.Refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := slices.Collect(maps.Values(t.kinds))
+	t.kinds = nil
+	return all
+}
+
+// refuse counts a knock that is refused; it costs no transaction.
+func (a *Access) refuse(site ownline.SiteID, device ownline.DeviceID, reason string) {
+	at := now()
+	a.tally.add(ownline.Refusal{Site: site, Device: device, Reason: reason, Number: 1, First: at, Latest: at})
+}
+
+// RefusedByBroker counts a message to the topic of knocks that was refused before it was known whose it is.
+func (a *Access) RefusedByBroker(reason string) {
+	a.refuse(ownline.SiteID{}, ownline.DeviceID{}, "broker_"+reason)
+}
+
+// whyRefused names what kept a service from being opened that is granted.
+func whyRefused(err error) string {
+	if by, ok := errors.AsType[*policy.RefusedByError](err); ok {
+		return refusedPolicy + by.List
+	}
+	return refusedImpossible
+}
+
+// webs are the reasons of cores that web knows better.
+var webs = []string{"ignored", link.RefusedPolicy, "refused", refusedNotGranted}
+
+// Counted takes over how often a site's core has refused knocks.
+func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Status) error {
+	var more []ownline.Refusal
+	at := now()
+	err := a.store.Write(ctx, func(tx Tx) error {
+		more = nil
+		for _, reason := range slices.Sorted(maps.Keys(st.Knocks.Dropped)) {
+			number, since := st.Knocks.Dropped[reason], st.Started
+			if number == 0 || number > math.MaxInt64 || len(reason) > 64 || slices.Contains(webs, reason) {
+				continue
+			}
+			if strings.HasPrefix(reason, "kernel_") {
+				since = time.Time{} // the kernel goes on counting when core starts anew
+			}
+			n, err := tx.RefusedMore(site, reason, since, number)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				more = append(more, ownline.Refusal{Site: site, Reason: reason, Number: n, First: at, Latest: at})
+			}
+		}
+		return refuseAll(tx, more)
+	})
+	if err != nil {
+		return err
+	}
+	a.countRefused(ctx, more)
+	return nil
+}
+
+func refuseAll(tx Tx, rs []ownline.Refusal) error {
+	for _, r := range rs {
+		if err := tx.Refuse(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeRefusals writes the tally down.
+func (a *Access) writeRefusals(ctx context.Context) error {
+	all := a.tally.take()
+	if len(all) == 0 {
+		return nil
+	}
+	if err := a.store.Write(ctx, func(tx Tx) error { return refuseAll(tx, all) }); err != nil {
+		a.tally.add(all...)
+		return err
+	}
+	a.countRefused(ctx, all)
+	return nil
+}
+
+// countRefused tells the meter, which knows sites by their names.
+func (a *Access) countRefused(ctx context.Context, rs []ownline.Refusal) {
+	if len(rs) == 0 {
+		return
+	}
+	names := make(map[ownline.SiteID]string)
+	err := a.store.Read(ctx, func(tx Tx) error {
+		sites, err := tx.Sites()
+		for _, s := range sites {
+			names[s.ID] = s.Name
+		}
+		return err
+	})
+	if err != nil {
+		a.log.DebugContext(ctx, "refusals are counted without their sites", logging.Err, err)
+	}
+	for _, r := range rs {
+		a.meter.Refused(names[r.Site], r.Reason, r.Number)
+	}
+}
+
+// mostRefusals bounds a list of them.
+const mostRefusals = 200
+
+// Refusals lists how often knocks were refused and why, all of one kind in one line, the latest
+// first (admin).
+func (a *Access) Refusals(ctx context.Context, actor Actor, q ownline.RefusalQuery) (rs []ownline.RefusalInfo, err error) {
+	if err := actor.MustAdmin(ownline.ScopeRead); err != nil {
+		return nil, err
+	}
+	if err := a.writeRefusals(ctx); err != nil {
+		return nil, err
+	}
+	q.Limit = mostRefusals
+	err = a.store.Read(ctx, func(tx Tx) error {
+		if !q.Site.IsZero() {
+			if _, err := tx.Site(q.Site); err != nil {
+				return err
+			}
+		}
+		rs, err = tx.Refusals(q)
+		return err
+	})
+	return rs, err
+}

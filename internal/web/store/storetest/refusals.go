@@ -1,0 +1,93 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/store"
+)
+
+func testRefusals(t *testing.T, open func(testing.TB) *store.Store) {
+	s := open(t)
+	f := Fill(t, s)
+	refuse := func(device ownline.DeviceID, reason string, n uint64, first, latest time.Time) {
+		t.Helper()
+		must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+			return tx.Refuse(ownline.Refusal{Site: f.Site.ID, Device: device, Reason: reason, Number: n, First: first, Latest: latest})
+		}))
+	}
+	list := func(q ownline.RefusalQuery) []ownline.RefusalInfo {
+		t.Helper()
+		return read(t, s, func(tx *store.Tx) ([]ownline.RefusalInfo, error) { return tx.Refusals(q) })
+	}
+	nobody, day := ownline.DeviceID{}, 24*time.Hour
+	refuse(f.Device.ID, "policy_grant", 2, T0, T0.Add(time.Minute))
+	refuse(f.Device.ID, "policy_grant", 1, T0.Add(-time.Minute), T0)
+	refuse(f.Device.ID, "policy_grant", 1, T0.Add(-day), T0.Add(-day))
+	refuse(nobody, "unknown_hint", 1<<40, T0, T0)
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error {
+		return tx.Refuse(ownline.Refusal{Reason: "broker_noise", Number: 1, First: T0.Add(-2 * day), Latest: T0.Add(-2 * day)})
+	}))
+	info := func(r ownline.Refusal) ownline.RefusalInfo {
+		i := ownline.RefusalInfo{Refusal: r}
+		if !r.Site.IsZero() {
+			i.SiteName = f.Site.Name
+		}
+		if !r.Device.IsZero() {
+			i.DeviceName, i.User, i.UserName = f.Device.Name, f.User.ID, f.User.Name
+		}
+		return i
+	}
+	grant := info(ownline.Refusal{Site: f.Site.ID, Device: f.Device.ID, Reason: "policy_grant", Number: 4, First: T0.Add(-day), Latest: T0.Add(time.Minute)})
+	hint := info(ownline.Refusal{Site: f.Site.ID, Reason: "unknown_hint", Number: 1 << 40, First: T0, Latest: T0})
+	noise := info(ownline.Refusal{Reason: "broker_noise", Number: 1, First: T0.Add(-2 * day), Latest: T0.Add(-2 * day)})
+	equal(t, "all", list(ownline.RefusalQuery{Limit: 10}), []ownline.RefusalInfo{grant, hint, noise})
+	equal(t, "the latest", list(ownline.RefusalQuery{Limit: 1}), []ownline.RefusalInfo{grant})
+	equal(t, "of the site", list(ownline.RefusalQuery{Site: f.Site.ID, Limit: 10}), []ownline.RefusalInfo{grant, hint})
+	today := grant
+	today.Number, today.First = 3, T0.Add(-time.Minute)
+	equal(t, "of today", list(ownline.RefusalQuery{Since: T0.Add(time.Hour), Limit: 10}), []ownline.RefusalInfo{today, hint})
+
+	more := func(reason string, since time.Time, number uint64) (n uint64) {
+		t.Helper()
+		must(t, s.Write(t.Context(), func(tx *store.Tx) (err error) {
+			n, err = tx.RefusedMore(f.Site.ID, reason, since, number)
+			return err
+		}))
+		return n
+	}
+	for i, c := range []struct {
+		reason       string
+		since        time.Time
+		number, want uint64
+	}{
+		{"replay", T0, 5, 5},
+		{"replay", T0, 7, 2},
+		{"replay", T0, 7, 0},
+		{"replay", T0, 6, 0}, // told late
+		{"seal", T0, 1, 1},
+		{"replay", T0.Add(time.Hour), 3, 3}, // core was started anew
+		{"replay", T0.Add(-day), 1, 1},      // and again, without a clock
+		{"kernel_garbage", time.Time{}, 9, 9},
+		{"kernel_garbage", time.Time{}, 12, 3},
+		{"kernel_garbage", time.Time{}, 2, 2}, // the router was started anew
+	} {
+		if n := more(c.reason, c.since, c.number); n != c.want {
+			t.Errorf("%d: %d more of %d, want %d", i, n, c.number, c.want)
+		}
+	}
+
+	forget := func(before time.Time, atMost int) (n int) {
+		t.Helper()
+		must(t, s.Write(t.Context(), func(tx *store.Tx) (err error) {
+			n, err = tx.ForgetRefusals(before, atMost)
+			return err
+		}))
+		return n
+	}
+	if a, b, c := forget(T0, 1), forget(T0, 9), forget(T0, 9); a != 1 || b != 1 || c != 0 {
+		t.Errorf("%d, %d and %d rows forgotten, want 1, 1 and 0", a, b, c)
+	}
+	equal(t, "what is left", list(ownline.RefusalQuery{Limit: 10}), []ownline.RefusalInfo{today, hint})
+}
