@@ -46,12 +46,13 @@ func TestJourney(t *testing.T) {
 		{"version"}, // a newer app waits until it is asked for
 		{"admin"},   // invariant 7: users, services, grants, sites and the log, and nobody else sees them
 		{
-			"open",   // invariants 1 and 4: a tap opens for this address alone, undo and close shut
-			"end",    // invariant 4: what nobody extends ends
-			"two",    // two browsers say the same, whatever happens to the stream between
-			"core",   // invariant 4: what is open goes on without core, and nothing else opens
-			"signin", // invariant 9: a wrong password is told from a right one, and says no more; codes and passkeys
-			"setup",  // from the link of the first start to the first service; all before is gone
+			"open",    // invariants 1 and 4: a tap opens for this address alone, undo and close shut
+			"end",     // invariant 4: what nobody extends ends
+			"two",     // two browsers say the same, whatever happens to the stream between
+			"core",    // invariant 4: what is open goes on without core, and nothing else opens
+			"refused", // what is refused opens nothing
+			"signin",  // invariant 9: a wrong password is told from a right one, and says no more; codes and passkeys
+			"setup",   // from the link of the first start to the first service; all before is gone
 		},
 		{
 			"device",  // invariants 2 and 4: enrolled by its code, rotated, revoked

@@ -151,7 +151,7 @@ func (h *house) do(ctx context.Context, a asked) (any, error) {
 			return nil, err
 		}
 		return out, h.API.Call(ctx, method, path, body, discarding(method, &out))
-	case "stop", "kill", "start": // core, web or the broker
+	case "stop", "kill", "start", "freeze", "thaw": // core, web or the broker
 		var name string
 		if err := a.read(&name); err != nil {
 			return nil, err
@@ -275,6 +275,10 @@ func (h *house) power(ctx context.Context, what, name string) error {
 		return d.Stop(20 * time.Second)
 	case "kill":
 		return d.Kill()
+	case "freeze":
+		return d.Freeze()
+	case "thaw":
+		return d.Thaw()
 	}
 	if err := d.Start(context.WithoutCancel(ctx)); err != nil {
 		return err

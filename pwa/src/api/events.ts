@@ -26,6 +26,8 @@ export type EventHandlers = {
   [Kind in keyof Changes]: (change: Changes[Kind]) => void
 } & {
   reset: () => void
+  /** The sign-in of the stream is no longer good. */
+  ended: () => void
   /** The stream is there. */
   opened: () => void
   /** The stream is cut. final: the browser will not try again by itself. */

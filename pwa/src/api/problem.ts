@@ -50,8 +50,9 @@ export class Problem extends Error {
     return this.type === 'urn:ownline:problem:second-factor'
   }
 
+  /** Nobody answered, or a proxy that found nobody: what became of a change is not known. */
   get unreachable(): boolean {
-    return this.status === 0
+    return this.status === 0 || this.status === 502 || this.status === 504
   }
 
   static from(response: Response, body: unknown): Problem {

@@ -5,6 +5,8 @@ export type Told =
   | { kind: 'change'; of: keyof Changes; value: unknown }
   /** Something may have been missed. */
   | { kind: 'reset' }
+  /** The sign-in was ended, here or elsewhere: nothing more will be told. */
+  | { kind: 'ended' }
   | { kind: 'opened' }
   /** final: the browser will not try again by itself. */
   | { kind: 'cut'; final: boolean }
@@ -22,6 +24,7 @@ export function openStream(tell: (told: Told) => void): () => void {
     )
   }
   source.addEventListener('reset', () => tell({ kind: 'reset' }))
+  source.addEventListener('end', () => tell({ kind: 'ended' }))
   source.addEventListener('open', () => tell({ kind: 'opened' }))
   source.addEventListener('error', () =>
     tell({ kind: 'cut', final: source.readyState === EventSource.CLOSED }),

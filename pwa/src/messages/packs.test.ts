@@ -32,7 +32,9 @@ function target(from: string, name: string): string | undefined {
 function reach(start: string, pages: Map<string, Set<Pack>>): Set<string> {
   const seen = new Set([start])
   for (const path of seen) {
-    const text = (sources.get(path) ?? '').replaceAll(
+    // What is only fetched ahead is not used yet, so it says nothing.
+    const used = (sources.get(path) ?? '').replaceAll(/\bimport\('[^']+'\)\.catch\(/g, '(')
+    const text = used.replaceAll(
       /withWords\('(\w+)', \(\) => import\('([^']+)'\)\)/g,
       (_, pack: Pack, name: string) => {
         const page = target(path, name)

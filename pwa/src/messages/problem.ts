@@ -3,9 +3,8 @@ import type { Messages } from './en'
 
 /** What happened, in words for a person. */
 export function sayProblem(t: Messages, problem: Problem): string {
+  if (problem.unreachable) return t.app.unreachable
   switch (problem.status) {
-    case 0:
-      return t.app.unreachable
     case 401:
       return t.problem.signedOut
     case 403:
@@ -19,7 +18,8 @@ export function sayProblem(t: Messages, problem: Problem): string {
     case 400:
     case 409:
     case 422: {
-      const why = problem.detail || problem.fields[0]?.message
+      // The detail begins with the name that the field has in the API, which says nothing here.
+      const why = problem.fields[0]?.message || problem.detail
       return why ? t.problem.refused(why.replace(/\.$/, '')) : t.problem.unknown
     }
     default:

@@ -14,11 +14,14 @@ export type SignIn = 'unknown' | 'in' | 'out' | 'unreachable' | 'away' | 'over'
 export const useAccount = defineStore('account', () => {
   const me = shallowRef<auth.Me>()
   const state = ref<SignIn>('unknown')
+  /** Whether the server did not answer when it was last asked who is signed in. */
+  const unanswered = ref(false)
   const isAdmin = computed(() => me.value?.role === 'admin')
 
   /** Who has to choose a password first is in only then: before, the server answers nothing else. */
   function enter(who: auth.Me): void {
     me.value = who
+    unanswered.value = false
     if (!who.must_change_password) state.value = 'in'
     else if (state.value !== 'over') state.value = 'out'
   }
@@ -42,7 +45,9 @@ export const useAccount = defineStore('account', () => {
     try {
       enter(await auth.me(ask.signal))
     } catch (error) {
-      if (asProblem(error).status === 401) expire()
+      const problem = asProblem(error)
+      unanswered.value = problem.unreachable
+      if (problem.status === 401) expire()
       else if (state.value === 'unknown' || state.value === 'unreachable') {
         me.value = ask.before
         state.value = ask.before ? 'away' : 'unreachable'
@@ -83,6 +88,6 @@ export const useAccount = defineStore('account', () => {
   }
 
   return {
-    me, state, isAdmin, load, login, secondFactor, passkey, changePassword, setup, logout, leave, expire,
+    me, state, unanswered, isAdmin, load, login, secondFactor, passkey, changePassword, setup, logout, leave, expire,
   }
 })

@@ -4,6 +4,7 @@ import { nextTick } from 'vue'
 import * as events from '@/api/events'
 import { listGrants } from '@/api/grants'
 import { listServices } from '@/api/services'
+import { Problem } from '@/api/problem'
 import { listLive } from '@/api/sessions'
 import { listSites } from '@/api/sites'
 import { me } from '@/api/auth'
@@ -81,6 +82,35 @@ describe('live', () => {
     expect(live.paused).toBe(true)
     stream.opened()
     expect(live.paused).toBe(false)
+  })
+
+  it('asks at once who is signed in when the sign-in was ended', async () => {
+    const account = useAccount()
+    useLive().start()
+    stream.opened()
+    await account.load()
+    expect(account.state).toBe('in')
+    vi.mocked(me).mockRejectedValue(new Problem(401))
+    stream.ended()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(account.state).toBe('over')
+  })
+
+  it('finds out by and by that nobody answers, and that somebody does again', async () => {
+    const account = useAccount()
+    useLive().start()
+    stream.opened()
+    await account.load()
+    vi.mocked(me).mockRejectedValue(new Problem(502))
+    stream.cut(false)
+    await vi.advanceTimersByTimeAsync(9_999)
+    expect(account.unanswered).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(account).toMatchObject({ unanswered: true, state: 'in' })
+    vi.mocked(me).mockResolvedValue(sampleMe())
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(account.unanswered).toBe(false)
   })
 
   it('fetches nothing but the address again after a cut that the browser mended', async () => {

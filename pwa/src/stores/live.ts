@@ -89,6 +89,8 @@ export const useLive = defineStore('live', () => {
       user: (change) => tell('user', change),
       channel: (change) => tell('channel', change),
       reset: () => void refresh(),
+      // Who has signed in again since, in another tab, goes on by the stream that follows.
+      ended: () => void account.load(),
       opened,
       cut,
     })
@@ -112,7 +114,7 @@ export const useLive = defineStore('live', () => {
     worry = undefined
     paused.value = false
     attempt = 0
-    if (account.state === 'away') void account.load()
+    if (account.state === 'away' || account.unanswered) void account.load()
     if (following) {
       // A cut that the browser mended may come from another network.
       void address.load()
@@ -126,11 +128,17 @@ export const useLive = defineStore('live', () => {
   }
 
   function cut(final: boolean): void {
-    worry ??= setTimeout(() => (paused.value = true), patience)
+    worry ??= setTimeout(worried, patience)
     if (!final) return
     disconnect()
     const wait = Math.min(longestWait, 1000 * 2 ** attempt++)
     retry = setTimeout(() => void reconnect(), wait * (0.5 + Math.random() / 2))
+  }
+
+  /** Updates fail to come: whether nobody answers at all says the next question. */
+  function worried(): void {
+    paused.value = true
+    void account.load()
   }
 
   async function reconnect(): Promise<void> {

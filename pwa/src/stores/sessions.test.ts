@@ -3,10 +3,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Problem } from '@/api/problem'
 import * as api from '@/api/sessions'
 import { listSites } from '@/api/sites'
-import { at, noon, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
+import { at, noon, sampleGrant, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useClock } from './clock'
+import { useGrants } from './grants'
 import { useNotices } from './notices'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
@@ -71,6 +72,27 @@ describe('open', () => {
       bad: true,
       text: 'photos was not opened. The core could not be reached. Nothing was opened.',
     })
+  })
+
+  it('says how long is allowed when that was too long', async () => {
+    const sessions = useSessions()
+    useGrants().put(sampleGrant({ service: service.id, max_duration: '20m' }))
+    const long = '1h0m0s is too long: at most 20m0s for you'
+    vi.mocked(api.openSession).mockRejectedValue(new Problem(422, long, [{ field: 'for', message: long }]))
+    await sessions.open(service)
+    expect(useNotices().shown[0]?.text).toBe('photos was not opened. At most 20 min for you.')
+  })
+
+  it('says why without the name that the field has in the API', async () => {
+    const sessions = useSessions()
+    const fields = [{ field: 'public_port', message: 'the grant fixes port 20600' }]
+    vi.mocked(api.openSession).mockRejectedValue(
+      new Problem(422, 'public_port: the grant fixes port 20600', fields),
+    )
+    await sessions.open(service)
+    expect(useNotices().shown[0]?.text).toBe(
+      'photos was not opened. Ownline refused: the grant fixes port 20600.',
+    )
   })
 
   it('closes again by undo', async () => {

@@ -85,9 +85,20 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
+  /** Why a service was not opened, or not for so long, in words. */
+  function why(service: string, problem: Problem): string {
+    const longest = most(service)
+    const tooLong = problem.fields.some(({ field }) => field === 'for') && Number.isFinite(longest)
+    return tooLong ? language.t.part.atMost(length(longest * 1000)) : sayProblem(language.t, problem)
+  }
+
   /** Says what did not work; that nobody is signed in any more says the page. */
-  function fail(words: (name: string, why: string) => string, name: string, problem: Problem): void {
-    if (problem.status !== 401) notices.fail(words(name, sayProblem(language.t, problem)))
+  function fail(
+    words: (name: string, why: string) => string,
+    service: Pick<Service, 'id' | 'name'>,
+    problem: Problem,
+  ): void {
+    if (problem.status !== 401) notices.fail(words(service.name, why(service.id, problem)))
   }
 
   /**
@@ -112,7 +123,7 @@ export const useSessions = defineStore('sessions', () => {
     } catch (error) {
       const problem = asProblem(error)
       failures.set(service.id, problem)
-      if (!wish) fail(language.t.problem.notOpened, service.name, problem)
+      if (!wish) fail(language.t.problem.notOpened, service, problem)
       return false
     } finally {
       opening.delete(service.id)
@@ -129,7 +140,7 @@ export const useSessions = defineStore('sessions', () => {
   async function extend(session: Session, by = extension): Promise<void> {
     if (extending.has(session.id)) return
     extending.add(session.id)
-    const name = session.service_name
+    const service = { id: session.service, name: session.service_name }
     const now = clock.read()
     const rest = Math.max(0, Date.parse(session.expires) - now) / 1000
     const seconds = Math.floor(Math.min(most(session.service), rest + by))
@@ -142,10 +153,10 @@ export const useSessions = defineStore('sessions', () => {
       const renewed = await api.renewSession(session.id, seconds)
       apply(renewed)
       const until = language.clockTime(new Date(renewed.expires))
-      notices.show(language.t.session.extended(name, until))
+      notices.show(language.t.session.extended(service.name, until))
     } catch (error) {
       takeBack()
-      fail(language.t.problem.notExtended, name, asProblem(error))
+      fail(language.t.problem.notExtended, service, asProblem(error))
     } finally {
       extending.delete(session.id)
     }
@@ -154,12 +165,12 @@ export const useSessions = defineStore('sessions', () => {
   async function reopen(service: Pick<Service, 'id' | 'name'>, seconds: number): Promise<void> {
     if (await open(service, { seconds })) return
     const problem = failures.get(service.id)
-    if (problem) fail(language.t.problem.notOpened, service.name, problem)
+    if (problem) fail(language.t.problem.notOpened, service, problem)
   }
 
   /** Closes at once. Undo opens again for the time that was left, if it would be for the same. */
   async function close(session: Session, undoable = true): Promise<void> {
-    const name = session.service_name
+    const service = { id: session.service, name: session.service_name }
     const seconds = Math.floor((Date.parse(session.expires) - clock.read()) / 1000)
     dismissed.add(session.id)
     const takeBack = list.guess(
@@ -171,17 +182,16 @@ export const useSessions = defineStore('sessions', () => {
       if (sites.isDown(session.site)) {
         // The router does not know yet, and lets it through until it does.
         const until = language.clockTime(new Date(session.expires))
-        notices.show(language.t.session.closedLater(name, sites.get(session.site)?.name ?? '', until))
+        notices.show(language.t.session.closedLater(service.name, sites.get(session.site)?.name ?? '', until))
         return
       }
-      const again = { id: session.service, name }
       const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
-      const undo = { label: language.t.session.undo, run: () => void reopen(again, seconds) }
-      notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
+      const undo = { label: language.t.session.undo, run: () => void reopen(service, seconds) }
+      notices.show(language.t.session.closed(service.name), canUndo ? [undo] : [])
     } catch (error) {
       dismissed.delete(session.id)
       takeBack()
-      fail(language.t.problem.notClosed, name, asProblem(error))
+      fail(language.t.problem.notClosed, service, asProblem(error))
     }
   }
 
@@ -198,8 +208,8 @@ export const useSessions = defineStore('sessions', () => {
           apply(await api.closeSession(session.id))
           return undefined
         } catch (error) {
-          const why = sayProblem(language.t, asProblem(error))
-          return language.t.problem.notMoved(session.service_name, why)
+          const because = sayProblem(language.t, asProblem(error))
+          return language.t.problem.notMoved(session.service_name, because)
         }
       }),
     )
@@ -228,6 +238,6 @@ export const useSessions = defineStore('sessions', () => {
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
-    isMine, isHere, isLive, left, forHere, most, apply, open, extend, close, move, closeAll, clear,
+    isMine, isHere, isLive, left, forHere, most, why, apply, open, extend, close, move, closeAll, clear,
   }
 })

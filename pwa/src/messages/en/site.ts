@@ -10,6 +10,7 @@ export const site = {
   open: 'Open Sites',
   reachable: 'reachable',
   cannotReach: "can't be reached",
+  lost: 'Ownline unreachable',
   some: (up: number, all: number) => `${up} of ${all} sites`,
   see: 'See what to check',
   down: (names: string[]) =>

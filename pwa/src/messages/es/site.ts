@@ -11,6 +11,7 @@ export const site: Messages['site'] = {
   open: 'Abrir las sedes',
   reachable: 'conectada',
   cannotReach: 'sin conexión',
+  lost: 'Ownline sin conexión',
   some: (up, all) => `${up} de ${all} sedes`,
   see: 'Ver qué comprobar',
   down: (names) =>
