@@ -164,7 +164,7 @@ soak: build database peers guests fwknop nmap ## fuzz every parser of bytes from
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestKilledUnderLoad|TestKilledWhileKnocking' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
-	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestNmap -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestNmap|TestRouterClock' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0

@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"encoding/json"
 	"net"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/agent"
 	"github.com/ownline/ownline/internal/agent/profile"
+	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -45,6 +49,65 @@ func TestSilentBroker(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "And through the broker "+url+": the broker does not answer.") {
 		t.Error(err)
+	}
+}
+
+// The sealed answer tells how far the clocks are apart: people read it when it is much, programs always.
+func TestSkew(t *testing.T) {
+	for name, tc := range map[string]struct {
+		ahead time.Duration // the site's clock
+		says  string
+	}{
+		"behind": {40 * time.Second, "behind"}, "ahead": {-40 * time.Second, "ahead of"}, "right": {0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			site, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir, p := enrolled(t, ownline.Broker{})
+			p.Port = site.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+			if err := (&app{dir: dir}).profileStore().Save("home", p, profile.InFile, true); err != nil {
+				t.Fatal(err)
+			}
+			keys, err := knock.DeriveKeys(p.Key, p.Site)
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				var b knock.Packet
+				for {
+					_, from, err := site.ReadFromUDPAddrPort(b[:])
+					if err != nil {
+						return
+					}
+					if k, err := keys.Open(&b); err == nil {
+						at := time.Now().Add(tc.ahead)
+						a := keys.SealAnswer(k.Nonce, knock.Nonce{1}, knock.Answer{Status: knock.Opened, Sessions: 1, Time: at, Source: from.Addr(), Expires: at.Add(time.Hour)})
+						_, _ = site.WriteToUDPAddrPort(a[:], from)
+					}
+				}
+			}()
+			defer func() { site.Close(); <-done }()
+			out, err := run(t, dir, "", "knock", "-4")
+			said := ""
+			if m := regexp.MustCompile(`This machine's clock is [34]\ds (behind|ahead of) the site's`).FindStringSubmatch(out); m != nil {
+				said = m[1]
+			}
+			if err != nil || said != tc.says {
+				t.Errorf("%v, it prints\n%s\nwant %q", err, out, tc.says)
+			}
+			out, err = run(t, dir, "", "knock", "-4", "--json")
+			var got knocked
+			if e := json.Unmarshal([]byte(out), &got); e != nil || err != nil || len(got.Replies) != 1 {
+				t.Fatal(out, e, err)
+			}
+			if d := time.Duration(got.Replies[0].SkewMS)*time.Millisecond - tc.ahead; d.Abs() > 5*time.Second {
+				t.Errorf("skew_ms %d, want about %d", got.Replies[0].SkewMS, tc.ahead.Milliseconds())
+			}
+		})
 	}
 }
 
