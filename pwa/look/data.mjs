@@ -81,7 +81,7 @@ const agent = (system) => `Mozilla/5.0 (${system}) AppleWebKit/537.36 (KHTML, li
 export function household() {
   return {
     sites: [
-      site(1, 'home'),
+      site(1, 'home', { fwknop: true }),
       site(2, 'cabin', {
         applied_revision: 9, host: 'cabin.example.org', core_version: '1.3.2', clock: 'it is 40 s behind the server',
         proxy: { driver: 'nginx', domain: 'cabin.example.org', port: 443, serves: true, root: true, certificate_expires: at(day) },
@@ -96,6 +96,7 @@ export function household() {
       device(2, 'laptop', { last_knock: at(-40 * day), last_source: '198.51.100.7' }),
       device(3, 'tablet', { last_knock: undefined, last_source: undefined }),
       device(4, 'old phone', { revoked: true }),
+      device(5, 'server', { fwknop: 'sha256', last_knock: at(-5 * day) }),
     ],
     invitations: [
       invitation(1), invitation(2, { used: 3, state: 'used', service_name: 'films' }),
@@ -139,8 +140,20 @@ export const me = {
 }
 export const whoami = { address: '203.0.113.24', family: 4, kind: 'public', forwarded: false, source: '203.0.113.24/32' }
 export const ids = {
+  fwknop: id(5, 5),
   closed: id(3, 6), tunnel: id(3, 5), forward: id(3, 2), ended: id(4, 101), revoked: id(5, 4), cabin: id(2, 2), guests: id(6, 2), disabled: id(1, 4),
   session: id(4, 1), service: id(3, 1), invitation: id(6, 1), device: id(5, 1), user: id(1, 2), site: id(2, 1) }
+const keys = [`${'a2V5IG9mIA'.repeat(4)}aGk=`, `${'aG1hYyBr'.repeat(5)}ZXk=`]
+/** What an fwknop client needs. */
+export const fwknopClient = (digest = 'sha256') => ({
+  stanza: [
+    '[home]', 'SPA_SERVER              home.example.org', 'SPA_SERVER_PORT         62201', 'ALLOW_IP                source',
+    'USE_HMAC                Y', `HMAC_DIGEST_TYPE        ${digest.toUpperCase()}`, `KEY_BASE64              ${keys[0]}`,
+    `HMAC_KEY_BASE64         ${keys[1]}`, '',
+  ].join('\n'),
+  host: 'home.example.org', port: 62_201, hmac_digest: digest, key_base64: keys[0], hmac_key_base64: keys[1],
+  commands: ['backup', 'films', 'ssh'].map((name, n) => ({ service: name, command: `fwknop -n home -A tcp/${20_022 + n} -N ${name}` })),
+})
 /** The session that ends in so many milliseconds. */
 export const endingIn = (milliseconds) => session(1, { expires: at(milliseconds) })
 /** What core has still to do at a site that is behind. */

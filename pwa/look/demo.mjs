@@ -20,7 +20,7 @@ import { createServer } from 'node:http'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
-import { closing, endingIn, household, ids, invited, me, noon, opened, pending, redeemed, whoami } from './data.mjs'
+import { closing, endingIn, fwknopClient, household, ids, invited, me, noon, opened, pending, redeemed, whoami } from './data.mjs'
 
 const web = (path) => fileURLToPath(new URL(`../../internal/web/${path}`, import.meta.url))
 const dist = process.env.DIST ?? web('ui/dist')
@@ -70,6 +70,7 @@ const long = (name) => `${name}-of-the-${'donaudampfschifffahrtsgesellschaft'.sl
 const namedAtLength = (value) => JSON.parse(JSON.stringify(value ?? null, (key, each) => (naming.has(key) && typeof each === 'string' ? long(each) : each)))
 
 const profile = 'ownline://home.example.org:54754/?v=1&site=00000002&device=00000005&key=c29tZSBrZXkgb2YgdGhpcnR5LXR3byBieXRlcw&name=phone'
+const enrolled = (one) => ({ ...one, qr: '', ...(one.fwknop ? { profile: '', fwknop_client: fwknopClient(one.fwknop) } : { profile }) })
 const changes = {
   'POST auth/login'(_, demo) {
     if (demo === 'change') return { ...me, must_change_password: true }
@@ -90,7 +91,7 @@ const changes = {
     throw new Refused(403, 'it has to be proved who is there', { type: 'urn:ownline:problem:proof' })
   },
   'POST invitations': () => ({ ...world.invitations[0], link: 'https://ownline.example.org/i/#3Qm5c0Yl2b8vUu3nB7sR6gKq1', secret: 'x' }),
-  'POST devices': ({ name }) => ({ ...world.devices[0], name, profile, qr: '' }),
+  'POST devices': ({ name, fwknop }) => enrolled({ ...world.devices[0], name, fwknop }),
   'POST users': ({ name, role }) => ({ ...world.users[1], name, role }),
   'POST sessions'({ service }, demo) {
     switch (demo) {
@@ -145,7 +146,7 @@ function change(method, path, body, demo) {
     case 'POST services/ID/preview':
       return { text: 'server {\n  listen 9999 ssl;\n  server_name photos.home.example.org;\n}\n' }
     case 'POST devices/ID/rotate':
-      return { ...found, profile, qr: '' }
+      return enrolled(found)
     case 'DELETE sessions/ID':
       return { ...found, state: 'ended', reason: 'closed', ended: closing(0) }
     case 'POST sessions/ID/renew':

@@ -10,6 +10,7 @@ const then = (...steps) => async (page, url) => {
   for (const step of steps) await step(page, url)
 }
 const fill = (label, value) => (page) => page.getByLabel(label, { exact: true }).last().fill(value)
+const pick = (label, value) => (page) => page.getByLabel(label, { exact: true }).last().selectOption(value)
 /** Picks one of a few. */
 const choose = (name) => (page) => page.getByRole('radio', { name, exact: true }).last().check({ force: true })
 const sheet = (page) => page.locator('dialog[open]').last().waitFor()
@@ -159,6 +160,16 @@ const devices = [
   { name: 'devices-failed', path: '/devices', demo: 'broken' },
   { name: 'device-new', path: '/devices/new', act: then(sheet, press('Show its code'), shows('Give it a name.')) },
   { name: 'device-enrolment', path: '/devices/new', shot: true, act: then(sheet, fill('Name', 'phone'), press('Show its code'), (page) => page.locator('dialog [role=img]').waitFor()) },
+  { name: 'device-fwknop-new', path: '/devices/new', act: then(sheet, pick('What knocks', 'fwknop'), press('Show its keys'), shows('Give it a name.')) },
+  {
+    name: 'device-fwknop', path: '/devices/new',
+    act: then(sheet, pick('What knocks', 'fwknop'), fill('Name', 'server'), press('Show its keys'), (page) => page.locator('dialog [role=img]').waitFor()),
+  },
+  { name: 'device-fwknop-rotate', path: `/devices/${ids.fwknop}`, act: then(sheet, press('Rotate key'), shows('The old keys stop now')) },
+  {
+    name: 'device-fwknop-rotated', path: `/devices/${ids.fwknop}`,
+    act: then(sheet, press('Rotate key'), shows('The old keys stop now'), (page) => page.locator('dialog[open] button[data-variant=danger]').click(), (page) => page.locator('dialog [role=img]').waitFor()),
+  },
   { name: 'device', path: `/devices/${ids.device}`, act: sheet },
   { name: 'device-rotate', path: `/devices/${ids.device}`, act: then(sheet, press('Rotate key'), shows('The old key stops now')) },
   { name: 'device-revoke', path: `/devices/${ids.device}`, act: then(sheet, press('Revoke'), shows('Its sessions close at once')) },

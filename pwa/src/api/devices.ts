@@ -4,6 +4,7 @@ import type { components } from './schema'
 export type Device = components['schemas']['Device']
 /** A device with its profile, which is shown this once. */
 export type Enrolled = components['schemas']['Enrolled']
+export type FwknopClient = NonNullable<Enrolled['fwknop_client']>
 export type NewDevice = components['schemas']['NewDevice']
 export type DeviceChange = components['schemas']['DeviceChange']
 

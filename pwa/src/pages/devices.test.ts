@@ -1,8 +1,9 @@
-import { flushPromises, mount } from '@vue/test-utils'
+import { flushPromises, mount, type VueWrapper } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/devices'
+import QrCode from '@/components/part/QrCode.vue'
 import { useAccount } from '@/stores/account'
 import { useDevice } from '@/stores/device'
 import { useDevices } from '@/stores/devices'
@@ -19,6 +20,23 @@ vi.mock('@/api/users')
 
 const profile = 'ownline://home.example.org:54754/?v=1&key=secret'
 const made: api.Enrolled = { ...sampleDevice({ id: 'new', name: 'tablet' }), profile, qr: '' }
+const fwknop: api.Enrolled = {
+  ...sampleDevice({ id: 'new', name: 'server', fwknop: 'sha512' }), profile: '', qr: '',
+  fwknop_client: {
+    stanza: '[home]\nSPA_SERVER              home.example.org\nKEY_BASE64              c2VjcmV0\n',
+    host: 'home.example.org', port: 62_201, hmac_digest: 'sha512', key_base64: 'c2VjcmV0', hmac_key_base64: 'aG1hYw',
+    commands: [{ service: 'ssh', command: 'fwknop -n home -A tcp/22022 -N ssh' }],
+  },
+}
+
+/** All that the program needs and all that an app needs, and no empty profile. */
+function expectKeys(page: VueWrapper): void {
+  const texts = page.findAll('[role=textbox]').map((one) => one.element.textContent)
+  expect(texts).toEqual([fwknop.fwknop_client?.stanza, 'fwknop -n home -A tcp/22022 -N ssh'])
+  expect(page.findAll('dd .mono').map((one) => one.text())).toEqual(['home.example.org', '62201', 'SHA512', 'c2VjcmV0', 'aG1hYw'])
+  expect(page.findAllComponents(QrCode).map((one) => one.props('text'))).toEqual(['KEY_BASE64:c2VjcmV0 HMAC_KEY_BASE64:aG1hYw'])
+  expect(page.text()).toContain('Shown only now.')
+}
 
 async function at(path: string) {
   const router = createRouter({
@@ -82,6 +100,54 @@ describe('devices', () => {
     useDevices().follow(sampleDevice({ id: 'new', last_knock: when(0), last_source: '203.0.113.24/32' }))
     await flushPromises()
     expect(page.text()).toContain('It works: knock from 203.0.113.24, 1 service open.')
+  })
+
+  it('can be an fwknop client where its site hears such', async () => {
+    const { page, press } = await at('/devices/new')
+    const kinds = () => page.findAll('option').map((one) => one.text())
+    expect(kinds()).not.toContain('An fwknop client')
+    useSites().put(sampleSite({ fwknop: true }))
+    await flushPromises()
+    expect(kinds()).toContain('An fwknop client')
+    expect(kinds()).not.toContain('SHA512')
+    await page.findAll('select')[0]?.setValue('fwknop')
+    expect(page.text()).not.toContain('Use this browser')
+    await page.findAll('select')[1]?.setValue('sha512')
+    await page.get('input:not([type=checkbox])').setValue('server')
+    vi.mocked(api.addDevice).mockResolvedValue(fwknop)
+    await press('Show its keys')
+    expect(api.addDevice).toHaveBeenCalledWith({
+      name: 'server', site: 'home-id', require_claimed_source: false, fwknop: 'sha512',
+    })
+    expectKeys(page)
+    useDevices().follow(sampleDevice({ id: 'new', last_knock: when(0), last_source: '203.0.113.24/32' }))
+    await flushPromises()
+    expect(page.text()).toContain('Its keys work: a packet came from 203.0.113.24.')
+    page.unmount()
+    expect(JSON.stringify(useDevices().all)).not.toContain('c2VjcmV0')
+  })
+
+  it('knock as Ownline does at a site that hears no fwknop client', async () => {
+    useSites().put(sampleSite({ fwknop: true }))
+    const { page, press } = await at('/devices/new')
+    await page.findAll('select')[0]?.setValue('fwknop')
+    useSites().put(sampleSite())
+    await flushPromises()
+    await page.get('input:not([type=checkbox])').setValue('server')
+    await press('Show its code')
+    expect(api.addDevice).toHaveBeenCalledWith({ name: 'server', site: 'home-id', require_claimed_source: false })
+  })
+
+  it('get new keys for an fwknop client', async () => {
+    vi.mocked(api.listDevices).mockResolvedValue([sampleDevice({ fwknop: 'sha256' })])
+    vi.mocked(api.rotateDevice).mockResolvedValue({ ...fwknop, id: 'device-id' })
+    const { page, press } = await at('/devices/device-id')
+    expect(page.text()).toContain('An fwknop client')
+    await press('Rotate key')
+    expect(page.text()).toContain('Put the new lines in place of the old ones')
+    await page.get('button[data-variant=danger]').trigger('click')
+    await flushPromises()
+    expectKeys(page)
   })
 
   it('can be this browser, which then goes on at the page Knock', async () => {

@@ -17,9 +17,9 @@ function quietDays(device: api.Device, now: number): number {
   return Math.floor((now - Date.parse(device.last_knock ?? device.created)) / day)
 }
 
-/** The device without its secret. */
+/** The device without its secrets. */
 function kept(made: api.Enrolled): api.Device {
-  const { profile: _, qr: __, ...device } = made
+  const { profile: _, qr: __, fwknop_client: ___, ...device } = made
   return device
 }
 

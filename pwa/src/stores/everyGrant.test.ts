@@ -46,13 +46,13 @@ describe('grants', () => {
   })
 
   it('come back by undo with the terms that they had', async () => {
-    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s' }))
+    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4 }))
     vi.mocked(api.removeGrant).mockResolvedValue()
     await grants.setAll([pair], false, words)
     expect(grants.of(pair)).toBeUndefined()
     vi.mocked(api.addGrant).mockResolvedValue(grant({ id: 'new', automatic: true }))
     await undo()
-    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s' })
+    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4 })
     expect(grants.of(pair)?.id).toBe('new')
   })
 
@@ -82,5 +82,17 @@ describe('grants', () => {
     await changing
     expect(api.changeGrant).toHaveBeenCalledWith('grant-id', { public_port: 0 })
     expect(grants.of(pair)?.public_port).toBe(20443)
+  })
+
+  it('allow more addresses side by side, and the usual two again', async () => {
+    const grants = await filled(grant())
+    vi.mocked(api.changeGrant).mockResolvedValue(grant({ max_sources: 3 }))
+    const changing = grants.change(grant(), { max_sources: 3 })
+    expect(grants.of(pair)?.max_sources).toBe(3)
+    await changing
+    vi.mocked(api.changeGrant).mockResolvedValue(grant())
+    await grants.change(grant({ max_sources: 3 }), { max_sources: undefined })
+    expect(vi.mocked(api.changeGrant).mock.calls.slice(-2)).toEqual([['grant-id', { max_sources: 3 }], ['grant-id', { max_sources: 0 }]])
+    expect(grants.of(pair)).not.toHaveProperty('max_sources')
   })
 })

@@ -23,6 +23,8 @@ export interface Terms {
   max_duration: string | undefined
   /** Undefined: any. */
   public_port: number | undefined
+  /** Addresses of one device that may be open side by side. Undefined: the usual two. */
+  max_sources: number | undefined
 }
 
 const keyOf = (pair: Pair) => `${pair.user} ${pair.service}`
@@ -94,6 +96,7 @@ export const useEveryGrant = defineStore('everyGrant', () => {
       ...(allow_reserved !== undefined && { allow_reserved }),
       ...('max_duration' in terms && { max_duration: terms.max_duration ?? '' }),
       ...('public_port' in terms && { public_port: terms.public_port ?? 0 }),
+      ...('max_sources' in terms && { max_sources: terms.max_sources ?? 0 }),
     }
     const done = api.changeGrant(grant.id, body).then(list.put)
     if (await settle([{ done, takeBack }])) notices.say(language.t.part.saved)
@@ -102,24 +105,24 @@ export const useEveryGrant = defineStore('everyGrant', () => {
   return { ...list, of, setAll, change }
 })
 
-function termsOf({ automatic, allow_reserved, max_duration, public_port }: Omit<Grant, 'user' | 'service'>): Terms {
-  return { automatic, allow_reserved, max_duration, public_port }
+function termsOf({ automatic, allow_reserved, max_duration, public_port, max_sources }: Omit<Grant, 'user' | 'service'>): Terms {
+  return { automatic, allow_reserved, max_duration, public_port, max_sources }
 }
 
 /** A grant with other terms; what is undefined of them goes. */
 function withTerms(grant: Grant, terms: Partial<Terms>): Grant {
-  const { max_duration, public_port, ...rest } = { ...grant, ...terms }
+  const { max_duration, public_port, max_sources, ...rest } = { ...grant, ...terms }
   const { automatic = grant.automatic, allow_reserved = grant.allow_reserved } = terms
-  return { ...rest, automatic, allow_reserved, ...optional({ max_duration, public_port }) }
+  return { ...rest, automatic, allow_reserved, ...optional({ max_duration, public_port, max_sources }) }
 }
 
-function optional({ max_duration, public_port }: Pick<Terms, 'max_duration' | 'public_port'>) {
-  return { ...(max_duration && { max_duration }), ...(public_port && { public_port }) }
+function optional({ max_duration, public_port, max_sources }: Pick<Terms, 'max_duration' | 'public_port' | 'max_sources'>) {
+  return { ...(max_duration && { max_duration }), ...(public_port && { public_port }), ...(max_sources && { max_sources }) }
 }
 
-function given({ automatic, allow_reserved, max_duration, public_port }: Partial<Terms>): Partial<api.NewGrant> {
+function given({ automatic, allow_reserved, max_duration, public_port, max_sources }: Partial<Terms>): Partial<api.NewGrant> {
   return {
     ...(automatic && { automatic }), ...(allow_reserved && { allow_reserved }),
-    ...optional({ max_duration, public_port }),
+    ...optional({ max_duration, public_port, max_sources }),
   }
 }

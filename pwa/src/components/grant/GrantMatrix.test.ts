@@ -85,6 +85,16 @@ describe('the terms', () => {
     expect(shown.emitted('change')).toEqual([[{ automatic: true }], [{ max_duration: '3600s' }], [{ max_duration: undefined }]])
   })
 
+  it('say how many addresses of a device may be open', async () => {
+    const shown = mount(GrantTerms, { props: { grant: sampleGrant({ max_sources: 3 }) } })
+    const sources = shown.findAll('select').at(-1)
+    expect(sources?.element).toHaveProperty('value', '3')
+    expect(sources?.text()).toContain('As usual: 2')
+    await sources?.setValue('1')
+    await sources?.setValue('0')
+    expect(shown.emitted('change')).toEqual([[{ max_sources: 1 }], [{ max_sources: undefined }]])
+  })
+
   it('take a port when it is whole, and no other', async () => {
     const shown = mount(GrantTerms, { props: { grant: sampleGrant() } })
     const port = shown.get('input[inputmode=numeric]')
