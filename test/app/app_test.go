@@ -59,7 +59,8 @@ func TestJourney(t *testing.T) {
 			"guest",   // invariants 1, 3 and 4: invited, in, and out again
 			"history", // invariant 7: what ended, and nobody else sees it
 			"keyboard",
-			"moved", // invariant 3: what is open belongs to one address
+			"moved",   // invariant 3: what is open belongs to one address
+			"spanish", // every page, at two widths
 		},
 	} {
 		var h *house
