@@ -183,36 +183,46 @@ func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
 	filter := d.filter
 	refused, err := d.syncWithin(ctx, want)
 	switch {
-	case err != nil && refused != nil: // it was not the filter, or not the filter alone
+	case err != nil:
 		d.filter = filter
-		err = fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, refused)
-	case err == nil && refused != nil:
+		if refused != nil && errors.Is(err, errRefused) { // it was not the filter, or not the filter alone
+			err = fmt.Errorf("apply the ruleset to table inet %s: %w", d.table, refused)
+		}
+	case refused != nil:
+		if d.lacks == nil || d.filter != filter {
+			d.log.Warn("the kernel refuses the filter of knocks; working without", "without", d.filter.without(), logging.Err, refused)
+		}
 		d.lacks = fmt.Errorf("%s: %w", d.filter.without(), refused)
-		d.log.Warn("the kernel refuses the filter of knocks; working without", "without", d.filter.without(), logging.Err, refused)
+	case d.lacks != nil && d.filter == filterAll:
+		d.lacks = nil
+		d.log.Info("the kernel takes the whole filter of knocks now")
 	}
 	return err
 }
 
 // syncWithin tries until it succeeds, with less of the filter each time that the kernel refuses the
-// table. It returns the first refusal, too.
+// table; where the table is made anew, it begins with the whole filter. It returns the first refusal, too.
 func (d *Driver) syncWithin(ctx context.Context, want firewall.Ruleset) (refused, err error) {
+	less := false // whether the kernel was asked for more of the filter
 	for try := range tries {
 		if err := ctx.Err(); err != nil {
 			return refused, err
 		}
 		// Where others never rest, the last try does not insist that nothing changed since it
 		// looked. What it missed, the next Changed tells.
-		err = d.sync(want, try < tries-1)
+		err = d.sync(want, try < tries-1, less)
 		switch {
 		case err == nil:
 			return refused, nil
+		case errors.Is(err, errAnew):
+			d.filter, d.known = filterAll, false
 		case errors.Is(err, errRefused) && want.KnockPort != 0 && d.filter < filterNone:
 			if refused == nil {
 				refused = err
 			}
 			d.filter++
-			d.known = false
-		case errors.Is(err, unix.ERESTART), errors.Is(outOfStep(err), firewall.ErrOutOfStep):
+			d.known, less = false, true
+		case errors.Is(err, unix.ERESTART), errors.Is(outOfStep(err), firewall.ErrOutOfStep) && !errors.Is(err, errRefused):
 			d.known = false // somebody was faster: look again
 		default:
 			d.known = false
@@ -232,8 +242,9 @@ type view struct {
 }
 
 // sync is one try of Sync. With exact, it fails with ERESTART when the ruleset changed after
-// it was read, and with errRefused when the kernel does not take the table.
-func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
+// it was read, and with errRefused when the kernel does not take the table. Unless it may make the
+// table with less than the whole filter, it fails with errAnew where it would.
+func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 	want.Settings = d.filter.of(want.Settings)
 	gen, err := d.generation()
 	if err != nil {
@@ -248,6 +259,9 @@ func (d *Driver) sync(want firewall.Ruleset, exact bool) error {
 		}
 		if want.Adopt && is.exists {
 			return nil
+		}
+		if exact && !less && build != nil && d.filter != filterAll {
+			return errAnew
 		}
 		if have, err = d.read(want.Settings, is, build != nil); err != nil {
 			return err

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +31,21 @@ func (d *Driver) Lack(expression string) {
 		return l
 	}
 }
+
+// Fail has the kernel answer every table with the whole filter with an error that is not about the
+// expressions that it is made of (ERANGE), until Lack is called.
+func (d *Driver) Fail() {
+	d.plan = func(s firewall.Settings, how marking, filter filtering) layout {
+		l := newLayout(s, how, filter)
+		if filter == filterAll {
+			l.counters = append(slices.Clone(l.counters), strings.Repeat("x", 1000))
+		}
+		return l
+	}
+}
+
+// Refuses is whether an error is about what the table is made of.
+func Refuses(err error) bool { return refuses(err) }
 
 // Remove deletes the table. Connections that it translated live on, no longer gated: end
 // them first by a Sync without forwards, and wait, where that matters.

@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ownline/ownline/internal/core/firewall"
-	"github.com/ownline/ownline/internal/core/firewall/netlink"
 )
 
 // filtering is how much of the filter of knocks is in the table. It spares core work and hides the
@@ -40,13 +39,19 @@ func (f filtering) without() string {
 		"and a rule of the host's firewall that lets in untracked knocks alone lets in none"
 }
 
-// errRefused says that the kernel does not take the table.
-var errRefused = errors.New("the kernel refuses the table")
+var (
+	// errRefused says that the kernel does not take the table.
+	errRefused = errors.New("the kernel refuses the table")
+	// errAnew says that the table is to be made anew, so that more of the filter may be tried.
+	errAnew = errors.New("the table is made anew")
+)
 
-// refuses reports whether an error is about what the table is made of. The kernel says ENOENT, among
-// others, about expressions that it does not have.
+// refuses reports whether an error is about what the table is made of: the kernel says ENOENT about an
+// expression that it does not have, the others about one that it knows without what is asked of it.
+// Whatever else it says, being out of memory, say, may pass, and costs nobody the filter.
 func refuses(err error) bool {
-	return err != nil && !errors.Is(err, unix.ERESTART) && !errors.Is(err, unix.EPERM) && !errors.Is(err, netlink.ErrTooBig)
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) ||
+		errors.Is(err, unix.EPROTONOSUPPORT)
 }
 
 // Lacks tells what of the filter of knocks the kernel does not take, and why; nil: nothing, or it was

@@ -2,13 +2,18 @@ package nft_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
 	"github.com/ownline/ownline/internal/core/firewall/nft"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
@@ -133,5 +138,70 @@ func TestKernelLacksMore(t *testing.T) {
 	sync(t, d, ruleset(settings))
 	if !d.Filters() || d.Lacks() != nil {
 		t.Errorf("filters %v, lacks %v", d.Filters(), d.Lacks())
+	}
+}
+
+// An error that may pass costs nobody the filter, and what the kernel once refused is tried again
+// when the table is made anew.
+func TestFilterComesBack(t *testing.T) {
+	b := bedtest.New(t)
+	var log bytes.Buffer
+	d := newDriver(t, b.Router, nft.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	whole := func(when string, want bool) {
+		t.Helper()
+		if (d.Lacks() == nil) != want || !d.Filters() {
+			t.Errorf("%s: filters %v, lacks %v", when, d.Filters(), d.Lacks())
+		}
+	}
+	with := settings
+	with.Fwknop = firewall.Shape{Port: 62201, Min: 183, Max: 399, FirstBits: []firewall.Bits{{Mask: 0xfe, Value: '8'}}, Spare: 1}
+	d.Fail()
+	if err := d.Sync(t.Context(), ruleset(with)); !errors.Is(err, unix.ERANGE) {
+		t.Fatalf("got %v, want what the kernel said", err)
+	}
+	d.Lack("nosuchexpression")
+	sync(t, d, ruleset(with))
+	whole("after an error that passed", true)
+
+	anew := func() {
+		t.Helper()
+		if err := d.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sync(t, d, ruleset(with))
+	}
+	d.Lack("hash")
+	anew()
+	whole("without hash", false)
+	sync(t, d, ruleset(with))
+	whole("and again", false)
+	anew()
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("told %d times of the same:\n%s", n, &log)
+	}
+	if err := d.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.Fail()
+	if err := d.Sync(t.Context(), ruleset(with)); !errors.Is(err, unix.ERANGE) {
+		t.Fatalf("got %v, want what the kernel said", err)
+	}
+	d.Lack("nosuchexpression")
+	sync(t, d, ruleset(with))
+	whole("with hash", true)
+}
+
+func TestRefuses(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.ENOENT: true, unix.EOPNOTSUPP: true, unix.EINVAL: true,
+		unix.ENOMEM: false, unix.ENOBUFS: false, unix.EAGAIN: false, unix.EINTR: false, unix.EPERM: false, unix.ERESTART: false, unix.EBUSY: false,
+		netlink.ErrTooBig: false, errors.New("the kernel did not answer a batch"): false,
+	} {
+		if got := nft.Refuses(fmt.Errorf("message 3 of 9: %w", err)); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	if nft.Refuses(nil) {
+		t.Error("no error is one")
 	}
 }
