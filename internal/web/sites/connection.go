@@ -91,9 +91,6 @@ func (s *site) keep(ctx context.Context, told <-chan link.Status) error {
 			if err := s.desk.Told(ctx, s.id, st); err != nil {
 				return err
 			}
-			if err := s.desk.Counted(ctx, s.id, st); err != nil {
-				return err
-			}
 		default:
 		}
 		send, again, changed := s.due(time.Now())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -18,6 +19,7 @@ const lookEvery = 15 * time.Second
 func (s *site) look(ctx context.Context, last link.Status) error {
 	tick := time.NewTicker(s.lookEvery)
 	defer tick.Stop()
+	var counted map[string]uint64
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,9 +35,13 @@ func (s *site) look(ctx context.Context, last link.Status) error {
 				return err
 			}
 		}
-		if !maps.Equal(st.Knocks.Dropped, last.Knocks.Dropped) {
-			if err := s.desk.Counted(ctx, s.id, st); err != nil {
-				return err
+		// No session waits for statistics: they come after the first whole state, and what could not be
+		// counted is counted next time.
+		if !maps.Equal(st.Knocks.Dropped, counted) && s.isLive() == nil {
+			if err := s.desk.Counted(ctx, s.id, st); err == nil {
+				counted = st.Knocks.Dropped
+			} else if ctx.Err() == nil {
+				s.log.Warn("what core refused was not counted; trying again", logging.Err, err)
 			}
 		}
 		last = st

@@ -2,6 +2,7 @@ package sites_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,38 @@ func TestKnock(t *testing.T) {
 	if n := len(w.sessions()); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
+}
+
+// Statistics that fail keep no command from core, and are tried again.
+func TestCountingFails(t *testing.T) {
+	w := newWorld(t)
+	w.halt()
+	var failing atomic.Bool
+	var tries atomic.Int64
+	failing.Store(true)
+	w.counting = func() error {
+		if tries.Add(1); failing.Load() {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}
+	w.core.SetDropped(map[string]uint64{"replay": 7})
+	w.lookEvery = 10 * time.Millisecond
+	w.start()
+	w.until("it was tried thrice", func() bool { return tries.Load() > 3 })
+	before := w.core.Carried("state")
+	w.until("it was tried again", func() bool { return tries.Load() > 8 })
+	if n := w.core.Carried("state"); !w.cores.Health(w.site.ID).Connected || n > before+2 {
+		t.Errorf("the link is %+v, %d states more were sent", w.cores.Health(w.site.ID), n-before)
+	}
+	if s, err := w.Open(t.Context(), w.ana, access.OpenAsk{Service: w.http.ID, For: time.Minute}); err != nil || s.State != ownline.Active {
+		t.Errorf("Open = %+v, %v", s, err)
+	}
+	failing.Store(false)
+	w.until("it is counted", func() bool {
+		rs, err := w.Refusals(t.Context(), access.Command(), ownline.RefusalQuery{})
+		return err == nil && len(rs) == 1 && rs[0].Reason == "replay" && rs[0].Number == 7
+	})
 }
 
 func TestKnockFromNewAddress(t *testing.T) {

@@ -38,6 +38,21 @@ type web struct {
 	stop  func()
 }
 
+// desk is an Access that does not count what it should.
+type desk struct {
+	*access.Access
+	counting func() error
+}
+
+func (d desk) Counted(ctx context.Context, site ownline.SiteID, st link.Status) error {
+	if d.counting != nil {
+		if err := d.counting(); err != nil {
+			return err
+		}
+	}
+	return d.Access.Counted(ctx, site, st)
+}
+
 // world is a core with a web that commands it.
 type world struct {
 	t    testing.TB
@@ -54,6 +69,7 @@ type world struct {
 	phone     ownline.Device
 	overlap   time.Duration
 	lookEvery time.Duration  // likewise
+	counting  func() error   // likewise: an error is what Counted returns; nil: none
 	publish   netip.AddrPort // of the processes that are started from now on
 }
 
@@ -137,7 +153,8 @@ func (w *world) process(serve bool) *web {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	if serve {
-		wg.Go(func() { p.run("sites", w.t, cores.Run(ctx, p.Access)) })
+		desk := desk{p.Access, w.counting}
+		wg.Go(func() { p.run("sites", w.t, cores.Run(ctx, desk)) })
 		wg.Go(func() { p.run("access", w.t, p.Access.Run(ctx)) })
 		wg.Go(func() { p.run("store", w.t, st.Run(ctx)) })
 		if o.Door != nil {

@@ -37,6 +37,7 @@ type Core struct {
 	proxy     link.Proxy
 	reserved  []uint16
 	networks  []netip.Prefix
+	dropped   map[string]uint64
 	readers   map[chan link.Event]struct{}
 	seq       uint64
 	pending   map[uint64]chan Answer
@@ -170,8 +171,15 @@ func (c *Core) Status(context.Context) link.Status {
 		Version: "test", Site: c.site, Paired: c.trusted != "", Connected: len(c.readers) > 0, Applied: link.Revision{Epoch: c.epoch, Revision: c.applied},
 		Sessions: len(c.sessions), Devices: len(c.devices), KnockPort: 54754, LocalNetworks: slices.Clone(c.networks), ReservedPorts: slices.Clone(c.reserved),
 		Clock: link.Clock{Source: "system", Now: time.Now().UTC()}, Firewall: link.Firewall{Driver: "none", OK: true},
-		Proxy: c.proxy,
+		Proxy: c.proxy, Knocks: link.Knocks{Dropped: maps.Clone(c.dropped)},
 	}
+}
+
+// SetDropped sets how many knocks it says to have refused, by reason.
+func (c *Core) SetDropped(n map[string]uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dropped = maps.Clone(n)
 }
 
 // PutState implements link.Commands.
