@@ -229,7 +229,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		s.Firewall.Lacks = lacks.Error()
 	}
 	if k, err := c.driver.KnockCounters(ctx); err == nil {
-		s.Knocks.Dropped["kernel_garbage"], s.Knocks.Dropped["kernel_rate_limit"] = k.Garbage, k.Limited
+		s.Knocks.Dropped[link.RefusedKernelGarbage], s.Knocks.Dropped[link.RefusedKernelLimit] = k.Garbage, k.Limited
 	}
 	now, from := c.clock.Now()
 	s.Clock = link.Clock{Source: from, Now: now.UTC()}

@@ -182,11 +182,11 @@ func (r Ruleset) Validate() error {
 	return nil
 }
 
-// KnockCounts tells what the kernel did with datagrams to the knock port since the table
+// KnockCounts tells what the kernel did with datagrams to the knock ports since the driver
 // was made.
 type KnockCounts struct {
-	Passed  uint64 // had a valid hint, went to the socket
-	Limited uint64 // had a valid hint, but came too fast, and were dropped
+	Passed  uint64 // had a valid hint, or the shape, went to the socket
+	Limited uint64 // came too fast, though they had a valid hint or the shape, and were dropped
 	Garbage uint64 // were treated like datagrams to a closed port
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -380,5 +381,15 @@ func TestCountsWhatArrives(t *testing.T) {
 	}
 	if n := w.Counts().Accepted; n != 1 {
 		t.Errorf("%d are accepted, not 1", n)
+	}
+}
+
+// Whatever the door counts, web keeps, or knows better.
+func TestReasonsAreKnown(t *testing.T) {
+	webs := []string{link.RefusedIgnored, link.RefusedNotGranted, link.RefusedElse, link.RefusedPolicy}
+	for _, reason := range names[badRead:] {
+		if known := link.RefusedByCore(reason); known == slices.Contains(webs, reason) {
+			t.Errorf("%q: by core %v", reason, known)
+		}
 	}
 }

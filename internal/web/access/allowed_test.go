@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -195,6 +196,11 @@ func TestCounted(t *testing.T) {
 	st.Started = st.Started.Add(time.Hour)
 	st.Knocks.Dropped = map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6}
 	tell()
+	late := st
+	late.Knocks.Dropped = map[string]uint64{"unknown_hint": 1, "kernel_garbage": 4} // by another process
+	if err := h.Counted(ctx, h.site.ID, late); err != nil {
+		t.Fatal(err)
+	}
 	do := h.native(d.ID)
 	if _, err := do(anaAt); err != nil {
 		t.Fatal(err)
@@ -208,7 +214,7 @@ func TestCounted(t *testing.T) {
 		}
 	}
 	h.RefusedByBroker("noise")
-	want := map[string]uint64{"unknown_hint": 1<<33 + 2, "kernel_garbage": 6, "device_revoked": 3, "broker_noise": 1}
+	want := map[string]uint64{"unknown_hint": 1<<33 + 2, "kernel_garbage": 11, "device_revoked": 3, "broker_noise": 1}
 	got := h.refusals()
 	for reason, n := range want {
 		if got[reason] != n || meter["refused "+reason] != int(n) {
@@ -220,5 +226,29 @@ func TestCounted(t *testing.T) {
 	}
 	if _, err := h.Refusals(ctx, h.ana, ownline.RefusalQuery{}); !errors.Is(err, ownline.ErrForbidden) {
 		t.Errorf("a user sees them: %v", err)
+	}
+}
+
+// A core that lies adds no rows of its own making, and no numbers that keep admins from seeing the rest.
+func TestCountedLies(t *testing.T) {
+	h := newHouse(t)
+	meter := counted{}
+	h.meter = meter
+	h.Access = h.with(h.cores)
+	st := link.Status{Started: time.Now(), Knocks: link.Knocks{Dropped: map[string]uint64{
+		"replay": math.MaxInt64, "seal": math.MaxUint64, "policy_web": 1, "made up": 1, "": 1, "broker_noise": 1, "kernel_panic": 1,
+	}}}
+	for range 3 {
+		if err := h.Counted(t.Context(), h.site.ID, st); err != nil {
+			t.Fatal(err)
+		}
+		st.Started = st.Started.Add(time.Second)
+	}
+	got := h.refusals()
+	if len(got) != 1 || got["replay"] != 3<<40 {
+		t.Errorf("counted %v", got)
+	}
+	if len(meter) != 1 {
+		t.Errorf("the meter has %v", meter)
 	}
 }

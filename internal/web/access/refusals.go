@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,7 +54,12 @@ func (t *tally) add(rs ...ownline.Refusal) {
 		kind := refused{r.Latest.Truncate(24 * time.Hour), r.Site, r.Device, r.Reason}
 		if had, ok := t.kinds[kind]; ok {
 			r.Number += had.Number
-			r.First = had.First
+			if had.First.Before(r.First) {
+				r.First = had.First
+			}
+			if had.Latest.After(r.Latest) {
+				r.Latest = had.Latest
+			}
 		}
 		t.kinds[kind] = r
 	}
@@ -88,10 +92,12 @@ func whyRefused(err error) string {
 	return refusedImpossible
 }
 
-// webs are the reasons of cores that web knows better.
-var webs = []string{"ignored", link.RefusedPolicy, "refused", refusedNotGranted}
+// mostAtOnce bounds what one status adds, far above what any line carries: a core that lies must not make
+// sums overflow, which would keep admins from seeing those of other sites.
+const mostAtOnce = 1 << 40
 
-// Counted takes over how often a site's core has refused knocks.
+// Counted takes over how often a site's core has refused knocks, by reasons that are its own: web knows
+// better what became of knocks that it decided on, and keeps nothing under a name that a core made up.
 func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Status) error {
 	var more []ownline.Refusal
 	at := now()
@@ -99,17 +105,14 @@ func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Statu
 		more = nil
 		for _, reason := range slices.Sorted(maps.Keys(st.Knocks.Dropped)) {
 			number, since := st.Knocks.Dropped[reason], st.Started
-			if number == 0 || number > math.MaxInt64 || len(reason) > 64 || slices.Contains(webs, reason) {
+			if number == 0 || number > math.MaxInt64 || !link.RefusedByCore(reason) {
 				continue
-			}
-			if strings.HasPrefix(reason, "kernel_") {
-				since = time.Time{} // the kernel goes on counting when core starts anew
 			}
 			n, err := tx.RefusedMore(site, reason, since, number)
 			if err != nil {
 				return err
 			}
-			if n > 0 {
+			if n = min(n, mostAtOnce); n > 0 {
 				more = append(more, ownline.Refusal{Site: site, Reason: reason, Number: n, First: at, Latest: at})
 			}
 		}

@@ -30,7 +30,7 @@ func (t *Tx) RefusedMore(s ownline.SiteID, reason string, since time.Time, numbe
 		return 0, err
 	}
 	switch {
-	case from != ms(since), since.IsZero() && uint64(had) > number:
+	case from != ms(since):
 		had = 0 // it has begun to count anew
 	case uint64(had) >= number:
 		return 0, nil // it is old

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -48,8 +49,8 @@ func (d *Driver) trafficOf(have map[firewall.Key]held, keys []firewall.Key) (map
 	return all, nil
 }
 
-// KnockCounters returns what the knock filter did since this driver was made, or since an
-// earlier one made the table.
+// KnockCounters returns what the knock filter did since this driver was made. It never goes back,
+// whatever becomes of the table.
 func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -57,12 +58,43 @@ func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error
 		return firewall.KnockCounts{}, err
 	}
 	c, err := d.readKnocks()
-	return sum(c, d.lost), outOfStep(err)
+	if err != nil {
+		return firewall.KnockCounts{}, outOfStep(err)
+	}
+	d.seen = each(d.seen, c, higher)
+	return d.counted(), nil
 }
 
-func sum(a, b firewall.KnockCounts) firewall.KnockCounts {
-	return firewall.KnockCounts{Passed: a.Passed + b.Passed, Limited: a.Limited + b.Limited, Garbage: a.Garbage + b.Garbage}
+// countsBefore reads what a table has counted that outlived its driver.
+func (d *Driver) countsBefore() (c firewall.KnockCounts, err error) {
+	for range tries {
+		if c, err = d.readKnocks(); !errors.Is(err, netlink.ErrInterrupted) {
+			break
+		}
+	}
+	if errors.Is(err, unix.ENOENT) { // there is none
+		return firewall.KnockCounts{}, nil
+	}
+	return c, err
 }
+
+// countAnew notes that a new table counts, and what the one that it replaced had counted at last.
+func (d *Driver) countAnew(last firewall.KnockCounts) {
+	d.seen = each(d.seen, last, higher)
+	d.lost, d.before, d.seen = d.counted(), firewall.KnockCounts{}, firewall.KnockCounts{}
+}
+
+func (d *Driver) counted() firewall.KnockCounts {
+	return each(d.lost, each(d.seen, d.before, beyond), func(a, b uint64) uint64 { return a + b })
+}
+
+func each(a, b firewall.KnockCounts, f func(a, b uint64) uint64) firewall.KnockCounts {
+	return firewall.KnockCounts{Passed: f(a.Passed, b.Passed), Limited: f(a.Limited, b.Limited), Garbage: f(a.Garbage, b.Garbage)}
+}
+
+func higher(a, b uint64) uint64 { return max(a, b) }
+
+func beyond(a, b uint64) uint64 { return max(a, b) - b }
 
 func familyOf(fams [2]family, k firewall.Key) family {
 	if k.Source.Addr().Is4() {

@@ -47,6 +47,8 @@ type Driver struct {
 	held     map[firewall.Key]held
 	timed    map[timed]time.Time
 	lost     firewall.KnockCounts // counted by tables that we replaced
+	before   firewall.KnockCounts // counted by the present table before this driver was made
+	seen     firewall.KnockCounts // what the present table had counted when it was last read
 }
 
 // New opens a netlink socket in the network namespace of the calling thread and finds out
@@ -69,6 +71,9 @@ func New(cfg Config) (*Driver, error) {
 		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close(), conn2.Close())
 	}
 	d.can.restrict(cfg)
+	if d.before, err = d.countsBefore(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read what the table has counted: %w", err), conn.Close(), conn2.Close())
+	}
 	d.sweeper = sweeper{log: d.log, mark: d.can.mark, conn: conn2}
 	d.log.Debug("nftables is there", "labels", d.can.mark == byLabel, "renew_in_place", d.can.update, "destroy", d.can.destroy)
 	return d, nil
@@ -299,7 +304,7 @@ func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 	}
 	if build != nil {
 		d.log.Info("made the firewall table", "table", d.table, "replaced", is.exists, "forwards", len(c.put))
-		d.lost = sum(d.lost, have.knocks)
+		d.countAnew(have.knocks)
 	}
 	for range commits {
 		gen = next(gen)

@@ -269,4 +269,38 @@ func TestKnockRate(t *testing.T) {
 	if after := knocks(t, d); after != before {
 		t.Errorf("counted %+v, and %+v before the table was replaced", after, before)
 	}
+	// Nor does what others delete make it count back.
+	if err := d.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if after := knocks(t, d); after != before {
+			t.Errorf("counted %+v, and %+v before the table was deleted", after, before)
+		}
+		sync(t, d, ruleset(s))
+	}
+	// Another driver counts from its own beginning, whatever the table that it finds has counted.
+	if err := b.Stranger.SendUDP(at, []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); knocks(t, d).Garbage == before.Garbage && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	next := newDriver(t, b.Router, nft.Config{})
+	if c := knocks(t, next); c != (firewall.KnockCounts{}) {
+		t.Errorf("a new driver has counted %+v", c)
+	}
+	sync(t, next, ruleset(s))
+	if err := b.Stranger.SendUDP(at, []byte("garbage")); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); knocks(t, next).Garbage != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("a new driver has counted %+v of one datagram", knocks(t, next))
+		}
+	}
+	s.Masquerade = false
+	sync(t, next, ruleset(s))
+	if c := knocks(t, next); c != (firewall.KnockCounts{Garbage: 1}) {
+		t.Errorf("counted %+v after the table was replaced", c)
+	}
 }
