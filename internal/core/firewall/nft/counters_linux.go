@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ownline/ownline/internal/core/firewall"
-	"github.com/ownline/ownline/internal/core/firewall/netlink"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -61,40 +60,22 @@ func (d *Driver) KnockCounters(ctx context.Context) (firewall.KnockCounts, error
 	if err != nil {
 		return firewall.KnockCounts{}, outOfStep(err)
 	}
-	d.seen = each(d.seen, c, higher)
-	return d.counted(), nil
+	d.count(c)
+	return d.counts, nil
 }
 
-// countsBefore reads what a table has counted that outlived its driver.
-func (d *Driver) countsBefore() (c firewall.KnockCounts, err error) {
-	for range tries {
-		if c, err = d.readKnocks(); !errors.Is(err, netlink.ErrInterrupted) {
-			break
-		}
+// count takes over what the present table has counted.
+func (d *Driver) count(c firewall.KnockCounts) {
+	step(&d.counts.Passed, &d.seen.Passed, c.Passed)
+	step(&d.counts.Limited, &d.seen.Limited, c.Limited)
+	step(&d.counts.Garbage, &d.seen.Garbage, c.Garbage)
+}
+
+func step(all, seen *uint64, now uint64) {
+	if now > *seen {
+		*all, *seen = *all+now-*seen, now
 	}
-	if errors.Is(err, unix.ENOENT) { // there is none
-		return firewall.KnockCounts{}, nil
-	}
-	return c, err
 }
-
-// countAnew notes that a new table counts, and what the one that it replaced had counted at last.
-func (d *Driver) countAnew(last firewall.KnockCounts) {
-	d.seen = each(d.seen, last, higher)
-	d.lost, d.before, d.seen = d.counted(), firewall.KnockCounts{}, firewall.KnockCounts{}
-}
-
-func (d *Driver) counted() firewall.KnockCounts {
-	return each(d.lost, each(d.seen, d.before, beyond), func(a, b uint64) uint64 { return a + b })
-}
-
-func each(a, b firewall.KnockCounts, f func(a, b uint64) uint64) firewall.KnockCounts {
-	return firewall.KnockCounts{Passed: f(a.Passed, b.Passed), Limited: f(a.Limited, b.Limited), Garbage: f(a.Garbage, b.Garbage)}
-}
-
-func higher(a, b uint64) uint64 { return max(a, b) }
-
-func beyond(a, b uint64) uint64 { return max(a, b) - b }
 
 func familyOf(fams [2]family, k firewall.Key) family {
 	if k.Source.Addr().Is4() {

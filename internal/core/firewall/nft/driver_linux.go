@@ -46,8 +46,7 @@ type Driver struct {
 	settings firewall.Settings // of the table
 	held     map[firewall.Key]held
 	timed    map[timed]time.Time
-	lost     firewall.KnockCounts // counted by tables that we replaced
-	before   firewall.KnockCounts // counted by the present table before this driver was made
+	counts   firewall.KnockCounts // since New
 	seen     firewall.KnockCounts // what the present table had counted when it was last read
 }
 
@@ -71,7 +70,12 @@ func New(cfg Config) (*Driver, error) {
 		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close(), conn2.Close())
 	}
 	d.can.restrict(cfg)
-	if d.before, err = d.countsBefore(); err != nil {
+	for range tries {
+		if d.seen, err = d.readKnocks(); !errors.Is(err, netlink.ErrInterrupted) {
+			break
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read what the table has counted: %w", err), conn.Close(), conn2.Close())
 	}
 	d.sweeper = sweeper{log: d.log, mark: d.can.mark, conn: conn2}
@@ -304,7 +308,8 @@ func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 	}
 	if build != nil {
 		d.log.Info("made the firewall table", "table", d.table, "replaced", is.exists, "forwards", len(c.put))
-		d.countAnew(have.knocks)
+		d.count(have.knocks)
+		d.seen = firewall.KnockCounts{}
 	}
 	for range commits {
 		gen = next(gen)
