@@ -81,7 +81,9 @@ describe('invitations', () => {
       service: 'photos-id', seconds: 3600, validFor: 86_400, uses: 1, message: 'Hello',
     })
     expect(page.text()).toContain(link)
-    expect(page.get('svg.qr').attributes('aria-label')).toBe('QR code of the link')
+    // What draws it is fetched first.
+    const drawn = () => expect(page.get('svg.qr').attributes('aria-label')).toBe('QR code of the link')
+    await vi.waitFor(drawn, 20_000)
     expect(useInvitations().get('new')).toBeDefined()
     expect(JSON.stringify(useInvitations().all)).not.toContain('secret')
   })
