@@ -200,6 +200,22 @@ describe('the sheet of a session', () => {
     expect(api.openSession).toHaveBeenCalledOnce()
   })
 
+  it('shows both of what a knock opened, and asks for the traffic of both', async () => {
+    const traffic = { up_bytes: 1_000_000, up_packets: 1, down_bytes: 2_000_000, down_packets: 1 }
+    const four = sampleSession({ id: 'four', device: 'd', device_name: 'phone', traffic })
+    const six = { ...four, id: 'six', source: '2001:db8:7:1::/64', expires: at(1_190_000) }
+    vi.mocked(api.listLive).mockResolvedValue([four, six])
+    vi.mocked(api.showSession).mockImplementation((id) =>
+      Promise.resolve(id === 'six' ? { ...six, traffic: { ...traffic, down_bytes: 40_000_000 } } : four))
+    const { shown } = await sheet(SessionSheet, '/sessions/six')
+    expect(shown.get('.big').text()).toBe('19:50')
+    const facts = shown.findAll('dl > div').map((one) => one.text())
+    for (const fact of ['For203.0.113.24this device', 'And for2001:db8:7:1::/64', 'IDfour six']) {
+      expect(facts).toContain(fact)
+    }
+    expect(shown.text()).toContain('↓ 42 MB ↑ 2 MB')
+  })
+
   it('says that there is none', async () => {
     vi.mocked(api.showSession).mockRejectedValue(new Problem(404))
     const { shown } = await sheet(SessionSheet, path)

@@ -1,6 +1,7 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { noon, sampleMe, sampleSession } from '@/testing/samples'
+import * as api from '@/api/sessions'
+import { at, noon, sampleMe, sampleSession } from '@/testing/samples'
 import { useAccount } from './account'
 import { useClock } from './clock'
 import { useEndings } from './endings'
@@ -13,6 +14,21 @@ beforeEach(() => {
   useAccount().me = sampleMe()
 })
 afterEach(() => vi.useRealTimers())
+
+it('warns once of what a knock opened by IPv4 and IPv6, and extends both', () => {
+  const four = sampleSession({ id: 'four', device: 'd', expires: at(61_000) })
+  useSessions().apply(four)
+  useSessions().apply({ ...four, id: 'six', source: '2001:db8:7:1::/64' })
+  for (let second = 0; second < 5; second++) {
+    useClock().tick()
+    useEndings().remind()
+    vi.advanceTimersByTime(1000)
+  }
+  expect(useNotices().shown).toHaveLength(1)
+  const extend = vi.spyOn(api, 'renewSession').mockReturnValue(new Promise(() => {}))
+  useNotices().shown[0]?.actions[0]?.run?.()
+  expect(extend.mock.calls.map(([id]) => id)).toEqual(['four', 'six'])
+})
 
 it('warns once at five minutes by voice, and once at one minute by a toast', () => {
   const clock = useClock()

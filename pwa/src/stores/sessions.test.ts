@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Problem } from '@/api/problem'
 import * as api from '@/api/sessions'
 import { listSites } from '@/api/sites'
+import { useLanguage } from '@/messages'
 import { at, noon, sampleGrant, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
 import { useAccount } from './account'
 import { useAddress } from './address'
@@ -219,5 +220,110 @@ describe('the list', () => {
     sessions.apply(sampleSession({ source: '198.51.100.7/32' }))
     expect(sessions.live).toHaveLength(1)
     expect(sessions.forHere(service.id)).toBeUndefined()
+  })
+})
+
+describe('what a knock opened by IPv4 and IPv6', () => {
+  const four = sampleSession({ id: 'four', device: 'phone-id', device_name: 'phone' })
+  const six = { ...four, id: 'six', source: '2001:db8:7:1::/64', expires: at(1_201_000) }
+  const ended = (one: api.Session) => ({ ...one, state: 'ended' as const, reason: 'closed' as const, ended: at(0) })
+
+  async function shown() {
+    vi.mocked(api.listLive).mockResolvedValue([four, six])
+    const sessions = useSessions()
+    await sessions.load()
+    const act = sessions.shown[0]
+    if (!act) throw new Error('nothing is shown')
+    return { sessions, act }
+  }
+
+  it('is one for this address, by whichever it comes', async () => {
+    const { sessions, act } = await shown()
+    expect(sessions.live).toHaveLength(1)
+    expect(sessions.forHere(service.id)).toBe(act)
+    useAddress().here = {
+      address: '2001:db8:7:1::24', family: 6, forwarded: false, kind: 'public', source: six.source,
+    }
+    expect(sessions.forHere(service.id)?.id).toBe('four')
+    for (const id of ['four', 'six']) expect(sessions.find(id)).toEqual(act)
+  })
+
+  it('becomes one when the second comes, and the other stays when one ends', async () => {
+    const sessions = useSessions()
+    const ids = () => sessions.shown.map(({ id, state }) => `${id} ${state}`)
+    sessions.apply(six)
+    expect(ids()).toEqual(['six active'])
+    sessions.apply(four)
+    expect(ids()).toEqual(['four active'])
+    sessions.apply(ended(four))
+    expect(ids()).toEqual(['four ended', 'six active'])
+    sessions.apply(ended(six))
+    expect(ids()).toEqual(['four ended'])
+  })
+
+  it('goes on with the later end when nobody told the earlier one', async () => {
+    const { sessions } = await shown()
+    sessions.apply({ ...six, expires: at(1_220_000) })
+    vi.advanceTimersByTime(1_204_000)
+    useClock().tick()
+    expect(sessions.live.map(({ id }) => id)).toEqual(['six'])
+  })
+
+  it('is extended at once, until the earlier end', async () => {
+    const { sessions, act } = await shown()
+    vi.mocked(api.renewSession).mockImplementation((id) =>
+      Promise.resolve(id === 'four' ? { ...four, expires: at(3_600_000) } : { ...six, expires: at(3_000_000) }))
+    const done = sessions.extend(act)
+    expect([...sessions.extending]).toEqual(['four', 'six'])
+    await done
+    expect(vi.mocked(api.renewSession).mock.calls).toEqual([['four', 3000], ['six', 3001]])
+    expect(sessions.extending.size).toBe(0)
+    expect(sessions.shown.map(({ expires }) => expires)).toEqual([at(3_000_000)])
+    expect(useNotices().shown.map(({ text }) => text)).toEqual([
+      `photos is open until ${useLanguage().clockTime(new Date(at(3_000_000)))}`,
+    ])
+  })
+
+  it('says of which half that it was not extended', async () => {
+    const { sessions, act } = await shown()
+    vi.mocked(api.renewSession).mockImplementation((id) =>
+      id === 'four' ? Promise.resolve({ ...four, expires: at(3_000_000) }) : Promise.reject(new Problem(422, 'for: no')))
+    await sessions.extend(act)
+    const until = useLanguage().clockTime(new Date(at(3_000_000)))
+    const [failed, done] = useNotices().shown
+    expect(failed?.bad).toBe(true)
+    expect(failed?.text).toMatch(/^photos for 2001:db8:7:1::\/64 was not extended\. .*for: no/)
+    expect(done?.text).toBe(`photos for 203.0.113.24 is open until ${until}`)
+    expect(sessions.shown[0]?.expires).toBe(six.expires)
+  })
+
+  it('is closed at once, with no undo: that would open half of it', async () => {
+    const { sessions, act } = await shown()
+    vi.mocked(api.closeSession).mockImplementation((id) => Promise.resolve(ended(id === 'four' ? four : six)))
+    const done = sessions.close(act)
+    expect(sessions.shown).toEqual([])
+    await done
+    expect(vi.mocked(api.closeSession).mock.calls).toEqual([['four'], ['six']])
+    expect(useNotices().shown).toMatchObject([{ text: 'photos is closed', actions: [] }])
+  })
+
+  it('says of which half that it was not closed, and shows that', async () => {
+    const { sessions, act } = await shown()
+    vi.mocked(api.closeSession).mockImplementation((id) =>
+      id === 'four' ? Promise.resolve(ended(four)) : Promise.reject(new Problem(0)))
+    await sessions.close(act)
+    expect(sessions.shown).toEqual([six])
+    const [failed, done] = useNotices().shown
+    expect(failed?.text).toMatch(/^photos for 2001:db8:7:1::\/64 was not closed\./)
+    expect(done?.text).toBe('photos for 203.0.113.24 is closed')
+  })
+
+  it('says once why neither was closed', async () => {
+    const { sessions, act } = await shown()
+    vi.mocked(api.closeSession).mockRejectedValue(new Problem(0))
+    await sessions.close(act)
+    expect(sessions.shown).toEqual([act])
+    expect(useNotices().shown).toHaveLength(1)
+    expect(useNotices().shown[0]?.text).toMatch(/^photos was not closed\./)
   })
 })

@@ -5,9 +5,10 @@ import { asProblem, type Problem } from '@/api/problem'
 import type { Service } from '@/api/services'
 import * as api from '@/api/sessions'
 import { useLanguage } from '@/messages'
-import { length, secondsOf } from '@/messages/format'
+import { length, secondsOf, sourceText } from '@/messages/format'
 import { sayProblem } from '@/messages/problem'
 import { useAccount } from './account'
+import { type Act, actsOf, partsOf } from './acts'
 import { useAddress } from './address'
 import { useChoices } from './choices'
 import { useClock } from './clock'
@@ -52,7 +53,7 @@ export const useSessions = defineStore('sessions', () => {
   const dismissed = new Set<string>()
 
   const isMine = (session: Session) => session.user === account.me?.id
-  const isHere = (session: Session) => session.source === address.source
+  const isHere = (act: Act) => partsOf(act).some(({ source }) => source === address.source)
   const left = (session: Session) => Date.parse(session.expires) - clock.now
   const isLive = (session: Session) => session.state !== 'ended' && left(session) > -grace
   const justEnded = (session: Session) =>
@@ -61,17 +62,23 @@ export const useSessions = defineStore('sessions', () => {
     clock.now - endOf(session) < lingers
 
   /** What the dashboard lists: open, and ended a moment ago; soonest end first. */
-  const shown = computed(() =>
-    list.all.value
-      .filter((session) => everyone.value || isMine(session))
-      .filter((session) => isLive(session) || justEnded(session))
-      .toSorted((a, b) => endOf(a) - endOf(b)),
-  )
+  const shown = computed(() => {
+    const wanted = list.all.value.filter((session) => everyone.value || isMine(session))
+    // Of two of one act the one that goes on is a row of its own.
+    return [...actsOf(wanted.filter(isLive)), ...actsOf(wanted.filter(justEnded))].toSorted(
+      (a, b) => endOf(a) - endOf(b),
+    )
+  })
   const live = computed(() => shown.value.filter(isLive))
 
   /** The session by which this address may use a service now. */
-  function forHere(service: string): Session | undefined {
+  function forHere(service: string): Act | undefined {
     return live.value.find((s) => s.service === service && isMine(s) && isHere(s))
+  }
+
+  /** What people see of a session. */
+  function find(id: string): Act | undefined {
+    return shown.value.find((act) => partsOf(act).some((one) => one.id === id)) ?? list.get(id)
   }
 
   /** Takes over what the server tells of a session. */
@@ -136,11 +143,33 @@ export const useSessions = defineStore('sessions', () => {
     return Math.min(account.me?.limits.max ?? Infinity, granted)
   }
 
+  /**
+   * Does the same to each session of an act, and says what did not work, of which if not of all.
+   * Returns what became of the others, and the name of what they are.
+   */
+  async function toEach(
+    act: Act,
+    words: (name: string, why: string) => string,
+    run: (session: Session) => Promise<Session>,
+  ): Promise<{ done: Session[]; name: string }> {
+    const failed: [Session, Problem][] = []
+    const outcomes = await Promise.all(
+      partsOf(act).map((session) =>
+        run(session).catch((error: unknown) => void failed.push([session, asProblem(error)])),
+      ),
+    )
+    const done = outcomes.filter((one) => one !== undefined)
+    const some = done.length > 0 && failed.length > 0
+    const nameOf = ({ service_name: name, source }: Session) =>
+      some ? language.t.session.forSource(name, sourceText(source)) : name
+    for (const [session, problem] of some ? failed : failed.slice(0, 1)) {
+      fail(words, { id: session.service, name: nameOf(session) }, problem)
+    }
+    return { done, name: nameOf(done[0] ?? act) }
+  }
+
   /** Lets a session last so many seconds longer, or as long as it may. */
-  async function extend(session: Session, by = extension): Promise<void> {
-    if (extending.has(session.id)) return
-    extending.add(session.id)
-    const service = { id: session.service, name: session.service_name }
+  async function prolong(session: Session, by: number): Promise<Session> {
     const now = clock.read()
     const rest = Math.max(0, Date.parse(session.expires) - now) / 1000
     const seconds = Math.floor(Math.min(most(session.service), rest + by))
@@ -152,14 +181,23 @@ export const useSessions = defineStore('sessions', () => {
     try {
       const renewed = await api.renewSession(session.id, seconds)
       apply(renewed)
-      const until = language.clockTime(new Date(renewed.expires))
-      notices.show(language.t.session.extended(service.name, until))
+      return renewed
     } catch (error) {
       takeBack()
-      fail(language.t.problem.notExtended, service, asProblem(error))
-    } finally {
-      extending.delete(session.id)
+      throw error
     }
+  }
+
+  /** Extends all of an act. */
+  async function extend(act: Act, by = extension): Promise<void> {
+    const ids = partsOf(act).map(({ id }) => id)
+    if (ids.some((id) => extending.has(id))) return
+    for (const id of ids) extending.add(id)
+    const { done, name } = await toEach(act, language.t.problem.notExtended, (one) => prolong(one, by))
+    for (const id of ids) extending.delete(id)
+    if (done.length === 0) return
+    const until = language.clockTime(new Date(Math.min(...done.map(endOf))))
+    notices.show(language.t.session.extended(name, until))
   }
 
   async function reopen(service: Pick<Service, 'id' | 'name'>, seconds: number): Promise<void> {
@@ -168,31 +206,38 @@ export const useSessions = defineStore('sessions', () => {
     if (problem) fail(language.t.problem.notOpened, service, problem)
   }
 
-  /** Closes at once. Undo opens again for the time that was left, if it would be for the same. */
-  async function close(session: Session, undoable = true): Promise<void> {
-    const service = { id: session.service, name: session.service_name }
-    const seconds = Math.floor((Date.parse(session.expires) - clock.read()) / 1000)
+  async function shut(session: Session): Promise<Session> {
     dismissed.add(session.id)
     const takeBack = list.guess(
       { ...session, state: 'ended', reason: 'closed', ended: new Date(clock.read()).toISOString() },
       session.id,
     )
     try {
-      apply(await api.closeSession(session.id))
-      if (sites.isDown(session.site)) {
-        // The router does not know yet, and lets it through until it does.
-        const until = language.clockTime(new Date(session.expires))
-        notices.show(language.t.session.closedLater(service.name, sites.get(session.site)?.name ?? '', until))
-        return
-      }
-      const canUndo = undoable && isMine(session) && isHere(session) && seconds > 0
-      const undo = { label: language.t.session.undo, run: () => void reopen(service, seconds) }
-      notices.show(language.t.session.closed(service.name), canUndo ? [undo] : [])
+      const closed = await api.closeSession(session.id)
+      apply(closed)
+      return closed
     } catch (error) {
       dismissed.delete(session.id)
       takeBack()
-      fail(language.t.problem.notClosed, service, asProblem(error))
+      throw error
     }
+  }
+
+  /** Closes all of an act at once. Undo opens again for the time that was left, if it would be for the same. */
+  async function close(act: Act, undoable = true): Promise<void> {
+    const service = { id: act.service, name: act.service_name }
+    const seconds = Math.floor((Date.parse(act.expires) - clock.read()) / 1000)
+    const { done, name } = await toEach(act, language.t.problem.notClosed, shut)
+    if (done.length === 0) return
+    if (sites.isDown(act.site)) {
+      // The router does not know yet, and lets it through until it does.
+      const until = language.clockTime(new Date(Math.max(...done.map(({ expires }) => Date.parse(expires)))))
+      notices.show(language.t.session.closedLater(name, sites.get(act.site)?.name ?? '', until))
+      return
+    }
+    const canUndo = undoable && !act.parts && isMine(act) && isHere(act) && seconds > 0
+    const undo = { label: language.t.session.undo, run: () => void reopen(service, seconds) }
+    notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
   }
 
   /** Opens for this address what is open for the one before, for the time left, and closes that. */
@@ -238,6 +283,6 @@ export const useSessions = defineStore('sessions', () => {
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
-    isMine, isHere, isLive, left, forHere, most, why, apply, open, extend, close, move, closeAll, clear,
+    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, extend, close, move, closeAll, clear,
   }
 })

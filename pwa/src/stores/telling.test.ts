@@ -23,6 +23,8 @@ beforeEach(() => {
   vi.useFakeTimers({ now: noon })
   setActivePinia(createPinia())
   useAccount().me = sampleMe()
+  // Else the router asks who is signed in, and nobody answers.
+  useAccount().state = 'in'
   useSites().seed([sampleSite()])
   vi.spyOn(useAlerts(), 'tell').mockResolvedValue()
   vi.spyOn(useLive(), 'follow').mockImplementation((told) => {
@@ -44,6 +46,22 @@ describe('a hidden page tells', () => {
     follower.session(session)
     follower.session({ ...session, traffic: { ...session.traffic, up_bytes: 1 } })
     expect(tell().mock.calls).toEqual([['opened', expect.stringContaining('photos'), '/sessions/session-id']])
+  })
+
+  it('once of what a knock opened by IPv4 and IPv6, and again of an address that comes later', () => {
+    const four = sampleSession({ id: 'four', device: 'd', opened: at(-1000) })
+    const six = { ...four, id: 'six', source: '2001:db8:7:1::/64' }
+    for (const session of [four, six]) {
+      useSessions().apply(session)
+      follower.session(session)
+    }
+    expect(tell()).toHaveBeenCalledTimes(1)
+    vi.advanceTimersByTime(100_000)
+    const later = { ...four, id: 'later', source: '198.51.100.7/32', opened: at(99_000) }
+    useSessions().apply({ ...four, expires: at(150_000) })
+    useSessions().apply(later)
+    follower.session(later)
+    expect(tell().mock.calls[1]).toEqual(['opened', expect.stringContaining('198.51.100.7'), '/sessions/later'])
   })
 
   it('of a guest, as of a guest', () => {

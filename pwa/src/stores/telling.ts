@@ -1,8 +1,10 @@
 import { onUnmounted, watch } from 'vue'
 import { useRouter } from 'vue-router'
 import type { Changes } from '@/api/events'
+import type { Session } from '@/api/sessions'
 import { useMessages } from '@/messages'
 import { sourceText } from '@/messages/format'
+import { partsOf } from './acts'
 import { useAlerts } from './alerts'
 import { useClock } from './clock'
 import { useFollowing } from './live'
@@ -25,11 +27,15 @@ export function useTelling(): void {
   const reachable = new Map<string, boolean>()
   const timers = new Map<string, ReturnType<typeof setTimeout>>()
 
+  const isFresh = (session: Session) => clock.read() - Date.parse(session.opened) < stale
+
   function opened(session: Changes['session']): void {
-    const fresh = clock.read() - Date.parse(session.opened) < stale
     if (session.state !== 'active' || !sessions.isMine(session) || told.has(session.id)) return
     told.add(session.id)
-    if (!fresh) return
+    // Of an act one is told.
+    const act = sessions.find(session.id)
+    const known = act && partsOf(act).some((one) => one.id !== session.id && told.has(one.id) && isFresh(one))
+    if (!isFresh(session) || known) return
     const words = t.value.alert
     const path = `/sessions/${session.id}`
     if (session.guest) void alerts.tell('guest', words.guest(session.service_name), path)

@@ -90,6 +90,15 @@ describe('the banners', () => {
     expect(api.closeSession).toHaveBeenCalledExactlyOnceWith('session-id')
   })
 
+  it("offer no move of a device's sessions: it knocks by itself", async () => {
+    vi.mocked(api.listLive).mockResolvedValue([sampleSession({ device: 'd' })])
+    vi.mocked(whoami).mockResolvedValueOnce(here('203.0.113.24')).mockResolvedValueOnce(here('198.51.100.7'))
+    await useSessions().load()
+    await useAddress().load()
+    await useAddress().load()
+    expect(banners().text()).toBe('')
+  })
+
   it('say that the sign-in ends soon, and keep it', async () => {
     useAccount().me = sampleMe({ until: at(600_000) })
     const shown = banners()

@@ -34,6 +34,13 @@ describe('a session row', () => {
     expect(text).toContain('· Pixel')
   })
 
+  it('names both addresses that a knock let in', () => {
+    const four = sampleSession({ device: 'd', device_name: 'Pixel' })
+    const six = sampleSession({ device: 'd', device_name: 'Pixel', source: '2001:db8:7:1::/64' })
+    const both = row({ session: { ...four, parts: [four, six] } })
+    expect(both.text()).toContain('· Pixel, from 203.0.113.24 and 2001:db8:7:1::/64')
+  })
+
   it('names the person and the source of what is not mine', () => {
     const session = sampleSession({ user_name: 'marc', source: '198.51.100.7/32' })
     expect(row({ session, mine: false, here: false }).text()).toContain('marc, from 198.51.100.7')

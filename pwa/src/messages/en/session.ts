@@ -1,4 +1,4 @@
-import { plural } from '../format'
+import { listOf, plural } from '../format'
 import { minutes } from './count'
 
 export const session = {
@@ -12,7 +12,8 @@ export const session = {
   ending: 'Ending…',
   opening: 'Opening…',
   thisDevice: 'this device',
-  from: (source: string) => `from ${source}`,
+  from: (...sources: string[]) => `from ${listOf('en', sources)}`,
+  forSource: (name: string, source: string) => `${name} for ${source}`,
   automatic: 'Automatic',
   go: 'Go',
   goTo: (name: string) => `Go to ${name}`,
@@ -38,6 +39,7 @@ export const session = {
     address: 'Address',
     command: 'Command',
     source: 'For',
+    source6: 'And for',
     device: 'Device',
     by: 'Opened by',
     port: 'Public port',

@@ -1,5 +1,5 @@
 import type { Messages } from '../en'
-import { plural } from '../format'
+import { listOf, plural } from '../format'
 import { minutes } from './count'
 
 export const session: Messages['session'] = {
@@ -13,7 +13,8 @@ export const session: Messages['session'] = {
   ending: 'Terminando…',
   opening: 'Abriendo…',
   thisDevice: 'este dispositivo',
-  from: (source) => `desde ${source}`,
+  from: (...sources) => `desde ${listOf('es', sources)}`,
+  forSource: (name, source) => `${name} para ${source}`,
   automatic: 'Automática',
   go: 'Ir',
   goTo: (name) => `Ir a ${name}`,
@@ -39,6 +40,7 @@ export const session: Messages['session'] = {
     address: 'Dirección',
     command: 'Orden',
     source: 'Para',
+    source6: 'Y para',
     device: 'Dispositivo',
     by: 'Abierta por',
     port: 'Puerto público',
