@@ -54,7 +54,7 @@ func From(ask Ask, f Facts) error {
 			return err
 		}
 		if !l.origins.Allow(source, ask.Origin.Country, ask.Origin.ASN) {
-			return &RefusedByError{l.name, ownline.Forbidden("source", fmt.Sprintf("%s is refused by the %s, which lets in %s", ask.Origin.describe(ask.Source.Unmap()), l.called, l.origins))}
+			return &RefusedByError{l.name, ownline.Forbidden("source", fmt.Sprintf("%s is refused by the %s", ask.Origin.describe(ask.Source.Unmap()), l.called))}
 		}
 	}
 	return nil

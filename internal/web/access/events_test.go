@@ -202,6 +202,10 @@ func TestAuditForms(t *testing.T) {
 	revoked, _ := h.invite(access.NewInvitation{For: time.Hour})
 	_, err := h.RevokeInvitation(t.Context(), h.ana, revoked.ID)
 	must(err)
+	grants, _, err := h.Grants(t.Context(), h.root, ownline.GrantQuery{User: h.ana.User.ID})
+	must(err)
+	_, err = h.ChangeGrant(t.Context(), command, grants[0].ID, access.GrantChange{AllowedFrom: &[]string{"198.51.100.0/24", "203.0.113.0/24"}})
+	must(err)
 	target := netip.MustParseAddrPort("192.168.7.11:22")
 	_, err = h.ChangeService(t.Context(), command, h.ssh.ID, access.ServiceChange{Target4: &target})
 	must(err)
@@ -220,6 +224,7 @@ func TestAuditForms(t *testing.T) {
 		"session.renew": `^until \S+Z$`,
 		"session.end":   `^closed$`,
 		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+, \d+ sources of a device$`,
+		"grant.change":  `^\S+ may use \S+; automatic .*, \d+ sources of a device, from 198.51.100.0/24 and 203.0.113.0/24 only$`,
 		"user.add":      `^\S+ as (admin|user)$`,
 		"user.change":   `^rob, renamed from bob, now admin, disabled, new password$`,
 

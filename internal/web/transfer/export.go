@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
@@ -144,10 +143,11 @@ func wordsOf(o ownline.Origins) []string {
 	return o.Words()
 }
 
-// originsOf is the way back. What is wrong in the words stays, and is refused where it is applied.
-func originsOf(words []string) ownline.Origins {
-	if o, err := ownline.ParseOrigins("allowed_from", words, 128); err == nil {
-		return o
+// origins is the way back for what is at a path. How small a network may be is the site's matter, where it is applied.
+func (p *planner) origins(path string, words []string) ownline.Origins {
+	o, err := ownline.ParseOrigins("", words, 128)
+	if err != nil {
+		p.fail(path+".allowed_from", err.Error())
 	}
-	return ownline.Origins(strings.Join(words, " "))
+	return o
 }

@@ -129,7 +129,7 @@ func (p *planner) planDevices() {
 			continue
 		}
 		d := ownline.Device{
-			ID: w.ID, User: user, Site: site, Name: w.Name, Fwknop: w.Fwknop, RequireClaimedSource: w.RequireClaimedSource, AllowedFrom: originsOf(w.AllowedFrom), Revoked: w.Revoked, Created: w.Created,
+			ID: w.ID, User: user, Site: site, Name: w.Name, Fwknop: w.Fwknop, RequireClaimedSource: w.RequireClaimedSource, AllowedFrom: p.origins(path, w.AllowedFrom), Revoked: w.Revoked, Created: w.Created,
 		}
 		if w.Secret != "" {
 			b, err := base64.StdEncoding.DecodeString(w.Secret)

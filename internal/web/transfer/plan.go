@@ -219,12 +219,13 @@ func (p *planner) planSites() {
 		f.add("name", is.Name, w.Name)
 		f.add("host", is.Host, w.Host)
 		f.add("ipv6_prefix", is.IPv6Prefix, cmp.Or(w.IPv6Prefix, is.IPv6Prefix))
-		f.add("allowed_from", string(is.AllowedFrom), string(originsOf(w.AllowedFrom)))
+		origins := p.origins(path, w.AllowedFrom)
+		f.add("allowed_from", string(is.AllowedFrom), string(origins))
 		if w.Pin != "" && w.Pin != is.Pin {
 			p.fail(path+".pin", "is of another core; pair the site with that: `ownline-web site pair NAME CODE`")
 			continue
 		}
-		from := originsOf(w.AllowedFrom).Words()
+		from := origins.Words()
 		change := access.SiteChange{Name: &w.Name, Host: &w.Host, AllowedFrom: &from}
 		if w.IPv6Prefix != 0 {
 			change.IPv6Prefix = &w.IPv6Prefix
@@ -255,7 +256,7 @@ func (p *planner) addSite(path string, w Site) {
 	s := ownline.Site{
 		ID: cmp.Or(w.ID, ownline.NewID[ownline.Site]()), Name: w.Name, Host: w.Host, Link: w.Link, Pin: w.Pin, KnockPort: w.KnockPort,
 		LocalNetworks: w.LocalNetworks, ReservedPorts: w.ReservedPorts,
-		Proxy: ownline.SiteProxy{Driver: w.ProxyDriver, Domain: w.ProxyDomain, Port: w.ProxyPort}, IPv6Prefix: w.IPv6Prefix, AllowedFrom: originsOf(w.AllowedFrom), Created: w.Created,
+		Proxy: ownline.SiteProxy{Driver: w.ProxyDriver, Domain: w.ProxyDomain, Port: w.ProxyPort}, IPv6Prefix: w.IPv6Prefix, AllowedFrom: p.origins(path, w.AllowedFrom), Created: w.Created,
 	}
 	p.sites[w.Name] = s.ID
 	if p.file.LinkKey == "" {

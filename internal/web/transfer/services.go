@@ -209,7 +209,7 @@ func (p *planner) planGrants() {
 		}
 		g := ownline.Grant{
 			ID: w.ID, User: user, Service: service, Automatic: w.Automatic, PublicPort: w.PublicPort,
-			AllowReserved: w.AllowReserved, MaxDuration: w.MaxDuration, MaxSources: w.MaxSources, AllowedFrom: originsOf(w.AllowedFrom), Created: w.Created,
+			AllowReserved: w.AllowReserved, MaxDuration: w.MaxDuration, MaxSources: w.MaxSources, AllowedFrom: p.origins(path, w.AllowedFrom), Created: w.Created,
 		}
 		name := w.User + " " + full
 		is, ok := m.find(path, w.ID, key(user, service))

@@ -33,7 +33,7 @@ export function marked(text: string, other: string): { word: string; changed: bo
 
 /** What a session was opened with, as the server writes it. */
 const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
-const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>[^\s,]+)(?:, (?<sources>\d+) sources of a device)?$/
+const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>[^\s,]+)(?:, (?<sources>\d+) sources of a device)?(?:, from (?<from>.+) only)?$/
 
 /** What a user is now, part by part. */
 const changed: [RegExp, (t: Messages, value: string) => string][] = [
@@ -59,6 +59,14 @@ function first(forms: [RegExp, (t: Messages, value: string, more: string) => str
   }
   return text
 }
+
+/** Which list of origins refused a knock. */
+const refusedBy: [RegExp, (t: Messages, source: string, name: string) => string][] = [
+  [/^(.+) is refused by the policy in web\.yaml$/, (t, source) => t.audit.said.refusedBy.web(source)],
+  [/^(.+) is refused by the list of the site (.+)$/, (t, source, name) => t.audit.said.refusedBy.site(source, name)],
+  [/^(.+) is refused by the list of the grant$/, (t, source) => t.audit.said.refusedBy.grant(source)],
+  [/^(.+) is refused by the list of the device (.+)$/, (t, source, name) => t.audit.said.refusedBy.device(source, name)],
+]
 
 /** An option of a service as the server writes that it changed. */
 const option: [RegExp, (t: Messages, value: string, more: string) => string][] = [
@@ -127,12 +135,13 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
     case 'grant.remove': {
       const parts = granted.exec(detail)?.groups
       if (!parts) return detail
-      const { user = '', service = '', automatic, port = '0', most = '', sources = '2' } = parts
+      const { user = '', service = '', automatic, port = '0', most = '', sources = '2', from } = parts
       const terms = [
         ...(automatic === 'true' ? [words.automatic] : []),
         ...(port === '0' ? [] : [words.port(port)]),
         ...(sources === '2' ? [] : [words.sources(Number(sources))]),
         ...(secondsOf(most) ? [t.part.upTo(length((secondsOf(most) ?? 0) * 1000))] : []),
+        ...(from ? [words.from(from.replace(' and ', ', '))] : []),
       ]
       return [words.grant(user, service), ...terms].join(' · ')
     }
@@ -163,7 +172,8 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
     }
     case 'knock': {
       const answers: Record<string, string> = words.knocks
-      return answers[detail] ?? detail
+      const [, answer = '', why] = /^([^:]+)(?:: (.*))?$/.exec(detail) ?? []
+      return [answers[answer] ?? answer, ...(why ? [first(refusedBy, t, why)] : [])].join(' · ')
     }
     case 'token.add': {
       const [, name, scopes] = /^"(.*)", scopes (.*)$/.exec(detail) ?? []

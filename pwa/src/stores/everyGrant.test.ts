@@ -46,13 +46,13 @@ describe('grants', () => {
   })
 
   it('come back by undo with the terms that they had', async () => {
-    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4 }))
+    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] }))
     vi.mocked(api.removeGrant).mockResolvedValue()
     await grants.setAll([pair], false, words)
     expect(grants.of(pair)).toBeUndefined()
     vi.mocked(api.addGrant).mockResolvedValue(grant({ id: 'new', automatic: true }))
     await undo()
-    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4 })
+    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] })
     expect(grants.of(pair)?.id).toBe('new')
   })
 

@@ -25,6 +25,8 @@ export interface Terms {
   public_port: number | undefined
   /** Addresses of one device that may be open side by side. Undefined: the usual two. */
   max_sources: number | undefined
+  /** Countries, autonomous systems and networks. Undefined: anywhere. */
+  allowed_from: string[] | undefined
 }
 
 const keyOf = (pair: Pair) => `${pair.user} ${pair.service}`
@@ -97,6 +99,7 @@ export const useEveryGrant = defineStore('everyGrant', () => {
       ...('max_duration' in terms && { max_duration: terms.max_duration ?? '' }),
       ...('public_port' in terms && { public_port: terms.public_port ?? 0 }),
       ...('max_sources' in terms && { max_sources: terms.max_sources ?? 0 }),
+      ...('allowed_from' in terms && { allowed_from: terms.allowed_from ?? [] }),
     }
     const done = api.changeGrant(grant.id, body).then(list.put)
     if (await settle([{ done, takeBack }])) notices.say(language.t.part.saved)
@@ -105,24 +108,27 @@ export const useEveryGrant = defineStore('everyGrant', () => {
   return { ...list, of, setAll, change }
 })
 
-function termsOf({ automatic, allow_reserved, max_duration, public_port, max_sources }: Omit<Grant, 'user' | 'service'>): Terms {
-  return { automatic, allow_reserved, max_duration, public_port, max_sources }
+function termsOf({ automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from }: Omit<Grant, 'user' | 'service'>): Terms {
+  return { automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }
 }
 
 /** A grant with other terms; what is undefined of them goes. */
 function withTerms(grant: Grant, terms: Partial<Terms>): Grant {
-  const { max_duration, public_port, max_sources, ...rest } = { ...grant, ...terms }
+  const { max_duration, public_port, max_sources, allowed_from, ...rest } = { ...grant, ...terms }
   const { automatic = grant.automatic, allow_reserved = grant.allow_reserved } = terms
-  return { ...rest, automatic, allow_reserved, ...optional({ max_duration, public_port, max_sources }) }
+  return { ...rest, automatic, allow_reserved, ...optional({ max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }) }
 }
 
-function optional({ max_duration, public_port, max_sources }: Pick<Terms, 'max_duration' | 'public_port' | 'max_sources'>) {
-  return { ...(max_duration && { max_duration }), ...(public_port && { public_port }), ...(max_sources && { max_sources }) }
+function optional({ max_duration, public_port, max_sources, allowed_from }: Omit<Terms, 'automatic' | 'allow_reserved'>) {
+  return {
+    ...(max_duration && { max_duration }), ...(public_port && { public_port }), ...(max_sources && { max_sources }),
+    ...(allowed_from?.length && { allowed_from }),
+  }
 }
 
-function given({ automatic, allow_reserved, max_duration, public_port, max_sources }: Partial<Terms>): Partial<api.NewGrant> {
+function given({ automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from }: Partial<Terms>): Partial<api.NewGrant> {
   return {
     ...(automatic && { automatic }), ...(allow_reserved && { allow_reserved }),
-    ...optional({ max_duration, public_port, max_sources }),
+    ...optional({ max_duration, public_port, max_sources, allowed_from }),
   }
 }

@@ -28,6 +28,13 @@ export const audit = {
       `${service} for ${source}, port ${port}, until ${until}`,
     grant: (user: string, service: string) => `${user} may use ${service}`,
     automatic: 'by knocks, too',
+    from: (origins: string) => `from ${origins} only`,
+    refusedBy: {
+      web: (source: string) => `${source} is refused by the policy in web.yaml`,
+      site: (source: string, name: string) => `${source} is refused by the list of the site ${name}`,
+      grant: (source: string) => `${source} is refused by the list of the grant`,
+      device: (source: string, name: string) => `${source} is refused by the list of the device ${name}`,
+    },
     sources: (n: number) => (n === 1 ? 'one address at a time' : `${n} addresses at a time`),
     port: (port: string) => `port ${port}`,
     role: (name: string, admin: boolean) => (admin ? `${name}, an admin` : name),

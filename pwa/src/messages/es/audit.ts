@@ -28,6 +28,13 @@ export const audit: Messages['audit'] = {
     opened: (service, source, port, until) => `${service} para ${source}, puerto ${port}, hasta ${until}`,
     grant: (user, service) => `${user} puede usar ${service}`,
     automatic: 'también por llamada',
+    from: (origins) => `solo desde ${origins}`,
+    refusedBy: {
+      web: (source) => `la política de web.yaml no admite ${source}`,
+      site: (source, name) => `la lista del sitio ${name} no admite ${source}`,
+      grant: (source) => `la lista del permiso no admite ${source}`,
+      device: (source, name) => `la lista del dispositivo ${name} no admite ${source}`,
+    },
     sources: (n) => (n === 1 ? 'una dirección a la vez' : `${n} direcciones a la vez`),
     port: (port) => `puerto ${port}`,
     role: (name, admin) => (admin ? `${name}, de administración` : name),
