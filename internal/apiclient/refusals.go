@@ -22,5 +22,5 @@ type Refusal struct {
 
 // Refusals lists how often knocks were refused on the last days, at a site or ("") everywhere (admin).
 func (c *Client) Refusals(ctx context.Context, site string, days int) ([]Refusal, error) {
-	return all[Refusal](ctx, c, "/refusals", query("site", site, "days", strconv.Itoa(days)))
+	return items[Refusal](ctx, c, "/refusals?"+query("site", site, "days", strconv.Itoa(days)).Encode())
 }

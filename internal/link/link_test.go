@@ -244,7 +244,7 @@ func TestBothDirections(t *testing.T) {
 			if err := c.PutPass(ctx, pass); err != nil || !reflect.DeepEqual(core.pass, pass) {
 				t.Errorf("PutPass = %v; core got %+v", err, core.pass)
 			}
-			rs, err := c.Verdict(ctx, 7, Verdict{stamp, knock.Opened, []Session{sess}})
+			rs, err := c.Verdict(ctx, 7, Verdict{Stamp: stamp, Status: knock.Opened, Sessions: []Session{sess}})
 			if err != nil || len(rs) != 1 || rs[0].Problem.Err() != nil || core.seq != 7 {
 				t.Errorf("Verdict = %v, %v", rs, err)
 			}

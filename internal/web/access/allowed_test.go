@@ -176,7 +176,7 @@ func TestAllowedFromByUser(t *testing.T) {
 // What cores count is folded, and what web knows better is not counted twice.
 func TestCounted(t *testing.T) {
 	h := newHouse(t)
-	meter := counted{}
+	meter := &counted{n: map[string]int{}}
 	h.meter = meter
 	h.Access = h.with(h.cores)
 	ctx := t.Context()
@@ -217,8 +217,8 @@ func TestCounted(t *testing.T) {
 	want := map[string]uint64{"unknown_hint": 1<<33 + 2, "kernel_garbage": 11, "device_revoked": 3, "broker_noise": 1}
 	got := h.refusals()
 	for reason, n := range want {
-		if got[reason] != n || meter["refused "+reason] != int(n) {
-			t.Errorf("%s: %d, and by the meter %d, want %d", reason, got[reason], meter["refused "+reason], n)
+		if got[reason] != n || meter.n["refused "+reason] != int(n) {
+			t.Errorf("%s: %d, and by the meter %d, want %d", reason, got[reason], meter.n["refused "+reason], n)
 		}
 	}
 	if len(got) != len(want) {

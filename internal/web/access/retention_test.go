@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,18 +16,27 @@ import (
 )
 
 // counted is a meter that adds up.
-type counted map[string]int
+type counted struct {
+	mu sync.Mutex
+	n  map[string]int
+}
 
-func (c counted) Opened(by string)       { c["opened "+by]++ }
-func (c counted) Ended(why string)       { c["ended "+why]++ }
-func (c counted) Knocked(verdict string) { c["knocked "+verdict]++ }
+func (c *counted) add(what string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n[what] += n
+}
 
-func (c counted) Refused(_, reason string, n uint64) { c["refused "+reason] += int(n) }
+func (c *counted) Opened(by string)       { c.add("opened "+by, 1) }
+func (c *counted) Ended(why string)       { c.add("ended "+why, 1) }
+func (c *counted) Knocked(verdict string) { c.add("knocked "+verdict, 1) }
+
+func (c *counted) Refused(_, reason string, n uint64) { c.add("refused "+reason, int(n)) }
 
 func TestMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
-		meter := counted{}
+		meter := &counted{n: map[string]int{}}
 		h.meter = meter
 		h.Access = h.with(h.cores)
 		defer h.run()()
@@ -50,8 +60,8 @@ func TestMeter(t *testing.T) {
 		for what, want := range map[string]int{
 			"opened knock": 1, "opened login": 1, "ended closed": 1, "ended expired": 1, "knocked opened": 1, "knocked renewed": 1, "knocked ignored": 1, "refused replay": 1,
 		} {
-			if meter[what] != want {
-				t.Errorf("%s: %d, want %d (all: %v)", what, meter[what], want, meter)
+			if meter.n[what] != want {
+				t.Errorf("%s: %d, want %d (all: %v)", what, meter.n[what], want, meter.n)
 			}
 		}
 	})
