@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +90,11 @@ func (c routerClock) set(away time.Duration, synced bool) {
 func buildWithClock(t *testing.T) (string, routerClock) {
 	t.Helper()
 	dir := t.TempDir()
-	std := filepath.Join(runtime.GOROOT(), "src", "time")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	std := filepath.Join(strings.TrimSpace(string(root)), "src", "time")
 	source, err := os.ReadFile(filepath.Join(std, "time.go"))
 	if err != nil {
 		t.Fatal(err)
