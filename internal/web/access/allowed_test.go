@@ -232,7 +232,7 @@ func TestCounted(t *testing.T) {
 // A core that lies adds no rows of its own making, and no numbers that keep admins from seeing the rest.
 func TestCountedLies(t *testing.T) {
 	h := newHouse(t)
-	meter := counted{}
+	meter := &counted{n: map[string]int{}}
 	h.meter = meter
 	h.Access = h.with(h.cores)
 	st := link.Status{Started: time.Now(), Knocks: link.Knocks{Dropped: map[string]uint64{
@@ -248,7 +248,7 @@ func TestCountedLies(t *testing.T) {
 	if len(got) != 1 || got["replay"] != 3<<40 {
 		t.Errorf("counted %v", got)
 	}
-	if len(meter) != 1 {
+	if len(meter.n) != 1 {
 		t.Errorf("the meter has %v", meter)
 	}
 }

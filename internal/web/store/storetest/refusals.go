@@ -67,8 +67,8 @@ func testRefusals(t *testing.T, open func(testing.TB) *store.Store) {
 		{"replay", T0, 7, 0},
 		{"replay", T0, 6, 0}, // told late
 		{"seal", T0, 1, 1},
-		{"replay", T0.Add(time.Hour), 3, 3}, // core was started anew
-		{"replay", T0.Add(-day), 1, 1},      // and again, without a clock
+		{"replay", T0.Add(time.Hour), 3, 3},   // core was started anew
+		{"replay", T0.Add(-day), 1, 1},        // and again, without a clock
 		{"kernel_garbage", time.Time{}, 9, 9}, // since no time
 		{"kernel_garbage", time.Time{}, 12, 3},
 		{"kernel_garbage", time.Time{}, 9, 0}, // told late
