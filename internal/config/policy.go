@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -23,12 +22,12 @@ type Policy struct {
 // validate is told how many bits of an IPv6 source a session lets in.
 func (p Policy) validate(r rules, prefix6 int) {
 	for i, c := range p.Countries {
-		if len(c) != 2 || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		if !ownline.IsCountry(c) {
 			r.report(at("policy.countries", i), fmt.Sprintf("%q is not a code of two capital letters like ES (ISO 3166-1)", c))
 		}
 	}
 	for i, a := range p.ASNs {
-		if parseASN(a) == 0 {
+		if ownline.ASNumber(a) == 0 {
 			r.report(at("policy.asns", i), fmt.Sprintf("%q is not the number of an autonomous system like AS3352", a))
 		}
 	}
@@ -43,16 +42,6 @@ func (p Policy) validate(r rules, prefix6 int) {
 	if len(p.ASNs) > 0 && p.ASNDatabase == "" {
 		r.report("policy.asns", "needs policy.asn_database, which tells whose addresses are")
 	}
-}
-
-// parseASN returns 0 for what is no number.
-func parseASN(s string) uint32 {
-	digits, ok := strings.CutPrefix(s, "AS")
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if !ok || err != nil {
-		return 0
-	}
-	return uint32(n)
 }
 
 // Origins returns the lists, which have been validated, as one.

@@ -37,10 +37,10 @@ func ParseOrigins(field string, words []string, prefix6 int) (Origins, error) {
 
 func parseOrigin(w string, prefix6 int) (word, wrong string) {
 	upper := strings.ToUpper(w)
-	if isCountry(upper) {
+	if IsCountry(upper) {
 		return upper, ""
 	}
-	if n := asNumber(upper); n != 0 {
+	if n := ASNumber(upper); n != 0 {
 		return fmt.Sprintf("AS%d", n), ""
 	}
 	p, err := netip.ParsePrefix(w)
@@ -63,15 +63,16 @@ func parseOrigin(w string, prefix6 int) (word, wrong string) {
 	return p.Masked().String(), ""
 }
 
-func isCountry(w string) bool {
+// IsCountry reports whether a word has the form of a country's code, two capital letters (ISO 3166-1 alpha-2).
+func IsCountry(w string) bool {
 	return len(w) == 2 && strings.Trim(w, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// asNumber returns 0 for what is none.
-func asNumber(w string) uint32 {
+// ASNumber reads an autonomous system like AS3352; 0: it is none.
+func ASNumber(w string) uint32 {
 	digits, ok := strings.CutPrefix(w, "AS")
 	n, err := strconv.ParseUint(digits, 10, 32)
-	if !ok || err != nil || digits[0] == '+' {
+	if !ok || err != nil {
 		return 0
 	}
 	return uint32(n)
@@ -81,11 +82,11 @@ func asNumber(w string) uint32 {
 func (o Origins) Words() []string { return append([]string{}, strings.Fields(string(o))...) }
 
 // Countries reports whether there are countries among them.
-func (o Origins) Countries() bool { return slices.ContainsFunc(o.Words(), isCountry) }
+func (o Origins) Countries() bool { return slices.ContainsFunc(o.Words(), IsCountry) }
 
 // ASNs reports whether there are autonomous systems among them.
 func (o Origins) ASNs() bool {
-	return slices.ContainsFunc(o.Words(), func(w string) bool { return asNumber(w) != 0 })
+	return slices.ContainsFunc(o.Words(), func(w string) bool { return ASNumber(w) != 0 })
 }
 
 // Allow reports whether a source may come from there; "" and 0: nobody knows its country, its system.
@@ -93,10 +94,10 @@ func (o Origins) ASNs() bool {
 func (o Origins) Allow(source netip.Prefix, country string, asn uint32) bool {
 	return o == "" || slices.ContainsFunc(o.Words(), func(w string) bool {
 		switch {
-		case isCountry(w):
+		case IsCountry(w):
 			return w == country
-		case asNumber(w) != 0:
-			return asNumber(w) == asn
+		case ASNumber(w) != 0:
+			return ASNumber(w) == asn
 		}
 		n, err := netip.ParsePrefix(w)
 		return err == nil && n.Bits() <= source.Bits() && n.Contains(source.Addr())
