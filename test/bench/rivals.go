@@ -359,7 +359,7 @@ func admitAll(config any) (found bool) {
 	return found
 }
 
-var asks = regexp.MustCompile(`(?m)^\s*(auth_request |if \(-e ).*$`)
+var asks = regexp.MustCompile(`(?m)^\s*(auth_request |if \(!?-e ).*$`)
 
 // ungatedNginx has the same without asking.
 func (r *ring) ungatedNginx(ctx context.Context, at netip.AddrPort) (rival, error) {

@@ -101,7 +101,7 @@ type words struct {
 	guard    string   // directives: admission, and what is refused
 	forward  string   // directives: who asks, and how answers stream
 	trust    string   // directives: how the service proves who it is
-	badge    string   // directives: 418 for a connection with a badge, which is seen; "": none has one
+	badge    string   // directives: 418 for a connection without a badge; "": none has one
 	protocol string   // "proxy" or "grpc"
 	upstream string   // scheme and upstream, for proxy_pass or grpc_pass
 	targets  []string // ADDRESS:PORT
@@ -119,18 +119,13 @@ func (w words) builtIn() string {
 		fmt.Fprintf(&servers, "\tserver %s%s;\n", t, backup)
 	}
 	forward := w.forward + w.trust + "\t\t" + w.protocol + "_pass " + w.upstream + ";\n"
-	in, without := "", ""
+	seen, asked := "", ""
 	if w.badge != "" {
-		// A request in a request, as auth_request makes, costs half as much as the whole of it. 418 is no
-		// proof: nginx may be told elsewhere to say it to whom it likes.
+		// A request in a request, as auth_request makes, costs half as much as the whole of it, so only who has
+		// no badge takes that way. 418 is no proof: nginx may be told elsewhere to say it to whom it likes.
 		forward += "\t\t" + w.protocol + "_intercept_errors off;\n"
-		in = "\t\trecursive_error_pages on;\n" + w.badge
-		without = `	set $ownline_badge "";
-	error_page 418 = @ownline_in;
-	location @ownline_in {
-		auth_request off;
-		if ($ownline_badge != seen) { return 403; }
-` + forward + "\t}\n"
+		seen = "\t\tauth_request off;\n\t\trecursive_error_pages on;\n" + w.badge
+		asked = "\terror_page 418 = @ownline_ask;\n\tlocation @ownline_ask {\n" + forward + "\t}\n"
 	}
 	return `
 upstream ownline_` + w.name + ` {
@@ -141,8 +136,8 @@ server {
 ` + w.listen + `
 ` + w.guard + `
 	location / {
-` + in + forward + `	}
-` + without + `}
+` + seen + forward + `	}
+` + asked + `}
 `
 }
 
@@ -185,7 +180,7 @@ func (d *Driver) guard(s link.Service, host, id string) string {
 	climb, enter, badge := "", "", ""
 	ask := question(s, id)
 	if s.Options.Template != "" { // the built-in block has a way of its own for those
-		badge = d.badge(s, id, "return 204;")
+		badge = d.badge(s, id, "-e", 204)
 	}
 	if s.Options.RequireLogin {
 		// nginx compares the path with its dots and escapes resolved, the gate as it was written.
@@ -233,14 +228,15 @@ const odd = `	if ($ownline_odd = method) { return 405; }
 	if ($ownline_odd) { return 400; }
 `
 
-// badge are directives of a location: what to do where the gate has a badge for the connection. Nothing of
-// it is remembered. Where a login is required there are none.
-func (d *Driver) badge(s link.Service, id, then string) string {
+// badge are directives of a location: the status to return when the gate has a badge for the connection
+// ("-e"), or has none ("!-e", as when it can't be told). Nothing of it is remembered. Where a login is
+// required there are none.
+func (d *Driver) badge(s link.Service, id, when string, status int) string {
 	if d.Badges == "" || s.Options.RequireLogin {
 		return ""
 	}
 	name := gate.BadgeName(s.ID, id, "$remote_addr", "$remote_port")
-	return fmt.Sprintf("\t\topen_file_cache off;\n\t\tdisable_symlinks off;\n\t\tif (-e %s/%s) { %s }\n", d.Badges, name, then)
+	return fmt.Sprintf("\t\topen_file_cache off;\n\t\tdisable_symlinks off;\n\t\tif (%s %s/%s) { return %d; }\n", when, d.Badges, name, status)
 }
 
 // question is how the gate is asked: directives of a location.
@@ -388,6 +384,6 @@ func (d *Driver) block(s link.Service, pair, ca, id string, v version) (string, 
 	if s.Options.Template != "" {
 		return w.fill(s.Options.Template, strconv.Itoa(int(d.Settings.Port)))
 	}
-	w.badge = d.badge(s, id, "set $ownline_badge seen; return 418;")
+	w.badge = d.badge(s, id, "!-e", 418)
 	return w.builtIn(), nil
 }
