@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,8 @@ func (a *app) sessions() *cobra.Command {
 		Use: "sessions", Short: "List what is open, or was",
 		Long: `List what is open, or with --ended what was, the newest first. --since and --until take a
 time like 2026-03-01, 2026-03-01T12:00:00Z or 24h (ago), and are about when sessions opened.
---watch prints what happens as it happens; with --json one session a line.`,
+What a device's knock by IPv4 and IPv6 has opened is one line, here and for close and extend; with
+--json those are two. --watch prints what happens as it happens; with --json one session a line.`,
 		Example: "  ownline sessions\n  ownline sessions --ended --service ssh --since 168h\n  ownline sessions --watch",
 		Args:    command.Args(),
 		RunE: a.asking(func(cmd *cobra.Command, _ []string, c *apiclient.Client) error {
@@ -140,13 +142,13 @@ func (a *app) listSessions(cmd *cobra.Command, c *apiclient.Client, f sessionFla
 		head[5], empty = "ENDED", "No session has ended yet."
 	}
 	var rows [][]string
-	for _, s := range list {
+	for _, s := range actsOf(list) {
 		when := command.When(s.Expires, time.Now())
 		if s.Ended != nil {
 			when = command.When(*s.Ended, time.Now()) + " " + s.Reason
 		}
 		rows = append(rows, []string{
-			shortID(s.ID), s.SiteName + "/" + s.ServiceName, where(s), s.Source, s.UserName, when,
+			shortID(s.ID), s.SiteName + "/" + s.ServiceName, where(s.Session), s.sources(), s.UserName, when,
 			command.Bytes(s.Traffic.UpBytes), command.Bytes(s.Traffic.DownBytes),
 		})
 	}
@@ -156,31 +158,63 @@ func (a *app) listSessions(cmd *cobra.Command, c *apiclient.Client, f sessionFla
 // shortID is the end of an identifier: identifiers made at one time begin alike.
 func shortID(id string) string { return id[max(len(id)-8, 0):] }
 
-// findSession finds the live session that an ID, or the end of one, means.
-func findSession(ctx context.Context, c *apiclient.Client, id string, all bool) (string, error) {
+// findSessions finds the live sessions that an ID means: that one, or by the end of an ID all of a line
+// of the list.
+func findSessions(ctx context.Context, c *apiclient.Client, id string, all bool) (ids []string, err error) {
 	if _, err := ownline.ParseID[ownline.Session](id); err == nil {
-		return id, nil
+		return []string{id}, nil
 	}
 	if len(id) < 4 {
-		return "", command.Usagef("%q is too short for an ID", id)
+		return nil, command.Usagef("%q is too short for an ID", id)
 	}
 	list, err := c.Sessions(ctx, apiclient.SessionQuery{State: "live", All: all})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var found []string
-	for _, s := range list {
-		if strings.HasSuffix(s.ID, strings.ToLower(id)) {
-			found = append(found, s.ID)
+	for _, a := range actsOf(list) {
+		ends := func(s apiclient.Session) bool { return strings.HasSuffix(s.ID, strings.ToLower(id)) }
+		if !slices.ContainsFunc(a.parts, ends) {
+			continue
+		}
+		if len(ids) > 0 {
+			return nil, ownline.Invalid("session", "several end like this; give more of the ID")
+		}
+		for _, s := range a.parts {
+			ids = append(ids, s.ID)
 		}
 	}
-	switch len(found) {
-	case 0:
-		return "", ownline.NotFound("session", id)
-	case 1:
-		return found[0], nil
+	if len(ids) == 0 {
+		return nil, ownline.NotFound("session", id)
 	}
-	return "", ownline.Invalid("session", "several end like this; give more of the ID")
+	return ids, nil
+}
+
+// each does something with sessions, and returns what has become of them, as one.
+func each(ids []string, do func(id string) (apiclient.Session, error)) (a act, err error) {
+	for _, id := range ids {
+		s, err := do(id)
+		if err != nil {
+			return a, err
+		}
+		a.parts = append(a.parts, s)
+	}
+	if a.Session = a.parts[0]; len(a.parts) == 2 {
+		a = merge(a.parts[0], a.parts[1])
+	}
+	return a, nil
+}
+
+// sayAct says what has become of one; a program gets its sessions one after the other.
+func (a *app) sayAct(cmd *cobra.Command, what act, format string, args ...any) error {
+	if !a.json {
+		return a.say(cmd, what.Session, format, args...)
+	}
+	for _, s := range what.parts {
+		if err := a.say(cmd, s, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *app) close() *cobra.Command { return a.closing(false) }
@@ -189,21 +223,23 @@ func (a *app) close() *cobra.Command { return a.closing(false) }
 func (a *app) closing(all bool) *cobra.Command {
 	return &cobra.Command{
 		Use: "close ID", Short: "End a session at once, with the connections that came through it",
-		Long:    "End a session at once, with the connections that came through it. The ID is that of\n`ownline sessions`, whole or its end.",
+		Long: `End a session at once, with the connections that came through it. The ID is that of
+"ownline sessions": as it stands there it means all of its line, by IPv4 and IPv6; a whole one, as
+--json has it, means that session alone.`,
 		Example: "  ownline close 1f3a9c20",
 		Args:    command.Args("ID"),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			id, err := findSession(cmd.Context(), c, args[0], all)
+			ids, err := findSessions(cmd.Context(), c, args[0], all)
 			if err != nil {
 				return err
 			}
 			done := waiting(cmd, "Waiting for the router")
-			s, err := c.Close(cmd.Context(), id)
+			s, err := each(ids, func(id string) (apiclient.Session, error) { return c.Close(cmd.Context(), id) })
 			done()
 			if err != nil {
 				return err
 			}
-			return a.say(cmd, s, "%s is closed for %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"))
+			return a.sayAct(cmd, s, "%s is closed for %s.", s.ServiceName, strings.ReplaceAll(s.sources(), "/32", ""))
 		}),
 	}
 }
@@ -212,7 +248,8 @@ func (a *app) extend() *cobra.Command {
 	var d time.Duration
 	cmd := &cobra.Command{
 		Use: "extend ID [--for 30m]", Short: "Let a session last longer, from now",
-		Long:    "Let a session last longer, from now. The ID is that of `ownline sessions`, whole or its end.",
+		Long: `Let a session last longer, from now. The ID is that of "ownline sessions": as it stands there it
+means all of its line, by IPv4 and IPv6; a whole one, as --json has it, means that session alone.`,
 		Example: "  ownline extend 1f3a9c20 --for 2h",
 		Args:    command.Args("ID"),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
@@ -223,17 +260,17 @@ func (a *app) extend() *cobra.Command {
 				}
 				in.For = d.String()
 			}
-			id, err := findSession(cmd.Context(), c, args[0], false)
+			ids, err := findSessions(cmd.Context(), c, args[0], false)
 			if err != nil {
 				return err
 			}
 			done := waiting(cmd, "Waiting for the router")
-			s, err := c.Renew(cmd.Context(), id, in)
+			s, err := each(ids, func(id string) (apiclient.Session, error) { return c.Renew(cmd.Context(), id, in) })
 			done()
 			if err != nil {
 				return err
 			}
-			return a.say(cmd, s, "%s is open for %s, and ends %s.", s.ServiceName, strings.TrimSuffix(s.Source, "/32"), command.When(s.Expires, time.Now()))
+			return a.sayAct(cmd, s, "%s is open for %s, and ends %s.", s.ServiceName, strings.ReplaceAll(s.sources(), "/32", ""), command.When(s.Expires, time.Now()))
 		}),
 	}
 	cmd.Flags().DurationVar(&d, "for", 0, "how long from now (default: what the server says)")

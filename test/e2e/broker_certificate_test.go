@@ -29,11 +29,15 @@ import (
 	"github.com/ownline/ownline/test/world"
 )
 
-// named runs a program for which a name leads to an address, as if DNS said so.
-func named(t *testing.T, run func(*exec.Cmd) error, stdin, name string, at netip.Addr, program string, args ...string) ([]byte, error) {
+// named runs a program for which a name leads to addresses, as if DNS said so.
+func named(t *testing.T, run func(*exec.Cmd) error, stdin, name string, at []netip.Addr, program string, args ...string) ([]byte, error) {
 	t.Helper()
 	hosts := filepath.Join(t.TempDir(), "hosts")
-	if err := os.WriteFile(hosts, fmt.Appendf(nil, "%s %s\n", at, name), 0o644); err != nil {
+	var lines []byte
+	for _, a := range at {
+		lines = fmt.Appendf(lines, "%s %s\n", a, name)
+	}
+	if err := os.WriteFile(hosts, lines, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -81,7 +85,7 @@ func TestBrokerCertificate(t *testing.T) {
 		t.Fatalf("the profile has %+v", w.profile.Broker)
 	}
 	knocks := func() (out []byte, err error) {
-		return named(t, client.Run, "", name, wan, programs.CLI, "knock", "--config-dir", w.home, "-4", "--source", client.IPv4s[0].String(), "--timeout", "40s", "--json")
+		return named(t, client.Run, "", name, []netip.Addr{wan}, programs.CLI, "knock", "--config-dir", w.home, "-4", "--source", client.IPv4s[0].String(), "--timeout", "40s", "--json")
 	}
 	out, err := knocks()
 	if err != nil || !strings.Contains(string(out), "mqtt") || w.live(client.IPv4s[0]).ID == "" {
@@ -95,7 +99,7 @@ func TestBrokerCertificate(t *testing.T) {
 	}
 	publish := func(host, cafile string) ([]byte, error) {
 		_, packet := w.sealed(client.IPv4s[0])
-		return named(t, client.Run, string(packet[:]), host, wan, "mosquitto_pub", "-h", host, "-p", "8884", "-V", "5", "--cafile", cafile,
+		return named(t, client.Run, string(packet[:]), host, []netip.Addr{wan}, "mosquitto_pub", "-h", host, "-p", "8884", "-V", "5", "--cafile", cafile,
 			"-u", w.profile.Broker.Username, "-P", string(w.profile.Broker.Password), "-q", "1", "-t", "ownline/knock", "-s")
 	}
 	if out, err := publish(name, ca); err != nil {
@@ -205,7 +209,7 @@ func TestBrokerCertificateByACME(t *testing.T) {
 		t.Errorf("the profile has not the authority that the configuration names: %v", err)
 	}
 	publish := func(host string) ([]byte, error) {
-		return named(t, (*exec.Cmd).Run, "garbage", host, addr.Addr(), "mosquitto_pub", "-h", host, "-p", fmt.Sprint(addr.Port()), "-V", "311", "--cafile", ca,
+		return named(t, (*exec.Cmd).Run, "garbage", host, []netip.Addr{addr.Addr()}, "mosquitto_pub", "-h", host, "-p", fmt.Sprint(addr.Port()), "-V", "311", "--cafile", ca,
 			"-u", device.ID.String(), "-P", string(profile.Broker.Password), "-q", "1", "-t", "ownline/knock", "-s")
 	}
 	eventually(t, 2*time.Minute, "a certificate by ACME", func() bool {
