@@ -18,7 +18,7 @@ import (
 // everybody's addresses and the client's own above all, keeps Debian's client out no longer than
 // until it has tried a few times.
 func TestFwknopFlood(t *testing.T) {
-	l := startFwknop(t)
+	l := startFwknop(t, "")
 	l.grant(l.echo, world.Map{"public_port": 20443})
 	c := l.enrol("sha256", nil)
 	l.opens(c, 30*time.Minute, []string{l.echo}, "-A", "tcp/20443", "-s")

@@ -36,13 +36,13 @@ type fwknopClient struct {
 	rc string
 }
 
-func startFwknop(t *testing.T) *fwknopLab {
+func startFwknop(t *testing.T, webYAML string) *fwknopLab {
 	t.Helper()
 	program, err := exec.LookPath("fwknop")
 	if err != nil {
 		t.Skip("the package fwknop-client would add fwknop")
 	}
-	l := &fwknopLab{suite: start(t, world.Options{CoreYAML: fmt.Sprintf("knock: {fwknop_listen: \"[::]:%d\"}\n", fwknopPort)}), program: program}
+	l := &fwknopLab{suite: start(t, world.Options{CoreYAML: fmt.Sprintf("knock: {fwknop_listen: \"[::]:%d\"}\n", fwknopPort), WebYAML: webYAML}), program: program}
 	if l.capture, err = l.Bed.Client1.Capture(l.Bed.Client1.Link, bed.Filter{Protocol: bed.UDP, Port: fwknopPort}); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func (l *fwknopLab) flush() {
 // Invariants 2, 3 and 4, with clients that Ownline does not know: what Debian's fwknop sends opens
 // what it names and is granted, to its address, for as long as it says and may.
 func TestFwknop(t *testing.T) {
-	l := startFwknop(t)
+	l := startFwknop(t, "")
 	l.grant(l.echo, world.Map{"public_port": 20443, "max_duration": "1h"})
 	l.grant(l.udp, world.Map{"public_port": 20053, "automatic": true})
 	l.grant(l.web, nil)
@@ -236,7 +236,7 @@ func TestFwknop(t *testing.T) {
 
 // Invariants 1 and 2: what is not of a device, or was there before, is dropped, and nobody is told.
 func TestFwknopRefused(t *testing.T) {
-	l := startFwknop(t)
+	l := startFwknop(t, "")
 	l.grant(l.echo, world.Map{"public_port": 20443})
 	l.grant(l.udp, world.Map{"public_port": 20053})
 	c := l.enrol("sha256", nil)
