@@ -45,7 +45,9 @@ func (h *house) away(ctx context.Context, what string, host *bed.Host, text stri
 
 // cli is a command of somebody on a host, which keeps there what it knows.
 func (h *house) cli(ctx context.Context, host *bed.Host, args ...string) *exec.Cmd {
-	return host.Command(ctx, programs.CLI, append(args, "--config-dir", h.Path("cli-"+host.Name))...)
+	const script = `mount --bind "$0" /etc/hosts && exec "$@"`
+	own := []string{"-m", "sh", "-c", script, h.dns, programs.CLI, "--config-dir", h.Path("cli-" + host.Name)}
+	return host.Command(ctx, "unshare", append(own, args...)...)
 }
 
 // ownline runs one to its end, and returns what it says.

@@ -1,6 +1,7 @@
 // Journey 9: a service is made automatic, and a device enrolled by the QR code that the page shows:
 // the program ownline reads it, as a phone would. Its knocks show up live; a new key makes the old one
-// worthless; revoked, it has nothing open any more.
+// worthless; revoked, it has nothing open any more. The router has a name with addresses of both families:
+// what a knock opens by IPv4 and IPv6 is one to who looks.
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,6 +9,7 @@ import { join } from 'node:path'
 import { journey, laptop, place, see, signIn } from './harness.mjs'
 
 await journey(async (world, browsers) => {
+  await world.call('PATCH', `/sites/${world.site}`, { host: world.host })
   const own = await world.addProxied('radio')
   await world.letIn()
   const page = await (await browsers.new(laptop)).newPage()
@@ -16,7 +18,15 @@ await journey(async (world, browsers) => {
   const folder = await mkdtemp(join(tmpdir(), 'ownline-journey-'))
   const dialog = page.getByRole('dialog')
   const away = world.addresses.client2
+  const away6 = /^2001:db8:2:1::/
   const live = async () => (await world.call('GET', `/sessions?state=live&all=true&service=${own.id}`)).items
+  /** Waits until there is one of each family, and no more. */
+  const both = () =>
+    world.until('it is let in by IPv4 and IPv6', async () => {
+      const sources = (await live()).map(({ source }) => source).toSorted((a, b) => a.length - b.length)
+      return sources.length === 2 && sources[0] === `${away}/32` && away6.test(sources[1])
+    })
+  const works = new RegExp(`It works: knock from (${away}|2001:db8:2:1:[^ ]*), \\d services? open\\.`)
 
   /** The machine in the internet takes the code that is shown; as people do, it looks until it has it. */
   async function scan(name) {
@@ -48,19 +58,25 @@ await journey(async (world, browsers) => {
   assert.deepEqual(await live(), [])
   assert(!(await world.reaches('client2', 9999)), 'it is let in before it knocks')
   await world.do('agent', 'client2', 'start')
-  await see(dialog, new RegExp(`It works: knock from ${away}, \\d services? open\\.`))
+  await see(dialog, works)
   await browsers.shoot('device-works')
-  assert.deepEqual((await live()).map(({ source }) => source), [`${away}/32`])
+  await both()
   await world.until('it is let in', () => world.reaches('client2', 9999))
   await dialog.getByRole('button', { name: 'Done' }).click()
   await see(page.getByRole('row', { name: 'tablet' }), 'In use')
-  await see(page.getByRole('row', { name: 'tablet' }), new RegExp(`Last knock .* from ${away}`))
+  await see(page.getByRole('row', { name: 'tablet' }), new RegExp(`Last knock .* from (${away}|2001:db8:2:1:)`))
 
   // What the knock opened is on Home.
   await place(page, 'Home')
   const row = page.getByRole('region', { name: 'Open now' }).getByRole('listitem').filter({ hasText: 'radio' })
   await row.waitFor()
   await see(row, 'Automatic')
+  await row.getByRole('link').first().click()
+  for (const source of [away, '2001:db8:2:1::/64']) await see(dialog, source)
+  await browsers.shoot('device-act')
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
+  assert.equal(await row.count(), 1, 'the two sessions of a knock are not one')
 
   // A new key: the old one is worthless at once.
   await world.do('agent', 'client2', 'stop')
@@ -76,9 +92,9 @@ await journey(async (world, browsers) => {
   await see(dialog, 'Waiting for its first knock…')
   await scan('second')
   await world.do('agent', 'client2', 'start')
-  await see(dialog, new RegExp(`It works: knock from ${away}, \\d services? open\\.`))
+  await see(dialog, works)
   await dialog.getByRole('button', { name: 'Done' }).click()
-  assert.equal((await live()).length, 1)
+  await both()
 
   // Revoked: what it opened closes, and it opens nothing again.
   await page.getByRole('link', { name: 'tablet' }).click()
@@ -96,5 +112,14 @@ await journey(async (world, browsers) => {
   await place(page, 'Home')
   await see(page, 'Open now')
   await row.waitFor({ state: 'hidden' })
+
+  // So it is in history.
+  const ended = (await world.call('GET', `/sessions?state=ended&service=${own.id}&all=true`)).items
+  assert.equal(ended.filter(({ reason }) => reason === 'revoked').length, 2)
+  await page.goto(`/history?service=${own.id}&reason=revoked`)
+  const past = page.locator('main').getByRole('link', { name: 'radio', exact: true })
+  await past.first().waitFor()
+  assert.equal(await past.count(), 1, 'the two sessions of a knock are not one in history')
+  await world.call('PATCH', `/sites/${world.site}`, { host: world.router })
   await rm(folder, { recursive: true })
 })

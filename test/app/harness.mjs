@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 
 const { chromium } = createRequire(new URL('../../pwa/package.json', import.meta.url))('playwright-core')
 
-/** What the Go side tells: url, router, name, password, site, chromium, spki, resolve, detour and addresses (of IPv6 with a 6), lan, shots. */
+/** What the Go side tells: url, router, host (its name), name, password, site, chromium, spki, resolve, detour and addresses (of IPv6 with a 6), lan, shots. */
 const told = JSON.parse(process.argv[2])
 
 /** How long anything may take: the machine may be busy. */

@@ -37,6 +37,7 @@ const (
 	brokerName  = "broker.test"
 	addressName = "address.test"
 	ownName     = ownline.OwnService + "." + world.Domain
+	routerName  = "router." + world.Domain // with addresses of both families
 )
 
 // house is a world whose web is published by the proxy, with a broker that devices reach over
@@ -49,6 +50,7 @@ type house struct {
 	agents    map[string]*exec.Cmd // by the host they run on
 	spki      string               // of the one certificate that everything shows
 	roots     *x509.CertPool       // with that certificate
+	dns       string               // what DNS tells programs in the internet, as a file like /etc/hosts
 }
 
 func newHouse(t *testing.T) *house {
@@ -114,6 +116,7 @@ topic read ownline/answer/#
 	if h.mosquitto, err = h.StartOnRouter(t.Context(), "/usr/sbin/mosquitto", "-c", conf); err != nil {
 		t.Fatal(err)
 	}
+	h.dns = file("hosts", fmt.Sprintf("%s %s\n%s %s\n", h.Bed.Router.IPv4, routerName, h.Bed.Router.IPv6, routerName))
 	h.serveAddress(cert, key)
 	h.serveSTUN()
 	h.serveDetour(cert, key)

@@ -71,7 +71,7 @@ func (h *house) play(t *testing.T, name string) {
 	}
 	told, err := json.Marshal(world.Map{
 		"url": "https://" + ownName + ":9999", "router": h.Bed.Router.IPv4, "name": world.AdminName, "password": world.AdminPassword,
-		"site": h.Site, "chromium": programs, "spki": h.spki, "lan": h.Bed.Lan.IPv4, "shots": os.Getenv("OWNLINE_SCREENSHOTS"),
+		"site": h.Site, "host": routerName, "chromium": programs, "spki": h.spki, "lan": h.Bed.Lan.IPv4, "shots": os.Getenv("OWNLINE_SCREENSHOTS"),
 		"resolve": h.names(h.Bed.Router.IPv4), "resolve6": h.names(h.Bed.Router.IPv6),
 		"detour":     fmt.Sprintf("MAP %s %s, %s", ownName, addressAt.Addr(), h.names(h.Bed.Router.IPv4)),
 		"addresses":  world.Map{"client1": h.Bed.Client1.IPv4, "client2": h.Bed.Client2.IPv4, "stranger": h.Bed.Stranger.IPv4, "lan": h.Bed.Lan.IPv4},

@@ -62,6 +62,25 @@ describe('history', () => {
     expect(page.get('th[scope=row]').text()).toBe('photos')
   })
 
+  it.each([false, true])('has one row for what a knock opened by IPv4 and IPv6', async (room) => {
+    wide.value = room
+    const knocked = { state: 'ended', reason: 'expired', device: 'phone-id', device_name: 'phone', ended: when(0) } as const
+    const traffic = { up_bytes: 1, up_packets: 1, down_bytes: 1_000_000, down_packets: 1 }
+    vi.mocked(api.historyPage).mockResolvedValue({
+      items: [
+        sampleSession({ id: 'six', ...knocked, source: '2001:db8:7:1::/64', opened: when(-1_799_000), traffic }),
+        sampleSession({ id: 'hand', state: 'ended', reason: 'closed', opened: when(-1_799_500), ended: when(0) }),
+        sampleSession({ id: 'four', ...knocked, opened: when(-1_800_000), traffic }),
+      ],
+      next: undefined,
+    })
+    const { page } = await at('/history')
+    const links = page.findAll('a').map((one) => one.attributes('href'))
+    expect(links).toEqual(['/history/four', '/history/hand'])
+    expect(page.text()).toContain('203.0.113.24, 2001:db8:7:1::/64')
+    expect(page.text()).toContain('2 MB')
+  })
+
   it('is filtered by its address, and says so there', async () => {
     const { page, router } = await at('/history?reason=failed&source=203.0.113.24&from=2030-05-01&until=2030-05-02')
     expect(api.historyPage).toHaveBeenLastCalledWith(

@@ -47,14 +47,19 @@ function merge(four: Session, six: Session): Act {
 
 /** Sessions as people see them, in no order: those that are open, or those that have ended. */
 export function actsOf(sessions: Session[]): Act[] {
-  const sixes = sessions.filter((one) => one.device && isIPv6(one))
+  const sixes = new Map<string, Session[]>()
+  for (const one of sessions) {
+    if (!one.device || !isIPv6(one)) continue
+    const like = likeness(one)
+    sixes.set(like, [...(sixes.get(like) ?? []), one])
+  }
   const paired = new Set<Session>()
   const acts: Act[] = []
   // The newest first: the address that a device has left ends by itself.
   for (const four of sessions.toSorted((a, b) => Date.parse(b.opened) - Date.parse(a.opened))) {
     if (!four.device || isIPv6(four)) continue
-    const six = sixes
-      .filter((one) => !paired.has(one) && likeness(one) === likeness(four) && isNear(one, four))
+    const six = (sixes.get(likeness(four)) ?? [])
+      .filter((one) => !paired.has(one) && isNear(one, four))
       .toSorted((a, b) => between(a.expires, four.expires) - between(b.expires, four.expires))[0]
     if (!six) continue
     paired.add(four).add(six)

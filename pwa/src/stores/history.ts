@@ -1,12 +1,15 @@
 import { defineStore } from 'pinia'
-import { ref } from 'vue'
+import { computed, ref } from 'vue'
 import { type HistoryFilter, historyPage } from '@/api/history'
 import type { Session } from '@/api/sessions'
+import { type Act, actsOf, partsOf } from './acts'
 import { exported, paged } from './paged'
 
 /** Sessions that have ended, page by page. What was fetched is kept, so that Back finds the place. */
 export const useHistory = defineStore('history', () => {
   const { items: sessions, ...list } = paged(historyPage)
+  /** As people see them, each where the first of its sessions stands. */
+  const acts = computed(() => inOrder(sessions.value))
   /** How far the table was scrolled, in pixels. */
   const place = ref(0)
   let filter: HistoryFilter = {}
@@ -43,8 +46,14 @@ export const useHistory = defineStore('history', () => {
     key = undefined
   }
 
-  return { ...list, sessions, place, show, reload, apply, everything, clear }
+  return { ...list, sessions, acts, place, show, reload, apply, everything, clear }
 })
+
+function inOrder(sessions: Session[]): Act[] {
+  const at = new Map(sessions.map(({ id }, index) => [id, index]))
+  const place = (act: Act) => Math.min(...partsOf(act).map(({ id }) => at.get(id) ?? 0))
+  return actsOf(sessions).toSorted((a, b) => place(a) - place(b))
+}
 
 function matches(session: Session, filter: HistoryFilter): boolean {
   const same = (['service', 'reason', 'device', 'site', 'user'] as const).every(

@@ -1,6 +1,7 @@
 import { useLanguage } from '@/messages'
 import { length, sourceText } from '@/messages/format'
 import type { Session } from '@/api/sessions'
+import { type Act, partsOf } from '@/stores/acts'
 import { useWhy } from '@/components/session/why'
 
 /** How many rows before the end the next page is fetched. */
@@ -16,6 +17,9 @@ function lasted(one: Session): string {
   return length(Date.parse(one.ended ?? one.expires) - Date.parse(one.opened))
 }
 
+/** The addresses that it let in. */
+export const from = (one: Act) => partsOf(one).map(({ source }) => sourceText(source)).join(', ')
+
 /** How a session that has ended is told of. */
 export function usePast() {
   const language = useLanguage()
@@ -24,9 +28,9 @@ export function usePast() {
   function who(one: Session): string {
     return one.guest ? language.t.history.guestOf(one.user_name) : one.user_name
   }
-  function line(one: Session): string {
+  function line(one: Act): string {
     const received = language.bytes(one.traffic.down_bytes)
-    return language.t.history.line(sourceText(one.source), one.public_port, lasted(one), received)
+    return language.t.history.line(from(one), one.public_port, lasted(one), received)
   }
   const day = (one: Session) => language.day(new Date(one.opened))
   const time = (one: Session) => language.clockTime(new Date(one.opened))
