@@ -75,13 +75,19 @@ const line = (n, action, detail) => ({
   client: '203.0.113.24', subject: id(4, n), detail, site: id(2, 1), site_name: 'home',
 })
 
+/** How often knocks were refused: whose, why, how often, and when the first and the latest. */
+const refusal = (reason, number, minutes, change) => ({
+  reason, number, first: at(-2 * day), latest: at(-minutes * minute), site: id(2, 1), site_name: 'home', ...change,
+})
+const of = (n, name) => ({ device: id(5, n), device_name: name, user: id(1, 1), user_name: 'ana' })
+
 const agent = (system) => `Mozilla/5.0 (${system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/137.0.0.0 Safari/537.36`
 
 /** Every list of the API by its path. */
 export function household() {
   return {
     sites: [
-      site(1, 'home', { fwknop: true }),
+      site(1, 'home', { fwknop: true, allowed_from: ['ES', 'PT', 'AS3352', '2001:db8:7::/48'] }),
       site(2, 'cabin', {
         applied_revision: 9, host: 'cabin.example.org', core_version: '1.3.2', clock: 'it is 40 s behind the server',
         proxy: { driver: 'nginx', domain: 'cabin.example.org', port: 443, serves: true, root: true, certificate_expires: at(day) },
@@ -92,7 +98,7 @@ export function household() {
     ended,
     visits: [1, 2].map((n) => session(n, { guest: true })),
     devices: [
-      device(1, 'phone'),
+      device(1, 'phone', { allowed_from: ['ES'] }),
       device(2, 'laptop', { last_knock: at(-40 * day), last_source: '198.51.100.7' }),
       device(3, 'tablet', { last_knock: undefined, last_source: undefined }),
       device(4, 'old phone', { revoked: true }),
@@ -108,7 +114,13 @@ export function household() {
     })),
     grants: [
       ...names.map((_, index) => grant(index + 1, 1, index + 1, { automatic: index === 0 })),
-      grant(20, 2, 1), grant(21, 2, 3, { automatic: true, max_duration: '1h0m0s' }), grant(22, 3, 2),
+      grant(20, 2, 1), grant(21, 2, 3, { automatic: true, max_duration: '1h0m0s', allowed_from: ['PT', '198.51.100.0/24'] }), grant(22, 3, 2),
+    ],
+    refusals: [
+      refusal('policy_site', 12, 3, of(1, 'phone')), refusal('policy_site', 2, 300, of(2, 'laptop')),
+      refusal('kernel_garbage', 48_213, 1), refusal('kernel_garbage', 9120, 2, { site: id(2, 2), site_name: 'cabin' }),
+      refusal('time', 1, 50, { ...of(3, 'tablet'), first: at(-50 * minute) }), refusal('replay', 4, 700),
+      refusal('broker_noise', 3, 90, { site: undefined, site_name: undefined }),
     ],
     audit: deeds.map(([action, detail], index) => line(index + 1, action, detail)),
     logins: [

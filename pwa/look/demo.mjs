@@ -126,6 +126,8 @@ const changes = {
   'POST invitations/leave': () => undefined,
 }
 
+const unknownCountries = 'has countries, and nobody knows where addresses are: set policy.geoip_database in web.yaml, or name networks alone'
+
 const places = {
   inside: { address: '192.168.1.77', kind: 'private', source: undefined },
   shared: { address: '100.72.3.4', kind: 'carrier_nat', source: '100.72.3.4/32' },
@@ -151,6 +153,11 @@ function change(method, path, body, demo) {
       return { ...found, state: 'ended', reason: 'closed', ended: closing(0) }
     case 'POST sessions/ID/renew':
       return { ...found, expires: closing(50 * 60_000) }
+    case 'PATCH sites/ID':
+    case 'PATCH devices/ID':
+    case 'PATCH grants/ID':
+      if (body.allowed_from) throw new Refused(422, 'the list is not good', about('allowed_from', unknownCountries))
+      return { ...found, ...body }
     case 'PATCH users/ID':
       return { ...found, ...body }
     default:

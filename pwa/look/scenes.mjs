@@ -171,6 +171,7 @@ const devices = [
     act: then(sheet, press('Rotate key'), shows('The old keys stop now'), (page) => page.locator('dialog[open] button[data-variant=danger]').click(), (page) => page.locator('dialog [role=img]').waitFor()),
   },
   { name: 'device', path: `/devices/${ids.device}`, act: sheet },
+  { name: 'device-origins-wrong', path: `/devices/${ids.device}`, act: then(sheet, fill('Only from', 'ES, FR'), press('Save the list'), shows('no database that knows the countries')) },
   { name: 'device-rotate', path: `/devices/${ids.device}`, act: then(sheet, press('Rotate key'), shows('The old key stops now')) },
   { name: 'device-revoke', path: `/devices/${ids.device}`, act: then(sheet, press('Revoke'), shows('Its sessions close at once')) },
   { name: 'device-revoked', path: `/devices/${ids.revoked}`, act: sheet },
@@ -237,6 +238,10 @@ const admin = [
   { name: 'icon-upload', path: `/admin/services/${ids.service}`, act: then(choose('Upload'), (page) => page.locator('.upload').scrollIntoViewIfNeeded()) },
   { name: 'grants', path: '/admin/grants', shot: true },
   { name: 'grants-terms', path: '/admin/grants?user=00000001-0000-4000-8000-000000000002', act: (page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click() },
+  {
+    name: 'grants-origins-wrong', path: '/admin/grants?user=00000001-0000-4000-8000-000000000002',
+    act: then((page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click(), fill('Only from', 'FR'), press('Save the list'), shows('no database that knows the countries')),
+  },
   { name: 'grants-empty', path: '/admin/grants', demo: 'empty' },
   { name: 'sites', path: '/admin/sites', shot: true },
   { name: 'sites-empty', path: '/admin/sites', demo: 'empty' },
@@ -244,6 +249,7 @@ const admin = [
   { name: 'site', path: `/admin/sites/${ids.cabin}` },
   { name: 'site-menu', path: '/admin/sites', act: press('More of home') },
   { name: 'site-change', path: `/admin/sites/${ids.site}`, act: then(press('Change'), sheet) },
+  { name: 'site-origins-wrong', path: `/admin/sites/${ids.site}`, act: then(press('Change'), sheet, fill('Only from', 'FR'), press('Save'), shows('no database that knows the countries')) },
   { name: 'site-flush', path: `/admin/sites/${ids.site}`, act: then(press('Close all sessions here'), sheet) },
   { name: 'site-remove', path: `/admin/sites/${ids.site}`, act: then(press('Remove site'), sheet) },
   {
@@ -254,6 +260,11 @@ const admin = [
   { name: 'audit', path: '/admin/audit', shot: true },
   { name: 'audit-empty', path: '/admin/audit', demo: 'empty' },
   { name: 'audit-failed', path: '/admin/audit', demo: 'broken' },
+  { name: 'refusals', path: '/admin/audit/refusals', act: (page) => page.getByText('By the list of the site').click() },
+  { name: 'refusals-site', path: `/admin/audit/refusals?site=${ids.site}&days=1` },
+  { name: 'refusals-empty', path: '/admin/audit/refusals', demo: 'empty' },
+  { name: 'refusals-loading', path: '/admin/audit/refusals', demo: 'slow' },
+  { name: 'refusals-failed', path: '/admin/audit/refusals', demo: 'broken' },
 ]
 const pairing = admin.find(({ name }) => name === 'pairing')
 admin.push(
@@ -269,7 +280,7 @@ const named = [
   ['history', '/history'], ['tokens', '/settings/tokens'], ['notifications', '/settings/notifications'], ['sign-in', '/settings/sign-in'],
   ['users', '/admin/users'], ['user', `/admin/users/${ids.user}`], ['services-admin', '/admin/services'],
   ['service-form', `/admin/services/${ids.service}`], ['grants', '/admin/grants'], ['sites', '/admin/sites'], ['site', `/admin/sites/${ids.cabin}`],
-  ['audit', '/admin/audit'],
+  ['audit', '/admin/audit'], ['refusals', '/admin/audit/refusals', (page) => page.getByText('By the list of the site').click()],
 ].map(([name, path, act]) => ({ name: `${name}-named`, path, demo: 'named', act }))
 
 const knocking = (name, more) => ({ name: `knock${name}`, path: '/client', before: hurried, ...more })
@@ -300,7 +311,7 @@ export const telling = [
   'setup', 'login-wrong', 'home-named', 'home-core-unreachable', 'close-all', 'page-missing', 'service-open', 'session', 'invitations',
   'invitation-created', 'guest-before', 'devices', 'device-enrolment', 'history', 'settings', 'settings-sign-in', 'settings-passkey-menu',
   'settings-token-made', 'settings-notifications', 'settings-app-page', 'users', 'user', 'services-admin', 'service-form-wrong', 'grants',
-  'sites', 'site', 'pairing-wrong', 'audit', 'knock-failed',
+  'sites', 'site', 'pairing-wrong', 'audit', 'refusals', 'knock-failed',
 ]
 
 /**

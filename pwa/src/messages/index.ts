@@ -44,6 +44,8 @@ interface Packs {
   grant: Pick<Messages, 'grant'>
   history: Pick<Messages, 'history'>
   invitation: Pick<Messages, 'invitation'>
+  origins: Pick<Messages, 'origins'>
+  refusal: Pick<Messages, 'refusal'>
   services: Pick<Messages, 'icon' | 'serviceForm'>
   settings: Pick<Messages, 'settings'>
   siteAdmin: Pick<Messages, 'siteAdmin'>
@@ -67,6 +69,8 @@ const words: Record<Language, Words> = {
       grant: () => import('./en/grant'),
       history: () => import('./en/history'),
       invitation: () => import('./en/invitation'),
+      origins: () => import('./en/origins'),
+      refusal: () => import('./en/refusal'),
       services: () => import('./en/services'),
       settings: () => import('./en/settings'),
       siteAdmin: () => import('./en/siteAdmin'),
@@ -82,6 +86,8 @@ const words: Record<Language, Words> = {
       grant: () => import('./es/grant'),
       history: () => import('./es/history'),
       invitation: () => import('./es/invitation'),
+      origins: () => import('./es/origins'),
+      refusal: () => import('./es/refusal'),
       services: () => import('./es/services'),
       settings: () => import('./es/settings'),
       siteAdmin: () => import('./es/siteAdmin'),

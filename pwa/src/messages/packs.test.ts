@@ -14,6 +14,8 @@ const packed = {
   grant: ['grant'],
   history: ['history'],
   invitation: ['invitation'],
+  origins: ['origins'],
+  refusal: ['refusal'],
   services: ['icon', 'serviceForm'],
   settings: ['settings'],
   siteAdmin: ['siteAdmin'],

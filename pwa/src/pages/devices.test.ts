@@ -3,6 +3,7 @@ import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/devices'
+import { Problem } from '@/api/problem'
 import QrCode from '@/components/part/QrCode.vue'
 import { useAccount } from '@/stores/account'
 import { useDevice } from '@/stores/device'
@@ -184,5 +185,58 @@ describe('devices', () => {
     await flushPromises()
     expect(api.revokeDevice).toHaveBeenCalledWith('device-id')
     expect(again.page.text()).toContain('Revoked')
+  })
+
+  it('open only from where an admin says', async () => {
+    useAccount().me = sampleMe({ role: 'admin' })
+    vi.mocked(api.lastKnocks).mockResolvedValue([])
+    vi.mocked(api.listDevices).mockResolvedValue([sampleDevice({ allowed_from: ['ES'] })])
+    const { page, press } = await at('/devices/device-id')
+    const list = () => page.get<HTMLTextAreaElement>('textarea')
+    await expect.poll(() => page.find('textarea').exists()).toBe(true)
+    expect(list().element.value).toBe('ES')
+    expect(page.text()).toContain('ES Spain')
+    expect(page.text()).not.toContain('Save the list')
+
+    // Refused: told at the field, and what was written stays.
+    vi.mocked(api.changeDevice).mockRejectedValueOnce(new Problem(422, '', [{ field: 'allowed_from', message: 'has autonomous systems, and nobody knows whose addresses are: set policy.asn_database in web.yaml, or name networks alone' }]))
+    await list().setValue('es as3352')
+    await press('Save the list')
+    expect(api.changeDevice).toHaveBeenCalledWith('device-id', { allowed_from: ['es', 'as3352'] })
+    const described = list().attributes('aria-describedby')?.split(' ')[0] ?? ''
+    expect(page.get(`[id="${described}"]`).text()).toContain('Set policy.asn_database in web.yaml, or name networks alone.')
+    expect(list().element).toBe(document.activeElement)
+    expect(list().element.value).toBe('es as3352')
+
+    vi.mocked(api.changeDevice).mockResolvedValueOnce(sampleDevice({ allowed_from: ['ES', 'PT'] }))
+    await list().setValue('es, pt')
+    expect(list().attributes('aria-invalid')).toBeUndefined()
+    await press('Save the list')
+    expect(list().element.value).toBe('ES, PT')
+    expect(page.text()).not.toContain('Save the list')
+  })
+
+  it('are made to open only from there', async () => {
+    useAccount().me = sampleMe({ role: 'admin' })
+    const { page, press } = await at('/devices/new')
+    await expect.poll(() => page.find('textarea').exists()).toBe(true)
+    await page.get('input:not([type=checkbox])').setValue('tablet')
+    await page.get('textarea').setValue('ESP')
+    vi.mocked(api.addDevice).mockRejectedValueOnce(new Problem(422, '', [{ field: 'allowed_from', message: '"ESP" is no country like ES, no autonomous system like AS3352 and no network like 198.51.100.0/24' }]))
+    await press('Show its code')
+    expect(page.text()).toContain('“ESP” is no country like ES')
+    expect(page.get('textarea').element).toBe(document.activeElement)
+    await page.get('textarea').setValue('198.51.100.0/24')
+    await press('Show its code')
+    expect(api.addDevice).toHaveBeenLastCalledWith({ name: 'tablet', site: 'home-id', require_claimed_source: false, allowed_from: ['198.51.100.0/24'] })
+  })
+
+  it('show no list to others, who may not have one', async () => {
+    const { page } = await at('/devices/device-id')
+    await flushPromises()
+    expect(page.find('textarea').exists()).toBe(false)
+    const { page: adding } = await at('/devices/new')
+    await flushPromises()
+    expect(adding.find('textarea').exists()).toBe(false)
   })
 })

@@ -82,6 +82,11 @@ export const useDevices = defineStore('devices', () => {
     }
   }
 
+  /** Has it open sessions only from there, or from anywhere; throws a Problem. */
+  async function allowFrom(id: string, words: string[]): Promise<void> {
+    list.put(await api.changeDevice(id, { allowed_from: words }))
+  }
+
   /** Asks anew about one device; never fails. */
   async function refresh(id: string): Promise<void> {
     try {
@@ -91,5 +96,5 @@ export const useDevices = defineStore('devices', () => {
     }
   }
 
-  return { ...list, sorted, standing, quietDays, add, rotate, revoke, forget, change, refresh }
+  return { ...list, sorted, standing, quietDays, add, rotate, revoke, forget, change, allowFrom, refresh }
 })

@@ -95,4 +95,14 @@ describe('grants', () => {
     expect(vi.mocked(api.changeGrant).mock.calls.slice(-2)).toEqual([['grant-id', { max_sources: 3 }], ['grant-id', { max_sources: 0 }]])
     expect(grants.of(pair)).not.toHaveProperty('max_sources')
   })
+
+  it('count only from where they are told, and say when that is refused', async () => {
+    const grants = await filled(grant())
+    vi.mocked(api.changeGrant).mockRejectedValueOnce(new Problem(422)).mockResolvedValueOnce(grant({ allowed_from: ['ES'] }))
+    await expect(grants.allowFrom(grant(), ['ES'])).rejects.toThrow(Problem)
+    expect(grants.of(pair)).not.toHaveProperty('allowed_from')
+    await grants.allowFrom(grant(), ['ES'])
+    expect(api.changeGrant).toHaveBeenLastCalledWith('grant-id', { allowed_from: ['ES'] })
+    expect(grants.of(pair)?.allowed_from).toEqual(['ES'])
+  })
 })

@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import * as api from '@/api/grants'
-import { asProblem } from '@/api/problem'
+import { asProblem, Problem } from '@/api/problem'
 import { useLanguage } from '@/messages'
 import { sayProblem } from '@/messages/problem'
 import { collection } from './collection'
@@ -105,7 +105,13 @@ export const useEveryGrant = defineStore('everyGrant', () => {
     if (await settle([{ done, takeBack }])) notices.say(language.t.part.saved)
   }
 
-  return { ...list, of, setAll, change }
+  /** Has it count only from there, or from anywhere; throws a Problem. */
+  async function allowFrom(grant: Grant, words: string[]): Promise<void> {
+    if (isGuess(grant)) throw new Problem(409)
+    list.put(await api.changeGrant(grant.id, { allowed_from: words }))
+  }
+
+  return { ...list, of, setAll, change, allowFrom }
 })
 
 function termsOf({ automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from }: Omit<Grant, 'user' | 'service'>): Terms {

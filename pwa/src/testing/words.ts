@@ -11,6 +11,8 @@ vi.mock('@/messages/en/first', async (original) => ({
   ...(await import('@/messages/en/grant')),
   ...(await import('@/messages/en/history')),
   ...(await import('@/messages/en/invitation')),
+  ...(await import('@/messages/en/origins')),
+  ...(await import('@/messages/en/refusal')),
   ...(await import('@/messages/en/services')),
   ...(await import('@/messages/en/settings')),
   ...(await import('@/messages/en/siteAdmin')),

@@ -13,6 +13,7 @@ export const audit = {
   from: 'From',
   until: 'Until',
   subject: 'Name or identifier',
+  refusals: 'Refused knocks',
   more: 'Show more',
   export: 'Export',
   exported: 'The log is exported',

@@ -19,6 +19,7 @@ export const device = {
   fine: 'In use',
   namePlaceholder: "Ana's phone",
   nameNeeded: 'Give it a name.',
+  from: 'Only from',
   claimed: 'Require a claimed source',
   claimedHelp:
     'A knock must name the address that it comes from. It then fails when somebody on the way changes that address, and where the device can’t find out its own.',

@@ -37,5 +37,6 @@ export const grant = {
   taken: (n: number) => plural('en', n, { one: '1 grant is taken away', other: `${n} grants are taken away` }),
   keys: 'Arrows move, Space allows or takes away, Enter on “Terms” changes how.',
   onPort: (port: number) => `port ${port}`,
+  from: (places: string) => `from ${places}`,
   upTo: (length: string) => `up to ${length}`,
 }

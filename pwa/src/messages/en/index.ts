@@ -5,6 +5,8 @@ import * as first from './first'
 import * as grant from './grant'
 import * as history from './history'
 import * as invitation from './invitation'
+import * as origins from './origins'
+import * as refusal from './refusal'
 import * as services from './services'
 import * as settings from './settings'
 import * as siteAdmin from './siteAdmin'
@@ -12,7 +14,7 @@ import * as user from './user'
 
 /** English: the language whose shape all others follow. One file per area. */
 export const en = {
-  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...services, ...settings, ...siteAdmin, ...user,
+  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...siteAdmin, ...user,
 }
 
 export type Messages = typeof en

@@ -26,6 +26,7 @@ export const user = {
   waits: 'Has to choose a password',
   since: 'Added',
   you: 'You',
+  from: (places: string) => `from ${places}`,
   password: 'One-time password',
   passwordHelp: 'Tell it to them. They choose their own at the first sign-in.',
   newPassword: 'Make another',

@@ -15,6 +15,7 @@ export const audit: Messages['audit'] = {
   from: 'Desde el',
   until: 'Hasta el',
   subject: 'Nombre o identificador',
+  refusals: 'Llamadas rechazadas',
   more: 'Mostrar más',
   export: 'Exportar',
   exported: 'El registro está exportado',

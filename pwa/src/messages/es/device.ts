@@ -20,6 +20,7 @@ export const device: Messages['device'] = {
   fine: 'En uso',
   namePlaceholder: 'Móvil de Ana',
   nameNeeded: 'Ponle un nombre.',
+  from: 'Solo desde',
   claimed: 'Exigir la dirección declarada',
   claimedHelp:
     'La llamada tiene que nombrar la dirección de la que viene. Así falla si alguien por el camino la cambia, y también donde el dispositivo no puede averiguar la suya.',

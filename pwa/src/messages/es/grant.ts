@@ -38,5 +38,6 @@ export const grant: Messages['grant'] = {
   taken: (n) => plural('es', n, { one: 'Se ha quitado 1 permiso', other: `Se han quitado ${n} permisos` }),
   keys: 'Las flechas mueven, Espacio permite o quita, Intro en «Condiciones» cambia el cómo.',
   onPort: (port) => `puerto ${port}`,
+  from: (places) => `desde ${places}`,
   upTo: (length) => `hasta ${length}`,
 }

@@ -6,11 +6,13 @@ import * as first from './first'
 import * as grant from './grant'
 import * as history from './history'
 import * as invitation from './invitation'
+import * as origins from './origins'
+import * as refusal from './refusal'
 import * as services from './services'
 import * as settings from './settings'
 import * as siteAdmin from './siteAdmin'
 import * as user from './user'
 
 export const es: Messages = {
-  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...services, ...settings, ...siteAdmin, ...user,
+  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...siteAdmin, ...user,
 }

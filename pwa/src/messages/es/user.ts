@@ -27,6 +27,7 @@ export const user: Messages['user'] = {
   waits: 'Tiene que elegir contraseña',
   since: 'Añadido',
   you: 'Tú',
+  from: (places) => `desde ${places}`,
   password: 'Contraseña de un solo uso',
   passwordHelp: 'Dísela. Elegirá la suya al entrar por primera vez.',
   newPassword: 'Crear otra',

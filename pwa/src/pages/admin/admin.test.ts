@@ -6,6 +6,7 @@ import { RouterView } from 'vue-router'
 import * as auditApi from '@/api/audit'
 import * as grantsApi from '@/api/grants'
 import { Problem } from '@/api/problem'
+import * as refusalsApi from '@/api/refusals'
 import * as servicesApi from '@/api/services'
 import * as sessionsApi from '@/api/sessions'
 import * as sitesApi from '@/api/sites'
@@ -23,6 +24,7 @@ vi.mock('@/api/auth')
 vi.mock('@/api/broker')
 vi.mock('@/api/events')
 vi.mock('@/api/grants')
+vi.mock('@/api/refusals')
 vi.mock('@/api/services', { spy: true })
 vi.mock('@/api/sessions')
 vi.mock('@/api/sites', { spy: true })
@@ -31,7 +33,7 @@ vi.mock('@/api/whoami')
 
 const pin = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
 const site = sampleSite({
-  pin, core_version: '1.2.3', applied_revision: 7, wanted_revision: 9, firewall: 'another table is in the way',
+  pin, ipv6_prefix: 64, core_version: '1.2.3', applied_revision: 7, wanted_revision: 9, firewall: 'another table is in the way',
   proxy: { driver: 'nginx', domain: 'home.example.org', port: 9999, serves: true, root: false, certificate_expires: at(90 * 86_400_000) },
 })
 const wiki = sampleService({ id: 'wiki-id', name: 'wiki', kind: 'proxy', target: '192.168.7.12:80', options: {} })
@@ -84,11 +86,12 @@ async function open(path: string, role: 'admin' | 'user' = 'admin') {
 
 const refused = (field: string, message: string, status = 422) => new Problem(status, `${field}: ${message}`, [{ field, message }])
 
-it.each(['users', 'services', 'grants', 'sites', 'audit'])('keeps others out of %s', async (name) => {
+it.each(['users', 'services', 'grants', 'sites', 'audit', 'audit/refusals'])('keeps others out of %s', async (name) => {
   const { page } = await open(`/admin/${name}`, 'user')
   expect(page.text()).toContain('This is for admins.')
   expect(usersApi.listUsers).not.toHaveBeenCalled()
   expect(auditApi.auditPage).not.toHaveBeenCalled()
+  expect(refusalsApi.listRefusals).not.toHaveBeenCalled()
 })
 
 describe('users', () => {
@@ -240,6 +243,24 @@ describe('sites', () => {
     expect(useNotices().shown.at(-1)?.text).toBe('2 sessions are closed')
   })
 
+  it('tell from where they open, and are told', async () => {
+    const told = [{ field: 'allowed_from', message: 'has countries, and nobody knows where addresses are: set policy.geoip_database in web.yaml, or name networks alone' }]
+    vi.mocked(sitesApi.changeSite).mockRejectedValueOnce(new Problem(422, '', told)).mockResolvedValueOnce(sampleSite({ ...site, allowed_from: ['ES'] }))
+    const { page, press, fill } = await open('/admin/sites/home-id')
+    const from = () => page.findAll('dl div').find((one) => one.text().startsWith('Opens from'))?.text()
+    expect(from()).toBe('Opens fromAnywhere')
+    await press('Change')
+    await expect.poll(() => page.find('dialog textarea').exists()).toBe(true)
+    await fill('Only from', 'es')
+    await press('Save')
+    expect(sitesApi.changeSite).toHaveBeenCalledWith('home-id', { allowed_from: ['es'] })
+    expect(page.get('dialog').text()).toContain('Set policy.geoip_database in web.yaml')
+    expect(page.get('dialog textarea').attributes('aria-invalid')).toBe('true')
+    await press('Save')
+    expect(page.find('dialog').exists()).toBe(false)
+    expect(from()).toBe('Opens fromSpain')
+  })
+
   it.each([
     [new Problem(503, '', [{ field: 'code', message: 'not met' }]), 'Nothing answered at 192.168.7.1:57329.'],
     [refused('code', 'the code is older than 10 minutes; run it again'), 'The code is older than 10 minutes. Run it again.'],
@@ -272,5 +293,50 @@ describe('the audit log', () => {
     await flushPromises()
     expect(vi.mocked(auditApi.auditPage).mock.lastCall?.[0]).toMatchObject({ action: 'site', actor: 'ana-id' })
     expect(page.text()).toContain('Nothing matches.')
+  })
+})
+
+describe('refused knocks', () => {
+  const line = (change: Partial<refusalsApi.Refusal>): refusalsApi.Refusal => ({
+    site: 'home-id', site_name: 'Home', reason: 'time', number: 1, first: at(-60_000), latest: at(-60_000), ...change,
+  })
+
+  it('are counted by reason, and each opens to whose they were', async () => {
+    const { site: _, site_name: __, ...ofBroker } = line({ reason: 'broker_noise', number: 2 })
+    vi.mocked(refusalsApi.listRefusals).mockResolvedValue([
+      line({ device: 'phone-id', device_name: 'phone', user_name: 'ana', number: 12 }),
+      line({ device: 'laptop-id', device_name: 'laptop', user_name: 'ana', number: 3 }),
+      line({ reason: 'kernel_garbage', number: 40_000 }), ofBroker,
+      line({ reason: 'of_tomorrow' }),
+    ])
+    const { page } = await open('/admin/audit/refusals')
+    expect(refusalsApi.listRefusals).toHaveBeenCalledWith(7, '')
+    const reasons = page.findAll('summary').map((one) => one.text())
+    expect(reasons).toHaveLength(4)
+    expect(reasons[0]).toMatch(/^Its clock is off\s*15 times/)
+    expect(reasons.join('\n')).toMatch(/Noise\s*40,000 times/)
+    expect(reasons.join('\n')).toMatch(/of_tomorrow\s*Once/)
+    expect(page.get('details').text()).toMatch(/ana · phone\s*12 times/)
+    expect(page.text()).toContain('Of no device that is known · through the broker')
+  })
+
+  it('are those of the site and the days in the address, empty or failed', async () => {
+    vi.mocked(refusalsApi.listRefusals).mockResolvedValue([])
+    const { page, router } = await open('/admin/audit/refusals?site=home-id&days=30')
+    expect(refusalsApi.listRefusals).toHaveBeenCalledWith(30, 'home-id')
+    expect(page.text()).toContain('No knock was refused.')
+    vi.mocked(refusalsApi.listRefusals).mockRejectedValue(new Problem(500))
+    await page.get('input[value="90"]').setValue(true)
+    await expect.poll(() => router.currentRoute.value.query['days']).toBe('90')
+    await flushPromises()
+    expect(page.get('[role=alert]').text()).toContain("The refused knocks can't be shown.")
+  })
+
+  it('are led to from the log, and from a site to its own', async () => {
+    const audit = await open('/admin/audit')
+    expect(audit.page.find('a[href="/admin/audit/refusals"]').exists()).toBe(true)
+    leave()
+    const one = await open('/admin/sites/home-id')
+    expect(one.page.find('a[href="/admin/audit/refusals?site=home-id"]').exists()).toBe(true)
   })
 })

@@ -63,4 +63,9 @@ export const adminRoutes: RouteRecordRaw[] = [
     component: withWords('audit', () => import('./AuditPage.vue')),
     meta: { title: (t) => t.audit.title, admin: true },
   },
+  {
+    path: '/admin/audit/refusals',
+    component: withWords('refusal', () => import('./RefusalsPage.vue')),
+    meta: { title: (t) => t.refusal.title, admin: true },
+  },
 ]
