@@ -37,7 +37,7 @@ const (
 	brokerName  = "broker.test"
 	addressName = "address.test"
 	ownName     = ownline.OwnService + "." + world.Domain
-	routerName  = "router." + world.Domain // with addresses of both families
+	routerName  = "r." + world.Domain // with addresses of both families
 )
 
 // house is a world whose web is published by the proxy, with a broker that devices reach over
