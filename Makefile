@@ -141,7 +141,7 @@ check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and l
 	$(GO) vet -tags noproxy ./internal/core ./cmd/ownline-core
 	$(GO) vet -tags http3 ./internal/core/... ./cmd/ownline-core ./test/e2e
 	GOOS=darwin $(GO) vet ./internal/... ./cmd/ownline
-	GOOS=windows $(GO) vet ./internal/... ./cmd/ownline
+	GOOS=windows $(GO) vet $$(GOOS=windows $(GO) list -deps ./cmd/ownline | grep ^github.com/ownline/) # all that runs there
 	$(STATICCHECK) ./...
 	@$(GOVULNCHECK) ./... || { [ $$? -ne 3 ] && echo "the vulnerability database can't be reached; not checked"; }
 	$(GO) mod tidy -diff
