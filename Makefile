@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop nmap schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop nmap firewalls schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -110,6 +110,12 @@ nmap:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v nmap >/dev/null || missing=nmap; command -v nft >/dev/null || missing="$$missing nftables"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
+# The firewalls that core drives: iptables of both variants, and what it ends sessions by.
+firewalls:
+	@PATH=$$PATH:/usr/sbin; missing=; command -v iptables-legacy-restore >/dev/null || missing=iptables; command -v ipset >/dev/null || missing="$$missing ipset"; \
+	command -v nft >/dev/null || missing="$$missing nftables"; \
+	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -129,7 +135,7 @@ schemathesis: $(TOOL) ## hold the API against its description, as admin and as u
 # or the linker may take their copies for everybody, and races are found where there are none.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
-test: build compiler guests database peers systemd desktop ssh fwknop nmap $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop ssh fwknop nmap firewalls $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test $(RACE) -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test $(RACE) -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
@@ -160,12 +166,13 @@ bench: core database peers ## measure, and write bench-results.json
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 
 SOAK ?= 2m
-soak: build database peers guests fwknop nmap ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy, the API and the look of the app at length, a short bench
+soak: build database peers guests fwknop nmap firewalls ## fuzz every parser of bytes from the network, kill web under load, SOAK each, the proxy, the API and the look of the app at length, a short bench
 	./test/fuzz.sh $(SOAK)
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestKilledUnderLoad|TestKilledWhileKnocking' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run TestProxyMemory -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestNmap|TestRouterClock' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/firewall/iptables -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	$(GOBUILD) -o $(BIN)/ ./test/bench

@@ -132,7 +132,7 @@ func TestMistakes(t *testing.T) {
 		"not yaml":            {"link: {\n", nil, []string{"FILE:1:1: not valid YAML: did not find expected node content"}},
 		"nothing to meet on":  {"link: {listen: ''}\n", nil, []string{"FILE:1:7: link: neither listen nor dial is set, so web could never command this core"}},
 		"later":               {"metrics: {listen: ':9'}\n", nil, []string{"FILE:1:19: metrics.listen: is not supported yet; leave it out"}},
-		"later driver":        {"firewall: {driver: ufw}\n", nil, []string{"FILE:1:20: firewall.driver: is not supported yet; leave it out"}},
+		"firewall driver":     {"firewall: {driver: ufw}\n", nil, []string{`FILE:1:20: firewall.driver: "ufw" is not one of nftables, iptables, auto`}},
 		"caddy elsewhere":     {"proxy: {driver: caddy, caddy: {admin: 'http://192.168.1.2:2019'}}\n", nil, []string{`FILE:1:39: proxy.caddy.admin: "http://192.168.1.2:2019" is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there`}},
 		"caddy, no scheme":    {"proxy: {driver: caddy, caddy: {admin: 'localhost:2019'}}\n", nil, []string{`FILE:1:39: proxy.caddy.admin: "localhost:2019" is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there`}},
 		"proxy driver":        {"proxy: {driver: apache}\n", nil, []string{`FILE:1:17: proxy.driver: "apache" is not one of embedded, nginx, caddy, none`}},
@@ -158,7 +158,7 @@ func TestMistakes(t *testing.T) {
 		"variable, bad":       {"", []string{"OWNLINE_CORE_KNOCK_ANSWER=x"}, []string{`$OWNLINE_CORE_KNOCK_ANSWER: knock.answer: "x" is not true or false`}},
 		"variable, bad item":  {"", []string{"OWNLINE_CORE_LOCAL_NETWORKS=10.0.0.0/8,x"}, []string{`$OWNLINE_CORE_LOCAL_NETWORKS: local_networks[1]: "x" is not a network like 192.168.1.0/24 or fd00::/64`}},
 		"variable, bad range": {"knock: {max_clock_skew: 30s}", []string{"OWNLINE_CORE_KNOCK_MAX_CLOCK_SKEW=1s"}, []string{`$OWNLINE_CORE_KNOCK_MAX_CLOCK_SKEW: knock.max_clock_skew: 1s is not from 5s to 10m0s`}},
-		"variable, later":     {"", []string{"OWNLINE_CORE_FIREWALL_DRIVER=x"}, []string{`$OWNLINE_CORE_FIREWALL_DRIVER: firewall.driver: is not supported yet; leave it out`}},
+		"variable, later":     {"", []string{"OWNLINE_CORE_METRICS_LISTEN=:9"}, []string{`$OWNLINE_CORE_METRICS_LISTEN: metrics.listen: is not supported yet; leave it out`}},
 		"default, bad mix":    {"", []string{"OWNLINE_CORE_LINK_DIAL=:7"}, []string{"$OWNLINE_CORE_LINK_DIAL: link.dial: needs the name or address of web's host, like web.example.org:57330"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -106,17 +107,10 @@ func sendJSON(w http.ResponseWriter, v any, err error) {
 // Control speaks to the daemon that listens on a Unix socket.
 type Control struct {
 	socket string
-	client http.Client
 }
 
-// NewControl makes a Control; it connects with the first call.
-func NewControl(socket string) *Control {
-	return &Control{socket: socket, client: http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		},
-	}}}
-}
+// NewControl makes a Control; it connects with each call.
+func NewControl(socket string) *Control { return &Control{socket: socket} }
 
 // Status asks how core is.
 func (c *Control) Status(ctx context.Context) (link.Status, error) {
@@ -148,17 +142,30 @@ func (c *Control) Pair(ctx context.Context, host string) (PairingCode, error) {
 	return p, c.call(ctx, "POST", "/pair?"+url.Values{"host": {host}}.Encode(), &p)
 }
 
+// controlPatience is how long an answer may take.
+const controlPatience = 30 * time.Second
+
+// call writes its request by hand, as there is nothing in it but a path: a client of net/http takes
+// as much of a small router's binary as its server does.
 func (c *Control) call(ctx context.Context, method, path string, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://core"+path, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := c.client.Do(req)
+	conn, err := (&net.Dialer{Timeout: controlPatience}).DialContext(ctx, "unix", c.socket)
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("%s: only root may speak to ownline-core: %w", c.socket, ownline.ErrForbidden)
 		}
-		return fmt.Errorf("%s: is `ownline-core run` running? %w: %w", c.socket, ownline.ErrUnavailable, errors.Unwrap(err))
+		return fmt.Errorf("%s: is `ownline-core run` running? %w: %w", c.socket, ownline.ErrUnavailable, err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := conn.SetDeadline(time.Now().Add(controlPatience)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, method+" "+path+" HTTP/1.1\r\nHost: core\r\nConnection: close\r\n\r\n"); err != nil {
+		return fmt.Errorf("%s: %w: %w", c.socket, ownline.ErrUnavailable, err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", c.socket, ownline.ErrUnavailable, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {

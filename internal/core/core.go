@@ -18,7 +18,6 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/firewall"
-	"github.com/ownline/ownline/internal/core/firewall/nft"
 	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/trustclock"
@@ -41,7 +40,8 @@ type Core struct {
 	host       *host
 	clock      *trustclock.Clock
 	hub        *hub
-	driver     *nft.Driver
+	driver     kernel
+	driverName string
 	book       *session.Book
 	reconciler *reconcile.Reconciler
 	door       *udpknock.Door
@@ -71,7 +71,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	c.pairing = &pairing{pin: id.Pin(), listen: cfg.Link.Listen, state: c.state, log: log}
-	if c.driver, err = nft.New(nft.Config{Logger: log}); err != nil {
+	if c.driver, c.driverName, err = openFirewall(context.Background(), cfg.Firewall.Driver, log); err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
 	closers = append(closers, c.driver.Close)
@@ -213,7 +213,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		Paired: saved.Web != "", Connected: c.hub.connected(),
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),
-		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.cfg.Firewall.Driver, OK: true},
+		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.driverName, OK: true},
 		Proxy: c.names.status(),
 	}
 	for _, p := range c.host.reserved() {

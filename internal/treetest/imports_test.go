@@ -41,10 +41,12 @@ var mayImport = map[string]string{
 	"internal/core/reconcile":         "internal/core/firewall internal/core/session internal/link internal/logging internal/ownline",
 	"internal/core/trustclock":        "",
 	"internal/core/firewall":          "internal/ownline",
+	"internal/core/firewall/flows":    "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 	"internal/core/firewall/fwtest":   "internal/core/firewall internal/ownline",
 	"internal/core/firewall/hostinfo": "internal/core/firewall internal/ownline",
+	"internal/core/firewall/iptables": "internal/core/firewall internal/core/firewall/flows internal/core/firewall/netlink internal/ownline",
 	"internal/core/firewall/netlink":  "",
-	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
+	"internal/core/firewall/nft":      "internal/core/firewall internal/core/firewall/flows internal/core/firewall/netlink internal/logging internal/ownline",
 
 	"internal/core/doorstep":            "internal/logging",
 	"internal/core/loopback":            "internal/core/firewall/netlink",

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/flows"
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
@@ -35,7 +36,7 @@ type Driver struct {
 	room  int                                                // bytes that one transaction may have, where the socket allows them
 	plan  func(firewall.Settings, marking, filtering) layout // newLayout
 
-	sweeper sweeper
+	sweeper *flows.Sweeper
 
 	mu       sync.Mutex // guards all below
 	conn     *netlink.Conn
@@ -58,27 +59,30 @@ func New(cfg Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn2, err := netlink.Dial(unix.NETLINK_NETFILTER)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
 	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32, plan: newLayout}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	if d.can, err = d.probe(); err != nil {
-		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close(), conn2.Close())
+		return nil, errors.Join(fmt.Errorf("find out what nftables can do here: %w", err), conn.Close())
 	}
 	d.can.restrict(cfg)
+	if is, err := d.readTable(); err == nil {
+		if _, ok := is.chains[chainByMark]; ok {
+			d.can.mark = byMark
+		}
+	}
 	for range tries {
 		if d.seen, err = d.readKnocks(); !errors.Is(err, netlink.ErrInterrupted) {
 			break
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read what the table has counted: %w", err), conn.Close(), conn2.Close())
+		return nil, errors.Join(fmt.Errorf("read what the table has counted: %w", err), conn.Close())
 	}
-	d.sweeper = sweeper{log: d.log, mark: d.can.mark, conn: conn2}
+	if d.sweeper, err = flows.NewSweeper(d.log, d.can.mark == byLabel); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	d.log.Debug("nftables is there", "labels", d.can.mark == byLabel, "renew_in_place", d.can.update, "destroy", d.can.destroy)
 	return d, nil
 }
@@ -87,7 +91,7 @@ func New(cfg Config) (*Driver, error) {
 // connections from before a session was open. While it does not run, Change and Sync do it
 // themselves, which takes up to 10 ms. At most one Run at a time.
 func (d *Driver) Run(ctx context.Context) error {
-	d.sweeper.run(ctx)
+	d.sweeper.Run(ctx)
 	return nil
 }
 
@@ -97,7 +101,7 @@ func (d *Driver) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.known = false
-	return errors.Join(d.conn.Close(), d.sweeper.conn.Close())
+	return errors.Join(d.conn.Close(), d.sweeper.Close())
 }
 
 // Changed reports whether somebody else changed the ruleset, any table of it, since our
@@ -108,7 +112,7 @@ func (d *Driver) Changed(ctx context.Context) (bool, error) {
 	if err := ctx.Err(); err != nil || !d.known {
 		return true, err
 	}
-	gen, err := d.generation()
+	gen, err := d.conn.Generation()
 	return gen != d.gen, err
 }
 
@@ -158,7 +162,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	}
 	d.gen = next(d.gen)
 	d.remember(c)
-	d.sweeper.forget(c.opened)
+	d.sweeper.Forget(c.opened)
 	if err := d.correct(c); err != nil {
 		d.known = false
 		return fmt.Errorf("%w: %w", firewall.ErrOutOfStep, err)
@@ -255,7 +259,7 @@ type view struct {
 // table with less than the whole filter, it fails with errAnew where it would.
 func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 	want.Settings = d.filter.of(want.Settings)
-	gen, err := d.generation()
+	gen, err := d.conn.Generation()
 	if err != nil {
 		return err
 	}
@@ -317,7 +321,7 @@ func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 	d.gen, d.settings, d.known = gen, copied(want.Settings), true
 	d.held, d.timed = have.held, have.timed
 	d.remember(c)
-	d.sweeper.forget(c.opened)
+	d.sweeper.Forget(c.opened)
 	return d.correct(c)
 }
 
@@ -352,7 +356,7 @@ func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, e
 
 // found ends a Sync that has nothing to do, unless the ruleset changed while it looked.
 func (d *Driver) found(gen uint32, exact bool, s firewall.Settings, v view) error {
-	now, err := d.generation()
+	now, err := d.conn.Generation()
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ const (
 	setShares          = "shares"         // of the sources of packets without a hint
 	setOpen4, setOpen6 = "open4", "open6" // ports of the proxy for everybody
 	setStay4, setStay6 = "stay4", "stay6" // ports of the proxy where everybody's connections may go on
+	chainByMark        = "by_mark"        // empty
 	counterPassed      = "knock_passed"
 	counterLimited     = "knock_limited"
 	counterGarbage     = "knock_garbage"
@@ -176,6 +177,10 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 			b.set(set{name: f.open, flags: timed, keyType: typeService, keyLen: 2}, "ports that lead everybody to the proxy")
 			b.set(set{name: f.stay, flags: timed, keyType: typeService, keyLen: 2}, "ports of the proxy where everybody may go on")
 		}
+	}
+
+	if how == byMark { // tells the next driver that there are connections with nothing else
+		b.chain(chainByMark, "", 0, 0)
 	}
 
 	// A connection is taken by name: from this source, to this port, of this host.

@@ -16,6 +16,12 @@ type Driver struct{}
 // New returns errors.ErrUnsupported.
 func New(Config) (*Driver, error) { return nil, errors.ErrUnsupported }
 
+// Remove returns errors.ErrUnsupported.
+func Remove() (bool, error) { return false, errors.ErrUnsupported }
+
+// Left returns false.
+func Left() bool { return false }
+
 // Run returns errors.ErrUnsupported.
 func (*Driver) Run(context.Context) error { return errors.ErrUnsupported }
 

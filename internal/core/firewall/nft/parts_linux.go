@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall/flows"
 )
 
 // The parts that rules are made of. Each leaves the rule when it does not hold.
@@ -20,11 +22,9 @@ const (
 )
 
 const (
-	// labelByte and labelBit name the label's bit: the 16 bytes are compared as they lie in
-	// memory, so the number that `nft` and conntrack give to the bit depends on the machine.
-	labelByte = 9
-	labelBit  = 0x40
-	markBit   = 1 << 29 // clear of those that fw4, mwan3, Kubernetes and Tailscale use
+	labelByte = flows.LabelByte
+	labelBit  = flows.LabelBit
+	markBit   = flows.MarkBit
 )
 
 func label() []byte {

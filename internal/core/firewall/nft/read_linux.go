@@ -34,19 +34,6 @@ type kernelChain struct {
 	rules        []string // their comments, in order
 }
 
-// generation asks for the number that grows by one with every change to the ruleset of the
-// network namespace, whoever makes it.
-func (d *Driver) generation() (uint32, error) {
-	var m netlink.Message
-	begin(&m, nftables|unix.NFT_MSG_GETGEN, unix.NLM_F_ACK, unix.AF_UNSPEC)
-	var gen uint32
-	err := d.conn.Do(&m, func(_ uint16, body []byte) error {
-		gen = netlink.Uint32(find(body, unix.NFTA_GEN_ID))
-		return nil
-	})
-	return gen, err
-}
-
 // find returns the value of the first attribute of a kind in a message of nfnetlink.
 func find(body []byte, kind uint16) []byte {
 	if len(body) < 4 {

@@ -10,7 +10,6 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{2, 0, 0, 0, 12, 0, 3, 0x80, 8, 0, 1, 0x80, 4, 0, 1, 0})
 	f.Fuzz(func(_ *testing.T, b []byte) {
-		_, _ = parseFlow(b)
 		eachElement(b, time.Now(), func(e kernelElement) {
 			_, _, _ = parseLiveKey(e.key, 64)
 			_, _ = parseMapKey(e.key, 64)

@@ -13,8 +13,7 @@ import (
 const (
 	tableName = "ownline"
 
-	nftables  = unix.NFNL_SUBSYS_NFTABLES << 8
-	ctnetlink = unix.NFNL_SUBSYS_CTNETLINK << 8
+	nftables = unix.NFNL_SUBSYS_NFTABLES << 8
 
 	policyAccept = 1 // NF_ACCEPT
 

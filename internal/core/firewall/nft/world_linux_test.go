@@ -1,9 +1,7 @@
 package nft_test
 
 import (
-	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -128,37 +126,8 @@ func servers(tb testing.TB, b *bed.Bed) *bed.Servers {
 // came to.
 func serveWho(t *testing.T, h *bed.Host) {
 	t.Helper()
-	for _, a := range append(append([]netip.Addr(nil), h.IPv4s...), h.IPv6s...) {
-		at := netip.AddrPortFrom(a, whoPort)
-		l, err := h.ListenTCP(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		u, err := h.ListenUDP(at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _, _ = l.Close(), u.Close() })
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = c.Write([]byte(at.String()))
-				_ = c.Close()
-			}
-		}()
-		go func() {
-			buf := make([]byte, 100)
-			for {
-				_, from, err := u.ReadFromUDPAddrPort(buf)
-				if err != nil {
-					return
-				}
-				_, _ = u.WriteToUDPAddrPort([]byte(at.String()), from)
-			}
-		}()
+	if err := h.ServeWho(whoPort); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -168,24 +137,7 @@ func askWho(h *bed.Host, transport ownline.Transport, at netip.AddrPort) (netip.
 }
 
 func askWhoFor(wait time.Duration, h *bed.Host, transport ownline.Transport, at netip.AddrPort) (netip.AddrPort, bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	c, err := h.DialContext(ctx, string(transport), at.String())
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(wait))
-	if _, udp := c.(*net.UDPConn); udp {
-		_, _ = c.Write([]byte("who?"))
-	}
-	buf := make([]byte, 100)
-	n, err := c.Read(buf)
-	if err != nil {
-		return netip.AddrPort{}, false
-	}
-	who, err := netip.ParseAddrPort(string(buf[:n]))
-	return who, err == nil
+	return h.AskWho(wait, string(transport), at)
 }
 
 func probe(h *bed.Host, transport ownline.Transport, at netip.AddrPort) bed.State {

@@ -1,0 +1,102 @@
+package iptables_test
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/iptables"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/test/bed"
+)
+
+// Sets and core end sessions, too, as Promises says.
+func TestOtherEndings(t *testing.T) {
+	for _, e := range []iptables.Ending{iptables.BySet, iptables.ByCore} {
+		t.Run(string(e), func(t *testing.T) {
+			each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+				cfg.Ending = e
+				contract(t, b, cfg, func(name string) bool {
+					if long() {
+						return true
+					}
+					// A few for each, which together are all.
+					v6 := (cfg.Variant == "nft") == (e == iptables.BySet)
+					family := map[bool]string{false: "IPv4 udp/", true: "IPv6 tcp/"}[v6]
+					return strings.HasPrefix(name, family) && !strings.Contains(name, "a renewal")
+				})
+			})
+		})
+	}
+}
+
+// By set, flows are cut by the kernel as by time.
+func TestFlowsEndBySet(t *testing.T) {
+	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+		cfg.Ending = iptables.BySet
+		endOnTime(t, b, cfg)
+	})
+}
+
+// Where core ends sessions, they stay open while it does not run, as Promises says.
+func TestCoreIsDead(t *testing.T) {
+	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+		if err := b.Lan.ServeWho(whoPort); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Ending = iptables.ByCore
+		s := sides(b)[0]
+		d := newDriver(t, b.Router, cfg)
+		f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, whoPort), 500*time.Millisecond)
+		at := netip.AddrPortFrom(s.router, 24000)
+		sync(t, d, ruleset(settings, f))
+		time.Sleep(time.Until(f.Until.Add(d.Ending().Promises().Late)))
+		if _, open := s.client.AskWho(patience, "tcp", at); open == d.Ending().Promises().CoreIsDead {
+			t.Errorf("without core, the session is open after its time: %v", open)
+		}
+		// The next core ends it, even before it knows what should be open.
+		next := newDriver(t, b.Router, cfg)
+		sync(t, next, ruleset(settings))
+		if _, open := s.client.AskWho(patience, "tcp", at); open {
+			t.Error("the next core leaves it open")
+		}
+	})
+}
+
+// Two sessions that differ in the public port alone end apart, but for sets.
+func TestApart(t *testing.T) {
+	for _, e := range []iptables.Ending{iptables.ByTime, iptables.BySet} {
+		t.Run(string(e), func(t *testing.T) {
+			each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+				if _, err := b.StartServers(); err != nil {
+					t.Fatal(err)
+				}
+				cfg.Ending = e
+				s := sides(b)[0]
+				d := newDriver(t, b.Router, cfg)
+				f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), 3*time.Second)
+				g := forward(s.addr(s.client), ownline.TCP, 24001, f.Target, time.Minute)
+				sync(t, d, ruleset(settings, f, g))
+				flow := startFlow(t, s.client, ownline.TCP, netip.AddrPortFrom(s.router, f.Port))
+				promises := d.Ending().Promises()
+				time.Sleep(time.Until(f.Until.Add(promises.Late + late)))
+				if cut := flow.Report().Cut != nil; cut != promises.Apart {
+					t.Errorf("the flow of the first is cut: %v", cut)
+				}
+				if st := probe(s.client, ownline.TCP, netip.AddrPortFrom(s.router, f.Port)); st != bed.Refused {
+					t.Errorf("its port is %s for a new connection", st)
+				}
+				if st := probe(s.client, ownline.TCP, netip.AddrPortFrom(s.router, g.Port)); st != bed.Open {
+					t.Errorf("the other's port is %s", st)
+				}
+				// Core ends it as well, when it does something.
+				now := time.Now()
+				change(t, d, nil, firewall.Key{Source: f.Source, Transport: f.Transport, Port: 1})
+				cut(t, flow, bed.Cut{}, now.Add(late))
+				flow.Stop()
+			})
+		})
+	}
+}

@@ -1,0 +1,245 @@
+package iptables_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/iptables"
+	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/test/bed"
+)
+
+// late is what a test sees later than the kernel did it, on a machine under load.
+const late = 500 * time.Millisecond
+
+func startFlow(t *testing.T, h *bed.Host, transport ownline.Transport, at netip.AddrPort) *bed.Flow {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f, err := h.StartFlow(ctx, string(transport), at, bed.FlowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// cut checks that a flow is cut, and how. After the time that is given nothing may have come back.
+func cut(t *testing.T, f *bed.Flow, how bed.Cut, after time.Time) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Until(after)+patience)
+	defer cancel()
+	got, err := f.WaitCut(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how.How != "" && got.How != how.How {
+		t.Errorf("cut %s, want %s", got.How, how.How)
+	}
+	if d := got.Last.Sub(after); d > late {
+		t.Errorf("the last echo came %s after the end", d)
+	}
+}
+
+// Invariant 4: the kernel alone cuts established flows when their session ends, to the LAN and to
+// the router itself, and nothing brings them back: not the other end's next packet, not a later
+// session on the same port to another target.
+func TestEstablishedFlowsEndOnTime(t *testing.T) {
+	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+		endOnTime(t, b, cfg)
+	})
+}
+
+func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+	lan, err := b.StartServers()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Router.TCPEcho(bed.EchoPort); err != nil {
+		t.Fatal(err)
+	}
+	local, err := b.Router.UDPEcho(bed.EchoPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDriver(t, b.Router, cfg)
+	promises := d.Ending().Promises()
+	if !promises.CoreIsDead {
+		run(t, d)
+	}
+	type flow struct {
+		*bed.Flow
+		forward firewall.Forward
+		side    side
+	}
+	var flows []flow
+	want := ruleset(settings)
+	until := time.Now().Add(4 * time.Second)
+	for _, s := range sides(b) {
+		for _, tr := range transports {
+			for i, target := range []netip.Addr{s.lan, s.inside} {
+				f := forward(s.addr(s.client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
+				f.Until = until
+				want.Forwards[f.Key] = f
+				flows = append(flows, flow{forward: f, side: s})
+			}
+		}
+	}
+	sync(t, d, want)
+	for i, f := range flows {
+		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
+		flows[i].Flow = startFlow(t, f.side.client, f.forward.Transport, at)
+		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+			t.Errorf("a neighbour finds port %d %s", f.forward.Port, s)
+		}
+	}
+	if promises.CoreIsDead {
+		if err := d.Close(); err != nil { // the daemon is dead from here on
+			t.Fatal(err)
+		}
+	}
+	for _, f := range flows {
+		how := bed.Cut{}
+		if f.forward.Transport == ownline.TCP {
+			how.How = bed.Reset
+		}
+		cut(t, f.Flow, how, until.Add(promises.Late))
+		if r := f.Report(); r.Cut != nil && r.Cut.At.Before(until.Add(-late)) {
+			t.Errorf("%s was cut %s before its end", f.forward.Key, until.Sub(r.Cut.At))
+		}
+	}
+	time.Sleep(time.Until(until.Add(promises.Late + late)))
+	got := lan.UDP.Got() + local.Got()
+	push := func() {
+		for range 3 {
+			lan.TCP.Push()
+			lan.UDP.Push()
+			local.Push()
+			time.Sleep(30 * time.Millisecond)
+		}
+	}
+	push()
+	if now := lan.UDP.Got() + local.Got(); now != got {
+		t.Errorf("%d datagrams came in after the end", now-got)
+	}
+	// A new daemon, and sessions on the same ports to other targets.
+	d = newDriver(t, b.Router, cfg)
+	again := ruleset(settings)
+	for _, f := range flows {
+		f.forward.Target = netip.AddrPortFrom(f.side.other, bed.EchoPort)
+		f.forward.Until = time.Now().Add(time.Minute)
+		again.Forwards[f.forward.Key] = f.forward
+	}
+	sync(t, d, again)
+	push()
+	for _, f := range flows {
+		r := f.Stop()
+		if r.Revived.After(until.Add(promises.Late + late)) { // before, one echo may have taken long
+			t.Errorf("%s to %s: revived at %v, end %v", f.forward.Key, f.forward.Target, r.Revived, until)
+		}
+		// The port works for what is new.
+		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
+		if s := probe(f.side.client, f.forward.Transport, at); s != bed.Open {
+			t.Errorf("%s is %s for a new connection", f.forward.Key, s)
+		}
+		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+			t.Errorf("a neighbour finds %s %s", at, s)
+		}
+	}
+}
+
+// Invariant 4: closing cuts at once, a retarget cuts what went to the old target, and a renewal
+// keeps flows and their counters.
+func TestCloseRetargetRenew(t *testing.T) {
+	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+		if _, err := b.StartServers(); err != nil {
+			t.Fatal(err)
+		}
+		d := newDriver(t, b.Router, cfg)
+		for _, s := range sides(b) {
+			for _, tr := range transports {
+				t.Run(s.name+" "+string(tr), func(t *testing.T) {
+					sync(t, d, ruleset(settings))
+					at := netip.AddrPortFrom(s.router, 24000)
+					f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute)
+					change(t, d, []firewall.Forward{f})
+					flow := startFlow(t, s.client, tr, at)
+					before := counters(t, d)[f.Key]
+					f.Until = time.Now().Add(time.Hour)
+					change(t, d, []firewall.Forward{f})
+					time.Sleep(late)
+					if r := flow.Report(); r.Cut != nil {
+						t.Fatalf("a renewal cuts: %+v", *r.Cut)
+					}
+					if now := counters(t, d)[f.Key]; now.UpPackets <= before.UpPackets || now.DownPackets <= before.DownPackets {
+						t.Errorf("after a renewal %+v, before %+v", now, before)
+					}
+					f.Target = netip.AddrPortFrom(s.other, bed.EchoPort)
+					now := time.Now()
+					change(t, d, []firewall.Forward{f})
+					cut(t, flow, bed.Cut{}, now.Add(late))
+					flow.Stop()
+					second := startFlow(t, s.client, tr, at)
+					now = time.Now()
+					change(t, d, nil, f.Key)
+					cut(t, second, bed.Cut{}, now.Add(late))
+					second.Stop()
+				})
+			}
+		}
+	})
+}
+
+func counters(t *testing.T, d *iptables.Driver) map[firewall.Key]ownline.Traffic {
+	t.Helper()
+	all, err := d.Counters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// What a client tried too early does not stand in its way later.
+func TestEarlyUDPClient(t *testing.T) {
+	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+		if err := b.Lan.ServeWho(whoPort); err != nil {
+			t.Fatal(err)
+		}
+		d := newDriver(t, b.Router, cfg)
+		run(t, d)
+		sync(t, d, ruleset(settings))
+		for _, s := range sides(b) {
+			// The host's own rules are silent about what is closed, so that the entry stays.
+			for _, family := range []string{"iptables-", "ip6tables-"} {
+				tell(t, b.Router, "", family+cfg.Variant, "-A", "INPUT", "-p", "udp", "--dport", "24000", "-j", "ACCEPT")
+			}
+			silent, err := b.Router.ListenUDP(netip.AddrPortFrom(s.router, 24000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := s.client.Dial("udp", netip.AddrPortFrom(s.router, 24000), patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ask := func() bool {
+				_, _ = conn.Write([]byte("who?"))
+				_ = conn.SetReadDeadline(time.Now().Add(silence))
+				_, err := conn.Read(make([]byte, 100))
+				return err == nil
+			}
+			if ask() {
+				t.Fatal("open without a session")
+			}
+			sync(t, d, ruleset(settings, forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, whoPort), time.Minute)))
+			for end := time.Now().Add(patience); !ask(); {
+				if time.Now().After(end) {
+					t.Fatalf("%s: a client that tried too early stays out", s.name)
+				}
+			}
+			_ = conn.Close()
+			_ = silent.Close()
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package iptables
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// placedName is a chain of a table.
+type placedName struct{ table, chain string }
+
+// kernel is what iptables-save shows that concerns us.
+type kernel struct {
+	chains   map[placedName][]string // ours: the identities of their rules
+	built    map[placedName][]line   // the kernel's own, and what of them leads to ours
+	traffic  map[string]ownline.Traffic
+	policies []firewall.Chain // that drop, of the filter
+}
+
+// line is a rule of the kernel's own chains that leads to one of ours.
+type line struct {
+	at   int // how many are before it
+	rule rule
+}
+
+// parse reads what iptables-save -c prints.
+func parse(saved string, v4 bool) kernel {
+	k := kernel{chains: map[placedName][]string{}, built: map[placedName][]line{}, traffic: map[string]ownline.Traffic{}}
+	before := map[placedName]int{}
+	table := ""
+	for l := range strings.Lines(saved) {
+		l = strings.TrimSpace(l)
+		if name, ok := strings.CutPrefix(l, "*"); ok {
+			table = name
+			continue
+		}
+		if name, ok := strings.CutPrefix(l, ":"); ok {
+			name, rest, _ := strings.Cut(name, " ")
+			if strings.HasPrefix(name, prefix) {
+				k.chains[placedName{table, name}] = nil
+			} else if strings.HasPrefix(rest, "DROP") && table == filter && (name == "FORWARD" || name == "INPUT") {
+				family := "ip6"
+				if v4 {
+					family = "ip"
+				}
+				k.policies = append(k.policies, firewall.Chain{Family: family, Table: table, Name: name, Hook: strings.ToLower(name)})
+			}
+			continue
+		}
+		var counted string
+		if strings.HasPrefix(l, "[") {
+			counted, l, _ = strings.Cut(l[1:], "] ")
+		}
+		l, ok := strings.CutPrefix(l, "-A ")
+		if !ok {
+			continue
+		}
+		name, text, _ := strings.Cut(l, " ")
+		at := placedName{table, name}
+		id := identity(text)
+		if !strings.HasPrefix(name, prefix) {
+			if strings.HasPrefix(id, prefix) {
+				k.built[at] = append(k.built[at], line{before[at], rule(text)})
+			}
+			before[at]++
+			continue
+		}
+		k.chains[at] = append(k.chains[at], id)
+		if table == mangle && isSession(id) {
+			k.count(name, id, counted)
+		}
+	}
+	return k
+}
+
+// count notes what a rule counted that leads to a session.
+func (k kernel) count(chain, session, counted string) {
+	p, b, _ := strings.Cut(counted, ":")
+	packets, _ := strconv.ParseUint(p, 10, 64)
+	bytes, _ := strconv.ParseUint(b, 10, 64)
+	t := k.traffic[session]
+	if chain == chainUp {
+		t.UpPackets, t.UpBytes = packets, bytes
+	} else {
+		t.DownPackets, t.DownBytes = packets, bytes
+	}
+	k.traffic[session] = t
+}
+
+// hooks are the rules of the kernel's own chains that lead to ours.
+func (k kernel) hooks() (all []hook) {
+	for at, lines := range k.built {
+		for _, l := range lines {
+			all = append(all, hook{at.table, at.chain, l.rule})
+		}
+	}
+	return all
+}
+
+// empty reports whether nothing of ours is there.
+func (k kernel) empty() bool { return len(k.chains) == 0 && len(k.built) == 0 }
+
+// first reports whether each of our hooks is the first rule of its chain.
+func (k kernel) first() bool {
+	for _, lines := range k.built {
+		if lines[0].at != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// same reports whether the kernel holds exactly these.
+func (k kernel) same(e Ending, static []chain, hooks []hook, sessions []session) bool {
+	want := map[placedName]int{}
+	for _, h := range hooks {
+		at := placedName{h.table, h.chain}
+		got := k.built[at]
+		if len(got) != 1 || identity(string(got[0].rule)) != identity(string(h.rule)) {
+			return false
+		}
+		want[at]++
+	}
+	if len(k.built) != len(want) {
+		return false
+	}
+	chains := 0
+	for _, c := range static {
+		got, ok := k.chains[placedName{c.table, c.name}]
+		if !ok || !slices.Equal(identities(c.rules), got[max(len(got)-len(c.rules), 0):]) || !c.lead && len(got) != len(c.rules) {
+			return false
+		}
+		if c.lead && !leadsTo(got[:len(got)-len(c.rules)], sessions) {
+			return false
+		}
+		chains++
+	}
+	for _, s := range sessions {
+		for _, c := range s.own(e) {
+			if got, ok := k.chains[placedName{c.table, c.name}]; !ok || !slices.Equal(identities(c.rules), got) {
+				return false
+			}
+			chains++
+		}
+	}
+	return len(k.chains) == chains
+}
+
+func identities(rules []rule) []string {
+	out := make([]string, len(rules))
+	for i, r := range rules {
+		out[i] = identity(string(r))
+	}
+	return out
+}
+
+// leadsTo reports whether rules lead to each session once.
+func leadsTo(got []string, sessions []session) bool {
+	if len(got) != len(sessions) {
+		return false
+	}
+	there := make(map[string]bool, len(got))
+	for _, id := range got {
+		there[id] = true
+	}
+	for _, s := range sessions {
+		if !there[s.name] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/iptables"
+	"github.com/ownline/ownline/internal/core/firewall/nft"
+	"github.com/ownline/ownline/internal/core/reconcile"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// kernel is a driver of the firewall.
+type kernel interface {
+	reconcile.Firewall
+	Run(context.Context) error
+	Close() error
+	KnockCounters(context.Context) (firewall.KnockCounts, error)
+	Lacks() error
+	Filters() bool
+	Dropping(context.Context) ([]firewall.Chain, error)
+}
+
+// openFirewall makes the driver that is set, and tells its name.
+func openFirewall(ctx context.Context, driver string, log *slog.Logger) (*heir, string, error) {
+	switch driver {
+	case ownline.IPTables:
+		h, err := openIPTables(ctx, log)
+		return h, ownline.IPTables, err
+	case ownline.NFTables:
+		h, err := openNFTables(ctx, log)
+		return h, ownline.NFTables, err
+	}
+	h, err := openNFTables(ctx, log)
+	if err == nil {
+		return h, ownline.NFTables, nil
+	}
+	log.Info("nftables does not work here; trying iptables", "err", err)
+	h, err2 := openIPTables(ctx, log)
+	if err2 != nil {
+		return nil, "", errors.Join(err, err2)
+	}
+	return h, ownline.IPTables, nil
+}
+
+func openNFTables(ctx context.Context, log *slog.Logger) (*heir, error) {
+	// Connections that iptables has translated carry a mark and nothing else.
+	left := iptables.Left(ctx, iptables.Config{}, "")
+	d, err := nft.New(nft.Config{Logger: log, UseMark: left})
+	if err != nil {
+		return nil, err
+	}
+	return &heir{kernel: d, log: log, left: left, clear: func(ctx context.Context) error {
+		_, err := iptables.Remove(ctx, iptables.Config{}, "")
+		return err
+	}}, nil
+}
+
+func openIPTables(ctx context.Context, log *slog.Logger) (*heir, error) {
+	d, err := iptables.New(ctx, iptables.Config{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	left := nft.Left() || iptables.Left(ctx, iptables.Config{}, d.Variant())
+	return &heir{kernel: d, log: log, left: left, clear: func(ctx context.Context) error {
+		_, err := nft.Remove()
+		_, err2 := iptables.Remove(ctx, iptables.Config{}, d.Variant())
+		return errors.Join(err, err2)
+	}}, nil
+}
+
+// heir is a driver that takes over from another. Until core knows what is wanted, the other's rules are
+// left alone, as its own would be: new ones without sessions would cut the connections that are
+// there. Then it writes its own, and takes the other's away.
+type heir struct {
+	kernel
+	log   *slog.Logger
+	left  bool // by another driver; used by whoever may call Sync
+	clear func(context.Context) error
+}
+
+// Sync implements reconcile.Firewall.
+func (h *heir) Sync(ctx context.Context, want firewall.Ruleset) error {
+	if h.left && want.Adopt {
+		return want.Validate()
+	}
+	if err := h.kernel.Sync(ctx, want); err != nil || !h.left {
+		return err
+	}
+	if err := h.clear(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("take away what another firewall driver left: %w", err)
+	}
+	h.left = false
+	h.log.Info("took over from another firewall driver, and removed its rules")
+	return h.kernel.Sync(ctx, want) // the host's rules are others now
+}
