@@ -112,7 +112,8 @@ await journey(async (world, browsers) => {
   await see(page.getByRole('row', { name: 'tablet' }), 'Revoked')
   await place(page, 'Home')
   await see(page, 'Open now')
-  await row.waitFor({ state: 'hidden' })
+  // A row stays for a while, and says why it is over.
+  await row.getByRole('button', { name: 'Close radio' }).waitFor({ state: 'hidden' })
 
   // So it is in history.
   const ended = (await world.call('GET', `/sessions?state=ended&service=${own.id}&all=true`)).items

@@ -134,7 +134,7 @@ await journey(async (world, browsers) => {
     '/': 'fotos', '/services': 'fotos', '/invitations': 'fotos', '/devices': 'reloj', '/history': world.addresses.stranger,
     '/settings': 'Ajustes', '/settings/look': 'Tema', '/settings/sign-in': 'Contraseña', '/settings/tokens': 'Token nuevo', '/settings/notifications': 'Canales', '/settings/app': /^Ownline ./,
     '/admin/users': world.name, [`/admin/users/${user}`]: 'reloj', '/admin/services': 'fotos', '/admin/services/new': 'Añadir servicio', [`/admin/services/${id}`]: 'fotos',
-    '/admin/grants': 'fotos', '/admin/sites': 'home', [`/admin/sites/${world.site}`]: 'home', '/admin/audit': 'fotos',
+    '/admin/grants': 'fotos', '/admin/sites': 'home', [`/admin/sites/${world.site}`]: 'home', '/admin/audit': 'fotos', '/admin/audit/refusals': 'Periodo',
     '/client': 'Código del dispositivo', '/nowhere': 'Aquí no hay nada',
   }
   for (const [path, text] of Object.entries(pages)) await visit(path, text)
