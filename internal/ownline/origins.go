@@ -24,9 +24,9 @@ func ParseOrigins(field string, words []string, prefix6 int) (Origins, error) {
 	}
 	var out []string
 	for _, w := range words {
-		word, err := parseOrigin(strings.TrimSpace(w), prefix6)
-		if err != "" {
-			return "", Invalid(field, fmt.Sprintf("%q %s", w, err))
+		word, err := parseOrigin(field, strings.TrimSpace(w), prefix6)
+		if err != nil {
+			return "", err
 		}
 		if !slices.Contains(out, word) {
 			out = append(out, word)
@@ -35,19 +35,20 @@ func ParseOrigins(field string, words []string, prefix6 int) (Origins, error) {
 	return Origins(strings.Join(out, " ")), nil
 }
 
-func parseOrigin(w string, prefix6 int) (word, wrong string) {
+func parseOrigin(field, w string, prefix6 int) (string, error) {
+	bad := func(why string) (string, error) { return "", Invalid(field, fmt.Sprintf("%q %s", w, why)) }
 	upper := strings.ToUpper(w)
 	if IsCountry(upper) {
-		return upper, ""
+		return upper, nil
 	}
 	if n := ASNumber(upper); n != 0 {
-		return fmt.Sprintf("AS%d", n), ""
+		return fmt.Sprintf("AS%d", n), nil
 	}
 	p, err := netip.ParsePrefix(w)
 	if err != nil {
 		a, aerr := netip.ParseAddr(w)
 		if aerr != nil || a.Zone() != "" {
-			return "", "is no country like ES, no autonomous system like AS3352 and no network like 198.51.100.0/24"
+			return bad("is no country like ES, no autonomous system like AS3352 and no network like 198.51.100.0/24")
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
 		if a.Is6() && !a.Is4In6() {
@@ -56,11 +57,11 @@ func parseOrigin(w string, prefix6 int) (word, wrong string) {
 	}
 	switch {
 	case p.Addr().Is4In6():
-		return "", "is an IPv4 network in the form of IPv6; write it as 198.51.100.0/24"
+		return bad("is an IPv4 network in the form of IPv6; write it as 198.51.100.0/24")
 	case p.Addr().Is6() && p.Bits() > prefix6:
-		return "", fmt.Sprintf("is smaller than what a session lets in: name a network of %d bits or fewer, as in the site's ipv6_prefix", prefix6)
+		return bad(fmt.Sprintf("is smaller than what a session lets in: name a network of %d bits or fewer, as in the site's ipv6_prefix", prefix6))
 	}
-	return p.Masked().String(), ""
+	return p.Masked().String(), nil
 }
 
 // IsCountry reports whether a word has the form of a country's code, two capital letters (ISO 3166-1 alpha-2).

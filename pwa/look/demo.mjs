@@ -48,7 +48,7 @@ class Refused extends Error {
     Object.assign(this, { status, more, headers })
   }
 }
-const about = (field, message) => ({ errors: [{ location: `body.${field}`, message }] })
+const about = (field, message, code) => ({ errors: [{ location: `body.${field}`, message, code }] })
 
 function items(name, query, demo) {
   if (demo === 'empty') return []
@@ -109,7 +109,7 @@ const changes = {
   },
   'POST sites'(_, demo) {
     if (demo === 'refusing') throw new Refused(503, 'no answer')
-    throw new Refused(422, 'the code does not fit', about('code', 'is older than 10 minutes'))
+    throw new Refused(422, 'the code does not fit', about('code', 'the code is older than 10 minutes; run `ownline-core pair` again', 'pairing_old'))
   },
   'POST invitations/preview'(_, demo) {
     if (demo === 'unavailable') throw new Refused(503, 'core is away')

@@ -1,9 +1,10 @@
 import './styles/index.css'
 import { createPinia } from 'pinia'
 import { createApp } from 'vue'
-import { onSignedOut, onTiming } from './api/client'
+import { onProblem, onSignedOut, onTiming } from './api/client'
 import App from './App.vue'
 import { useLanguage } from './messages'
+import { translate } from './messages/sentences'
 import NotLoaded from './NotLoaded.vue'
 import { makeRouter } from './router'
 import { useAccount } from './stores/account'
@@ -25,6 +26,7 @@ async function start(): Promise<void> {
 
   onTiming(useClock().observe)
   onSignedOut(useAccount().expire)
+  onProblem((problem) => translate(problem, language.name))
   useTheme().apply()
   useInstall().start()
 

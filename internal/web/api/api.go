@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ type Server struct {
 	mux       *http.ServeMux
 	huma      huma.API
 	openAPI   []byte // the OpenAPI 3.1 document
+	codings   []coding
 
 	closing context.Context // ends with EndStreams
 	end     context.CancelFunc
@@ -72,7 +74,7 @@ func init() { huma.ValidateStrictCasing = true }
 func New(o Options) (*Server, error) {
 	s := &Server{
 		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, brokers: o.Brokers, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
-		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
+		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(), codings: codings(),
 	}
 	if s.notifications == nil {
 		s.notifications = noChannels{}
@@ -89,7 +91,8 @@ func New(o Options) (*Server, error) {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil // no links to schemas in every answer
 	config.RejectUnknownQueryParameters = true
-	config.Transformers = []huma.Transformer{hideValues}
+	config.Transformers = []huma.Transformer{s.tell}
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorDetail](), reflect.TypeFor[ErrorDetail]())
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"cookie": {Type: "apiKey", In: "cookie", Name: auth.CookieName, Description: "A browser that is signed in"},
 		"token":  {Type: "http", Scheme: "bearer", Description: "For everything but browsers"},
@@ -121,6 +124,7 @@ func New(o Options) (*Server, error) {
 
 	var err error
 	complete(s.huma.OpenAPI())
+	listCodes(s.huma.OpenAPI())
 	if s.openAPI, err = json.MarshalIndent(s.huma.OpenAPI(), "", "  "); err != nil {
 		return nil, err
 	}

@@ -61,9 +61,11 @@ func (s *Server) problem(ctx context.Context, op *huma.Operation, err error) err
 			p.Status = http.StatusUnprocessableEntity // the body names something that is not there
 		}
 		p.Detail = fe.Error()
+		what := &huma.ErrorDetail{Message: fe.Detail}
 		if fe.Field != "" {
-			p.Errors = []*huma.ErrorDetail{{Location: s.location(op, p.Status, fe.Field), Message: fe.Detail}}
+			what.Location = s.location(op, p.Status, fe.Field)
 		}
+		p.Errors = []*huma.ErrorDetail{what}
 	}
 	p.Title = http.StatusText(p.Status)
 	if !slices.Contains(op.Errors, p.Status) {
@@ -147,23 +149,22 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 		named(ctx.Context(), p)
 		ctx.SetHeader("Content-Type", p.ContentType("application/json"))
 		ctx.SetStatus(p.Status)
-		_ = json.NewEncoder(ctx.BodyWriter()).Encode(p) // a client that went away needs no answer
+		_ = json.NewEncoder(ctx.BodyWriter()).Encode(s.told(p)) // a client that went away needs no answer
 	}
 }
 
-// hideValues keeps what was sent out of the answers that say what was wrong with it:
-// passwords are among it.
-func hideValues(ctx huma.Context, _ string, v any) (any, error) {
-	if p, ok := v.(*huma.ErrorModel); ok {
-		named(ctx.Context(), p)
-		for _, d := range p.Errors {
-			d.Value = nil
-		}
-		if p.Detail == "validation failed" && len(p.Errors) > 0 {
-			p.Detail = strings.TrimPrefix(p.Errors[0].Location, "body.") + ": " + p.Errors[0].Message
-		}
+// tell says what is wrong in the answers that say so, without what was sent: passwords are
+// among it.
+func (s *Server) tell(ctx huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
 	}
-	return v, nil
+	named(ctx.Context(), p)
+	if p.Detail == "validation failed" && len(p.Errors) > 0 {
+		p.Detail = strings.TrimPrefix(p.Errors[0].Location, "body.") + ": " + p.Errors[0].Message
+	}
+	return s.told(p), nil
 }
 
 // named gives what is our own fault the name by which the log finds it.

@@ -76,13 +76,13 @@ func ParseTarget(field, s string, is6 bool) (netip.AddrPort, error) {
 	if s == "" {
 		return netip.AddrPort{}, nil
 	}
-	example, family := "192.168.1.10:22", "an IPv4"
+	example, family := "192.168.1.10:22", "IPv4"
 	if is6 {
-		example, family = "[fd00::10]:22", "an IPv6"
+		example, family = "[fd00::10]:22", "IPv6"
 	}
 	a, err := netip.ParseAddrPort(s)
 	if err != nil || a.Port() == 0 || a.Addr().Is4In6() || a.Addr().Is6() != is6 {
-		return netip.AddrPort{}, ownline.Invalid(field, "is not "+family+" address and port like "+example)
+		return netip.AddrPort{}, ownline.Invalid(field, "is not an "+family+" address and port like "+example)
 	}
 	return a, nil
 }

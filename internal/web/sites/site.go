@@ -300,7 +300,7 @@ func (s *site) preview(ctx context.Context, v link.Service) (string, error) {
 	}
 	text, err := s.client.Preview(ctx, v)
 	if errors.Is(err, link.ErrUnknownRequest) {
-		return "", ownline.Conflict("site", err.Error())
+		return "", ownline.Conflict("site", "its core is too old for that: update ownline-core on its router")
 	}
 	return text, err
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { login, me } from './auth'
-import { onSignedOut, onTiming, type Timing } from './client'
+import { onProblem, onSignedOut, onTiming, type Timing } from './client'
 import { Problem } from './problem'
 import { listLive, openSession } from './sessions'
 import { whoami } from './whoami'
@@ -42,6 +42,16 @@ describe('the client', () => {
     await expect(whoami()).rejects.toMatchObject({
       status: 429, detail: 'no', fields: [{ field: 'name', message: 'is taken' }], retryAfter: 120,
     })
+  })
+
+  it('has a problem put into words before it throws it', async () => {
+    onProblem(async (problem) => {
+      for (const field of problem.fields) field.message = `${field.code} ${field.params?.['most']}`
+    })
+    const errors = [{ location: 'body.uses', message: 'must be 1 to 20', code: 'range_from_1', params: { most: '20' } }]
+    server.mockResolvedValueOnce(json({ detail: 'no', errors }, 422))
+    await expect(whoami()).rejects.toMatchObject({ fields: [{ field: 'uses', message: 'range_from_1 20' }] })
+    onProblem(async () => undefined)
   })
 
   it('throws an unreachable problem when nobody answers', async () => {

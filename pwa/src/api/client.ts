@@ -24,6 +24,13 @@ export function onSignedOut(listener: Listener<void>): void {
   signedOutListeners.add(listener)
 }
 
+let translate: (problem: Problem) => Promise<void> = async () => {}
+
+/** Has every problem pass here before it is thrown, so that it speaks the user's language. */
+export function onProblem(listener: typeof translate): void {
+  translate = listener
+}
+
 async function timedFetch(request: Request): Promise<Response> {
   const sent = Date.now()
   const response = await fetch(request)
@@ -58,7 +65,9 @@ export async function answer<T>(call: Promise<Outcome<T>>, signingIn = false): P
     if (outcome.response.status === 401 && !signingIn) {
       for (const tell of signedOutListeners) tell()
     }
-    throw Problem.from(outcome.response, outcome.error)
+    const problem = Problem.from(outcome.response, outcome.error)
+    await translate(problem)
+    throw problem
   }
   return outcome.data as T
 }

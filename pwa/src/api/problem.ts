@@ -1,11 +1,18 @@
 import type { components } from './schema'
 
 type ErrorModel = components['schemas']['ErrorModel']
+/** A name of what can be wrong with a field. */
+export type Code = NonNullable<components['schemas']['ErrorDetail']['code']>
 
-/** A field that the server did not like: "body.target" arrives as "target". */
+/** A field that the server did not like: "body.target" arrives as "target", what is about none as "". */
 export interface FieldProblem {
   field: string
+  /** In the user's language if the sentence has a code; else as the server says it. */
   message: string
+  /** Names the sentence. */
+  code?: Code | undefined
+  /** What is in the places of the sentence. */
+  params?: Record<string, string> | undefined
 }
 
 /**
@@ -60,6 +67,8 @@ export class Problem extends Error {
     const fields = (model.errors ?? []).map((error) => ({
       field: (error.location ?? '').replace(/^body\./, ''),
       message: error.message ?? '',
+      code: error.code,
+      params: error.params,
     }))
     const wait = Number.parseInt(response.headers.get('Retry-After') ?? '', 10)
     return new Problem(

@@ -1455,12 +1455,19 @@ export interface components {
             user: string;
         };
         ErrorDetail: {
-            /** @description Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
+            /**
+             * @description Names the sentence, for clients that say it in another language. Absent: it is none that people come to see. x-ownline-sentences has them all
+             * @enum {string}
+             */
+            code?: "all_or_user" | "ca" | "challenge_no_passkey" | "challenge_used" | "choice" | "core_at_home" | "core_no_check" | "core_no_fwknop" | "core_no_knock_port" | "core_too_old" | "cursor" | "device_revoked" | "device_user" | "duration" | "for_long" | "for_short" | "fwknop_digest" | "grant_duration" | "grant_everybody" | "grant_no_port" | "grant_port_router" | "grant_proxied" | "grant_sources" | "grant_there" | "header_control" | "header_dollar" | "header_length" | "header_long" | "header_name" | "header_own" | "header_twice" | "headers_most" | "host" | "icon_damaged" | "icon_entities" | "icon_foreign" | "icon_intricate" | "icon_kind" | "icon_large" | "icon_large_anew" | "icon_one_svg" | "icon_pixels" | "icon_svg" | "icon_unknown" | "identifier" | "invitation_countries" | "invitation_dead" | "invitation_expired" | "invitation_life" | "invitation_no_countries" | "invitation_revoked" | "invitation_secret" | "invitation_service" | "invitation_used" | "invitations_most" | "ipv6_prefix" | "items_most" | "key_long" | "key_used" | "kind_fixed" | "kind_no_proxy" | "last_admin" | "last_sign_in" | "length_least" | "length_most" | "linked_already" | "linked_other" | "login_no_url" | "missing" | "name_characters" | "name_of_service" | "name_of_site" | "name_of_user" | "name_start" | "not_proxied" | "number_least" | "number_most" | "one_of" | "options_forward" | "origin_4in6" | "origin_no_asns" | "origin_no_countries" | "origin_small" | "origin_unreadable" | "origins_most" | "otp_needed" | "otp_no_use" | "otp_wrong" | "own_service" | "pairing_no_address" | "pairing_no_door" | "pairing_no_token" | "pairing_none" | "pairing_not_newest" | "pairing_not_whole" | "pairing_old" | "pairing_other_site" | "pairing_pin" | "pairing_port" | "pairing_silent" | "pairing_some_site" | "pairing_this_site" | "pairing_used" | "pairing_wrong_key" | "pass_no_login" | "pass_path" | "pass_state" | "passkey_known" | "passkey_other" | "passkey_unreadable" | "passkeys_address" | "passkeys_bad_url" | "passkeys_http" | "passkeys_most" | "passkeys_no_url" | "passkeys_no_use" | "password_and_hash" | "password_changed" | "password_long" | "password_own" | "password_present" | "password_same" | "password_short" | "password_text" | "path_prefix" | "pin" | "port_all_taken" | "port_fixed" | "port_none" | "port_proxy" | "port_range" | "port_router" | "port_taken" | "printable" | "printable_most" | "printable_range" | "proxy_none" | "proxy_untold" | "range_from_1" | "return_path" | "scheme" | "scheme_not_tls" | "server_name" | "service_name" | "service_name_broker" | "service_name_guests" | "service_name_pages" | "session_ended" | "session_over" | "source" | "source_address" | "source_family" | "source_inside" | "source_not_public" | "target_itself" | "target_needed" | "target_not_4" | "target_not_6" | "target_outside" | "target_outside_router" | "target_port" | "target_unknown" | "target_unreadable" | "template_closed" | "template_driver" | "template_guard" | "template_long" | "template_open" | "template_rewrite" | "template_word" | "text" | "token_no_scope" | "token_past" | "token_scopes" | "totp_begun_anew" | "totp_not_begun" | "totp_off" | "totp_on" | "transport_proxy" | "twice";
+            /** @description Where the field is, as in body.target or path.id; absent if it is about no field */
             location?: string;
-            /** @description Error message text */
+            /** @description What is wrong and what would be right: a sentence without the field's name */
             message?: string;
-            /** @description The value at the given location */
-            value?: unknown;
+            /** @description What is in the sentence's places */
+            params?: {
+                [key: string]: string;
+            };
         };
         ErrorModel: {
             /**

@@ -20,14 +20,13 @@ it('writes a fingerprint in groups', () => {
   expect(fingerprint(pin).replaceAll(' ', '')).toBe(pin)
 })
 
-// The words are those of internal/core/pairing.go and internal/web/sites/pair.go.
 it.each([
-  [503, 'its core was not met at 192.168.7.1:57329', 'silent'],
-  [422, 'the code is older than 10 minutes; run `ownline-core pair` again', 'old'],
-  [422, 'the code was used already, or core was started again since', 'used'],
-  [422, 'the code is not the newest one', 'used'],
-  [422, 'what answers at 192.168.7.1:57329 has not the key of the code: either', 'wrongKey'],
-  [409, 'is of a core that is the site home already', 'other'],
-] as const)('tells why pairing failed: %i %s', (status, message, why) => {
-  expect(pairingFailure(new Problem(status, '', [{ field: 'code', message }]))).toBe(why)
+  [503, 'pairing_silent', 'silent'],
+  [422, 'pairing_old', 'old'],
+  [422, 'pairing_used', 'used'],
+  [422, 'pairing_not_newest', 'used'],
+  [422, 'pairing_wrong_key', 'wrongKey'],
+  [409, 'pairing_this_site', 'other'],
+] as const)('tells why pairing failed: %i %s', (status, code, why) => {
+  expect(pairingFailure(new Problem(status, '', [{ field: 'code', message: 'no', code }]))).toBe(why)
 })

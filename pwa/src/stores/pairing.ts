@@ -25,15 +25,18 @@ export function fingerprint(pin: string): string {
 
 export type PairingFailure = 'old' | 'used' | 'silent' | 'wrongKey' | 'other'
 
-/**
- * Why pairing failed. Of a code that it refuses core tells in words alone; internal/core and
- * internal/web/sites have tests that hold them to these.
- */
+/** Why pairing failed. */
 export function pairingFailure(problem: Problem): PairingFailure {
   if (problem.status === 503) return 'silent'
-  const about = problem.fields.find(({ field }) => field === 'code')?.message ?? ''
-  if (/has not the key of the code/.test(about)) return 'wrongKey'
-  if (/older than 10 minutes/.test(about)) return 'old'
-  if (/used already|not the newest/.test(about)) return 'used'
-  return 'other'
+  switch (problem.fields.find(({ field }) => field === 'code')?.code) {
+    case 'pairing_wrong_key':
+      return 'wrongKey'
+    case 'pairing_old':
+      return 'old'
+    case 'pairing_used':
+    case 'pairing_not_newest':
+      return 'used'
+    default:
+      return 'other'
+  }
 }

@@ -77,6 +77,12 @@ export function targetsOf(form: ServiceForm): { target: string; target6: string 
   }
 }
 
+/** Whether a port was typed that is none. */
+export function isBadPort(port: string): boolean {
+  const typed = port.trim()
+  return typed !== '' && !(/^\d+$/.test(typed) && Number(typed) >= 1 && Number(typed) <= 65_535)
+}
+
 /** The lines that are no headers. */
 export function badHeaders(form: ServiceForm): string[] {
   return headerLines(form).filter((line) => !/^[^\s:]+:/.test(line))

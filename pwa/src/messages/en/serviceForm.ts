@@ -34,6 +34,7 @@ export const serviceForm = {
   address6: 'IPv6 address in the LAN',
   address6Help: 'If it has one. People who come by IPv6 need it.',
   port6: 'IPv6 port',
+  badPort: 'A port is a number from 1 to 65535.',
   port6Help: 'Empty: the same port.',
   path: 'Path',
   pathHelp: 'Put in front of every path, like /app.',

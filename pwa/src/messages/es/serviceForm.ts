@@ -35,6 +35,7 @@ export const serviceForm: Messages['serviceForm'] = {
   address6: 'Dirección IPv6 en la LAN',
   address6Help: 'Si la tiene. Hace falta para quien viene por IPv6.',
   port6: 'Puerto IPv6',
+  badPort: 'Un puerto es un número de 1 a 65535.',
   port6Help: 'Vacío: el mismo puerto.',
   path: 'Ruta',
   pathHelp: 'Va delante de cada ruta, como /app.',

@@ -5,7 +5,7 @@ import { defineComponent, h } from 'vue'
 import { RouterView } from 'vue-router'
 import * as auditApi from '@/api/audit'
 import * as grantsApi from '@/api/grants'
-import { Problem } from '@/api/problem'
+import { type Code, Problem } from '@/api/problem'
 import * as refusalsApi from '@/api/refusals'
 import * as servicesApi from '@/api/services'
 import * as sessionsApi from '@/api/sessions'
@@ -84,7 +84,7 @@ async function open(path: string, role: 'admin' | 'user' = 'admin') {
   return { page, router, press, fill }
 }
 
-const refused = (field: string, message: string, status = 422) => new Problem(status, `${field}: ${message}`, [{ field, message }])
+const refused = (field: string, message: string, status = 422, code?: Code) => new Problem(status, `${field}: ${message}`, [{ field, message, code }])
 
 it.each(['users', 'services', 'grants', 'sites', 'audit', 'audit/refusals'])('keeps others out of %s', async (name) => {
   const { page } = await open(`/admin/${name}`, 'user')
@@ -195,6 +195,16 @@ describe('services', () => {
     expect(page.text()).toContain('is in none of the networks.')
   })
 
+  it('say at the port that it is none', async () => {
+    const { page, press, fill } = await open('/admin/services/photos-id')
+    await fill('Port', '70000')
+    await press('Save')
+    expect(servicesApi.changeService).not.toHaveBeenCalled()
+    expect(page.get('[aria-invalid]').element).toBe(document.activeElement)
+    expect(page.get('[aria-invalid]').attributes('placeholder')).toBe('8080')
+    expect(page.text()).toContain('A port is a number from 1 to 65535.')
+  })
+
   it('have their template checked before it is kept', async () => {
     vi.mocked(servicesApi.previewService).mockRejectedValue(refused('options.template', 'line 3: unknown directive'))
     const { page, press, fill } = await open('/admin/services/wiki-id')
@@ -263,8 +273,8 @@ describe('sites', () => {
 
   it.each([
     [new Problem(503, '', [{ field: 'code', message: 'not met' }]), 'Nothing answered at 192.168.7.1:57329.'],
-    [refused('code', 'the code is older than 10 minutes; run it again'), 'The code is older than 10 minutes. Run it again.'],
-    [refused('code', 'what answers at x has not the key of the code'), 'The key is not the one in the code. Stop and find out why.'],
+    [refused('code', 'too old', 422, 'pairing_old'), 'The code is older than 10 minutes. Run it again.'],
+    [refused('code', 'another key', 422, 'pairing_wrong_key'), 'The key is not the one in the code. Stop and find out why.'],
   ])('pair, or say why not', async (problem, words) => {
     vi.mocked(sitesApi.addSite).mockRejectedValueOnce(problem).mockResolvedValueOnce(sampleSite({ id: 'beach-id', name: 'beach' }))
     const { page, press, fill } = await open('/admin/sites/pair')
