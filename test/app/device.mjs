@@ -122,6 +122,8 @@ await journey(async (world, browsers) => {
   const past = page.locator('main').getByRole('link', { name: 'radio', exact: true })
   await past.first().waitFor()
   assert.equal(await past.count(), 1, 'the two sessions of a knock are not one in history')
+  await past.click()
+  for (const source of [away, '2001:db8:2:1::/64']) await see(dialog, source)
   await world.call('PATCH', `/sites/${world.site}`, { host: world.router })
   await rm(folder, { recursive: true })
 })

@@ -20,7 +20,7 @@ async function at(path: string) {
   const router = createRouter({
     history: createMemoryHistory(),
     routes: [
-      { path: '/history', component: HistoryPage, children: [{ path: ':id', component: { template: '<p>sheet</p>' } }] },
+      { path: '/history', component: HistoryPage, children: [{ path: ':id', component: { props: ['past'], template: '<p>sheet {{ past?.parts?.length }}</p>' } }] },
       { path: '/', component: { template: '<p>home</p>' } },
     ],
   })
@@ -68,17 +68,22 @@ describe('history', () => {
     const traffic = { up_bytes: 1, up_packets: 1, down_bytes: 1_000_000, down_packets: 1 }
     vi.mocked(api.historyPage).mockResolvedValue({
       items: [
+        sampleSession({ id: 'hand', state: 'ended', reason: 'closed', opened: when(-1_798_500), ended: when(0) }),
         sampleSession({ id: 'six', ...knocked, source: '2001:db8:7:1::/64', opened: when(-1_799_000), traffic }),
-        sampleSession({ id: 'hand', state: 'ended', reason: 'closed', opened: when(-1_799_500), ended: when(0) }),
+        sampleSession({ id: 'between', state: 'ended', reason: 'closed', opened: when(-1_799_500), ended: when(0) }),
         sampleSession({ id: 'four', ...knocked, opened: when(-1_800_000), traffic }),
       ],
       next: undefined,
     })
-    const { page } = await at('/history')
+    const { page, router } = await at('/history')
     const links = page.findAll('a').map((one) => one.attributes('href'))
-    expect(links).toEqual(['/history/four', '/history/hand'])
+    expect(links).toEqual(['/history/hand', '/history/four', '/history/between'])
     expect(page.text()).toContain('203.0.113.24, 2001:db8:7:1::/64')
     expect(page.text()).toContain('2 MB')
+    // The sheet is told of both.
+    await router.push('/history/four')
+    await flushPromises()
+    expect(page.text()).toContain('sheet 2')
   })
 
   it('is filtered by its address, and says so there', async () => {
