@@ -1,6 +1,11 @@
 import type { Problem } from '@/api/problem'
 import type { Messages } from './en'
 
+/** A part of a sentence that somebody else wrote, as one that ends. */
+export function asSentence(words: string): string {
+  return /[.?!]$/.test(words) ? words : `${words}.`
+}
+
 /** What happened, in words for a person. */
 export function sayProblem(t: Messages, problem: Problem): string {
   if (problem.unreachable) return t.app.unreachable

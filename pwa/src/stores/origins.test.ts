@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Problem } from '@/api/problem'
-import { countriesOf, originTrouble, sayOrigins, textOf, wordsOf } from './origins'
+import { countriesOf, mostOrigins, originTrouble, sayOrigins, textOf, wordsOf } from './origins'
 
 describe('a list of origins', () => {
   it('is written with blanks, commas or lines between', () => {
@@ -20,5 +21,9 @@ describe('a list of origins', () => {
   it('is named by what the server has against it', () => {
     expect(originTrouble(new Problem(422, '', [{ field: 'name', message: 'x' }, { field: 'allowed_from', message: 'y' }]))).toBe('y')
     expect(originTrouble(new Problem(422, '', [{ field: 'name', message: 'x' }]))).toBeUndefined()
+  })
+
+  it('are as many as the server takes', () => {
+    expect(readFileSync('../internal/ownline/origins.go', 'utf8')).toContain(`MostOrigins = ${mostOrigins}`)
   })
 })

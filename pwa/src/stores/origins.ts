@@ -26,7 +26,7 @@ export function sayOrigins(locale: string, words: string[] | null | undefined): 
   return (words ?? []).map((word) => countryName(locale, word)).join(', ')
 }
 
-/** What the server has against the list, in its words; undefined: nothing. */
+/** What the server has against the list; undefined: nothing. */
 export function originTrouble({ fields }: Problem): string | undefined {
   return fields.find(({ field }) => field === 'allowed_from')?.message
 }

@@ -155,6 +155,18 @@ describe('users', () => {
     expect(page.get('dialog').text()).toContain(password)
   })
 
+  it('are found by what is typed, once they are many', async () => {
+    const many = ['ana', 'bea', 'carl', 'dora', 'eva', 'finn', 'gus', 'hanna', 'ida'].map((name) => sampleUser({ id: `${name}-id`, name }))
+    vi.mocked(usersApi.listUsers).mockResolvedValue(many)
+    const { page, fill } = await open('/admin/users')
+    const names = () => page.findAll('main a[href^="/admin/users/"]').map((one) => one.text())
+    expect(names()).toHaveLength(9)
+    await fill('Find a user', ' AN')
+    expect(names()).toEqual(['ana', 'hanna'])
+    await fill('Find a user', 'nobody like it')
+    expect(page.text()).toContain('Nothing matches.')
+  })
+
   it('say why something was refused, where it was asked', async () => {
     vi.mocked(usersApi.changeUser).mockRejectedValue(refused('disabled', 'this is the last admin', 409))
     const { page, press } = await open('/admin/users/ana-id')
@@ -264,7 +276,7 @@ describe('sites', () => {
     await fill('Only from', 'es')
     await press('Save')
     expect(sitesApi.changeSite).toHaveBeenCalledWith('home-id', { allowed_from: ['es'] })
-    expect(page.get('dialog').text()).toContain('Set policy.geoip_database in web.yaml')
+    expect(page.get('dialog').text()).toContain('set policy.geoip_database in web.yaml')
     expect(page.get('dialog textarea').attributes('aria-invalid')).toBe('true')
     await press('Save')
     expect(page.find('dialog').exists()).toBe(false)

@@ -1,0 +1,29 @@
+import { nextTick, type Ref, ref } from 'vue'
+import type { Problem } from '@/api/problem'
+import { useMessages } from '@/messages'
+import { asSentence, sayProblem } from '@/messages/problem'
+
+/** What is wrong with the fields of a form, by their names, and what is wrong with none of them. */
+export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
+  const t = useMessages()
+  const errors = ref<Record<string, string>>({})
+  const failure = ref<string>()
+
+  /** Shows what is wrong, nothing perhaps, and leads to the first field that is. */
+  async function show(found: Record<string, string>): Promise<boolean> {
+    errors.value = found
+    failure.value = undefined
+    await nextTick()
+    form.value?.querySelector<HTMLElement>('[aria-invalid], [role=alert]')?.focus()
+    return Object.keys(found).length > 0
+  }
+
+  /** Tells why the server refused; fieldOf: where what the server calls it is in the form. */
+  async function explain(problem: Problem, fieldOf = (name: string) => name): Promise<void> {
+    await show(Object.fromEntries(problem.fields.map(({ field, message }) => [fieldOf(field), asSentence(message)])))
+    // What no field shows has to be said all the same.
+    if (!form.value?.querySelector('[aria-invalid]')) failure.value = sayProblem(t.value, problem)
+  }
+
+  return { errors, failure, show, explain }
+}
