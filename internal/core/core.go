@@ -5,6 +5,7 @@ package core
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,6 +34,7 @@ type Core struct {
 	cfg     config.Core
 	version string
 	log     *slog.Logger
+	run     string // names this run, by which web tells its counters from those of the one before
 	started time.Time
 
 	state      *stateDir
@@ -57,7 +59,7 @@ func Check(cfg config.Core) error { return checkNames(cfg) }
 // New takes the ports, reads the state directory and finds out what the kernel can do. It
 // starts nothing and changes no rule.
 func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error) {
-	c := &Core{cfg: cfg, version: version, log: log, started: time.Now(), clock: trustclock.New(), hub: newHub()}
+	c := &Core{cfg: cfg, version: version, log: log, run: rand.Text(), started: time.Now(), clock: trustclock.New(), hub: newHub()}
 	var closers []func() error
 	defer func() {
 		if err != nil {
@@ -209,7 +211,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 	saved := c.state.get()
 	sessions, applied := c.book.Len()
 	s := link.Status{
-		Version: c.version, Started: c.started.UTC(), Site: saved.Site, SiteName: saved.SiteName,
+		Version: c.version, Run: c.run, Started: c.started.UTC(), Site: saved.Site, SiteName: saved.SiteName,
 		Paired: saved.Web != "", Connected: c.hub.connected(),
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),

@@ -69,7 +69,7 @@ var (
 	}
 	vecPass   = Pass{Login: vecID[ownline.Login](10), Service: vecID[ownline.Service](8), User: "ana", Expires: vecNow.Add(time.Hour)}
 	vecStatus = Status{
-		Version: "1.0.0", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
+		Version: "1.0.0", Run: "MFRGG43FMZ2W4ZDPOVZGC3TEN4", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
 		Applied: Revision{"2026-09-01T08:00:00Z", 41}, Sessions: 2, Devices: 1, KnockPort: 54754, FwknopPort: 62201,
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 		ReservedPorts: []uint16{22, 54754},
@@ -94,7 +94,7 @@ func goodMessages() []struct {
 	v    any
 } {
 	unpaired := Status{
-		Version: "1.0.0", Started: vecNow, LocalNetworks: []netip.Prefix{},
+		Version: "1.0.0", Run: "ORSXG5BAOJ2W4IDJNZ2GK4TOMF", Started: vecNow, LocalNetworks: []netip.Prefix{},
 		Clock:    Clock{Source: "unknown", Why: "the kernel's clock is not synchronised and web has not told the time yet, so no knock can be taken"},
 		Firewall: Firewall{Driver: "nftables", Error: "operation not permitted"},
 		Proxy:    Proxy{Driver: "none"},

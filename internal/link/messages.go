@@ -129,6 +129,7 @@ type NextKey struct {
 // Status is how a core is.
 type Status struct {
 	Version       string         `json:"version"`
+	Run           string         `json:"run"` // names this run of core: random, another one after every start
 	Started       time.Time      `json:"started"`
 	Site          ownline.SiteID `json:"site"`
 	SiteName      string         `json:"site_name"`
@@ -178,7 +179,7 @@ type Firewall struct {
 	Lacks  string `json:"lacks,omitempty"` // what of the filter the kernel does not take, and why
 }
 
-// Knocks counts datagrams at the knock port since core started.
+// Knocks counts datagrams at the knock port since core started: see Status.Run.
 type Knocks struct {
 	Accepted uint64            `json:"accepted"`
 	Dropped  map[string]uint64 `json:"dropped"` // by reason

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -184,22 +185,29 @@ func TestCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := link.Status{Started: time.Now(), Knocks: link.Knocks{Dropped: map[string]uint64{"replay": 0, "unknown_hint": 1 << 33, "kernel_garbage": 5, "ignored": 3, "policy": 1, "refused": 1, "not_granted": 1}}}
-	tell := func() {
+	started := time.Unix(0, 0) // a router without a clock always starts then
+	tell := func(run string, dropped map[string]uint64) {
 		t.Helper()
-		if err := h.Counted(ctx, h.site.ID, st); err != nil {
+		if err := h.Counted(ctx, h.site.ID, link.Status{Run: run, Started: started, Knocks: link.Knocks{Dropped: dropped}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tell()
-	tell() // another process, say
-	st.Started = st.Started.Add(time.Hour)
-	st.Knocks.Dropped = map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6}
-	tell()
-	late := st
-	late.Knocks.Dropped = map[string]uint64{"unknown_hint": 1, "kernel_garbage": 4} // by another process
-	if err := h.Counted(ctx, h.site.ID, late); err != nil {
-		t.Fatal(err)
+	first := map[string]uint64{"replay": 0, "unknown_hint": 1 << 33, "kernel_garbage": 5, "ignored": 3, "policy": 1, "refused": 1, "not_granted": 1}
+	tell("first", first)
+	tell("first", first) // by another process, say
+	tell("second", map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6})
+	tell("second", map[string]uint64{"unknown_hint": 1, "kernel_garbage": 4})       // late
+	tell("first", first)                                                            // later than core's next run
+	tell("first", map[string]uint64{"unknown_hint": 1<<33 + 1, "kernel_garbage": 5}) // likewise, and its last word
+	tell("second", map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6})
+	// Cores of before runs had names have the time of their start for one.
+	for _, n := range []uint64{1, 3, 2} {
+		tell("", map[string]uint64{"seal": n})
+	}
+	started = started.Add(time.Hour)
+	tell("", map[string]uint64{"seal": 1})
+	if err := h.Counted(ctx, h.site.ID, link.Status{Run: strings.Repeat("x", 65), Knocks: link.Knocks{Dropped: first}}); field(err) != "run" {
+		t.Errorf("a run with a long name: %v", err)
 	}
 	do := h.native(d.ID)
 	if _, err := do(anaAt); err != nil {
@@ -214,7 +222,7 @@ func TestCounted(t *testing.T) {
 		}
 	}
 	h.RefusedByBroker("noise")
-	want := map[string]uint64{"unknown_hint": 1<<33 + 2, "kernel_garbage": 11, "device_revoked": 3, "broker_noise": 1}
+	want := map[string]uint64{"unknown_hint": 1<<33 + 3, "kernel_garbage": 11, "seal": 4, "device_revoked": 3, "broker_noise": 1}
 	got := h.refusals()
 	for reason, n := range want {
 		if got[reason] != n || meter.n["refused "+reason] != int(n) {
@@ -235,14 +243,14 @@ func TestCountedLies(t *testing.T) {
 	meter := &counted{n: map[string]int{}}
 	h.meter = meter
 	h.Access = h.with(h.cores)
-	st := link.Status{Started: time.Now(), Knocks: link.Knocks{Dropped: map[string]uint64{
+	st := link.Status{Knocks: link.Knocks{Dropped: map[string]uint64{
 		"replay": math.MaxInt64, "seal": math.MaxUint64, "policy_web": 1, "made up": 1, "": 1, "broker_noise": 1, "kernel_panic": 1,
 	}}}
-	for range 3 {
+	for i := range 3 {
+		st.Run = strconv.Itoa(i)
 		if err := h.Counted(t.Context(), h.site.ID, st); err != nil {
 			t.Fatal(err)
 		}
-		st.Started = st.Started.Add(time.Second)
 	}
 	got := h.refusals()
 	if len(got) != 1 || got["replay"] != 3<<40 {

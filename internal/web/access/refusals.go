@@ -1,11 +1,14 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -96,19 +99,26 @@ func whyRefused(err error) string {
 // sums overflow, which would keep admins from seeing those of other sites.
 const mostAtOnce = 1 << 40
 
+// longestRun bounds the name of a core's run.
+const longestRun = 64
+
 // Counted takes over how often a site's core has refused knocks, by reasons that are its own: web knows
 // better what became of knocks that it decided on, and keeps nothing under a name that a core made up.
 func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Status) error {
+	run := cmp.Or(st.Run, strconv.FormatInt(st.Started.UnixMilli(), 10)) // older cores tell the time alone
+	if len(run) > longestRun {
+		return ownline.Invalid("run", fmt.Sprintf("core names its run with %d bytes; at most %d are taken", len(run), longestRun))
+	}
 	var more []ownline.Refusal
 	at := now()
 	err := a.store.Write(ctx, func(tx Tx) error {
 		more = nil
 		for _, reason := range slices.Sorted(maps.Keys(st.Knocks.Dropped)) {
-			number, since := st.Knocks.Dropped[reason], st.Started
+			number := st.Knocks.Dropped[reason]
 			if number == 0 || number > math.MaxInt64 || !link.RefusedByCore(reason) {
 				continue
 			}
-			n, err := tx.RefusedMore(site, reason, since, number)
+			n, err := tx.RefusedMore(site, run, reason, number, at)
 			if err != nil {
 				return err
 			}

@@ -169,9 +169,8 @@ type invitationRows interface {
 type refusalRows interface {
 	// Refuse counts knocks that were refused.
 	Refuse(ownline.Refusal) error
-	// RefusedMore takes note of what a site's core has counted, since some time, and returns what
-	// is new of it. Since zero: since nobody knows when, so fewer than before is anew.
-	RefusedMore(s ownline.SiteID, reason string, since time.Time, number uint64) (uint64, error)
+	// RefusedMore takes note of what a run of a site's core has counted, and returns what is new of it.
+	RefusedMore(s ownline.SiteID, run, reason string, number uint64, now time.Time) (uint64, error)
 	Refusals(ownline.RefusalQuery) ([]ownline.RefusalInfo, error)
 	// ForgetRefusals deletes some that were counted before a day, the oldest first.
 	ForgetRefusals(before time.Time, atMost int) (int, error)

@@ -19,25 +19,31 @@ func (t *Tx) Refuse(r ownline.Refusal) error {
 
 func dayOf(at time.Time) time.Time { return at.UTC().Truncate(24 * time.Hour) }
 
-// RefusedMore takes note of what a site's core has counted, since some time, and returns what is
-// new of it. Of several processes that say the same, one finds it new.
-func (t *Tx) RefusedMore(s ownline.SiteID, reason string, since time.Time, number uint64) (uint64, error) {
-	var had, from int64
-	err := t.one("SELECT number, since FROM refusals_told WHERE site_id = ? AND reason = ?", []any{s.String(), reason}, &had, &from)
+// runsKept is how many runs of a core are remembered.
+const runsKept = 8
+
+// RefusedMore takes note of what a run of a site's core has counted, and returns what is new of it. Of
+// several processes that say the same, one finds it new; and what a run had said before core was started
+// again may come after what the next one says.
+func (t *Tx) RefusedMore(s ownline.SiteID, run, reason string, number uint64, now time.Time) (uint64, error) {
+	var had int64
+	err := t.one("SELECT number FROM refusals_told WHERE site_id = ? AND run = ? AND reason = ?", []any{s.String(), run, reason}, &had)
+	fresh := errors.Is(err, sql.ErrNoRows)
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
+	case err != nil && !fresh:
 		return 0, err
-	}
-	switch {
-	case from != ms(since):
-		had = 0 // it has begun to count anew
 	case uint64(had) >= number:
 		return 0, nil // it is old
 	}
-	return number - uint64(had), t.exec(`INSERT INTO refusals_told (site_id, reason, since, number) VALUES (?, ?, ?, ?)
-		ON CONFLICT (site_id, reason) DO UPDATE SET since = excluded.since, number = excluded.number`,
-		s.String(), reason, ms(since), int64(number))
+	err = t.exec(`INSERT INTO refusals_told (site_id, run, reason, number, told) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (site_id, run, reason) DO UPDATE SET number = excluded.number, told = excluded.told`,
+		s.String(), run, reason, int64(number), ms(now))
+	if err == nil && fresh {
+		err = t.exec(`DELETE FROM refusals_told WHERE site_id = ? AND run <> ? AND run NOT IN
+			(SELECT run FROM refusals_told WHERE site_id = ? AND run <> ? GROUP BY run ORDER BY max(told) DESC, run LIMIT ?)`,
+			s.String(), run, s.String(), run, runsKept-1)
+	}
+	return number - uint64(had), err
 }
 
 // Refusals lists what was refused, all of one kind in one, the latest first.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -49,33 +50,48 @@ func testRefusals(t *testing.T, open func(testing.TB) *store.Store) {
 	today.Number, today.First = 3, T0.Add(-time.Minute)
 	equal(t, "of today", list(ownline.RefusalQuery{Since: T0.Add(time.Hour), Limit: 10}), []ownline.RefusalInfo{today, hint})
 
-	more := func(reason string, since time.Time, number uint64) (n uint64) {
+	at := T0
+	more := func(run, reason string, number uint64) (n uint64) {
 		t.Helper()
+		at = at.Add(time.Minute)
 		must(t, s.Write(t.Context(), func(tx *store.Tx) (err error) {
-			n, err = tx.RefusedMore(f.Site.ID, reason, since, number)
+			n, err = tx.RefusedMore(f.Site.ID, run, reason, number, at)
 			return err
 		}))
 		return n
 	}
 	for i, c := range []struct {
-		reason       string
-		since        time.Time
+		run, reason  string
 		number, want uint64
 	}{
-		{"replay", T0, 5, 5},
-		{"replay", T0, 7, 2},
-		{"replay", T0, 7, 0},
-		{"replay", T0, 6, 0}, // told late
-		{"seal", T0, 1, 1},
-		{"replay", T0.Add(time.Hour), 3, 3},   // core was started anew
-		{"replay", T0.Add(-day), 1, 1},        // and again, without a clock
-		{"kernel_garbage", time.Time{}, 9, 9}, // since no time
-		{"kernel_garbage", time.Time{}, 12, 3},
-		{"kernel_garbage", time.Time{}, 9, 0}, // told late
+		{"a", "replay", 5, 5},
+		{"a", "replay", 7, 2},
+		{"a", "replay", 7, 0},
+		{"a", "replay", 6, 0}, // told late
+		{"a", "seal", 1, 1},
+		{"b", "replay", 3, 3}, // core was started anew
+		{"a", "replay", 6, 0}, // what it had said before, late
+		{"a", "replay", 8, 1}, // and what it had not
+		{"b", "replay", 4, 1},
 	} {
-		if n := more(c.reason, c.since, c.number); n != c.want {
+		if n := more(c.run, c.reason, c.number); n != c.want {
 			t.Errorf("%d: %d more of %d, want %d", i, n, c.number, c.want)
 		}
+	}
+	// Runs are forgotten, the one first that has said nothing for the longest time.
+	for i := range 6 {
+		more(fmt.Sprint("run", i), "replay", 1)
+	}
+	if a, b := more("a", "replay", 8), more("b", "replay", 4); a != 0 || b != 0 {
+		t.Errorf("of 8 runs two are forgotten: %d and %d more", a, b)
+	}
+	more("run6", "replay", 1)
+	if b, a := more("b", "replay", 4), more("a", "replay", 8); b != 0 || a != 8 {
+		t.Errorf("after the ninth run: %d more of the last but one and %d of the first, want 0 and 8", b, a)
+	}
+	at = T0.Add(-day) // a clock that was set back forgets no run that speaks
+	if n, again := more("run7", "replay", 2), more("run7", "replay", 2); n != 2 || again != 0 {
+		t.Errorf("with an early clock: %d and %d more, want 2 and 0", n, again)
 	}
 
 	forget := func(before time.Time, atMost int) (n int) {
