@@ -109,7 +109,7 @@ func statusCommand() command {
 
 func printStatus(out io.Writer, s link.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "version\t%s, up %s\n", s.Version, time.Since(s.Started).Round(time.Second))
+	fmt.Fprintf(w, "version\t%s, up %s\n", s.Version, s.Up.Round(time.Second))
 	web := "not paired: run `ownline-core pair`"
 	if s.Paired {
 		web = "paired, not connected"

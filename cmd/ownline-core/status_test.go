@@ -25,6 +25,17 @@ func TestStatusOfFilter(t *testing.T) {
 	}
 }
 
+// How long core is up has nothing to do with the clock, which may have jumped.
+func TestStatusOfUp(t *testing.T) {
+	var out strings.Builder
+	if err := printStatus(&out, link.Status{Version: "1.2.3", Started: time.Unix(0, 0), Up: 90 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "1.2.3, up 1m30s\n") {
+		t.Errorf("the status says\n%s", &out)
+	}
+}
+
 // What docs/how says is in the status is in its text, too.
 func TestStatusOfProxy(t *testing.T) {
 	until := time.Now().Add(time.Hour)

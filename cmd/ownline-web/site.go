@@ -213,7 +213,7 @@ func (a *app) sitePing() *cobra.Command {
 					if !status.Connected {
 						server = "no server is connected to it"
 					}
-					_, err := fmt.Fprintf(out, "  core %s, up for %s; %s; sessions: %d, devices: %d\n", status.Version, command.Short(time.Since(status.Started)), server, status.Sessions, status.Devices)
+					_, err := fmt.Fprintf(out, "  core %s, up for %s; %s; sessions: %d, devices: %d\n", status.Version, command.Short(status.Up), server, status.Sessions, status.Devices)
 					for _, trouble := range []string{status.Firewall.Error, status.Clock.Why, status.Proxy.Error} {
 						if trouble != "" {
 							fmt.Fprintln(out, "  "+trouble)

@@ -211,7 +211,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 	saved := c.state.get()
 	sessions, applied := c.book.Len()
 	s := link.Status{
-		Version: c.version, Run: c.run, Started: c.started.UTC(), Site: saved.Site, SiteName: saved.SiteName,
+		Version: c.version, Run: c.run, Started: c.started.UTC(), Up: time.Since(c.started), Site: saved.Site, SiteName: saved.SiteName,
 		Paired: saved.Web != "", Connected: c.hub.connected(),
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),

@@ -69,7 +69,7 @@ var (
 	}
 	vecPass   = Pass{Login: vecID[ownline.Login](10), Service: vecID[ownline.Service](8), User: "ana", Expires: vecNow.Add(time.Hour)}
 	vecStatus = Status{
-		Version: "1.0.0", Run: "MFRGG43FMZ2W4ZDPOVZGC3TEN4", Started: vecNow.Add(-time.Hour), Site: vecSite, SiteName: "home", Paired: true, Connected: true,
+		Version: "1.0.0", Run: "MFRGG43FMZ2W4ZDPOVZGC3TEN4", Started: vecNow.Add(-time.Hour), Up: time.Hour, Site: vecSite, SiteName: "home", Paired: true, Connected: true,
 		Applied: Revision{"2026-09-01T08:00:00Z", 41}, Sessions: 2, Devices: 1, KnockPort: 54754, FwknopPort: 62201,
 		LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 		ReservedPorts: []uint16{22, 54754},

@@ -130,7 +130,8 @@ type NextKey struct {
 type Status struct {
 	Version       string         `json:"version"`
 	Run           string         `json:"run"` // names this run of core: random, another one after every start
-	Started       time.Time      `json:"started"`
+	Started       time.Time      `json:"started"` // by the router's clock as it was then; it may have been wrong
+	Up            time.Duration  `json:"up"`      // nanoseconds since; no clock that is set changes it
 	Site          ownline.SiteID `json:"site"`
 	SiteName      string         `json:"site_name"`
 	Paired        bool           `json:"paired"`

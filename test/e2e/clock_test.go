@@ -244,6 +244,9 @@ func TestRouterClock(t *testing.T) {
 	}{{0, false, "web"}, {0, true, "system"}, {time.Hour, false, "web"}, {in1970, false, "web"}} {
 		clock.set(step.away, step.synced)
 		whose(step.source)
+		if up := s.status().Up; up <= 0 || up > time.Hour {
+			t.Errorf("%+v: core is up for %v", step, up)
+		}
 		wantState(t, client, public, true) // what was open stays so
 		eventually(t, patience, fmt.Sprintf("a knock at %+v", step), knocked)
 		late := device.Knock()
