@@ -40,6 +40,7 @@ type Site struct {
 	CoreVersion     string     `json:"core_version,omitempty"`
 	LastContact     *time.Time `json:"last_contact,omitempty"`
 	Firewall        string     `json:"firewall,omitempty"`
+	FirewallLacks   string     `json:"firewall_lacks,omitempty"`
 	Clock           string     `json:"clock,omitempty"`
 	Error           string     `json:"error,omitempty"`
 }

@@ -32,6 +32,8 @@ func health(s apiclient.Site) string {
 		return "proxy: " + s.Proxy.Error
 	case s.AppliedRevision != nil && s.WantedRevision != nil && *s.AppliedRevision < *s.WantedRevision:
 		return "applying"
+	case s.FirewallLacks != "":
+		return "good, but for the filter of knocks"
 	}
 	return "good"
 }
@@ -76,7 +78,7 @@ func (a *app) sitesStatus() *cobra.Command {
 				if len(s.AllowedFrom) > 0 {
 					from = strings.Join(s.AllowedFrom, ", ")
 				}
-				return command.Table(w, []string{"SITE", s.Name}, [][]string{
+				rows := [][]string{
 					{"state", health(s)},
 					{"host", s.Host},
 					{"link", link},
@@ -91,7 +93,11 @@ func (a *app) sitesStatus() *cobra.Command {
 					{"open from", from},
 					{"reverse proxy", describeProxy(s.Proxy)},
 					{"certificates", describeCertificates(s.Proxy, time.Now())},
-				}, "")
+				}
+				if s.FirewallLacks != "" {
+					rows = append(rows, []string{"firewall works with", s.FirewallLacks})
+				}
+				return command.Table(w, []string{"SITE", s.Name}, rows, "")
 			})
 		}),
 	}

@@ -52,7 +52,7 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 		return Explanation{}, ownline.Invalid("source", "is no address; give the one that the client has on the internet, like 198.51.100.7")
 	}
 	e := &explaining{Core: c, Explanation: Explanation{Source: source, Service: service, Knocks: []udpknock.Seen{}, Sessions: []Explained{}, Dropping: []firewall.Chain{}}}
-	e.router(ctx)
+	e.router(e.Status(ctx))
 	usable := e.address()
 	e.sessions(ctx)
 	if err := ctx.Err(); err != nil {
@@ -84,8 +84,7 @@ func (e *explaining) note(format string, args ...any) {
 }
 
 // router tells what keeps everybody out.
-func (e *explaining) router(ctx context.Context) {
-	s := e.Status(ctx)
+func (e *explaining) router(s link.Status) {
 	switch {
 	case !s.Paired:
 		e.problem("run `ownline-core pair`, and give the code to ownline-web", "No ownline-web is paired: nobody can be let in.")
@@ -94,6 +93,8 @@ func (e *explaining) router(ctx context.Context) {
 	}
 	if !s.Firewall.OK {
 		e.problem("mend what the error says; core tries again by itself", "The kernel does not have Ownline's rules: %s.", s.Firewall.Error)
+	} else if s.Firewall.Lacks != "" {
+		e.note("The kernel has Ownline's rules, but with %s.", s.Firewall.Lacks)
 	}
 	if s.Clock.Now.IsZero() {
 		e.problem("let the router's clock be synchronised (NTP), or wait until ownline-web connects", "No clock is known: %s.", s.Clock.Why)

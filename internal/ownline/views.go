@@ -92,6 +92,7 @@ type LinkHealth struct {
 	Wanted      uint64    // the newest revision of the desired state
 	CoreVersion string    // "" before the first contact
 	Firewall    string    // what is wrong with the router's firewall; "": nothing
+	Lacks       string    // what of the filter of knocks the router's kernel does not take, which core works without; "": nothing
 	Clock       string    // what is wrong with the router's clock; "": nothing
 	Proxy       string    // what is wrong with the router's reverse proxy; "": nothing
 	Root        string    // certificate in PEM of the proxy's own authority; "": it has none

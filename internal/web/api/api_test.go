@@ -144,7 +144,7 @@ func TestWhose(t *testing.T) {
 	}
 	// The other's site shows nothing of the admin's business.
 	raw := w.do(w.ana, "GET", "/sites", nil).want(200)
-	for _, secret := range []string{"pin", "link", "revision", "local_networks", "core_version", "192.0.2.1"} {
+	for _, secret := range []string{"pin", "link", "revision", "local_networks", "core_version", "firewall_lacks", "192.0.2.1"} {
 		if strings.Contains(string(raw.body), secret) {
 			t.Errorf("ana is told %s: %s", secret, raw.body)
 		}

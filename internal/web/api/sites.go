@@ -37,6 +37,7 @@ type site struct {
 	CoreVersion     string     `json:"core_version,omitempty"`
 	LastContact     *time.Time `json:"last_contact,omitempty"`
 	Firewall        string     `json:"firewall,omitempty" doc:"What is wrong with the router's firewall"`
+	FirewallLacks   string     `json:"firewall_lacks,omitempty" doc:"What of the filter of knocks the router's kernel does not take, and why. Core works without"`
 	Clock           string     `json:"clock,omitempty" doc:"What is wrong with the router's clock"`
 	Error           string     `json:"error,omitempty" doc:"Why core is not connected"`
 }
@@ -79,7 +80,7 @@ func siteView(admin bool) func(ownline.SiteInfo) site {
 		h := i.Health
 		v.Created, v.LastContact = optional(i.Created), optional(h.LastContact)
 		v.AppliedRevision, v.WantedRevision = &h.Applied, &h.Wanted
-		v.CoreVersion, v.Firewall, v.Clock, v.Error = h.CoreVersion, h.Firewall, h.Clock, h.Error
+		v.CoreVersion, v.Firewall, v.FirewallLacks, v.Clock, v.Error = h.CoreVersion, h.Firewall, h.Lacks, h.Clock, h.Error
 		return v
 	}
 }

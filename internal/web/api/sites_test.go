@@ -26,6 +26,16 @@ func TestReachTarget(t *testing.T) {
 	w.do(w.ana, "POST", path, m{"target": "192.168.7.10:80"}).problem(403, "")
 }
 
+// An admin is told what the router's kernel does not take.
+func TestSiteLacks(t *testing.T) {
+	w := newWorld(t)
+	for _, s := range as[list[site]](w.do(w.admin, "GET", "/sites", nil), 200).Items {
+		if s.FirewallLacks != "no filter: the kernel refuses the table" || s.Firewall != "" {
+			t.Errorf("%s lacks %q, and its firewall %q", s.Name, s.FirewallLacks, s.Firewall)
+		}
+	}
+}
+
 func TestPairAgain(t *testing.T) {
 	w := newWorld(t)
 	s := scene{world: w}

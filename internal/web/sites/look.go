@@ -75,7 +75,7 @@ func (s *site) note(st link.Status) bool {
 	defer s.mu.Unlock()
 	was := s.health
 	h := &s.health
-	h.CoreVersion, h.Firewall, h.Clock, h.Proxy, h.Root, h.Expires = st.Version, "", "", proxyTrouble(st.Proxy), st.Proxy.Root, st.Proxy.Expires.UTC()
+	h.CoreVersion, h.Firewall, h.Lacks, h.Clock, h.Proxy, h.Root, h.Expires = st.Version, "", st.Firewall.Lacks, "", proxyTrouble(st.Proxy), st.Proxy.Root, st.Proxy.Expires.UTC()
 	if !st.Firewall.OK {
 		if h.Firewall = st.Firewall.Error; h.Firewall == "" {
 			h.Firewall = "not ready"

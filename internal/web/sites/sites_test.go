@@ -113,6 +113,18 @@ func TestCountingFails(t *testing.T) {
 	})
 }
 
+// What the router's kernel does not take is told while it is so.
+func TestHealthTellsLacks(t *testing.T) {
+	w := newWorld(t)
+	w.halt()
+	w.core.SetLacks("no filter")
+	w.lookEvery = 10 * time.Millisecond
+	w.start()
+	w.until("it is told", func() bool { h := w.cores.Health(w.site.ID); return h.Connected && h.Lacks == "no filter" && h.Firewall == "" })
+	w.core.SetLacks("")
+	w.until("that is over", func() bool { return w.cores.Health(w.site.ID).Lacks == "" })
+}
+
 func TestKnockFromNewAddress(t *testing.T) {
 	w := newWorld(t)
 	first := w.knock(w.knocked(home))

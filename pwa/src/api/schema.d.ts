@@ -2522,6 +2522,8 @@ export interface components {
             error?: string;
             /** @description What is wrong with the router's firewall */
             firewall?: string;
+            /** @description What of the filter of knocks the router's kernel does not take, and why. Core works without */
+            firewall_lacks?: string;
             /** @description Its router hears fwknop clients */
             fwknop?: boolean;
             /** @description The public name or address that clients connect to */
@@ -15325,6 +15327,7 @@ export interface operations {
                      *           "created": "2026-03-01T12:00:00Z",
                      *           "error": "text",
                      *           "firewall": "text",
+                     *           "firewall_lacks": "text",
                      *           "fwknop": false,
                      *           "host": "text",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -15491,6 +15494,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "firewall_lacks": "text",
                      *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -15725,6 +15729,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "firewall_lacks": "text",
                      *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -16038,6 +16043,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "firewall_lacks": "text",
                      *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -16288,6 +16294,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "firewall_lacks": "text",
                      *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -16467,6 +16474,7 @@ export interface operations {
                      *       "created": "2026-03-01T12:00:00Z",
                      *       "error": "text",
                      *       "firewall": "text",
+                     *       "firewall_lacks": "text",
                      *       "fwknop": false,
                      *       "host": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",

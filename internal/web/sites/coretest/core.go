@@ -38,6 +38,7 @@ type Core struct {
 	reserved  []uint16
 	networks  []netip.Prefix
 	dropped   map[string]uint64
+	lacks     string
 	readers   map[chan link.Event]struct{}
 	seq       uint64
 	pending   map[uint64]chan Answer
@@ -170,7 +171,7 @@ func (c *Core) Status(context.Context) link.Status {
 	return link.Status{
 		Version: "test", Site: c.site, Paired: c.trusted != "", Connected: len(c.readers) > 0, Applied: link.Revision{Epoch: c.epoch, Revision: c.applied},
 		Sessions: len(c.sessions), Devices: len(c.devices), KnockPort: 54754, LocalNetworks: slices.Clone(c.networks), ReservedPorts: slices.Clone(c.reserved),
-		Clock: link.Clock{Source: "system", Now: time.Now().UTC()}, Firewall: link.Firewall{Driver: "none", OK: true},
+		Clock: link.Clock{Source: "system", Now: time.Now().UTC()}, Firewall: link.Firewall{Driver: "none", OK: true, Lacks: c.lacks},
 		Proxy: c.proxy, Knocks: link.Knocks{Dropped: maps.Clone(c.dropped)},
 	}
 }
@@ -180,6 +181,13 @@ func (c *Core) SetDropped(n map[string]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropped = maps.Clone(n)
+}
+
+// SetLacks sets what its kernel does not take.
+func (c *Core) SetLacks(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lacks = what
 }
 
 // PutState implements link.Commands.

@@ -42,6 +42,7 @@ export const siteAdmin = {
   doctorCommand: 'On the router',
   clockProblem: (why: string) => `Clock: ${why}`,
   firewallProblem: (why: string) => `Firewall: ${why}`,
+  firewallLacks: (why: string) => `The firewall works, but with ${why}`,
   proxyProblem: (why: string) => `Reverse proxy: ${why}`,
   linkProblem: (why: string) => `Link: ${why}`,
   certificate: (time: string) => `The certificate of its names is good until ${time}.`,

@@ -42,6 +42,7 @@ export const siteAdmin: Messages['siteAdmin'] = {
   doctorCommand: 'En el router',
   clockProblem: (why) => `Reloj: ${why}`,
   firewallProblem: (why) => `Cortafuegos: ${why}`,
+  firewallLacks: (why) => `El cortafuegos funciona, pero al filtro le falta algo: ${why}`,
   proxyProblem: (why) => `Proxy inverso: ${why}`,
   linkProblem: (why) => `Enlace: ${why}`,
   certificate: (time) => `El certificado de sus nombres vale hasta ${time}.`,

@@ -34,6 +34,7 @@ vi.mock('@/api/whoami')
 const pin = 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8'
 const site = sampleSite({
   pin, ipv6_prefix: 64, core_version: '1.2.3', applied_revision: 7, wanted_revision: 9, firewall: 'another table is in the way',
+  firewall_lacks: 'no filter: the kernel refuses the table',
   proxy: { driver: 'nginx', domain: 'home.example.org', port: 9999, serves: true, root: false, certificate_expires: at(90 * 86_400_000) },
 })
 const wiki = sampleService({ id: 'wiki-id', name: 'wiki', kind: 'proxy', target: '192.168.7.12:80', options: {} })
@@ -242,7 +243,7 @@ describe('sites', () => {
   it('say how they are and what is wrong', async () => {
     const { page } = await open('/admin/sites')
     const text = page.text()
-    for (const words of ['Reachable', '12 ms', '2 changes waiting', '1 open session', 'Core 1.2.3', 'Firewall: another table is in the way', 'ownline-core doctor', 'The certificate of its names is good until']) {
+    for (const words of ['Reachable', '12 ms', '2 changes waiting', '1 open session', 'Core 1.2.3', 'Firewall: another table is in the way', 'The firewall works, but with no filter: the kernel refuses the table', 'ownline-core doctor', 'The certificate of its names is good until']) {
       expect(text).toContain(words)
     }
   })
