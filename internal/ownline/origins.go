@@ -90,6 +90,17 @@ func (o Origins) ASNs() bool {
 	return slices.ContainsFunc(o.Words(), func(w string) bool { return ASNumber(w) != 0 })
 }
 
+// Beyond lists the IPv6 networks that are smaller than what a session of prefix6 bits lets in: they would
+// let in nobody, and ParseOrigins refuses them.
+func (o Origins) Beyond(prefix6 int) (out []string) {
+	for _, w := range o.Words() {
+		if n, err := netip.ParsePrefix(w); err == nil && n.Addr().Is6() && n.Bits() > prefix6 {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
 // Allow reports whether a source may come from there; "" and 0: nobody knows its country, its system.
 // What is unknown is let in by nothing but a network, and a source that is larger than one by none.
 func (o Origins) Allow(source netip.Prefix, country string, asn uint32) bool {

@@ -174,6 +174,61 @@ func TestAllowedFromByUser(t *testing.T) {
 	}
 }
 
+// A site's sources can't get larger than a network in a list there: nobody would be let in from it, and
+// an export could not be imported.
+func TestPrefixFitsLists(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	d, _, err := h.AddDevice(ctx, h.root, access.NewDevice{User: h.ana.User.ID, Site: h.site.ID, Name: "phone", AllowedFrom: []string{"2001:db8:0:30::/62", "198.51.100.7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := func(prefix int, words []string) error {
+		c := access.SiteChange{IPv6Prefix: &prefix}
+		if words != nil {
+			c.AllowedFrom = &words
+		}
+		_, err := h.ChangeSite(ctx, h.root, h.site.ID, c)
+		return err
+	}
+	grant := func(words ...string) error {
+		_, err := h.ChangeGrant(ctx, h.root, h.grant.ID, access.GrantChange{AllowedFrom: &words})
+		return err
+	}
+	if err := errors.Join(site(64, []string{"198.51.100.0/24", "2001:db8:0:10::/60", "2001:db8::/32"}), grant("2001:db8:0:20::/64", "2001:db8:0:40::/60")); err != nil {
+		t.Fatal(err)
+	}
+	before := h.count()
+	err = site(56, nil)
+	if !errors.Is(err, ownline.ErrInvalid) || field(err) != "ipv6_prefix" {
+		t.Fatalf("shorter: %v", err)
+	}
+	for _, want := range []string{"2001:db8:0:10::/60 in that of the site;", "2001:db8:0:20::/64, 2001:db8:0:40::/60 in that of the grant of ana for ssh;", "2001:db8:0:30::/62 in that of the device phone of ana;", "of 56 bits or fewer"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	if h.count() != before {
+		t.Error("a refused prefix changes something")
+	}
+	// With a list of its own that fits, the others still count.
+	if err := site(56, []string{"2001:db8::/56"}); field(err) != "ipv6_prefix" || strings.Contains(err.Error(), "of the site;") {
+		t.Errorf("with another list: %v", err)
+	}
+	if err := grant("2001:db8:0:20::/60"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.ChangeDevice(ctx, h.root, d.ID, access.DeviceChange{AllowedFrom: &[]string{}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := site(60, nil); err != nil {
+		t.Errorf("when they fit: %v", err)
+	}
+	if err := site(128, nil); err != nil {
+		t.Errorf("longer: %v", err)
+	}
+}
+
 // What cores count is folded, and what web knows better is not counted twice.
 func TestCounted(t *testing.T) {
 	h := newHouse(t)

@@ -1,7 +1,9 @@
 package access
 
 import (
+	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
@@ -66,4 +68,64 @@ func (a *Access) outsideOf(o ownline.Origins, s ownline.SessionInfo) bool {
 func (a *Access) endOutside(c *change, q ownline.SessionQuery, o ownline.Origins) error {
 	_, err := c.endAll(q, ownline.Revoked, func(s ownline.SessionInfo) bool { return a.outsideOf(o, s) })
 	return err
+}
+
+// mostNamed bounds how many lists an error names.
+const mostNamed = 5
+
+// listsFit refuses a site whose sources are larger than a network in a list of its own, of a grant or of a
+// device: nobody would be let in from there any more, and no import would take the list. To make the list
+// larger would let in more than an admin has said.
+func (c *change) listsFit(s ownline.Site) error {
+	var named []string
+	note := func(o ownline.Origins, whose string, args ...any) {
+		if beyond := o.Beyond(s.IPv6Prefix); len(beyond) > 0 {
+			named = append(named, fmt.Sprintf("%s in that of %s", strings.Join(beyond, ", "), fmt.Sprintf(whose, args...)))
+		}
+	}
+	note(s.AllowedFrom, "the site")
+	grants, err := pages(func(p ownline.Page) ([]ownline.Grant, string, error) {
+		return c.Grants(ownline.GrantQuery{Page: p, Site: s.ID})
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if g.AllowedFrom == "" {
+			continue
+		}
+		u, err := c.User(g.User)
+		if err != nil {
+			return err
+		}
+		service, err := c.Service(g.Service)
+		if err != nil {
+			return err
+		}
+		note(g.AllowedFrom, "the grant of %s for %s", u.Name, service.Name)
+	}
+	devices, err := pages(func(p ownline.Page) ([]ownline.Device, string, error) {
+		return c.Devices(p, ownline.UserID{}, s.ID)
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if d.AllowedFrom == "" {
+			continue
+		}
+		u, err := c.User(d.User)
+		if err != nil {
+			return err
+		}
+		note(d.AllowedFrom, "the device %s of %s", d.Name, u.Name)
+	}
+	if len(named) == 0 {
+		return nil
+	}
+	if more := len(named) - mostNamed; more > 0 {
+		named = append(named[:mostNamed], fmt.Sprintf("%d more", more))
+	}
+	return ownline.Invalid("ipv6_prefix", fmt.Sprintf("is shorter than networks in allowed_from, which would let in nobody: %s; take them out, or name networks of %d bits or fewer, first",
+		strings.Join(named, "; "), s.IPv6Prefix))
 }

@@ -270,6 +270,11 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 				return err
 			}
 		}
+		if s.IPv6Prefix < was.IPv6Prefix {
+			if err := c.listsFit(s); err != nil {
+				return err
+			}
+		}
 		if err := c.SaveSite(s); err != nil {
 			return err
 		}

@@ -78,6 +78,7 @@ type planner struct {
 	notes    []string
 	removals []Change // of all but users
 	changes  []Change
+	shorter  []Change // sites whose ipv6_prefix gets shorter, once the lists there fit it
 	leavers  []Change // users to remove, once the others are there
 
 	signedOut map[ownline.UserID]bool // by another password, which their tokens don't survive
@@ -103,7 +104,7 @@ func plan(have access.Everything, file File, prune bool) ([]Change, []string, er
 	p.planDevices()
 	p.planKeys()
 	p.checkHistory()
-	return slices.Concat(p.removals, p.changes, p.leavers), p.notes, errors.Join(p.errs...)
+	return slices.Concat(p.removals, p.changes, p.shorter, p.leavers), p.notes, errors.Join(p.errs...)
 }
 
 func (p *planner) fail(key, detail string) { p.errs = append(p.errs, p.file.wrong(key, detail)) }
@@ -231,10 +232,15 @@ func (p *planner) planSites() {
 			change.IPv6Prefix = &w.IPv6Prefix
 		}
 		id := is.ID
-		p.changed("site", w.Name, path, f, func(ctx context.Context, a *access.Access, actor access.Actor) error {
+		apply := func(ctx context.Context, a *access.Access, actor access.Actor) error {
 			_, err := a.ChangeSite(ctx, actor, id, change)
 			return err
-		})
+		}
+		if w.IPv6Prefix != 0 && w.IPv6Prefix < is.IPv6Prefix {
+			p.shorter = append(p.shorter, Change{Op: Changed, Kind: "site", Name: w.Name, Fields: f, path: path, apply: apply})
+			continue
+		}
+		p.changed("site", w.Name, path, f, apply)
 	}
 	for _, s := range m.rest(p.have.Sites) {
 		if !p.prune || p.file.Sites == nil {

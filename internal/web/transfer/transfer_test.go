@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -287,6 +288,33 @@ func TestHandWritten(t *testing.T) {
 	if len(r.Changes) != 1 || len(r.Changes[0].Fields) != 2 || r.Changes[0].Fields[0] != (transfer.Field{Name: "target6", From: "[fd00:7::10]:22"}) {
 		t.Errorf("got %+v", r.Changes)
 	}
+}
+
+// A site's shorter prefix comes after the lists that have to fit it, so that one file can change both.
+func TestShorterPrefix(t *testing.T) {
+	d := house(t)
+	const list = "grants: [{user: ana, service: ssh, allowed_from: ['2001:db8:0:10::/%d']}]\ndevices: [{name: tablet, user: ana, allowed_from: ['2001:db8:0:10::/%d']}]\n"
+	const site = "sites: [{name: home, host: home.example.org, ipv6_prefix: 56}]\n"
+	importable := func() {
+		t.Helper()
+		sqlite(t).imports(d.export(true, true), transfer.Options{})
+	}
+	d.imports(fmt.Sprintf(list, 64, 60), transfer.Options{})
+	importable()
+	for _, text := range []string{site, site + fmt.Sprintf(list, 56, 60), site + fmt.Sprintf(list, 60, 56)} {
+		if _, err := d.tryImport(text, transfer.Options{}); err == nil || !strings.Contains(err.Error(), "FILE:1:59: sites[0].ipv6_prefix: is shorter than networks in allowed_from") {
+			t.Errorf("lists that do not fit: %v", err)
+		}
+		importable()
+	}
+	d.imports(site+fmt.Sprintf(list, 56, 56), transfer.Options{})
+	importable()
+	if text := d.export(false, false); !strings.Contains(text, "ipv6_prefix: 56") || strings.Count(text, "2001:db8::/56") != 2 {
+		t.Errorf("now there is\n%s", text)
+	}
+	// And it gets longer before they do.
+	d.imports(strings.Replace(site, "56", "64", 1)+fmt.Sprintf(list, 64, 64), transfer.Options{})
+	importable()
 }
 
 // Only sections that the file has are pruned.
