@@ -1,15 +1,21 @@
 package web
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
 	"github.com/ownline/ownline/internal/web/store/pgtest"
 )
 
@@ -70,5 +76,55 @@ func TestKnockWithReplicas(t *testing.T) {
 	}
 	if a := d.knock("198.51.100.90"); a.Sessions != 1 {
 		t.Errorf("with one left: %+v", a)
+	}
+}
+
+// Invariant 7 with replicas: a stream of events at one web is told soon that another has ended its login,
+// and not only when it looks by itself, every 15 seconds.
+func TestEndWithReplicas(t *testing.T) {
+	database, key := pgtest.Database(t), filepath.Join(t.TempDir(), "secret.key")
+	set := func(c *config.Web) { c.Database, c.SecretKeyFile = ownline.Secret(database), key }
+	one, other := open(t, set), open(t, set)
+	url, stop := serve(t, other, nil)
+	ana, err := one.Access().AddUser(t.Context(), access.Command(), access.NewUser{Name: "ana", Password: "four words are enough"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := time.Minute
+	for try := 0; try < 3 && took > 10*time.Second; try++ { // a machine may be busy once
+		k, token, err := one.auth.AddToken(t.Context(), auth.Identity{User: ana}, fmt.Sprint("test", try), []string{ownline.ScopeFull}, time.Time{}, "", auth.Code{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/api/v1/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		r := bufio.NewReader(resp.Body)
+		for line := ""; line != "\n"; {
+			if line, err = r.ReadString('\n'); err != nil {
+				t.Fatal(line, err)
+			}
+		}
+		began := time.Now()
+		if err := one.auth.RemoveToken(t.Context(), auth.Identity{User: ana}, ana.ID, k.ID); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(r)
+		if took = time.Since(began); err != nil || !strings.HasSuffix(string(rest), "event: end\ndata: {}\n\n") {
+			t.Fatalf("the stream said %q, %v", rest, err)
+		}
+	}
+	if took > 10*time.Second {
+		t.Errorf("it was told after %v", took)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -122,6 +122,7 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 	g.Go(func() error { return w.notify.Run(roomsCtx, w.access) })
 	g.Go(func() error { return w.access.Run(roomsCtx) })
 	g.Go(func() error { return w.access.Follow(roomsCtx) })
+	g.Go(func() error { return w.auth.Follow(roomsCtx) })
 	g.Go(func() error { return w.cores.Run(roomsCtx, w.access) })
 	for _, run := range w.brokerParts(mqttListener) {
 		g.Go(func() error { return run(roomsCtx) })

@@ -52,6 +52,8 @@ type loginRows interface {
 	TouchLogin(ctx context.Context, id ownline.LoginID, seen, until time.Time) error
 	DeleteLogin(ctx context.Context, user ownline.UserID, id ownline.LoginID) error // zero user: anybody's
 	SignOutOthers(ctx context.Context, user ownline.UserID, keep ownline.LoginID, tokens bool, keepToken ownline.TokenID) (int, error)
+	// LoginsEnded counts how often logins or tokens were ended, by whatever process.
+	LoginsEnded(ctx context.Context) (int64, error)
 
 	AddAttempt(ctx context.Context, a ownline.LoginAttempt) error
 	Attempts(ctx context.Context, q ownline.AttemptQuery) ([]ownline.LoginAttempt, string, error)
@@ -231,7 +233,8 @@ func (a *Auth) touched(ctx context.Context, err error) {
 }
 
 // Ended returns a channel that is closed when logins or tokens, whosever, are ended by somebody:
-// what was let in by one has to Recheck then. Those that run out by themselves close nothing.
+// what was let in by one has to Recheck then. Those that run out by themselves close nothing. Of
+// what other processes end it tells while Follow runs.
 func (a *Auth) Ended() <-chan struct{} { return a.ended.wait() }
 
 // Recheck returns the identity as it is now, with the user's present role. Signed out,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -21,6 +22,33 @@ func (a *Auth) LoggedIn(ctx context.Context, user ownline.UserID, login ownline.
 		err = ownline.ErrUnauthorized
 	}
 	return u, err
+}
+
+// lookElsewhere is how soon it is known what another process has ended: a command on this machine, or
+// another replica.
+const lookElsewhere = 250 * time.Millisecond
+
+// Follow looks for logins and tokens that other processes end until ctx ends, so that Ended tells of them.
+func (a *Auth) Follow(ctx context.Context) error {
+	tick := time.NewTicker(lookElsewhere)
+	defer tick.Stop()
+	known, failing := int64(-1), false // so that what was ended before the first look is not missed
+	for {
+		n, err := a.store.LoginsEnded(ctx)
+		switch {
+		case err == nil && n != known:
+			known = n
+			a.ended.ring()
+		case err != nil && !failing && ctx.Err() == nil:
+			a.log.WarnContext(ctx, "logins that other processes end can't be seen; trying again", logging.Err, err)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // Attempts lists tries to sign in, the newest first.

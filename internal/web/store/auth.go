@@ -101,6 +101,9 @@ func (s *Store) DeleteToken(ctx context.Context, user ownline.UserID, k ownline.
 		if err == nil && rows == 0 {
 			err = ownline.NotFound("token", k.String())
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.countEnded()
 	})
 }

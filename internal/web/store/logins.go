@@ -103,7 +103,10 @@ func (s *Store) DeleteLogin(ctx context.Context, user ownline.UserID, l ownline.
 		if err == nil && rows == 0 {
 			err = ownline.NotFound("login", l.String())
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return t.countEnded()
 	})
 }
 
@@ -112,12 +115,17 @@ func (s *Store) DeleteLogin(ctx context.Context, user ownline.UserID, l ownline.
 func (s *Store) SignOutOthers(ctx context.Context, user ownline.UserID, keep ownline.LoginID, tokens bool, keepToken ownline.TokenID) (n int, err error) {
 	err = s.Write(ctx, func(t *Tx) error {
 		rows, err := t.forgetLogins("l.user_id = ? AND l.id <> ?", user.String(), idText(keep))
-		if n = int(rows); err != nil || !tokens {
+		if n = int(rows); err != nil {
 			return err
 		}
-		rows, err = t.c.exec("DELETE FROM tokens WHERE user_id = ? AND id <> ?", user.String(), idText(keepToken))
-		n += int(rows)
-		return err
+		if tokens {
+			rows, err = t.c.exec("DELETE FROM tokens WHERE user_id = ? AND id <> ?", user.String(), idText(keepToken))
+			n += int(rows)
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.countEnded()
 	})
 	return n, err
 }

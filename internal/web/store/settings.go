@@ -34,20 +34,42 @@ func (t *Tx) NewEpoch() error { return t.SetSetting(settingEpoch, newEpoch()) }
 
 // CountChange counts a change that readers of events are to learn of, in whatever process
 // they are, and returns the count with it.
-func (t *Tx) CountChange() (n int64, err error) {
+func (t *Tx) CountChange() (int64, error) { return t.count(settingChanges) }
+
+// Changes returns the count of CountChange, 0 before the first.
+func (t *Tx) Changes() (int64, error) { return t.counted(settingChanges) }
+
+// count adds one to a setting, and returns it.
+func (t *Tx) count(key string) (n int64, err error) {
 	err = t.one(`INSERT INTO settings (key, value) VALUES (?, '1')
 		ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(settings.value AS BIGINT) + 1 AS TEXT) RETURNING CAST(value AS BIGINT)`,
-		[]any{settingChanges}, &n)
+		[]any{key}, &n)
 	return n, err
 }
 
-// Changes returns the count of CountChange, 0 before the first.
-func (t *Tx) Changes() (int64, error) {
-	v, err := t.Setting(settingChanges)
+// counted returns what count has made of a setting, 0 before the first time.
+func (t *Tx) counted(key string) (int64, error) {
+	v, err := t.Setting(key)
 	if err != nil || v == "" {
 		return 0, err
 	}
 	return strconv.ParseInt(v, 10, 64)
+}
+
+// countEnded counts that logins or tokens were ended, for LoginsEnded.
+func (t *Tx) countEnded() error {
+	_, err := t.count(settingEnded)
+	return err
+}
+
+// LoginsEnded returns how often logins or tokens have been ended, by whatever process: another number
+// than before says that some are not good any more.
+func (s *Store) LoginsEnded(ctx context.Context) (n int64, err error) {
+	err = s.Read(ctx, func(t *Tx) error {
+		n, err = t.counted(settingEnded)
+		return err
+	})
+	return n, err
 }
 
 // Audit adds a line to the audit log.

@@ -38,6 +38,7 @@ const (
 	settingKeyCheck = "store.key_check"
 	settingEpoch    = "link.epoch"
 	settingChanges  = "events.changes"
+	settingEnded    = "logins.ended"
 	settingIdentity = "link.identity"
 	settingTrial    = "store.trial" // see Writable
 

@@ -91,7 +91,10 @@ func (t *Tx) SignOut(u ownline.UserID) error {
 	if _, err := t.forgetLogins("l.user_id = ?", u.String()); err != nil {
 		return err
 	}
-	return t.exec("DELETE FROM tokens WHERE user_id = ?", u.String())
+	if err := t.exec("DELETE FROM tokens WHERE user_id = ?", u.String()); err != nil {
+		return err
+	}
+	return t.countEnded()
 }
 
 // ForgetFactors forgets the user's second factor, recovery codes and passkeys.
