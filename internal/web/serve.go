@@ -57,6 +57,9 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 	if err := w.geoip.Load(); err != nil {
 		return err
 	}
+	if err := w.access.CheckLists(ctx); err != nil {
+		return err
+	}
 	setup, forget, err := w.firstStart(ctx, o.Terminal)
 	if err != nil {
 		return err

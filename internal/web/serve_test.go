@@ -237,6 +237,18 @@ func TestBadGeoIP(t *testing.T) {
 	}
 }
 
+// A list that needs a database which web.yaml does not name keeps the server from starting.
+func TestListsWithoutDatabase(t *testing.T) {
+	w := open(t, nil)
+	s := ownline.Site{ID: ownline.NewID[ownline.Site](), Name: "home", Host: "home.example.org", Pin: "x", IPv6Prefix: 64, AllowedFrom: "ES 198.51.100.0/24", Created: time.Now()}
+	if err := w.store.Write(t.Context(), func(tx *store.Tx) error { return tx.AddSite(s) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Serve(t.Context(), ServeOptions{}); err == nil || !strings.HasPrefix(err.Error(), "policy.geoip_database: is not set, but countries are in the allowed_from of the site home;") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A command pairs with a core that dials, while no server runs.
 func TestOpenDoor(t *testing.T) {
 	l, err := net.Listen("tcp", freeport.Addr(t).String()) // whom nobody takes between two who listen

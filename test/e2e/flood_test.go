@@ -14,6 +14,10 @@ import (
 	"github.com/ownline/ownline/test/world"
 )
 
+// mostGrown is how many bytes a flood may cost core: what the garbage collector leaves lying, far less than
+// if anything were kept of each packet.
+const mostGrown = 16 << 20
+
 // Invariants 1 and 11: a flood of packets that look like fwknop's, as fast as one sender can, from
 // everybody's addresses and the client's own above all, keeps Debian's client out no longer than
 // until it has tried a few times.
@@ -47,6 +51,10 @@ func TestFwknopFlood(t *testing.T) {
 		done <- err
 	}()
 	before := l.status().Knocks.Dropped["fwknop_hmac"]
+	_, most, err := l.Core.Memory()
+	if err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, 20*time.Second, "garbage comes", func() bool {
 		k := l.status().Knocks.Dropped
 		return k["kernel_rate_limit"] > 10_000 || k["fwknop_hmac"] > before+200_000 // what everybody may send at once is used up
@@ -77,6 +85,9 @@ func TestFwknopFlood(t *testing.T) {
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	if _, high, err := l.Core.Memory(); err != nil || high > most+mostGrown {
+		t.Errorf("core took %d kB before the flood, and %d kB in it: %v", most>>10, high>>10, err)
 	}
 	k := l.status().Knocks
 	t.Logf("core looked at %d packets, the kernel dropped %d", k.Dropped["fwknop_hmac"]-before, k.Dropped["kernel_rate_limit"])

@@ -229,6 +229,30 @@ func TestPrefixFitsLists(t *testing.T) {
 	}
 }
 
+// Web does not start without the databases that lists need, and says whose lists.
+func TestCheckLists(t *testing.T) {
+	h := newHouse(t)
+	h.countries, h.asns = atlas{}, systems{}
+	h.Access = h.with(h.cores)
+	ctx := t.Context()
+	_, grantErr := h.ChangeGrant(ctx, h.root, h.grant.ID, access.GrantChange{AllowedFrom: &[]string{"ES", "AS3352"}})
+	_, _, deviceErr := h.AddDevice(ctx, h.root, access.NewDevice{User: h.ana.User.ID, Site: h.site.ID, Name: "phone", AllowedFrom: []string{"PT"}})
+	_, siteErr := h.ChangeSite(ctx, h.root, h.site.ID, access.SiteChange{AllowedFrom: &[]string{"198.51.100.0/24"}})
+	if err := errors.Join(grantErr, deviceErr, siteErr, h.CheckLists(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	h.countries = nil
+	err := h.with(h.cores).CheckLists(ctx)
+	const want = "policy.geoip_database: is not set, but countries are in the allowed_from of the grant of ana for ssh; the device phone of ana; name a database"
+	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "asn_database") || strings.Contains(err.Error(), "site home") {
+		t.Errorf("without countries: %v", err)
+	}
+	h.asns = nil
+	if err := h.with(h.cores).CheckLists(ctx); err == nil || !strings.Contains(err.Error(), "policy.asn_database: is not set, but autonomous systems are in the allowed_from of the grant of ana for ssh;") {
+		t.Errorf("without both: %v", err)
+	}
+}
+
 // What cores count is folded, and what web knows better is not counted twice.
 func TestCounted(t *testing.T) {
 	h := newHouse(t)

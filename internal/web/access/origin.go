@@ -1,6 +1,8 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -73,19 +75,18 @@ func (a *Access) endOutside(c *change, q ownline.SessionQuery, o ownline.Origins
 // mostNamed bounds how many lists an error names.
 const mostNamed = 5
 
-// listsFit refuses a site whose sources are larger than a network in a list of its own, of a grant or of a
-// device: nobody would be let in from there any more, and no import would take the list. To make the list
-// larger would let in more than an admin has said.
-func (c *change) listsFit(s ownline.Site) error {
-	var named []string
-	note := func(o ownline.Origins, whose string, args ...any) {
-		if beyond := o.Beyond(s.IPv6Prefix); len(beyond) > 0 {
-			named = append(named, fmt.Sprintf("%s in that of %s", strings.Join(beyond, ", "), fmt.Sprintf(whose, args...)))
-		}
+// named joins what an error names.
+func named(whose []string) string {
+	if more := len(whose) - mostNamed; more > 0 {
+		whose = append(whose[:mostNamed:mostNamed], fmt.Sprintf("%d more", more))
 	}
-	note(s.AllowedFrom, "the site")
+	return strings.Join(whose, "; ")
+}
+
+// listsAt goes through the lists of grants and devices at a site, and says whose each one is.
+func listsAt(tx Tx, site ownline.SiteID, each func(o ownline.Origins, whose string)) error {
 	grants, err := pages(func(p ownline.Page) ([]ownline.Grant, string, error) {
-		return c.Grants(ownline.GrantQuery{Page: p, Site: s.ID})
+		return tx.Grants(ownline.GrantQuery{Page: p, Site: site})
 	})
 	if err != nil {
 		return err
@@ -94,18 +95,18 @@ func (c *change) listsFit(s ownline.Site) error {
 		if g.AllowedFrom == "" {
 			continue
 		}
-		u, err := c.User(g.User)
+		u, err := tx.User(g.User)
 		if err != nil {
 			return err
 		}
-		service, err := c.Service(g.Service)
+		service, err := tx.Service(g.Service)
 		if err != nil {
 			return err
 		}
-		note(g.AllowedFrom, "the grant of %s for %s", u.Name, service.Name)
+		each(g.AllowedFrom, fmt.Sprintf("the grant of %s for %s", u.Name, service.Name))
 	}
 	devices, err := pages(func(p ownline.Page) ([]ownline.Device, string, error) {
-		return c.Devices(p, ownline.UserID{}, s.ID)
+		return tx.Devices(p, ownline.UserID{}, site)
 	})
 	if err != nil {
 		return err
@@ -114,18 +115,64 @@ func (c *change) listsFit(s ownline.Site) error {
 		if d.AllowedFrom == "" {
 			continue
 		}
-		u, err := c.User(d.User)
+		u, err := tx.User(d.User)
 		if err != nil {
 			return err
 		}
-		note(d.AllowedFrom, "the device %s of %s", d.Name, u.Name)
+		each(d.AllowedFrom, fmt.Sprintf("the device %s of %s", d.Name, u.Name))
 	}
-	if len(named) == 0 {
-		return nil
+	return nil
+}
+
+// listsFit refuses a site whose sources are larger than a network in a list of its own, of a grant or of a
+// device: nobody would be let in from there any more, and no import would take the list. To make the list
+// larger would let in more than an admin has said.
+func (c *change) listsFit(s ownline.Site) error {
+	var whose []string
+	note := func(o ownline.Origins, of string) {
+		if beyond := o.Beyond(s.IPv6Prefix); len(beyond) > 0 {
+			whose = append(whose, fmt.Sprintf("%s in that of %s", strings.Join(beyond, ", "), of))
+		}
 	}
-	if more := len(named) - mostNamed; more > 0 {
-		named = append(named[:mostNamed], fmt.Sprintf("%d more", more))
+	note(s.AllowedFrom, "the site")
+	if err := listsAt(c.Tx, s.ID, note); err != nil || len(whose) == 0 {
+		return err
 	}
 	return ownline.Invalid("ipv6_prefix", fmt.Sprintf("is shorter than networks in allowed_from, which would let in nobody: %s; take them out, or name networks of %d bits or fewer, first",
-		strings.Join(named, "; "), s.IPv6Prefix))
+		named(whose), s.IPv6Prefix))
+}
+
+// CheckLists refuses to go on without the databases that lists of origins need: nobody would be let in
+// where such a list is, and nobody would know why.
+func (a *Access) CheckLists(ctx context.Context) error {
+	var countries, asns []string
+	note := func(o ownline.Origins, of string) {
+		if o.Countries() && a.countries == nil {
+			countries = append(countries, of)
+		}
+		if o.ASNs() && a.asns == nil {
+			asns = append(asns, of)
+		}
+	}
+	err := a.store.Read(ctx, func(tx Tx) error {
+		countries, asns = nil, nil
+		sites, err := tx.Sites()
+		for _, s := range sites {
+			note(s.AllowedFrom, "the site "+s.Name)
+			if err := listsAt(tx, s.ID, note); err != nil {
+				return err
+			}
+		}
+		return err
+	})
+	missing := func(key, what string, whose []string) error {
+		if len(whose) == 0 {
+			return nil
+		}
+		return ownline.Invalid(key, fmt.Sprintf("is not set, but %s are in the allowed_from of %s; name a database, or take them out with `ownline-web export` and `ownline-web import`", what, named(whose)))
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(missing("policy.geoip_database", "countries", countries), missing("policy.asn_database", "autonomous systems", asns))
 }
