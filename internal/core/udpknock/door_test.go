@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -213,6 +214,36 @@ func TestHints(t *testing.T) {
 	if w.hints[1].Value != before {
 		t.Error("the next epoch's hint did not become the present one's")
 	}
+}
+
+// running is the clock that goes by itself.
+type running struct{}
+
+func (running) Now() (time.Time, string) { return time.Now(), "test" }
+
+// The kernel always has the hints of devices whose clocks are off by less than is taken: they come before
+// their epoch does, and stay after it.
+func TestHintsComeAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.Door.clock = running{}
+		w.rebuild()
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { w.keep(ctx) })
+		for range int(3 * knock.Epoch / time.Second) {
+			synctest.Wait()
+			for _, off := range []time.Duration{-time.Minute, 0, time.Minute} {
+				h := w.keys.Hint(knock.EpochOf(time.Now().Add(off)))
+				if !slices.ContainsFunc(w.hints, func(k firewall.Hint) bool { return k.Value == h && time.Now().Before(k.Until) }) {
+					t.Fatalf("at %s the hint of a clock that is %s off is missing", time.Now().Format(time.TimeOnly), off)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		cancel()
+		wg.Wait()
+	})
 }
 
 func TestBadPacketsCostNothing(t *testing.T) {
