@@ -129,7 +129,7 @@ type NextKey struct {
 // Status is how a core is.
 type Status struct {
 	Version       string         `json:"version"`
-	Run           string         `json:"run"` // names this run of core: random, another one after every start
+	Run           string         `json:"run"`     // names this run of core: random, another one after every start
 	Started       time.Time      `json:"started"` // by the router's clock as it was then; it may have been wrong
 	Up            time.Duration  `json:"up"`      // nanoseconds since; no clock that is set changes it
 	Site          ownline.SiteID `json:"site"`

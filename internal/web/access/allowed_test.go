@@ -275,8 +275,8 @@ func TestCounted(t *testing.T) {
 	tell("first", first)
 	tell("first", first) // by another process, say
 	tell("second", map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6})
-	tell("second", map[string]uint64{"unknown_hint": 1, "kernel_garbage": 4})       // late
-	tell("first", first)                                                            // later than core's next run
+	tell("second", map[string]uint64{"unknown_hint": 1, "kernel_garbage": 4})        // late
+	tell("first", first)                                                             // later than core's next run
 	tell("first", map[string]uint64{"unknown_hint": 1<<33 + 1, "kernel_garbage": 5}) // likewise, and its last word
 	tell("second", map[string]uint64{"unknown_hint": 2, "kernel_garbage": 6})
 	// Cores of before runs had names have the time of their start for one.

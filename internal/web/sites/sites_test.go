@@ -120,7 +120,10 @@ func TestHealthTellsLacks(t *testing.T) {
 	w.core.SetLacks("no filter")
 	w.lookEvery = 10 * time.Millisecond
 	w.start()
-	w.until("it is told", func() bool { h := w.cores.Health(w.site.ID); return h.Connected && h.Lacks == "no filter" && h.Firewall == "" })
+	w.until("it is told", func() bool {
+		h := w.cores.Health(w.site.ID)
+		return h.Connected && h.Lacks == "no filter" && h.Firewall == ""
+	})
 	w.core.SetLacks("")
 	w.until("that is over", func() bool { return w.cores.Health(w.site.ID).Lacks == "" })
 }
