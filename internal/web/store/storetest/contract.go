@@ -431,7 +431,6 @@ func testSettings(t *testing.T, open func(testing.TB) *store.Store) {
 			return err
 		}))
 	}
-	testEnded(t, s)
 	made := 0
 	generate := func() ([]byte, error) { made++; return []byte("PEM"), nil }
 	for range 2 {

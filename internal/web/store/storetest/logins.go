@@ -17,6 +17,7 @@ var (
 )
 
 func testLogins(t *testing.T, open func(testing.TB) *store.Store) {
+	testEnded(t, open(t))
 	s := open(t)
 	f := Fill(t, s)
 	ctx := t.Context()
