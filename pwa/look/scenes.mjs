@@ -171,7 +171,7 @@ const devices = [
     act: then(sheet, press('Rotate key'), shows('The old keys stop now'), (page) => page.locator('dialog[open] button[data-variant=danger]').click(), (page) => page.locator('dialog [role=img]').waitFor()),
   },
   { name: 'device', path: `/devices/${ids.device}`, act: sheet },
-  { name: 'device-origins-wrong', path: `/devices/${ids.device}`, act: then(sheet, fill('Only from', 'ES, FR'), press('Save the list'), shows('no database that knows the countries')) },
+  { name: 'device-origins-wrong', path: `/devices/${ids.device}`, act: then(sheet, fill('Only from', 'ES, FR'), press('Save the list'), shows('nobody knows where addresses are')) },
   { name: 'device-rotate', path: `/devices/${ids.device}`, act: then(sheet, press('Rotate key'), shows('The old key stops now')) },
   { name: 'device-revoke', path: `/devices/${ids.device}`, act: then(sheet, press('Revoke'), shows('Its sessions close at once')) },
   { name: 'device-revoked', path: `/devices/${ids.revoked}`, act: sheet },
@@ -240,7 +240,7 @@ const admin = [
   { name: 'grants-terms', path: '/admin/grants?user=00000001-0000-4000-8000-000000000002', act: (page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click() },
   {
     name: 'grants-origins-wrong', path: '/admin/grants?user=00000001-0000-4000-8000-000000000002',
-    act: then((page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click(), fill('Only from', 'FR'), press('Save the list'), shows('no database that knows the countries')),
+    act: then((page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click(), fill('Only from', 'FR'), press('Save the list'), shows('nobody knows where addresses are')),
   },
   { name: 'grants-empty', path: '/admin/grants', demo: 'empty' },
   { name: 'sites', path: '/admin/sites', shot: true },
@@ -249,7 +249,7 @@ const admin = [
   { name: 'site', path: `/admin/sites/${ids.cabin}` },
   { name: 'site-menu', path: '/admin/sites', act: press('More of home') },
   { name: 'site-change', path: `/admin/sites/${ids.site}`, act: then(press('Change'), sheet) },
-  { name: 'site-origins-wrong', path: `/admin/sites/${ids.site}`, act: then(press('Change'), sheet, fill('Only from', 'FR'), press('Save'), shows('no database that knows the countries')) },
+  { name: 'site-origins-wrong', path: `/admin/sites/${ids.site}`, act: then(press('Change'), sheet, fill('Only from', 'FR'), press('Save'), shows('nobody knows where addresses are')) },
   { name: 'site-flush', path: `/admin/sites/${ids.site}`, act: then(press('Close all sessions here'), sheet) },
   { name: 'site-remove', path: `/admin/sites/${ids.site}`, act: then(press('Remove site'), sheet) },
   {

@@ -111,7 +111,7 @@ await journey(async (world, browsers) => {
   const from = terms.getByLabel('Only from')
   await from.fill('ES')
   await terms.getByRole('button', { name: 'Save the list' }).click()
-  await see(terms, 'Ownline has no database that knows the countries of addresses.')
+  await see(terms, /nobody knows where addresses are: set policy\.geoip_database in web\.yaml/)
   assert.equal((await grantOf()).allowed_from, undefined)
   await from.fill('198.51.100.9/24 2001:db8::/32')
   await terms.getByRole('button', { name: 'Save the list' }).click()
