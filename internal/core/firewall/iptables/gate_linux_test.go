@@ -136,8 +136,9 @@ func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	push()
 	for _, f := range flows {
 		r := f.Stop()
-		if r.Revived.After(until.Add(promises.Late + late)) { // before, one echo may have taken long
-			t.Errorf("%s to %s: revived at %v, end %v", f.forward.Key, f.forward.Target, r.Revived, until)
+		// Before, one echo may have taken long.
+		if end := until.Add(promises.Late + late); r.Revived.After(end) || r.LastUnasked.After(end) {
+			t.Errorf("%s to %s: revived at %v, last unasked %v, end %v", f.forward.Key, f.forward.Target, r.Revived, r.LastUnasked, until)
 		}
 		// The port works for what is new.
 		at := netip.AddrPortFrom(f.side.router, f.forward.Port)

@@ -33,6 +33,9 @@ func TestRepair(t *testing.T) {
 		}
 		d := newDriver(t, b.Router, cfg)
 		f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
+		// In the middle of a second: rules say whole ones, and the clocks that they are computed from are
+		// not read at the same moment.
+		f.Until = f.Until.Add(1500*time.Millisecond - time.Duration(f.Until.Nanosecond()))
 		want := ruleset(settings, f)
 		at := netip.AddrPortFrom(b.Router.IPv4, 24000)
 		admin(t, others)
@@ -42,6 +45,8 @@ func TestRepair(t *testing.T) {
 			"flush the filter's hook":   {"-F FORWARD", others},
 			"empty the gate":            {"-t mangle -F ownline-gate"},
 			"empty what leads to it":    {"-t mangle -F ownline-up"},
+			"a session's rule":          {"-t mangle -D ownline-up 1"},
+			"where a session leads":     {"-t nat -D ownline-dnat 1"},
 			"a rule before ours":        {"-t mangle -I FORWARD -j ACCEPT"},
 			"a rule in the gate":        {"-t mangle -I ownline-gate -j ACCEPT"},
 			"a second hook":             {"-t nat -I PREROUTING -j ownline-in"},
@@ -50,8 +55,8 @@ func TestRepair(t *testing.T) {
 		}
 		for name, deed := range deeds {
 			t.Run(name, func(t *testing.T) {
-				d.LiftNow()
 				sync(t, d, want)
+				d.LiftNow()
 				for _, words := range deed {
 					admin(t, words)
 				}
