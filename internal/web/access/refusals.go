@@ -107,7 +107,7 @@ const longestRun = 64
 func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Status) error {
 	run := cmp.Or(st.Run, strconv.FormatInt(st.Started.UnixMilli(), 10)) // older cores tell the time alone
 	if len(run) > longestRun {
-		return ownline.Invalid("run", fmt.Sprintf("core names its run with %d bytes; at most %d are taken", len(run), longestRun))
+		return fmt.Errorf("core names its run with %d bytes; at most %d are taken", len(run), longestRun)
 	}
 	var more []ownline.Refusal
 	at := now()

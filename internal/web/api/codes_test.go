@@ -25,7 +25,7 @@ var refusing = map[string]string{
 	"internal/link":       "code.go template.go",
 	"internal/ownline":    "origins.go proxy.go source.go",
 	"internal/policy":     "",
-	"internal/web/access": "-fwknop.go -knock.go -kept.go -transfer.go", // for cores; for the import of an export
+	"internal/web/access": "-fwknop.go -knock.go -kept.go -lists.go -transfer.go", // for cores; for the start; for the import of an export
 	"internal/web/api":    "",
 	"internal/web/auth":   "-hashes.go",
 	"internal/web/icon":   "",

@@ -17,7 +17,6 @@ var (
 )
 
 func testLogins(t *testing.T, open func(testing.TB) *store.Store) {
-	testEnded(t, open(t))
 	s := open(t)
 	f := Fill(t, s)
 	ctx := t.Context()
@@ -89,36 +88,37 @@ func testLogins(t *testing.T, open func(testing.TB) *store.Store) {
 	equal(t, "tokens gone", n, 1)
 	left, _ := list(ownline.LoginQuery{}, T0)
 	equal(t, "who stays", left, []string{"bob", "ana"})
+	testEnded(t, s, f.User.ID)
 }
 
 // testEnded has every way to end logins and tokens counted, and nothing else.
-func testEnded(t *testing.T, s *store.Store) {
-	f := Fill(t, s)
+func testEnded(t *testing.T, s *store.Store, user ownline.UserID) {
 	ctx := t.Context()
 	var ids []ownline.LoginID
 	for _, hash := range []string{"one", "two", "three"} {
-		l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: f.User.ID, Created: T0, Expires: T0.Add(time.Hour)}
+		l := ownline.Login{ID: ownline.NewID[ownline.Login](), User: user, Created: T0, Expires: T0.Add(time.Hour)}
 		must(t, s.AddLogin(ctx, l, []byte(hash)))
 		ids = append(ids, l.ID)
 	}
 	token := func() ownline.TokenID {
-		k := ownline.Token{ID: ownline.NewID[ownline.Token](), User: f.User.ID, Name: "k", Created: T0}
+		k := ownline.Token{ID: ownline.NewID[ownline.Token](), User: user, Name: "k", Created: T0}
 		must(t, s.AddToken(ctx, k, []byte(k.ID.String())))
 		return k.ID
 	}
-	known := int64(0)
+	known, err := s.LoginsEnded(ctx)
+	must(t, err)
 	for _, c := range []struct {
 		what string
 		more int64
 		end  func() error
 	}{
 		{"nothing", 0, func() error { return nil }},
-		{"a login", 1, func() error { return s.DeleteLogin(ctx, f.User.ID, ids[0]) }},
-		{"a token", 1, func() error { return s.DeleteToken(ctx, f.User.ID, token()) }},
-		{"the other logins", 1, func() error { _, err := s.SignOutOthers(ctx, f.User.ID, ids[1], false, ownline.TokenID{}); return err }},
-		{"no other logins", 0, func() error { _, err := s.SignOutOthers(ctx, f.User.ID, ids[1], false, ownline.TokenID{}); return err }},
-		{"the other tokens", 1, func() error { token(); _, err := s.SignOutOthers(ctx, f.User.ID, ids[1], true, token()); return err }},
-		{"all of a user", 1, func() error { return s.Write(ctx, func(tx *store.Tx) error { return tx.SignOut(f.User.ID) }) }},
+		{"a login", 1, func() error { return s.DeleteLogin(ctx, user, ids[0]) }},
+		{"a token", 1, func() error { return s.DeleteToken(ctx, user, token()) }},
+		{"the other logins", 1, func() error { _, err := s.SignOutOthers(ctx, user, ids[1], false, ownline.TokenID{}); return err }},
+		{"no other logins", 0, func() error { _, err := s.SignOutOthers(ctx, user, ids[1], false, ownline.TokenID{}); return err }},
+		{"the other tokens", 1, func() error { token(); _, err := s.SignOutOthers(ctx, user, ids[1], true, token()); return err }},
+		{"all of a user", 1, func() error { return s.Write(ctx, func(tx *store.Tx) error { return tx.SignOut(user) }) }},
 	} {
 		must(t, c.end())
 		n, err := s.LoginsEnded(ctx)
@@ -126,7 +126,7 @@ func testEnded(t *testing.T, s *store.Store) {
 		equal(t, "LoginsEnded after "+c.what, n, known+c.more)
 		known = n
 	}
-	wantKind(t, "a login that is not there", s.DeleteLogin(ctx, f.User.ID, ids[0]), ownline.ErrNotFound, "login")
+	wantKind(t, "a login that is not there", s.DeleteLogin(ctx, user, ids[0]), ownline.ErrNotFound, "login")
 	n, err := s.LoginsEnded(ctx)
 	must(t, err)
 	equal(t, "LoginsEnded after nothing was there", n, known)
