@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ type world struct {
 	site      ownline.SiteID
 	delivered chan link.Knocked
 	listening bool
-	hints     []firewall.Hint
+	hints     atomic.Pointer[[]firewall.Hint]
 }
 
 // noon is the middle of an epoch.
@@ -74,7 +75,7 @@ func newWorld(t *testing.T, edit func(*link.Device)) *world {
 			}
 			return w.listening
 		},
-		Hints: func(h []firewall.Hint) { w.hints = h },
+		Hints: func(h []firewall.Hint) { w.hints.Store(&h) },
 	}, w.clock)
 	if err != nil {
 		t.Fatal(err)
@@ -200,18 +201,19 @@ func TestNobodyListens(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	w := newWorld(t, nil)
-	if len(w.hints) != 3 {
-		t.Fatalf("%d hints, want those of three epochs", len(w.hints))
+	hints := *w.hints.Load()
+	if len(hints) != 3 {
+		t.Fatalf("%d hints, want those of three epochs", len(hints))
 	}
-	end := w.hints[1].Until
+	end := hints[1].Until
 	// The present epoch ends in at most 10 minutes, and its hint is taken for 10 more.
 	if left := time.Until(end); left < knock.Epoch || left > 2*knock.Epoch {
 		t.Errorf("the present hint is taken for %v", left)
 	}
-	before := w.hints[2].Value
+	before := hints[2].Value
 	w.clock.set(noon.Add(knock.Epoch))
 	w.refresh()
-	if w.hints[1].Value != before {
+	if (*w.hints.Load())[1].Value != before {
 		t.Error("the next epoch's hint did not become the present one's")
 	}
 }
@@ -235,7 +237,7 @@ func TestHintsComeAhead(t *testing.T) {
 			synctest.Wait()
 			for _, off := range []time.Duration{-time.Minute, 0, time.Minute} {
 				h := w.keys.Hint(knock.EpochOf(time.Now().Add(off)))
-				if !slices.ContainsFunc(w.hints, func(k firewall.Hint) bool { return k.Value == h && time.Now().Before(k.Until) }) {
+				if !slices.ContainsFunc(*w.hints.Load(), func(k firewall.Hint) bool { return k.Value == h && time.Now().Before(k.Until) }) {
 					t.Fatalf("at %s the hint of a clock that is %s off is missing", time.Now().Format(time.TimeOnly), off)
 				}
 			}
