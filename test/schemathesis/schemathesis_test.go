@@ -42,7 +42,7 @@ func TestAPI(t *testing.T) {
 				"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance",
 				"--exclude-operation-id", "events", // has no end
 				"--exclude-operation-id", "logout", // ends the token
-				"--max-examples", cmp.Or(os.Getenv("EXAMPLES"), "3"), "--max-time", cmp.Or(os.Getenv("SECONDS"), "45"),
+				"--max-examples", cmp.Or(os.Getenv("EXAMPLES"), "3"), "--max-time", cmp.Or(os.Getenv("SECONDS"), "30"),
 				"--phases", "examples,coverage,fuzzing", "--workers", "1", "--no-color", "--continue-on-failure",
 				"--suppress-health-check", "all", "--warnings", "off", "--generation-database", "none")
 			cmd.Dir = t.TempDir()
