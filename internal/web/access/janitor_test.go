@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,8 +81,11 @@ func (h *house) knocker(d ownline.DeviceID) func(from int) ownline.SessionID {
 		h.t.Helper()
 		n++
 		at := anaAt
-		if from == 2 {
+		switch {
+		case from == 2:
 			at = bobAt
+		case from > 2:
+			at = netip.AddrFrom4([4]byte{198, 51, 100, byte(100 + from)})
 		}
 		ctx := h.t.Context()
 		v, _, err := h.Knock(ctx, h.site.ID, link.Knocked{Device: d, Nonce: append(make([]byte, 11), n), Made: time.Now(), Source: at, Skew: time.Minute})
@@ -145,6 +149,44 @@ func TestReplaced(t *testing.T) {
 		want("the other, with one allowed,", third, ownline.Ended, ownline.Replaced)
 		want("the one", second, ownline.Active, "")
 	})
+}
+
+// Addresses that knock in turn, each within the overlap, are let in as many as may be at once, and one that
+// was left last: or a device's secret would do for any number of them.
+func TestManySourcesInTurn(t *testing.T) {
+	for most, want := range map[int]int{1: 2, 2: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t)
+			defer h.run()()
+			d, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.ChangeGrant(t.Context(), command, h.grant.ID, access.GrantChange{MaxSources: &most}); err != nil {
+				t.Fatal(err)
+			}
+			knock := h.knocker(d.ID)
+			last := map[int]ownline.SessionID{}
+			for i := range 20 {
+				source := 1 + i%5
+				last[source] = knock(source)
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				live := 0
+				for _, id := range last {
+					if s, _ := h.state(id); s == ownline.Active {
+						live++
+					}
+				}
+				if s, _ := h.state(last[source]); s != ownline.Active {
+					t.Errorf("the newest session is %s", s)
+				}
+				if live > want {
+					t.Errorf("%d addresses are let in at once, want at most %d with max_sources %d", live, want, most)
+				}
+			}
+		})
+	}
 }
 
 func TestReplacedAtOnce(t *testing.T) {

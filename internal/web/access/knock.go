@@ -237,8 +237,9 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		}
 		f.Holes = append(f.Holes, policy.Hole{Source: e.Source, Transport: e.Transport, Port: e.PublicPort, Target: e.Target})
 		v.Sessions = append(v.Sessions, forLink(e, o.Service.Kind, o.Service.Name, u.Name))
-		for _, old := range leaving(mine, e, became, cmp.Or(o.Grant.MaxSources, ownline.UsualSources)) {
-			if !a.replace(c, &old, e.ID) {
+		for _, l := range a.leaving(mine, e, became, cmp.Or(o.Grant.MaxSources, ownline.UsualSources)) {
+			old := l.session
+			if !c.replace(&old, e.ID, l.overlap) {
 				continue
 			}
 			if err := c.SaveSession(old); err != nil {
@@ -299,26 +300,43 @@ func (a *Access) admit(c *change, f policy.Facts, ask policy.Ask, d ownline.Devi
 	return knock.Opened, e, c.AddSession(e)
 }
 
+// left is a session of an address that its device has left.
+type left struct {
+	session ownline.Session
+	overlap time.Duration // how long it may go on at most
+}
+
 // leaving returns the sessions of other addresses that a device has left for the one of e. At a new
 // address it has moved. At one that it had before it has not, if that was within the overlap: its carrier
-// sends its packets from several, of which the latest stay, as many as most.
-func leaving(mine []ownline.Session, e ownline.Session, became knock.Status, most int) []ownline.Session {
+// sends its packets from several, of which the latest stay, as many as most. One more goes on for the
+// overlap, and no others: or as many addresses would be let in as knock in turn.
+func (a *Access) leaving(mine []ownline.Session, e ownline.Session, became knock.Status, most int) (all []left) {
 	others := slices.DeleteFunc(slices.Clone(mine), func(s ownline.Session) bool { return s.ID == e.ID })
-	if became == knock.Opened {
-		return others
-	}
 	slices.SortFunc(others, func(s, t ownline.Session) int { return t.Expires.Compare(s.Expires) })
-	return others[min(len(others), most-1):]
+	stay := 0
+	if became != knock.Opened {
+		stay = most - 1
+	}
+	for i, s := range others {
+		switch {
+		case i >= most:
+			all = append(all, left{s, 0})
+		case i >= stay:
+			all = append(all, left{s, a.overlap})
+		}
+	}
+	return all
 }
 
 // replace lets a session of another address go on for no longer than the overlap, and
 // reports whether that is new.
-func (a *Access) replace(c *change, old *ownline.Session, by ownline.SessionID) bool {
-	if !old.Successor.IsZero() {
+func (c *change) replace(old *ownline.Session, by ownline.SessionID, overlap time.Duration) bool {
+	end := c.now.Add(overlap)
+	if !old.Successor.IsZero() && (overlap > 0 || !old.Expires.After(end)) {
 		return false
 	}
 	old.Successor = by
-	if end := c.now.Add(a.overlap); old.Expires.After(end) {
+	if old.Expires.After(end) {
 		old.Expires = end
 	}
 	old.Revision = c.sites[old.Site].revision
