@@ -227,6 +227,7 @@ func (c *Core) apply(now time.Time, rev uint64, l link.Session) *link.Problem {
 		return link.ProblemOf(ownline.Conflict("public_port", "the router serves it itself"))
 	}
 	if !l.Expires.After(now) {
+		delete(c.sessions, l.ID)
 		return nil
 	}
 	c.sessions[l.ID] = l
