@@ -7,6 +7,8 @@ import type { Load } from './collection'
 /** The address that this browser has for the server. */
 export const useAddress = defineStore('address', () => {
   const here = shallowRef<Whoami>()
+  /** The source at the last visit, to go by until the server has told. */
+  const last = ref<string>()
   /** The source before the last change, until the change is dealt with. */
   const before = ref<string>()
   const state = ref<Load>('idle')
@@ -37,5 +39,5 @@ export const useAddress = defineStore('address', () => {
     state.value = 'idle'
   }
 
-  return { here, before, state, problem, source, inside, load, clear }
+  return { here, last, before, state, problem, source, inside, load, clear }
 })

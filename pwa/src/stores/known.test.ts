@@ -8,6 +8,7 @@ import { listLive } from '@/api/sessions'
 import { listSites } from '@/api/sites'
 import { sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
 import { useAccount } from './account'
+import { useAddress } from './address'
 import { lastKnown, useKnown } from './known'
 import { useServices } from './services'
 import { useSessions } from './sessions'
@@ -51,6 +52,16 @@ describe('what was last known', () => {
     await Promise.all([useServices().load(), useSessions().load(), useSites().load()])
     await nextTick()
     expect(known.asOf).toBeUndefined()
+  })
+
+  it('tells where the browser was', async () => {
+    await heard()
+    useAddress().here = { address: '203.0.113.24', family: 4, forwarded: false, kind: 'public', source: '203.0.113.24/32' }
+    await nextTick()
+    visit()
+    await useAccount().load({ before: lastKnown() })
+    useKnown().show()
+    expect(useAddress().last).toBe('203.0.113.24/32')
   })
 
   it('is all there is when nobody answers', async () => {

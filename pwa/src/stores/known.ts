@@ -5,6 +5,7 @@ import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
 import type { Site } from '@/api/sites'
 import { useAccount } from './account'
+import { useAddress } from './address'
 import { local } from './local'
 import { useServices } from './services'
 import { useSessions } from './sessions'
@@ -19,6 +20,8 @@ interface Known {
   services: Service[]
   sessions: Session[]
   sites: Site[]
+  /** From where; missing where no source is. */
+  source?: string
 }
 
 function read(): Known | undefined {
@@ -40,6 +43,7 @@ export function lastKnown(): Me | undefined {
  */
 export const useKnown = defineStore('known', () => {
   const account = useAccount()
+  const address = useAddress()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
@@ -54,6 +58,7 @@ export const useKnown = defineStore('known', () => {
     services.seed(known.services)
     sites.seed(known.sites)
     sessions.seed(known.sessions)
+    address.last = known.source
     asOf.value = known.at
   }
 
@@ -66,6 +71,7 @@ export const useKnown = defineStore('known', () => {
       services: services.all,
       sessions: sessions.all.filter(sessions.isMine),
       sites: sites.all,
+      ...(address.source && { source: address.source }),
     }
     local.set(storageKey, JSON.stringify(known))
   }
@@ -75,7 +81,7 @@ export const useKnown = defineStore('known', () => {
     local.remove(storageKey)
   }
 
-  watch(() => [fresh.value, services.all, sessions.all, sites.all], keep)
+  watch(() => [fresh.value, services.all, sessions.all, sites.all, address.source], keep)
 
   return { asOf, show, wipe }
 })

@@ -30,6 +30,8 @@ const extension = 30 * 60
 const endOf = (session: Session) => Date.parse(session.ended ?? session.expires)
 
 /** Sessions: what is open, and opening, extending and closing at once with a way back. */
+const admits = (act: Act, from: string | undefined) => partsOf(act).some(({ source }) => source === from)
+
 export const useSessions = defineStore('sessions', () => {
   const account = useAccount()
   const address = useAddress()
@@ -53,7 +55,7 @@ export const useSessions = defineStore('sessions', () => {
   const dismissed = new Set<string>()
 
   const isMine = (session: Session) => session.user === account.me?.id
-  const isHere = (act: Act) => partsOf(act).some(({ source }) => source === address.source)
+  const isHere = (act: Act) => admits(act, address.source)
   const left = (session: Session) => Date.parse(session.expires) - clock.now
   const isLive = (session: Session) => session.state !== 'ended' && left(session) > -grace
   const justEnded = (session: Session) =>
@@ -71,9 +73,9 @@ export const useSessions = defineStore('sessions', () => {
   })
   const live = computed(() => shown.value.filter(isLive))
 
-  /** The session by which this address may use a service now. */
-  function forHere(service: string): Act | undefined {
-    return live.value.find((s) => s.service === service && isMine(s) && isHere(s))
+  /** The session by which an address, usually this one, may use a service now. */
+  function forHere(service: string, here = address.source): Act | undefined {
+    return live.value.find((s) => s.service === service && isMine(s) && admits(s, here))
   }
 
   /** What people see of a session. */

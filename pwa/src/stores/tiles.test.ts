@@ -57,4 +57,20 @@ describe('a tile', () => {
     useSessions().apply(sampleSession())
     expect(useTiles().all.map(({ service }) => service.name)).toEqual(['photos', 'nas', 'wiki'])
   })
+
+  it('stays at its place when where this is turns out to be where it was', () => {
+    useServices().put(sampleService({ id: 'nas-id', name: 'nas' }))
+    useSessions().apply(sampleSession())
+    const address = useAddress()
+    const names = () => useTiles().all.map(({ service }) => service.name)
+    address.clear()
+    expect(names()).toEqual(['nas', 'photos'])
+    address.last = outside.source
+    expect(names()).toEqual(['photos', 'nas'])
+    expect(first()?.state).toBe('closed')
+    address.here = outside
+    expect(names()).toEqual(['photos', 'nas'])
+    address.here = { ...outside, source: '198.51.100.7/32' }
+    expect(names()).toEqual(['nas', 'photos'])
+  })
 })

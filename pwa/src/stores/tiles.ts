@@ -30,6 +30,10 @@ export const useTiles = defineStore('tiles', () => {
     return address.here && !address.source ? 'unusable' : closed
   }
 
+  /** Until it is known where this is, it is taken for where it was: tiles that change places are tapped by mistake. */
+  const first = (id: string, state: TileState) =>
+    state === 'open' || (!address.here && sessions.forHere(id, address.last) !== undefined)
+
   const all = computed(() =>
     services.all
       .map((service) => {
@@ -39,7 +43,7 @@ export const useTiles = defineStore('tiles', () => {
       })
       .toSorted(
         (a, b) =>
-          Number(b.state === 'open') - Number(a.state === 'open') ||
+          Number(first(b.service.id, b.state)) - Number(first(a.service.id, a.state)) ||
           choices.of(b.service.id).used - choices.of(a.service.id).used ||
           a.service.name.localeCompare(b.service.name),
       ),

@@ -8,7 +8,7 @@ function row(props: Partial<InstanceType<typeof SessionRow>['$props']> = {}) {
   return mount(SessionRow, {
     global: { plugins: [createPinia()], stubs: { RouterLink: RouterLinkStub } },
     props: {
-      session: sampleSession(), left: 1_199_000, here: true, mine: true, extending: false, ...props,
+      session: sampleSession(), left: 1_199_000, at: 'here', mine: true, extending: false, ...props,
     },
   })
 }
@@ -41,9 +41,15 @@ describe('a session row', () => {
     expect(both.text()).toContain('· Pixel, from 203.0.113.24 and 2001:db8:7:1::/64')
   })
 
+  it('names no address while it may turn out to be this one', () => {
+    expect(row({ at: 'unknown' }).get('.line').text()).toMatch(/left$/)
+    expect(row({ at: 'unknown', session: sampleSession({ device: 'd', device_name: 'Pixel' }) }).text()).toContain('· Pixel')
+    expect(row({ at: 'elsewhere' }).text()).toContain('· from 203.0.113.24')
+  })
+
   it('names the person and the source of what is not mine', () => {
     const session = sampleSession({ user_name: 'marc', source: '198.51.100.7/32' })
-    expect(row({ session, mine: false, here: false }).text()).toContain('marc, from 198.51.100.7')
+    expect(row({ session, mine: false, at: 'elsewhere' }).text()).toContain('marc, from 198.51.100.7')
   })
 
   it('goes by a link where there is one, else copies the address', async () => {
