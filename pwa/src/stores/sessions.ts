@@ -29,9 +29,9 @@ const extension = 30 * 60
 
 const endOf = (session: Session) => Date.parse(session.ended ?? session.expires)
 
-/** Sessions: what is open, and opening, extending and closing at once with a way back. */
 const admits = (act: Act, from: string | undefined) => partsOf(act).some(({ source }) => source === from)
 
+/** Sessions: what is open, and opening, extending and closing at once with a way back. */
 export const useSessions = defineStore('sessions', () => {
   const account = useAccount()
   const address = useAddress()
