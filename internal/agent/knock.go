@@ -17,12 +17,15 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
+// again is how long an answer is waited for before another knock is sent: a lost packet
+// must not cost more. Each knock is a new one, because each counts once. Only tests change it.
+var again = time.Second
+
 const (
-	// again is how long an answer is waited for before another knock is sent: a lost packet
-	// must not cost more. Each knock is a new one, because each counts once.
-	again = time.Second
-	// grace is how much longer the other family is waited for once one has answered, if the
-	// request says nothing else.
+	// hurry is how long after the first answer the other family's knock counts as lost: both went
+	// out together, so there is no reason to wait for as long as again.
+	hurry = 200 * time.Millisecond
+	// grace is what the answer to that second knock is waited for at least, see graceAfter.
 	grace = 400 * time.Millisecond
 )
 
@@ -39,7 +42,7 @@ type Request struct {
 	Only6    bool              // IPv6 alone
 	Silent   bool              // send one knock by each family and wait for nothing
 	ClaimBy  []string          // services that tell the addresses to claim, see PublicAddress; none: Claimed alone
-	Grace    time.Duration     // how much longer the other family is waited for once one has answered; 0: a moment
+	Grace    time.Duration     // how much longer the other family is waited for once one has answered; 0: until one more could be answered
 }
 
 // Reply is what became of the knocks by one address family.
@@ -83,17 +86,25 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	servers, err := resolve(ctx, r)
+	return knockBy(ctx, keys, r, servers, err)
+}
+
+// knockBy knocks at the servers, of which there may be none for a reason.
+func knockBy(ctx context.Context, keys *knock.Keys, r Request, servers []netip.AddrPort, why error) ([]Reply, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	unheard, heard := context.WithCancel(ctx) // lives for as long as nothing came back by UDP
 	defer heard()
+	calm, nudge := context.WithCancel(ctx) // lives until that was a while ago
+	defer nudge()
 	var ways []func() Reply
-	servers, err := resolve(ctx, r)
 	for _, server := range servers {
 		ways = append(ways, func() Reply {
-			reply := knockAt(ctx, server, keys, r)
+			reply := knockAt(ctx, calm, server, keys, r)
 			if reply.Err == nil {
 				heard()
+				time.AfterFunc(hurry, nudge)
 			}
 			return reply
 		})
@@ -110,7 +121,7 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 		}
 	}
 	if len(ways) == 0 {
-		return nil, err
+		return nil, why
 	}
 	replies := make([]Reply, len(ways))
 	var wg sync.WaitGroup
@@ -119,12 +130,21 @@ func Knock(ctx context.Context, r Request) ([]Reply, error) {
 			replies[i] = way()
 			if replies[i].Err == nil && !r.Silent {
 				// The others may not work at all from here.
-				time.AfterFunc(cmp.Or(r.Grace, grace), cancel)
+				time.AfterFunc(cmp.Or(r.Grace, graceAfter(replies[i])), cancel)
 			}
 		})
 	}
 	wg.Wait()
 	return slices.DeleteFunc(replies, func(r Reply) bool { return errors.Is(r.Err, errNotNeeded) }), nil
+}
+
+// graceAfter is how much longer the other family is waited for after the first answer: until a
+// knock that got lost has been followed by another and that one was answered, as slowly as this one.
+func graceAfter(first Reply) time.Duration {
+	if first.Broker != "" {
+		return hurry + grace // how long a broker takes says nothing of UDP
+	}
+	return hurry + max(grace, 2*first.Took)
 }
 
 // errNotNeeded marks a way that was not tried.
@@ -187,7 +207,9 @@ type sent struct {
 	at    time.Time
 }
 
-func knockAt(ctx context.Context, server netip.AddrPort, keys *knock.Keys, r Request) Reply {
+// knockAt knocks until there is an answer or ctx ends. When calm ends the next knock is sent without
+// waiting any longer for the answer to the last.
+func knockAt(ctx, calm context.Context, server netip.AddrPort, keys *knock.Keys, r Request) Reply {
 	reply := Reply{Family: "4", Server: server, Err: ErrNoAnswer}
 	if server.Addr().Is6() {
 		reply.Family = "6"
@@ -223,7 +245,7 @@ func knockAt(ctx context.Context, server netip.AddrPort, keys *knock.Keys, r Req
 			reply.Err = nil
 			return reply
 		}
-		answer, asked, ok := await(ctx, conn, keys, all)
+		answer, asked, ok := await(ctx, calm, conn, keys, all)
 		if ok {
 			return reply.answered(answer, asked.at)
 		}
@@ -252,10 +274,14 @@ func claimFor(conn *net.UDPConn, a netip.Addr) netip.Addr {
 }
 
 // await reads until the answer to one of the knocks is there or it is time for another.
-func await(ctx context.Context, conn *net.UDPConn, keys *knock.Keys, all []sent) (knock.Answer, sent, bool) {
+func await(ctx, calm context.Context, conn *net.UDPConn, keys *knock.Keys, all []sent) (knock.Answer, sent, bool) {
 	deadline := time.Now().Add(again)
 	if err := conn.SetReadDeadline(deadline); err != nil {
 		return knock.Answer{}, sent{}, false
+	}
+	if calm.Err() == nil { // once: the knocks after that have their time again
+		stop := context.AfterFunc(calm, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+		defer stop()
 	}
 	var buf [knock.Size + 1]byte
 	for ctx.Err() == nil {

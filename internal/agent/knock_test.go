@@ -25,24 +25,30 @@ type site struct {
 // newSite answers from the knock with that number on (1: the first), after noise.
 func newSite(t *testing.T, from int, status knock.Status) *site {
 	t.Helper()
+	return newSiteOf(t, ownline.NewID[ownline.Site](), from, status, 0)
+}
+
+// newSiteOf is slow to answer; two of one ID stand for the two addresses of one site.
+func newSiteOf(t *testing.T, id ownline.SiteID, from int, status knock.Status, slow time.Duration) *site {
+	t.Helper()
 	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := ownline.Profile{
 		Host: "127.0.0.1", Port: conn.LocalAddr().(*net.UDPAddr).AddrPort().Port(),
-		Site: ownline.NewID[ownline.Site](), Device: ownline.NewID[ownline.Device](), Key: bytes.Repeat([]byte{3}, 32),
+		Site: id, Device: ownline.NewID[ownline.Device](), Key: bytes.Repeat([]byte{3}, 32),
 	}
 	s := &site{conn: conn, profile: p, got: make(chan knock.Knock, 10), done: make(chan struct{})}
 	if s.keys, err = knock.DeriveKeys(p.Key, p.Site); err != nil {
 		t.Fatal(err)
 	}
-	go s.serve(from, status)
+	go s.serve(from, status, slow)
 	t.Cleanup(func() { conn.Close(); <-s.done })
 	return s
 }
 
-func (s *site) serve(from int, status knock.Status) {
+func (s *site) serve(from int, status knock.Status, slow time.Duration) {
 	defer close(s.done)
 	var buf [2000]byte
 	for i := 1; ; i++ {
@@ -62,6 +68,7 @@ func (s *site) serve(from int, status knock.Status) {
 		if i < from || !k.AnswerWanted {
 			continue
 		}
+		time.Sleep(slow)
 		forged := s.keys.SealAnswer(knock.Nonce{9}, knock.Nonce{8}, knock.Answer{Status: knock.Refused, Time: time.Now()})
 		_, _ = s.conn.WriteToUDPAddrPort([]byte("noise"), addr)
 		_, _ = s.conn.WriteToUDPAddrPort(forged[:], addr)
@@ -101,6 +108,42 @@ func TestLostKnock(t *testing.T) {
 	}
 	if a, b := <-s.got, <-s.got; a.Nonce == b.Nonce {
 		t.Error("the same knock was sent again")
+	}
+}
+
+// The family whose first packet gets lost is let in as well: the answer of the other is a reason to
+// try it again, soon, and none to give it up before that was answered.
+func TestLostKnockOfOneFamily(t *testing.T) {
+	usual := again
+	defer func() { again = usual }()
+	again = time.Hour
+	for name, tc := range map[string]struct{ slow, grace time.Duration }{
+		"a site nearby":   {0, time.Minute},
+		"a site far away": {500 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := ownline.NewID[ownline.Site]()
+			good, lossy := newSiteOf(t, id, 1, knock.Opened, tc.slow), newSiteOf(t, id, 2, knock.Opened, tc.slow)
+			at := func(s *site) netip.AddrPort {
+				return netip.AddrPortFrom(netip.MustParseAddr(s.profile.Host), s.profile.Port)
+			}
+			replies, err := knockBy(t.Context(), good.keys, Request{Profile: good.profile, Grace: tc.grace}, []netip.AddrPort{at(good), at(lossy)}, nil)
+			if err != nil || len(replies) != 2 || !replies[0].OK() || !replies[1].OK() || replies[0].Sent != 1 || replies[1].Sent != 2 {
+				t.Errorf("got %+v, %v", replies, err)
+			}
+		})
+	}
+}
+
+// A family without a route is not waited for, however long one that answers late would be.
+func TestFamilyWithoutRoute(t *testing.T) {
+	s := newSite(t, 1, knock.Opened)
+	begun := time.Now()
+	nowhere := netip.MustParseAddrPort("[fe80::1]:54754") // by which interface is not said
+	here := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), s.profile.Port)
+	replies, err := knockBy(t.Context(), s.keys, Request{Profile: s.profile, Grace: time.Minute}, []netip.AddrPort{here, nowhere}, nil)
+	if err != nil || !replies[0].OK() || replies[1].Err == nil || errors.Is(replies[1].Err, ErrNoAnswer) || time.Since(begun) > 30*time.Second {
+		t.Errorf("got %+v, %v", replies, err)
 	}
 }
 
