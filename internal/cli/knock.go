@@ -202,7 +202,7 @@ func (a *app) runKnock(cmd *cobra.Command, f knockFlags, service string, run []s
 	}
 	switch {
 	case best < 0:
-		return cmp.Or(cmd.Context().Err(), noAnswer(r.Profile, replies))
+		return cmp.Or(cmd.Context().Err(), noAnswer(r, replies))
 	case f.silent:
 		return nil
 	case !in:
@@ -349,26 +349,32 @@ func printKnock(w io.Writer, out knocked, replies []agent.Reply) error {
 	return nil
 }
 
-func noAnswer(p ownline.Profile, replies []agent.Reply) error {
+// noAnswer says what it may be that a site which is silent to all that is wrong has against a knock.
+func noAnswer(r agent.Request, replies []agent.Reply) error {
+	p := r.Profile
 	var failed []string
 	through := "" // what became of it at the broker
-	for _, r := range replies {
-		if !errors.Is(r.Err, agent.ErrNoAnswer) && r.Err != nil {
-			failed = append(failed, r.Err.Error())
+	for _, reply := range replies {
+		if !errors.Is(reply.Err, agent.ErrNoAnswer) && reply.Err != nil {
+			failed = append(failed, reply.Err.Error())
 		}
-		if r.Broker != "" && (through == "" || !errors.Is(r.Err, agent.ErrNoFamily)) {
-			through = fmt.Sprintf(" And through the broker %s: %v.", r.Broker, r.Err)
-			if r.Sent > 0 {
-				through = fmt.Sprintf(" And the broker %s took the knock, but no answer came: is Ownline connected to it?", r.Broker)
+		if reply.Broker != "" && (through == "" || !errors.Is(reply.Err, agent.ErrNoFamily)) {
+			through = fmt.Sprintf(" And through the broker %s: %v.", reply.Broker, reply.Err)
+			if reply.Sent > 0 {
+				through = fmt.Sprintf(" And the broker %s took the knock, but no answer came: is Ownline connected to it?", reply.Broker)
 			}
 		}
 	}
 	if len(failed) == len(replies) {
 		return fmt.Errorf("nothing could be sent to %s: %s", p.Host, strings.Join(failed, "; "))
 	}
+	named := "Must the device name its public address, as one made with --require-claimed-source must (--source ADDRESS)?"
+	if r.Claimed.IsValid() {
+		named = fmt.Sprintf("Is %s (--source) the address that the site sees this machine at?", r.Claimed)
+	}
 	return fmt.Errorf("no answer from %s, UDP port %d. A site is silent to everything that it does not accept. "+
-		"Is this machine's clock right to the minute (%s)? Is the device revoked, or its profile old? Does UDP get through from here?%s",
-		p.Host, p.Port, time.Now().Format("15:04:05 MST"), through)
+		"Is this machine's clock right to the minute (%s)? Is the device revoked, or its profile old? %s Does UDP get through from here?%s",
+		p.Host, p.Port, time.Now().Format("15:04:05 MST"), named, through)
 }
 
 func refused(s knock.Status, service string) error {

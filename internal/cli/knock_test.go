@@ -125,7 +125,7 @@ func TestNoFamily(t *testing.T) {
 	if err := printKnock(&w, out, replies); err != nil || w.String() != "IPv4 through the broker  no answer\n" {
 		t.Errorf("%q, %v", w.String(), err)
 	}
-	if err := noAnswer(ownline.Profile{}, replies); !strings.Contains(err.Error(), "the broker wss://b took the knock") {
+	if err := noAnswer(agent.Request{}, replies); !strings.Contains(err.Error(), "the broker wss://b took the knock") {
 		t.Error(err)
 	}
 }
