@@ -135,10 +135,13 @@ schemathesis: $(TOOL) ## hold the API against its description, as admin and as u
 # or the linker may take their copies for everybody, and races are found where there are none.
 RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
 
+# make check vets, and nobody debugs these programs.
+LEAN := -vet=off -ldflags=-w
+
 test: build compiler guests database peers systemd desktop ssh fwknop nmap firewalls $(TOOL) ## run every test
-	SCHEMATHESIS=$(TOOL) $(GO) test $(RACE) -timeout 25m $(GOTESTFLAGS) ./...
-	$(GO) test $(RACE) -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
-	OWNLINE_TEST_DATABASE=postgres $(GO) test $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
+	SCHEMATHESIS=$(TOOL) $(GO) test $(RACE) $(LEAN) -timeout 25m $(GOTESTFLAGS) ./...
+	$(GO) test $(RACE) $(LEAN) -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
+	OWNLINE_TEST_DATABASE=postgres $(GO) test $(LEAN) $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test && $(NPM) run budgets && $(NPM) run axe -- --few
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
