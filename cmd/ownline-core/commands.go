@@ -20,7 +20,7 @@ import (
 )
 
 func commands() []command {
-	return []command{runCommand(), pairCommand(), statusCommand(), sessionsCommand(), explainCommand(), flushCommand(), versionCommand(), completionCommand()}
+	return []command{runCommand(), pairCommand(), statusCommand(), sessionsCommand(), explainCommand(), doctorCommand(), flushCommand(), versionCommand(), completionCommand()}
 }
 
 func runCommand() command {

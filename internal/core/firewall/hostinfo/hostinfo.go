@@ -20,8 +20,16 @@ type Host struct {
 
 // Address is an address of the router in one of its networks.
 type Address struct {
-	Addr    netip.Addr
-	Network netip.Prefix
+	Addr      netip.Addr
+	Network   netip.Prefix
+	Interface string
+}
+
+// Uplink is an interface that a default route leads out by.
+type Uplink struct {
+	Interface string
+	IPv6      bool
+	Metric    uint32 // the lowest is taken
 }
 
 // Networks returns the networks of the LAN.

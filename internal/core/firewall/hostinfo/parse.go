@@ -55,6 +55,28 @@ func parseRoutes6(r io.Reader, add func(netip.Addr)) error {
 	})
 }
 
+// parseUplinks4 reads /proc/net/route for default routes, such as have no next hop too.
+func parseUplinks4(r io.Reader, add func(Uplink)) error {
+	return lines(r, 8, func(f [][]byte) bool {
+		metric, err := strconv.ParseUint(string(f[6]), 10, 32)
+		if err == nil && string(f[1]) == "00000000" && string(f[7]) == "00000000" {
+			add(Uplink{Interface: string(f[0]), Metric: uint32(metric)})
+		}
+		return true
+	})
+}
+
+// parseUplinks6 reads /proc/net/ipv6_route likewise. The kernel's own refusals are routes of lo.
+func parseUplinks6(r io.Reader, add func(Uplink)) error {
+	return lines(r, 10, func(f [][]byte) bool {
+		metric, err := strconv.ParseUint(string(f[5]), 16, 32)
+		if err == nil && string(f[1]) == "00" && string(f[9]) != "lo" {
+			add(Uplink{Interface: string(f[9]), IPv6: true, Metric: uint32(metric)})
+		}
+		return true
+	})
+}
+
 // States of a socket that serves (include/net/tcp_states.h): a UDP socket that is bound but
 // not connected is in TCP_CLOSE.
 const (

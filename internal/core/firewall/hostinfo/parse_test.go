@@ -33,6 +33,17 @@ func TestParse(t *testing.T) {
 	if err := parseRoutes6(strings.NewReader(routes6), add); err != nil || !slices.Equal(got, []netip.Addr{netip.MustParseAddr("2001:db8:f::1")}) {
 		t.Errorf("parseRoutes6 = %v, %v", got, err)
 	}
+	var uplinks []Uplink
+	up := func(u Uplink) { uplinks = append(uplinks, u) }
+	routes4 += "ppp0\t00000000\t00000000\t0001\t0\t0\t7\t00000000\t0\t0\t0\n" // has no next hop
+	if err := parseUplinks4(strings.NewReader(routes4), up); err != nil || !slices.Equal(uplinks, []Uplink{{Interface: "eth0"}, {Interface: "ppp0", Metric: 7}}) {
+		t.Errorf("parseUplinks4 = %v, %v", uplinks, err)
+	}
+	uplinks = nil
+	routes6 += zero + " 00 " + zero + " 00 " + zero + " ffffffff 00000001 00000000 00200200 lo\n"
+	if err := parseUplinks6(strings.NewReader(routes6), up); err != nil || !slices.Equal(uplinks, []Uplink{{"eth0", true, 1024}}) {
+		t.Errorf("parseUplinks6 = %v, %v", uplinks, err)
+	}
 	heading := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 	tcp := heading +
 		"   0: 00000000:0016 00000000:0000 0A 0 0\n" + // 0.0.0.0:22 listens

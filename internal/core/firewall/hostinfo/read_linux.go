@@ -39,7 +39,7 @@ func Read(wan []string) (Host, error) {
 			// Without wan_interfaces, an address of the internet can't be told from the LAN's by
 			// its interface, but by what it is.
 			if lan && (len(wan) > 0 || ownline.KindOf(p.Addr()) == ownline.SourcePrivate) {
-				h.LAN = append(h.LAN, Address{p.Addr(), p.Masked()})
+				h.LAN = append(h.LAN, Address{p.Addr(), p.Masked(), i.Name})
 			}
 		}
 	}
@@ -63,6 +63,15 @@ func gateways(proc string) (out []netip.Addr, err error) {
 	err = errors.Join(
 		read(proc, "route", func(r io.Reader) error { return parseRoutes4(r, add) }),
 		read(proc, "ipv6_route", func(r io.Reader) error { return parseRoutes6(r, add) }))
+	return out, err
+}
+
+// Uplinks returns the interfaces of default routes.
+func Uplinks() (out []Uplink, err error) {
+	add := func(u Uplink) { out = append(out, u) }
+	err = errors.Join(
+		read("/proc/net", "route", func(r io.Reader) error { return parseUplinks4(r, add) }),
+		read("/proc/net", "ipv6_route", func(r io.Reader) error { return parseUplinks6(r, add) }))
 	return out, err
 }
 

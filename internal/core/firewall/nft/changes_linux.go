@@ -2,7 +2,6 @@ package nft
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -98,24 +97,24 @@ func difference(have view, want firewall.Ruleset, now time.Time, can abilities) 
 			wanted[e.timed] = e.until
 		}
 	}
-	for e, end := range wanted {
-		until, ok := have.timed[e]
-		if ok && until.Sub(end).Abs() <= tolerance {
-			continue
+	// Set by set, as they are written. Sorting them would take 25 KB of code, of which a small core has little.
+	for _, set := range timedSets(want.Settings) {
+		for e, end := range wanted {
+			until, ok := have.timed[e]
+			if e.set != set || ok && until.Sub(end).Abs() <= tolerance {
+				continue
+			}
+			if ok {
+				c.removeTimed = append(c.removeTimed, e)
+			}
+			c.putTimed = append(c.putTimed, timedElement{e, end})
 		}
-		if ok {
-			c.removeTimed = append(c.removeTimed, e)
+		for e := range have.timed {
+			if e.set == set && wanted[e].IsZero() {
+				c.removeTimed = append(c.removeTimed, e)
+			}
 		}
-		c.putTimed = append(c.putTimed, timedElement{e, end})
 	}
-	for e := range have.timed {
-		if wanted[e].IsZero() {
-			c.removeTimed = append(c.removeTimed, e)
-		}
-	}
-	// Set by set, as they are written.
-	slices.SortFunc(c.putTimed, func(a, b timedElement) int { return strings.Compare(a.set, b.set) })
-	slices.SortFunc(c.removeTimed, func(a, b timed) int { return strings.Compare(a.set, b.set) })
 	return c
 }
 

@@ -243,7 +243,7 @@ describe('sites', () => {
   it('say how they are and what is wrong', async () => {
     const { page } = await open('/admin/sites')
     const text = page.text()
-    for (const words of ['Reachable', '12 ms', '2 changes waiting', '1 open session', 'Core 1.2.3', 'Firewall: another table is in the way', 'The firewall works, but with no filter: the kernel refuses the table', 'ownline-core status', 'The certificate of its names is good until']) {
+    for (const words of ['Reachable', '12 ms', '2 changes waiting', '1 open session', 'Core 1.2.3', 'Firewall: another table is in the way', 'The firewall works, but with no filter: the kernel refuses the table', 'ownline-core doctor', 'The certificate of its names is good until']) {
       expect(text).toContain(words)
     }
   })

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core"
+	"github.com/ownline/ownline/internal/core/doctor"
+)
+
+func doctorCommand() command {
+	fix, assent := false, false
+	return command{
+		name: "doctor", short: "Find what is wrong with this router, and how to mend it",
+		long: `Look for what keeps people out: whether the daemon runs and web commands it, forwarding, reverse
+path filters, the host's own rules, ports that two want, a missing masquerade, NAT in front, the
+clock, certificates, files that others can read. Works without the daemon, too.
+
+  ✓ is well    ! may go wrong    ✗ keeps somebody out
+
+Below what is wrong are the commands that mend it. --fix runs those of them that can harm nothing
+(settings of the kernel, now and in /etc/sysctl.d/99-ownline.conf; modes of files), after asking for
+each, and looks again. Rules of others and core.yaml it never changes. Exits with 1 if anything
+keeps somebody out.`,
+		examples: []string{"ownline-core doctor", "ownline-core doctor --fix", "ownline-core doctor --fix --yes --json"},
+		flags: func(f *flag.FlagSet) {
+			f.BoolVar(&fix, "fix", false, "mend what can be mended without harm, after asking")
+			f.BoolVar(&assent, "yes", false, "with --fix: do not ask")
+		},
+		run: func(ctx context.Context, c *call) error {
+			if assent && !fix {
+				return usageError{fmt.Errorf("--yes is for --fix")}
+			}
+			all, err := c.examine(ctx)
+			if err != nil {
+				return err
+			}
+			out := struct {
+				Findings []doctor.Finding `json:"findings"`
+				Mended   []doctor.Finding `json:"mended"`
+			}{all, []doctor.Finding{}}
+			if fix {
+				if !c.json {
+					printFindings(c.stdout, all)
+				}
+				if out.Mended, err = c.mend(all, assent); err != nil {
+					return err
+				}
+				if len(out.Mended) == 0 && !c.json {
+					return problems(all)
+				}
+				if out.Findings, err = c.examine(ctx); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.stderr, "Mended: %d. Now it is so:\n", len(out.Mended))
+			}
+			if err := c.print(out, func(w io.Writer) error { printFindings(w, out.Findings); return nil }); err != nil {
+				return err
+			}
+			return problems(out.Findings)
+		},
+	}
+}
+
+func (c *call) examine(ctx context.Context) ([]doctor.Finding, error) {
+	cfg, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	_, lacks := config.InspectCore(c.config, os.Environ(), core.Inspect)
+	file := c.config
+	if file == "" {
+		file = config.CoreFile
+	}
+	return core.Doctor(ctx, cfg, file, lacks)
+}
+
+// mend does what can be done without harm, and what the admin assents to; it returns that.
+func (c *call) mend(all []doctor.Finding, assent bool) ([]doctor.Finding, error) {
+	mended := []doctor.Finding{}
+	answers := bufio.NewScanner(os.Stdin)
+	for _, f := range all {
+		if !f.Mends {
+			continue
+		}
+		if !assent {
+			fmt.Fprint(c.stderr, "\n", said(&f), "Do this? [y/N] ")
+			if !answers.Scan() || !strings.HasPrefix(strings.ToLower(answers.Text()), "y") {
+				continue
+			}
+		}
+		if err := f.Mend(); err != nil {
+			return mended, fmt.Errorf("%s: %w", f.Check, err)
+		}
+		mended = append(mended, f)
+	}
+	return mended, nil
+}
+
+func problems(all []doctor.Finding) error {
+	if n := doctor.Problems(all); n > 0 {
+		return fmt.Errorf("problems found: %d", n)
+	}
+	return nil
+}
+
+func printFindings(w io.Writer, all []doctor.Finding) {
+	for i := range all {
+		fmt.Fprint(w, marks[all[i].Level], " ", said(&all[i]))
+	}
+}
+
+var marks = map[doctor.Level]string{doctor.Good: "✓", doctor.Warning: "!", doctor.Problem: "✗"}
+
+// said is a finding in lines.
+func said(f *doctor.Finding) string {
+	text := f.Text + "\n"
+	for _, fix := range f.Fix {
+		text += "  → " + fix + "\n"
+	}
+	if f.Hint != "" {
+		text += "  (" + f.Hint + ")\n"
+	}
+	return text
+}

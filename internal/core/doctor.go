@@ -1,0 +1,38 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/doctor"
+	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
+	"github.com/ownline/ownline/internal/core/firewall/hostrules"
+	"github.com/ownline/ownline/internal/core/trustclock"
+)
+
+// Doctor looks at the router that it runs on. file is that of the settings, and lacks what the machine
+// lacks of them.
+func Doctor(ctx context.Context, cfg config.Core, file string, lacks error) ([]doctor.Finding, error) {
+	r := &doctor.Router{
+		Config: cfg, File: file, Lacks: lacks, Daemon: NewControl(cfg.ControlSocket),
+		Driver: func(ctx context.Context) error {
+			d, _, err := openFirewall(ctx, cfg.Firewall.Driver, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			return d.Close()
+		},
+		Rules:  func() (doctor.Rules, error) { return hostrules.Read() },
+		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
+		Root:   "/",
+	}
+	var err error
+	if r.Host, err = hostinfo.Read(cfg.Firewall.WANInterfaces); err != nil {
+		return nil, err
+	}
+	if r.Uplinks, err = hostinfo.Uplinks(); err != nil {
+		return nil, err
+	}
+	return r.Look(ctx), nil
+}

@@ -1,0 +1,186 @@
+package doctor
+
+import (
+	"strings"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/hostrules"
+	"github.com/ownline/ownline/internal/ownline"
+)
+
+// need is a kind of packets that the host's own rules have to let pass.
+type need struct {
+	what     string
+	nft, ipt string // the rule that accepts it, for nftables and iptables
+	packet   hostrules.Packet
+}
+
+const (
+	translated, byIPTables = "ct status dnat accept", "-m conntrack --ctstate DNAT -j ACCEPT"
+
+	toLAN, fromLAN = "connections to services in the LAN", "what services in the LAN answer"
+)
+
+// Which ports are meant is set in needs: see rules.
+var (
+	lanNeeds = [...]need{
+		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true}},
+		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true}},
+		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true, Established: true}},
+		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, Established: true}},
+	}
+	proxyNeed  = need{"connections to the reverse proxy", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true, TCP: true}}
+	knockNeed  = need{"knocks", "udp dport %[1]d%[2]s accept", "-p udp --dport %[1]d%[3]s -j ACCEPT", hostrules.Packet{Hook: "input"}}
+	answerNeed = need{"answers to knocks", "udp sport %[1]d%[2]s accept", "-p udp --sport %[1]d%[3]s -j ACCEPT", hostrules.Packet{Hook: "output"}}
+)
+
+// rules tells of the host's own chains that drop what Ownline lets in.
+func (l *looking) rules() {
+	rules, err := l.Rules()
+	if err != nil {
+		l.say(&unread, err)
+		return
+	}
+	defer rules.Close()
+	c := &chains{looking: l, rules: rules, first: len(l.found), lan: l.lan()}
+	// Valid knocks are not tracked where the kernel filters them.
+	c.untracked = l.status.Firewall.Filter || !l.runs && l.Config.Firewall.Driver != ownline.IPTables
+	for _, c.wan = range l.wan() {
+		for i := range lanNeeds {
+			c.look(&lanNeeds[i], 0)
+		}
+		if p := &l.Config.Proxy; p.Serves() {
+			c.look(&proxyNeed, p.Port())
+		}
+		knock := &l.Config.Knock
+		c.look(&knockNeed, knock.Listen.Port())
+		if knock.FwknopListen.IsValid() {
+			c.look(&knockNeed, knock.FwknopListen.Port())
+		}
+		if knock.Answer {
+			c.look(&answerNeed, knock.Listen.Port())
+		}
+	}
+	if len(l.found) == c.first {
+		l.say(&passes)
+	}
+}
+
+// chains are those of the host.
+type chains struct {
+	*looking
+	rules     Rules
+	first     int // finding about them
+	wan       string
+	lan       []string
+	untracked bool // knocks are
+}
+
+// look tells which chains drop what is needed.
+func (c *chains) look(n *need, port uint16) {
+	p := n.packet
+	state, ipt := "", ""
+	switch {
+	case p.Hook == "forward":
+		for _, lan := range c.lan {
+			if p.In, p.Out = c.wan, lan; p.Established {
+				p.In, p.Out = lan, c.wan
+			}
+			c.tell(n, &p, n.nft, n.ipt)
+		}
+		return
+	case p.Translated:
+	case c.untracked:
+		p.Untracked, state, ipt = true, " ct state untracked", " -m conntrack --ctstate UNTRACKED"
+	}
+	if p.Hook == "input" {
+		p.In, p.To = c.wan, port
+	} else {
+		p.Out, p.From, p.Established = c.wan, port, !c.untracked
+	}
+	args := []any{port, state, ipt}
+	c.tell(n, &p, fill(n.nft, args), fill(n.ipt, args))
+}
+
+// tell adds the chains that drop a packet, each once for a rule that would mend it.
+func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
+	for _, p.IPv6 = range [...]bool{false, true} {
+		all := c.rules.Obstacles(*p)
+		for i := range all {
+			o := &all[i]
+			fix := insert(&o.Chain, nft, ipt)
+			w := &drops
+			if o.Unsure {
+				w = &mayDrop
+			}
+			told := c.told(fix)
+			if told != nil && (o.Unsure || told.Level == Problem) {
+				continue
+			}
+			f := c.say(w, o.Chain, n.what, fix)
+			if told != nil { // now it is sure
+				*told = *f
+				c.found = c.found[:len(c.found)-1]
+			}
+		}
+	}
+}
+
+// told finds what was said of a chain already.
+func (c *chains) told(fix string) *Finding {
+	for i := c.first; i < len(c.found); i++ {
+		if c.found[i].Fix[0] == fix {
+			return &c.found[i]
+		}
+	}
+	return nil
+}
+
+// insert is the command that has a chain accept packets.
+func insert(c *firewall.Chain, rule, ipt string) string {
+	if c.Family == "inet" || c.Table != "filter" || c.Name != strings.ToUpper(c.Hook) {
+		return "nft insert rule " + c.String() + " " + rule
+	}
+	// It is of iptables-nft.
+	program := "iptables"
+	if c.Family == "ip6" {
+		program = "ip6tables"
+	}
+	return program + " -I " + c.Name + " " + ipt
+}
+
+// masquerade tells of a box that the LAN's hosts do not route through, so that their answers go elsewhere.
+func (l *looking) masquerade() {
+	for _, gateway := range l.Host.Gateways {
+		for i := range l.Host.LAN {
+			network := l.Host.LAN[i].Network
+			if l.Config.Firewall.Masquerade || !network.Contains(gateway) {
+				continue
+			}
+			f := l.say(&elsewhere, gateway, network, l.File)
+			if len(l.lan()) > 1 { // another may be what matters
+				f.Level = Warning
+			}
+			return
+		}
+	}
+	l.say(&back)
+}
+
+// address tells of a NAT in front of the router.
+func (l *looking) address() {
+	w, public := &behind, ""
+	for _, a := range l.Host.Own {
+		switch ownline.KindOf(a) {
+		case ownline.SourcePublic:
+			public += ", " + a.String()
+		case ownline.SourceCarrierNAT:
+			w = &carrier
+		}
+	}
+	if public != "" {
+		l.say(&internet, public[2:])
+		return
+	}
+	l.say(w, l.Config.Knock.Listen.Port())
+}

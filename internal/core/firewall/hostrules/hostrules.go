@@ -1,0 +1,24 @@
+// Package hostrules: what the rules of a router that are not Ownline's do with the packets that Ownline
+// wants to pass. It reads what nf_tables holds, which rules of iptables-nft are part of, and changes
+// nothing; the rules of iptables-legacy it does not see. Code is spared: a small core has little room.
+package hostrules
+
+import "github.com/ownline/ownline/internal/core/firewall"
+
+// Packet is one of a kind that the host has to let pass. What it does not say may be anything.
+type Packet struct {
+	Hook     string // "forward", "input" or "output"
+	IPv6     bool
+	TCP      bool   // else UDP
+	From, To uint16 // ports; 0: any
+	In, Out  string // interfaces; "": any
+	// Of its connection. A packet that is not tracked is of none.
+	Untracked, Established, Translated bool
+}
+
+// Obstacle is a chain of others that drops a packet.
+type Obstacle struct {
+	firewall.Chain
+	// Unsure is whether some rule may accept the packet after all: it asks for what can't be known beforehand.
+	Unsure bool
+}

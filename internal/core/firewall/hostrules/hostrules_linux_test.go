@@ -1,0 +1,140 @@
+package hostrules_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/ownline/ownline/internal/core/firewall/hostrules"
+	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/bedtest"
+)
+
+func TestMain(m *testing.M) { bedtest.Main(m) }
+
+// What the host's rules do with a packet is read from the kernel, whoever has written them.
+func TestObstacles(t *testing.T) {
+	for _, program := range []string{"/usr/sbin/nft", "/usr/sbin/iptables-nft-restore"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("%v: run the tests by make test, which installs it", err)
+		}
+	}
+	forward := hostrules.Packet{Hook: "forward", TCP: true, Translated: true, In: "wan0", Out: "lan0"}
+	knock := hostrules.Packet{Hook: "input", To: 54754, Untracked: true, In: "wan0"}
+	back := hostrules.Packet{Hook: "forward", TCP: true, Translated: true, Established: true, In: "lan0", Out: "wan0"}
+	answer := hostrules.Packet{Hook: "output", From: 54754, Untracked: true, Out: "wan0"}
+	six := forward
+	six.IPv6 = true
+	anywhere := forward
+	anywhere.In, anywhere.Out = "", ""
+	inet := func(chains string) string { return "table inet host {\n" + chains + "\n}" }
+	fwd := func(rules string) string {
+		return inet("chain f { type filter hook forward priority filter; policy drop; " + rules + "\n}")
+	}
+	in := func(rules string) string {
+		return inet("chain in { type filter hook input priority filter; policy drop; " + rules + "\n}")
+	}
+	ipt := func(rules ...string) string {
+		return "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n" + strings.Join(rules, "\n") + "\nCOMMIT\n"
+	}
+	const none, yes, unsure = "", "drops", "may drop"
+	for name, tc := range map[string]struct {
+		rules  string
+		packet hostrules.Packet
+		want   string
+	}{
+		"no rules":                         {"", forward, none},
+		"drops all":                        {fwd(""), forward, yes},
+		"is asked for another hook":        {fwd(""), knock, none},
+		"of the other family":              {strings.Replace(fwd(""), "inet", "ip", 1), six, none},
+		"of this family":                   {strings.Replace(fwd(""), "inet", "ip6", 1), six, yes},
+		"the usual router":                 {fwd(`iifname "lan0" oifname "wan0" accept; ct state established,related accept`), forward, yes},
+		"what is translated":               {fwd(`ct status dnat accept`), forward, none},
+		"what is translated, counted":      {fwd(`counter ct status dnat log accept`), forward, none},
+		"what is not translated":           {fwd(`ct status & dnat == 0 accept`), forward, yes},
+		"the way back by state":            {fwd(`ct state { established, related } accept`), back, none},
+		"the way back by a map":            {fwd(`ct state vmap { established : accept, invalid : drop }`), back, none},
+		"a map has another state":          {fwd(`ct state vmap { established : accept, invalid : drop }`), forward, yes},
+		"the way back is shut":             {fwd(`ct state new ct status dnat accept`), back, yes},
+		"by interface":                     {fwd(`iifname "wan0" oifname "lan0" accept`), forward, none},
+		"by another interface":             {fwd(`iifname "eth7" accept`), forward, yes},
+		"by the beginning of interfaces":   {fwd(`iifname "wa*" accept`), forward, none},
+		"by a set of interfaces":           {fwd(`iifname { "lo", "wan0" } accept`), forward, none},
+		"by a set of others":               {fwd(`iifname { "lo", "lan0" } accept`), forward, yes},
+		"by all but a set":                 {fwd(`iifname != { "lo", "lan0" } accept`), forward, none},
+		"interfaces are not known":         {fwd(`iifname "wan0" accept`), anywhere, unsure},
+		"by an address":                    {fwd(`ip daddr 192.168.7.10 accept`), forward, unsure},
+		"by a port":                        {fwd(`tcp dport 22 accept`), forward, unsure},
+		"another protocol":                 {fwd(`meta l4proto udp accept`), forward, yes},
+		"a set of protocols":               {fwd(`meta l4proto { tcp, udp } accept`), forward, none},
+		"in a limit":                       {fwd(`limit rate 10/second accept`), forward, none},
+		"refused at the end":               {inet("chain f { type filter hook forward priority filter; policy accept; ct state established accept; reject; }"), forward, yes},
+		"refused too late":                 {inet("chain f { type filter hook forward priority filter; policy accept; ct status dnat accept; drop; }"), forward, none},
+		"two chains, of which one drops":   {fwd("ct status dnat accept") + "\ntable inet more { chain f { type filter hook forward priority 5; policy drop; }\n}", forward, yes},
+		"in a zone's chain":                {inet("chain zone { ct status dnat accept; }\nchain f { type filter hook forward priority filter; policy drop; iifname \"wan0\" jump zone; }"), forward, none},
+		"in another zone's chain":          {inet("chain zone { ct status dnat accept; }\nchain f { type filter hook forward priority filter; policy drop; iifname \"eth7\" jump zone; }"), forward, yes},
+		"comes back from a chain":          {inet("chain zone { return; drop; }\nchain f { type filter hook forward priority filter; policy drop; jump zone; accept; }"), forward, none},
+		"does not come back from a goto":   {inet("chain zone { tcp dport 1 return; }\nchain f { type filter hook forward priority filter; policy drop; goto zone; accept; }"), forward, yes},
+		"a chain that refuses the rest":    {inet("chain rest { reject; }\nchain f { type filter hook forward priority filter; policy accept; jump rest; }"), forward, yes},
+		"Ownline's own table":              {strings.Replace(fwd(""), "host", "ownline", 1), forward, none},
+		"knocks by port":                   {in(`udp dport 54754 accept`), knock, none},
+		"knocks by port and state":         {in(`udp dport 54754 ct state untracked accept`), knock, none},
+		"knocks in a range":                {in(`udp dport 54000-55000 accept`), knock, none},
+		"knocks in a set with ranges":      {in(`udp dport { 53, 54000-55000 } accept`), knock, none},
+		"knocks at the end of a range":     {in(`udp dport { 53, 54000-54754 } accept`), knock, none},
+		"knocks behind a range":            {in(`udp dport { 53, 54000-54753 } accept`), knock, yes},
+		"knocks before a range":            {in(`udp dport { 54755-54760 } accept`), knock, yes},
+		"knocks at another port":           {in(`udp dport 53 accept; tcp dport 54754 accept`), knock, yes},
+		"knocks are not new":               {in(`ct state new udp dport 54754 accept`), knock, yes},
+		"knocks are no connection":         {in(`ct status dnat accept`), knock, yes},
+		"answers":                          {inet(`chain o { type filter hook output priority filter; policy drop; udp sport 54754 accept; }`), answer, none},
+		"answers are shut in":              {inet(`chain o { type filter hook output priority filter; policy drop; udp sport 53 accept; }`), answer, yes},
+		"iptables drops":                   {ipt("-A FORWARD -i lan0 -o wan0 -j ACCEPT", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"), forward, yes},
+		"iptables, what is translated":     {ipt("-A FORWARD -m conntrack --ctstate DNAT -j ACCEPT"), forward, none},
+		"iptables, by another status":      {ipt("-A FORWARD -m conntrack --ctstatus EXPECTED -j ACCEPT"), forward, unsure},
+		"iptables, what is not translated": {ipt("-A FORWARD -m conntrack ! --ctstate DNAT -j ACCEPT"), forward, yes},
+		"iptables, the way back":           {ipt("-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT"), back, none},
+		"iptables refuses":                 {strings.Replace(ipt("-A FORWARD -m comment --comment all -j REJECT"), "FORWARD DROP", "FORWARD ACCEPT", 1), forward, yes},
+		"iptables, by an address":          {ipt("-A FORWARD -d 192.168.7.10 -j ACCEPT"), forward, unsure},
+		"iptables, knocks":                 {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate UNTRACKED -j ACCEPT"), knock, none},
+		"iptables, knocks at another port": {ipt("-A INPUT -p udp -m udp --dport 53:1000 -j ACCEPT"), knock, yes},
+		"iptables, knocks that are new":    {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate NEW -j ACCEPT"), knock, yes},
+		"iptables, Ownline's own chains":   {ipt(":ownline-gate - [0:0]", "-A ownline-gate -j ACCEPT", "-A FORWARD -j ownline-gate"), forward, yes},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bedtest.New(t)
+			cmd := b.Router.Command(t.Context(), "/usr/sbin/nft", "-f", "-")
+			if strings.HasPrefix(tc.rules, "*") {
+				cmd = b.Router.Command(t.Context(), "/usr/sbin/iptables-nft-restore")
+			}
+			cmd.Stdin = strings.NewReader(tc.rules)
+			var said strings.Builder
+			cmd.Stderr = &said
+			if err := b.Router.Run(cmd); err != nil {
+				t.Fatal(err, &said)
+			}
+			if got := looked(t, b.Router, tc.packet); got != tc.want {
+				t.Errorf("it %s, want it to %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func looked(t *testing.T, h *bed.Host, p hostrules.Packet) string {
+	t.Helper()
+	var rules *hostrules.Rules
+	if err := h.Do(func() (err error) { rules, err = hostrules.Read(); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer rules.Close()
+	all := rules.Obstacles(p)
+	for _, o := range all {
+		if !o.Unsure {
+			return "drops"
+		}
+	}
+	if len(all) > 0 {
+		return "may drop"
+	}
+	return ""
+}

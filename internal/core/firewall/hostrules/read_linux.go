@@ -1,0 +1,122 @@
+package hostrules
+
+import (
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
+)
+
+// Rules are the host's as they were when they were read.
+type Rules struct {
+	conn   *netlink.Conn // for the sets that rules look into
+	chains []*chain
+}
+
+type chain struct {
+	firewall.Chain // without a hook it is only jumped to
+	drops          bool
+	rules          [][]byte // their lists of expressions
+}
+
+var (
+	families = [...]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
+	hooks    = [...]string{unix.NF_INET_LOCAL_IN: "input", unix.NF_INET_FORWARD: "forward", unix.NF_INET_LOCAL_OUT: "output", unix.NF_INET_POST_ROUTING: ""}
+)
+
+// Read reads the rules of the network namespace of the calling thread. A kernel without nf_tables has none.
+func Read() (*Rules, error) {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rules{conn: conn}
+	err = errors.Join(r.dump(unix.NFT_MSG_GETCHAIN, "", "", r.addChain), r.dump(unix.NFT_MSG_GETRULE, "", "", r.addRule))
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, netlink.ErrInterrupted) {
+		err = nil // no such subsystem; or somebody changed rules meanwhile: what was read is good enough
+	}
+	return r, err
+}
+
+// Close ends the reading.
+func (r *Rules) Close() error { return r.conn.Close() }
+
+// dump asks for everything of a kind, of a set, or of all tables.
+func (r *Rules) dump(kind uint16, table, set string, each func(family string, body []byte)) error {
+	var m netlink.Message
+	m.Begin(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
+	family, _, _ := strings.Cut(table, " ")
+	m.Raw(familyOf(family), unix.NFNETLINK_V0, 0, 0)
+	if set != "" {
+		m.String(unix.NFTA_SET_ELEM_LIST_TABLE, table[len(family)+1:])
+		m.String(unix.NFTA_SET_ELEM_LIST_SET, set)
+	}
+	return r.conn.Do(&m, func(_ uint16, body []byte) error {
+		if len(body) > 4 && int(body[0]) < len(families) && families[body[0]] != "" {
+			each(families[body[0]], append([]byte(nil), body[4:]...)) // body is valid during the call only
+		}
+		return nil
+	})
+}
+
+func familyOf(name string) byte {
+	for i, f := range families {
+		if f == name && name != "" {
+			return byte(i)
+		}
+	}
+	return unix.NFPROTO_UNSPEC
+}
+
+func (r *Rules) addChain(family string, b []byte) {
+	c := &chain{Chain: firewall.Chain{Family: family, Table: text(b, unix.NFTA_CHAIN_TABLE), Name: text(b, unix.NFTA_CHAIN_NAME)}}
+	if hook := find(b, unix.NFTA_CHAIN_HOOK); hook != nil {
+		if n := number(hook, unix.NFTA_HOOK_HOOKNUM); n < uint32(len(hooks)) {
+			c.Hook = hooks[n]
+		}
+		const drop = 0 // NF_DROP
+		c.drops = find(b, unix.NFTA_CHAIN_POLICY) != nil && number(b, unix.NFTA_CHAIN_POLICY) == drop
+	}
+	// Not Ownline's own, by whichever driver.
+	if !(family == "inet" && c.Table == "ownline" || strings.HasPrefix(c.Name, "ownline-")) {
+		r.chains = append(r.chains, c)
+	}
+}
+
+func (r *Rules) addRule(family string, b []byte) {
+	if c := r.chain(family, text(b, unix.NFTA_RULE_TABLE), text(b, unix.NFTA_RULE_CHAIN)); c != nil {
+		c.rules = append(c.rules, find(b, unix.NFTA_RULE_EXPRESSIONS))
+	}
+}
+
+// chain finds one; nil: it is Ownline's, or gone.
+func (r *Rules) chain(family, table, name string) *chain {
+	for _, c := range r.chains {
+		if c.Family == family && c.Table == table && c.Name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// find returns the value of the first attribute of a kind; path leads on inside of it.
+func find(b []byte, path ...uint16) []byte {
+	for _, kind := range path {
+		var found []byte
+		for k, v := range netlink.Attributes(b) {
+			if k == kind {
+				found = v
+				break
+			}
+		}
+		b = found
+	}
+	return b
+}
+
+func number(b []byte, path ...uint16) uint32 { return netlink.Uint32(find(b, path...)) }
+
+func text(b []byte, kind uint16) string { return netlink.String(find(b, kind)) }

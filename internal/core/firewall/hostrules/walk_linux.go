@@ -1,0 +1,158 @@
+package hostrules
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
+)
+
+// verdict is what becomes of a packet: those of linux/netfilter.h and linux/netfilter/nf_tables.h.
+type verdict int32
+
+const (
+	drop     verdict = 0
+	accept   verdict = 1
+	goOn     verdict = unix.NFT_CONTINUE
+	jump     verdict = unix.NFT_JUMP
+	leaveFor verdict = unix.NFT_GOTO
+	comeBack verdict = unix.NFT_RETURN
+)
+
+// truth is whether a rule is about a packet.
+type truth int
+
+const (
+	no truth = iota
+	maybe
+	yes
+)
+
+func is(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// Obstacles returns the chains that drop a packet.
+func (r *Rules) Obstacles(p Packet) (out []Obstacle) {
+	for _, c := range r.chains {
+		if c.Hook != p.Hook || c.Family != "inet" && (c.Family == "ip6") != p.IPv6 {
+			continue
+		}
+		v, unsure := r.walk(c, &p, 0)
+		if v == drop || v != accept && c.drops {
+			out = append(out, Obstacle{c.Chain, unsure})
+		}
+	}
+	return out
+}
+
+// deepest is how far the kernel lets jumps go (NFT_JUMP_STACK_SIZE).
+const deepest = 16
+
+// walk follows a packet through a chain; unsure is whether it may have been accepted on the way.
+func (r *Rules) walk(c *chain, p *Packet, depth int) (v verdict, unsure bool) {
+	if c == nil || depth > deepest {
+		return goOn, false
+	}
+	for _, rule := range c.rules {
+		is, v, to := r.judge(c, rule, p)
+		last := v == leaveFor
+		if is != no && (v == jump || v == leaveFor) {
+			sub := false
+			v, sub = r.walk(r.chain(c.Family, c.Table, to), p, depth+1)
+			unsure = unsure || sub
+		}
+		switch {
+		case is == no:
+		case is == maybe:
+			unsure = unsure || v == accept
+		case v == accept || v == drop:
+			return v, unsure
+		case v == comeBack || last:
+			return goOn, unsure
+		}
+	}
+	return goOn, unsure
+}
+
+// judge tells whether a rule is about a packet, and what it decides.
+func (r *Rules) judge(c *chain, rule []byte, p *Packet) (is truth, v verdict, to string) {
+	var regs registers
+	is = yes
+	for _, e := range netlink.Attributes(rule) {
+		name, data := text(e, unix.NFTA_EXPR_NAME), find(e, unix.NFTA_EXPR_DATA)
+		t := yes
+		v = goOn
+		switch name {
+		case "immediate":
+			v, to = verdictOf(find(data, unix.NFTA_IMMEDIATE_DATA))
+		case "lookup":
+			t, v, to = r.lookup(c, data, regs.at(data, unix.NFTA_LOOKUP_SREG))
+		case "reject":
+			v = drop
+		case "target": // of iptables; it has an expression of nftables for the others that decide
+			if text(data, unix.NFTA_TARGET_NAME) == "REJECT" {
+				v = drop
+			}
+		default:
+			t = regs.judge(name, data, p)
+		}
+		if is = min(is, t); is == no || v != goOn {
+			break
+		}
+	}
+	return is, v, to
+}
+
+// verdictOf reads the data of a rule or of a map's element.
+func verdictOf(data []byte) (verdict, string) {
+	if d := find(data, unix.NFTA_DATA_VERDICT); d != nil {
+		return verdict(number(d, unix.NFTA_VERDICT_CODE)), text(d, unix.NFTA_VERDICT_CHAIN)
+	}
+	return goOn, ""
+}
+
+// lookup finds a key in a set or a map. What can't be known is nil.
+func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to string) {
+	t, v = no, goOn
+	if key == nil {
+		t = maybe
+	}
+	intervals := false
+	var below, mapped []byte // of what begins or ends an interval the last before the key
+	ended := true
+	err := r.dump(unix.NFT_MSG_GETSETELEM, c.Family+" "+c.Table, text(data, unix.NFTA_LOOKUP_SET), func(_ string, b []byte) {
+		for _, e := range netlink.Attributes(find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
+			k := find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
+			if len(k) != len(key) { // its key is of several parts, too
+				if t = maybe; number(e, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VERDICT, unix.NFTA_VERDICT_CODE) == uint32(accept) {
+					v = accept
+				}
+				continue
+			}
+			end := number(e, unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0
+			intervals = intervals || end
+			if o := bytes.Compare(k, key); o < 0 && bytes.Compare(k, below) >= 0 || o == 0 && (!end || ended) {
+				// Where one ends and another begins it is the other that counts.
+				below, mapped, ended = k, find(e, unix.NFTA_SET_ELEM_DATA), end
+			}
+		}
+	})
+	if err != nil {
+		return maybe, v, ""
+	}
+	if t != maybe {
+		t = is(!ended && (intervals || bytes.Equal(below, key)))
+		if number(data, unix.NFTA_LOOKUP_FLAGS)&1 != 0 { // NFT_LOOKUP_F_INV
+			t = yes - t
+		}
+		if v, to = verdictOf(mapped); t == no {
+			v = goOn
+		}
+	}
+	return t, v, to
+}
