@@ -135,6 +135,12 @@ func printStatus(out io.Writer, s link.Status) error {
 	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
 	fmt.Fprintf(w, "devices\t%d\n", s.Devices)
 	fmt.Fprintf(w, "knock port\t%d/udp\n", s.KnockPort)
+	fwknop := "none: its packets are not taken"
+	if s.FwknopPort != 0 {
+		fwknop = fmt.Sprintf("%d/udp", s.FwknopPort)
+	}
+	fmt.Fprintf(w, "fwknop port\t%s\n", fwknop)
+	fmt.Fprintf(w, "knock filter\t%s\n", filterOf(s.Firewall))
 	fmt.Fprintf(w, "local networks\t%v\n", s.LocalNetworks)
 	fmt.Fprintf(w, "knocks accepted\t%d\n", s.Knocks.Accepted)
 	reasons := make([]string, 0, len(s.Knocks.Dropped))
@@ -148,6 +154,17 @@ func printStatus(out io.Writer, s link.Status) error {
 		}
 	}
 	return w.Flush()
+}
+
+// filterOf tells what the kernel keeps away from core.
+func filterOf(f link.Firewall) string {
+	switch {
+	case !f.Filter:
+		return "off: every datagram gets to core"
+	case f.Lacks != "":
+		return "on in part: garbage dies in the kernel, but for what firewall says"
+	}
+	return "on: garbage dies in the kernel"
 }
 
 func printProxy(w io.Writer, p link.Proxy) {

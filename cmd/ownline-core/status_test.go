@@ -25,6 +25,27 @@ func TestStatusOfFilter(t *testing.T) {
 	}
 }
 
+// So is what the kernel keeps away, and where fwknop's clients are heard.
+func TestStatusOfDoors(t *testing.T) {
+	for want, s := range map[string]link.Status{
+		"knock port 54754/udp\nfwknop port 62201/udp\nknock filter on: garbage dies in the kernel\n": {KnockPort: 54754, FwknopPort: 62201, Firewall: link.Firewall{OK: true, Filter: true}},
+		"fwknop port none: its packets are not taken\nknock filter off: every datagram":              {KnockPort: 54754, Firewall: link.Firewall{OK: true, Lacks: "no filter"}},
+		"knock filter on in part:": {Firewall: link.Firewall{OK: true, Filter: true, Lacks: "no limit"}},
+	} {
+		var out strings.Builder
+		if err := printStatus(&out, s); err != nil {
+			t.Fatal(err)
+		}
+		var lines []string
+		for line := range strings.Lines(out.String()) {
+			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		}
+		if got := strings.Join(lines, "\n"); !strings.Contains(got, want) {
+			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+}
+
 // How long core is up has nothing to do with the clock, which may have jumped.
 func TestStatusOfUp(t *testing.T) {
 	var out strings.Builder
