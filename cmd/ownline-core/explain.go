@@ -78,7 +78,13 @@ func printExplanation(out io.Writer, e core.Explanation) error {
 			if !k.Device.IsZero() {
 				device = k.Device.String()
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.At.Local().Format(time.DateTime), k.Source, device, k.Outcome)
+			outcome := k.Outcome
+			for _, s := range k.Services {
+				if s.Refused != "" {
+					outcome += fmt.Sprintf("; %s: %s", s.Service, s.Refused)
+				}
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.At.Local().Format(time.DateTime), k.Source, device, outcome)
 		}
 	}
 	return w.Flush()

@@ -211,8 +211,16 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 		return nil, ownline.Invalid("now", "missing")
 	}
 	c.clock.Tell(v.Now)
+	if v.Ignored != "" {
+		c.door.Ignore(seq, outcomeOf(v.Ignored))
+		return nil, nil
+	}
 	results := make([]link.Result, len(v.Sessions))
 	live, stale, expires := 0, 0, time.Time{}
+	var services []udpknock.Judged
+	for _, r := range v.Refused {
+		services = append(services, udpknock.Judged{Service: r.Service, ServiceID: r.ServiceID, Refused: r.Reason})
+	}
 	if len(v.Sessions) > 0 {
 		for i, err := range c.open(ctx, v.Stamp, v.Sessions) {
 			s := v.Sessions[i]
@@ -220,6 +228,11 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 			if errors.Is(err, link.ErrStale) {
 				stale++
 			}
+			judged := udpknock.Judged{Service: s.Service, ServiceID: s.ServiceID}
+			if err != nil {
+				judged.Refused = notApplied
+			}
+			services = append(services, judged)
 			if err != nil {
 				continue
 			}
@@ -235,6 +248,7 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 	if live == 0 && (v.Status == knock.Opened || v.Status == knock.Renewed) {
 		v.Status = knock.Refused
 	}
+	c.door.Judge(seq, services)
 	if err := c.door.Verdict(seq, v.Status, v.Reason, live, expires); err != nil {
 		// The sessions are open all the same; the device only was not told.
 		c.log.Warn("knock not answered", logging.Err, err)

@@ -13,7 +13,6 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/udpknock"
-	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -236,66 +235,6 @@ func (e *explaining) silent(at string, s Explained) {
 	}
 	e.problem(strings.Join(drop, " and ")+", made permanent (docs/how/host-firewall.md); else "+fix,
 		"%s: it may be that the host's own firewall drops it.", text)
-}
-
-// meaning says what became of a knock, and what to do.
-var meaning = map[string][2]string{
-	"length":                      {"was no knock, or of another program", ""},
-	"unknown_hint":                {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
-	"seal":                        {"was changed on the way, or forged", "enrol the device again"},
-	"time":                        {"was refused for its time", "set the device's clock"},
-	"claimed_source_differs":      {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
-	"fwknop_shape":                {"was no packet of an fwknop client", ""},
-	"fwknop_hmac":                 {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
-	"claimed_source_missing":      {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
-	"source_not_public":           {"came from an address that is never let in", ""},
-	"clock_unknown":               {"came when no clock was known", ""},
-	"web_not_connected":           {"came when ownline-web was not connected", ""},
-	"replay":                      {"came twice", ""},
-	"busy":                        {"came when too many waited", "knock again"},
-	"ignored":                     {"was not judged by ownline-web", "see its log; a knock that came by MQTT too is judged once"},
-	udpknock.Waiting:              {"waits for ownline-web", ""},
-	knock.Opened.String():         {"opened what its device is granted", ""},
-	knock.Renewed.String():        {"renewed what was open", ""},
-	knock.Inside.String():         {"was answered by \"inside\"", ""},
-	link.RefusedPolicy:            {"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"},
-	knock.Refused.String():        {"was refused by ownline-web", "see the audit log there: it says why"},
-	knock.NothingGranted.String(): {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
-}
-
-// knocks tells what came to the door from there.
-func (e *explaining) knocks(ctx context.Context) {
-	bits := 32
-	if e.Source.Is6() {
-		bits = e.ipv6Prefix()
-	}
-	network, err := e.Source.Prefix(bits)
-	if err != nil {
-		return
-	}
-	if seen := e.door.Recent(network.Contains); len(seen) > 0 {
-		e.Knocks = seen[:min(len(seen), mostKnocks)]
-		last := e.Knocks[0]
-		said := meaning[last.Outcome]
-		text := fmt.Sprintf("The last knock from there, %s ago, %s", time.Since(last.At).Round(time.Second), said[0])
-		if skew := last.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
-			text += fmt.Sprintf(" (its clock differs by %s)", skew)
-		}
-		if said[1] == "" {
-			e.note("%s.", text)
-		} else {
-			e.problem(said[1], "%s.", text)
-		}
-		return
-	}
-	if len(e.Sessions) > 0 {
-		return
-	}
-	text := fmt.Sprintf("No knock from there has reached core since it started, %s ago", time.Since(e.started).Round(time.Second))
-	if k, err := e.driver.KnockCounters(ctx); err == nil && k.Garbage > 0 {
-		text += fmt.Sprintf(" (the kernel sorted out %d datagrams without a valid hint, of whomever)", k.Garbage)
-	}
-	e.problem(fmt.Sprintf("see that the device knocks at this router's public address and port %d/udp, from this address, with a profile of this site and a clock that is right within ten minutes; in networks that block it, knock by MQTT", e.door.Port()), "%s.", text)
 }
 
 // Problems counts the findings that keep somebody out.

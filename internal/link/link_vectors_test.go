@@ -163,6 +163,11 @@ func goodMessages() []struct {
 		{"verdict opens", Verdict{Stamp: vecStamp(43), Status: knock.Opened, Sessions: []Session{vecSession}}},
 		{"verdict grants nothing", Verdict{Stamp: vecStamp(43), Status: knock.NothingGranted, Sessions: []Session{}}},
 		{"verdict refuses where it came from", Verdict{Stamp: vecStamp(43), Status: knock.Refused, Reason: RefusedPolicy, Sessions: []Session{}}},
+		{"verdict opens one service and not another", Verdict{
+			Stamp: vecStamp(43), Status: knock.Opened, Sessions: []Session{vecSession},
+			Refused: []Refusal{{Service: "dns", ServiceID: vecID[ownline.Service](6), Reason: RefusedByList + "grant"}},
+		}},
+		{"verdict ignores", Verdict{Stamp: vecStamp(43), Sessions: []Session{}, Ignored: RefusedNoClaim}},
 		{"hello", Event{Type: EventHello, Status: &vecStatus}},
 		{"knock for everything automatic", Event{Type: EventKnock, Knock: &knocked}},
 		{"knock for one service", Event{Type: EventKnock, Knock: &named}},

@@ -105,6 +105,17 @@ type Verdict struct {
 	Status   knock.Status `json:"status"`
 	Reason   string       `json:"reason,omitempty"` // of Refused: RefusedPolicy, or "" for whatever else
 	Sessions []Session    `json:"sessions"`
+	Refused  []Refusal    `json:"refused,omitempty"` // services that it does not open, though they are granted
+	// Ignored is why the sender must learn nothing, for the router's admin alone. Then nothing is answered,
+	// and there are neither a status nor sessions.
+	Ignored string `json:"ignored,omitempty"`
+}
+
+// Refusal is why a knock does not open one service.
+type Refusal struct {
+	Service   string            `json:"service"` // its name, for people
+	ServiceID ownline.ServiceID `json:"service_id"`
+	Reason    string            `json:"reason"` // as docs/reference/refusals.md has those of web
 }
 
 // RefusedPolicy is the Verdict.Reason of a source that may not be where it is.

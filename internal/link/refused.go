@@ -25,6 +25,20 @@ const (
 	RefusedElse       = "refused"
 )
 
+// What Verdict.Ignored may be besides RefusedTime, RefusedClaim, RefusedNoClaim and RefusedReplay. A core
+// that does not know one counts the knock as RefusedIgnored, as it counts all of them.
+const (
+	IgnoredUnknown = "unknown_device"
+	IgnoredRevoked = "device_revoked"
+	IgnoredMessage = "fwknop_message" // it is the device's, but nothing that Ownline takes
+)
+
+// What Refusal.Reason may be: this, RefusedSource, or RefusedByList and whose list it is.
+const (
+	RefusedImpossible = "not_possible" // no port is free, no target of the family, …
+	RefusedByList     = "policy_"      // web, site, grant or device
+)
+
 // RefusedByCore reports whether it is a reason of core's own: not web's word, nor anything that a core
 // should not say.
 func RefusedByCore(reason string) bool {

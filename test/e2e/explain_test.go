@@ -13,40 +13,42 @@ import (
 	"github.com/ownline/ownline/test/world"
 )
 
+// explain asks the router why somebody can't get in.
+func (s *suite) explain(args ...string) core.Explanation {
+	s.t.Helper()
+	out, err := s.CoreCommand(s.t.Context(), append([]string{"explain", "--json"}, args...)...)
+	var e core.Explanation
+	if bad := json.Unmarshal(out, &e); bad != nil {
+		s.t.Fatalf("explain %v: %v, %v: %s", args, err, bad, out)
+	}
+	if (err == nil) != (e.Problems() == 0) {
+		s.t.Errorf("explain %v ends with %v and %d problems", args, err, e.Problems())
+	}
+	return e
+}
+
+// says waits until something that explain finds has all the words.
+func (s *suite) says(args []string, words ...string) {
+	s.t.Helper()
+	eventually(s.t, patience, "explain says "+strings.Join(words, " … "), func() bool {
+	next:
+		for _, f := range s.explain(args...).Findings {
+			for _, w := range words {
+				if !strings.Contains(f.Text+" → "+f.Fix, w) {
+					continue next
+				}
+			}
+			return true
+		}
+		return false
+	})
+}
+
 // The router tells its admin why somebody can't get in, and what to do; and that they can, when they can.
 func TestExplain(t *testing.T) {
 	s := start(t, world.Options{})
 	client, stranger := s.Bed.Client1, s.Bed.Stranger
-	explain := func(args ...string) core.Explanation {
-		t.Helper()
-		out, err := s.CoreCommand(t.Context(), append([]string{"explain", "--json"}, args...)...)
-		var e core.Explanation
-		if bad := json.Unmarshal(out, &e); bad != nil {
-			t.Fatalf("explain %v: %v, %v: %s", args, err, bad, out)
-		}
-		if (err == nil) != (e.Problems() == 0) {
-			t.Errorf("explain %v ends with %v and %d problems", args, err, e.Problems())
-		}
-		return e
-	}
-	// says waits until something found has all the words.
-	says := func(args []string, words ...string) {
-		t.Helper()
-		var e core.Explanation
-		eventually(t, patience, "explain says "+strings.Join(words, " … "), func() bool {
-			e = explain(args...)
-		next:
-			for _, f := range e.Findings {
-				for _, w := range words {
-					if !strings.Contains(f.Text+" → "+f.Fix, w) {
-						continue next
-					}
-				}
-				return true
-			}
-			return false
-		})
-	}
+	explain, says := s.explain, s.says
 	from := []string{client.IPv4.String()}
 
 	nas := s.service("nas", "tcp", s.Bed.Lan, bed.HTTPPort)
@@ -62,6 +64,7 @@ func TestExplain(t *testing.T) {
 	says(from, `"nas" is open`, "not one packet", "forwards port")
 	says(from, "last knock from there", "opened")
 	says(append(from, "camera"), `No session for "camera"`)
+	says(append(from, "camera"), "last knock from there", `was not about "camera"`)
 	open := explain(from...).Sessions
 	if len(open) != 1 || !open[0].Live || open[0].Service != "nas" {
 		t.Fatalf("open are %+v", open)
@@ -94,6 +97,17 @@ func TestExplain(t *testing.T) {
 	wantState(t, client, at, true)
 	eventually(t, patience, "all is well", func() bool { return explain(from...).Problems() == 0 })
 	says(from, "so it works")
+
+	// One service opens, and another is refused by a list: each is told.
+	camera := s.service("camera", "tcp", s.Bed.Lan, bed.HTTPPort)
+	s.grant(camera, world.Map{"automatic": true, "allowed_from": []string{"192.0.2.0/24"}})
+	s.knock(device, client, false)
+	says(append(from, "camera"), "last knock from there", `did not open "camera"`, "allow list of its grant", "audit log")
+	says(append(from, "nas"), "last knock from there", `renewed "nas"`)
+	if e := explain(append(from, "nas")...); e.Problems() != 0 {
+		t.Errorf("problems with nas: %+v", e.Findings)
+	}
+	says(from, `did not open "camera"`)
 
 	// Nothing listens at the target.
 	dead := s.service("dead", "tcp", s.Bed.Lan, 9)

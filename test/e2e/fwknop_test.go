@@ -232,6 +232,22 @@ func TestFwknop(t *testing.T) {
 	} {
 		l.nothing(c, name, func() { l.run(c, append(slices.Clone(args), "-A", "tcp/20443", "-s")...) })
 	}
+
+	// What web alone can refuse, the router's admin is told of nevertheless; so is web's.
+	for _, tc := range []struct {
+		what, log string
+		args      []string
+	}{
+		{"claimed another address", "reason=claimed_source_differs", []string{"-a", l.Bed.Client2.IPv4.String()}},
+		{"was refused for its time", "reason=time", []string{"-s", "--time-offset-minus", "3M"}},
+		{"asks for what is not taken", "reason=fwknop_message", []string{"-s", "-C", "id"}},
+	} {
+		l.run(c, append([]string{"-A", "tcp/20443"}, tc.args...)...)
+		l.says([]string{client}, "last knock from there", tc.what)
+		if !strings.Contains(l.Web.Log(), tc.log) {
+			t.Errorf("web's log has no %s", tc.log)
+		}
+	}
 }
 
 // Invariants 1 and 2: what is not of a device, or was there before, is dropped, and nobody is told.
@@ -302,6 +318,7 @@ func TestFwknopRefused(t *testing.T) {
 	client := l.Bed.Client1.IPv4.String()
 	eventually(t, 20*time.Second, "core knows both devices", func() bool { return l.status().Devices == 2 })
 	l.run(claims, "-A", "tcp/20443", "-s")
+	l.says([]string{client}, "last knock from there", "did not say which address")
 	l.opens(claims, 66*time.Second, []string{l.udp}, "-A", "udp/20053", "-a", client, "-f", "66")
 	l.flush()
 	l.opens(c, 30*time.Minute, []string{l.echo}, "-A", "tcp/20443", "-s")

@@ -284,8 +284,7 @@ func (d *Door) forget(now time.Time) {
 	for seq, p := range d.pending {
 		if now.After(p.until) {
 			delete(d.pending, seq)
-			d.recent.judged(seq, names[ignored])
-			d.counts[ignored].Add(1) // what web says afterwards, if anything, makes it no other
+			d.ignore(seq, names[ignored]) // what web says afterwards, if anything, makes it no other
 		}
 	}
 }
@@ -412,13 +411,31 @@ func (d *Door) deliver(seen Seen, n knock.Nonce, made time.Time, skew time.Durat
 	return accepted
 }
 
+// ignore takes note of a knock of which its sender learns nothing, and why.
+func (d *Door) ignore(seq uint64, why string) {
+	d.counts[ignored].Add(1) // whatever the reason is: web counts it by that
+	d.recent.judged(seq, why)
+}
+
+// Ignore ends the wait for web's word on a knock: it is not answered, for a reason that Recent tells.
+func (d *Door) Ignore(seq uint64, why string) {
+	if _, ok := d.settle(seq); ok {
+		d.ignore(seq, why)
+	}
+}
+
+func (d *Door) settle(seq uint64) (pending, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, ok := d.pending[seq]
+	delete(d.pending, seq)
+	return p, ok
+}
+
 // Verdict sends the answer to a knock, if its device wants one; why is web's word on a refusal. A knock is answered once, and
 // not when the verdict comes late: ErrNotFound.
 func (d *Door) Verdict(seq uint64, status knock.Status, why string, sessions int, expires time.Time) error {
-	d.mu.Lock()
-	p, ok := d.pending[seq]
-	delete(d.pending, seq)
-	d.mu.Unlock()
+	p, ok := d.settle(seq)
 	if ok {
 		became, outcome := verdict(status, why), status.String()
 		d.counts[became].Add(1)

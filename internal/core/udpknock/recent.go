@@ -15,11 +15,19 @@ type Seen struct {
 	Device  ownline.DeviceID  `json:"device,omitzero"`  // whose hint it bears
 	Service ownline.ServiceID `json:"service,omitzero"` // asked for; zero: all that its device is granted
 	Skew    time.Duration     `json:"skew"`             // nanoseconds by which the device's clock is ahead
-	// Outcome is what web said (knock.Status), or why the datagram was dropped, as link.Knocks names it,
-	// or Waiting.
-	Outcome string `json:"outcome"`
+	// Outcome is what web said (knock.Status, or why it ignores it), or why the datagram was dropped, as
+	// link.Knocks names it, or Waiting.
+	Outcome  string   `json:"outcome"`
+	Services []Judged `json:"services,omitempty"` // that it opened, or that were refused
 
 	seq uint64 // of a knock that was handed on
+}
+
+// Judged is what became of one service of a knock.
+type Judged struct {
+	Service   string            `json:"service"` // its name
+	ServiceID ownline.ServiceID `json:"service_id"`
+	Refused   string            `json:"refused,omitempty"` // why; "": it is open
 }
 
 func seenFrom(a netip.AddrPort) Seen {
@@ -70,14 +78,23 @@ func (r *recent) add(s Seen) {
 
 // judged tells what became of a knock that was handed on.
 func (r *recent) judged(seq uint64, outcome string) {
+	r.tell(seq, func(s *Seen) { s.Outcome = outcome })
+}
+
+func (r *recent) tell(seq uint64, f func(*Seen)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for s := range r.known.newest {
 		if s.seq == seq {
-			s.Outcome = outcome
+			f(s)
 			return
 		}
 	}
+}
+
+// Judge takes note of what became of each service of a knock that was handed on.
+func (d *Door) Judge(seq uint64, services []Judged) {
+	d.recent.tell(seq, func(s *Seen) { s.Services = services })
 }
 
 // Recent returns what came from the addresses that from picks: of the newest 256 datagrams that bore a

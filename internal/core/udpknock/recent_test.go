@@ -1,11 +1,13 @@
 package udpknock
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // What became of a device's knocks is known after a flood of strangers, too.
@@ -38,6 +40,18 @@ func TestRecent(t *testing.T) {
 	}
 	if got := of(client6); len(got) != 256 || got[0].Outcome != "unknown_hint" || !got[0].Device.IsZero() {
 		t.Errorf("%d strangers, the first is %+v", len(got), got[0])
+	}
+	// Web's reason to ignore one is told, its device is not; it is counted as any that is ignored.
+	w.take(w.knock(nil), client, nil)
+	ignores := (<-w.delivered).Seq
+	w.Judge(ignores, []Judged{{Service: "nas", Refused: "policy_grant"}})
+	w.Ignore(ignores, "claimed_source_missing")
+	w.Ignore(ignores, "replay")
+	if got, n := of(client)[0], w.Counts(); got.Outcome != "claimed_source_missing" || len(got.Services) != 1 || n.Dropped["ignored"] != 1 || n.Dropped["claimed_source_missing"] != 0 {
+		t.Errorf("ignored for a reason: %+v, %+v", got, n)
+	}
+	if err := w.Verdict(ignores, knock.Opened, "", 1, time.Time{}); !errors.Is(err, ownline.ErrNotFound) {
+		t.Errorf("a word on what was ignored: %v", err)
 	}
 	w.take(w.knock(nil), client, nil)
 	w.forget(time.Now().Add(verdictWithin + time.Second))

@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,6 +134,7 @@ type house struct {
 	publish        netip.AddrPort
 	doorstep       bool
 	origins        ownline.Origins
+	log            slog.Handler // nil: none
 }
 
 func newHouse(t testing.TB) *house {
@@ -174,7 +176,7 @@ func newHouse(t testing.TB) *house {
 // with makes the use cases anew on the same database, as another start of web does.
 func (h *house) with(e access.Enforcer) *access.Access {
 	return access.New(access.Options{
-		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, ASNs: h.asns, Log: slog.New(slog.DiscardHandler),
+		Store: access.Over(h.store), Enforcer: e, Passwords: plain{}, Countries: h.countries, ASNs: h.asns, Log: slog.New(cmp.Or[slog.Handler](h.log, slog.DiscardHandler)),
 		Limits:  policy.Limits{Default: 30 * time.Minute, Max: 24 * time.Hour, Automatic: 30 * time.Minute, PortMin: 20000, PortMax: 29999, Origins: h.origins},
 		Overlap: h.overlap, IPv6Prefix: 64, Reporter: h.paper, Retention: h.retention, Publish: h.publish, Doorstep: h.doorstep, Meter: h.meter,
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,9 +105,12 @@ func TestAllowedFrom(t *testing.T) {
 				if err != nil || len(live) != 1 || live[0].Source.Addr() != anaAt {
 					t.Errorf("a narrower list leaves %+v, %v", live, err)
 				}
-				expect(bobAt, knock.Refused)
-				expect(anaAt, knock.Renewed)
 				reason := "policy_" + list
+				if v, err := do(bobAt); err != nil || v.Status != knock.Refused || v.Reason != link.RefusedPolicy ||
+					!slices.Equal(v.Refused, []link.Refusal{{Service: "ssh", ServiceID: h.ssh.ID, Reason: reason}}) {
+					t.Errorf("a knock from elsewhere: %+v, %v", v, err)
+				}
+				expect(anaAt, knock.Renewed)
 				if n := h.refusals(); n[reason] != 1 || len(n) != 1 {
 					t.Errorf("counted %v, want one %s", n, reason)
 				}
@@ -253,6 +257,26 @@ func TestCheckLists(t *testing.T) {
 	}
 }
 
+// Core is told of each service that a knock did not open, whatever became of the others.
+func TestRefusedByService(t *testing.T) {
+	h := newHouse(t)
+	d, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.AddGrant(t.Context(), command, access.NewGrant{User: h.ana.User.ID, Service: h.web.ID, Automatic: true, AllowedFrom: []string{anaAt.String() + "/32"}}); err != nil {
+		t.Fatal(err)
+	}
+	do := h.native(d.ID)
+	if v, err := do(anaAt); err != nil || v.Status != knock.Opened || len(v.Sessions) != 2 || len(v.Refused) != 0 {
+		t.Errorf("where both are let in: %+v, %v", v, err)
+	}
+	if v, err := do(bobAt); err != nil || v.Status != knock.Opened || v.Reason != "" || len(v.Sessions) != 1 || v.Sessions[0].ServiceID != h.ssh.ID ||
+		!slices.Equal(v.Refused, []link.Refusal{{Service: h.web.Name, ServiceID: h.web.ID, Reason: "policy_grant"}}) {
+		t.Errorf("where one is: %+v, %v", v, err)
+	}
+}
+
 // What cores count is folded, and what web knows better is not counted twice.
 func TestCounted(t *testing.T) {
 	h := newHouse(t)
@@ -296,7 +320,7 @@ func TestCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if v, err := do(anaAt); v != nil || err != nil {
+		if v, err := do(anaAt); err != nil || v.Ignored != "device_revoked" {
 			t.Errorf("a revoked device gets %+v, %v", v, err)
 		}
 	}

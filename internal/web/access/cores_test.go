@@ -1,6 +1,8 @@
 package access_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,9 +113,13 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// What a knock may not do: only the last case, which is in order, gets a word.
+// What a knock may not do: only those in order get a word. Core is told why the others do not, and so is
+// the log.
 func TestKnockRefusals(t *testing.T) {
 	h := newHouse(t)
+	var log strings.Builder
+	h.log = slog.NewTextHandler(&log, nil)
+	h.Access = h.with(h.cores)
 	ctx := t.Context()
 	add := func(claimed bool) ownline.Device {
 		d, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "phone", RequireClaimedSource: claimed})
@@ -134,21 +140,27 @@ func TestKnockRefusals(t *testing.T) {
 	wrongSource, rightSource := knocked(d.ID), knocked(strict.ID)
 	wrongSource.Claimed, rightSource.Claimed = bobAt, anaAt
 	for name, tc := range map[string]struct {
-		k      link.Knocked
-		site   ownline.SiteID
-		silent bool
+		k    link.Knocked
+		site ownline.SiteID
+		why  string
 	}{
-		"unknown device":               {knocked(ownline.NewID[ownline.Device]()), h.site.ID, true},
-		"revoked device":               {knocked(revoked.ID), h.site.ID, true},
-		"another site's core":          {knocked(d.ID), ownline.NewID[ownline.Site](), true},
-		"claims another source":        {wrongSource, h.site.ID, true},
-		"claims none although it must": {knocked(strict.ID), h.site.ID, true},
-		"claims the right one":         {rightSource, h.site.ID, false},
-		"in order":                     {knocked(d.ID), h.site.ID, false},
+		"unknown device":               {knocked(ownline.NewID[ownline.Device]()), h.site.ID, "unknown_device"},
+		"revoked device":               {knocked(revoked.ID), h.site.ID, "device_revoked"},
+		"another site's core":          {knocked(d.ID), ownline.NewID[ownline.Site](), "device_revoked"},
+		"claims another source":        {wrongSource, h.site.ID, "claimed_source_differs"},
+		"claims none although it must": {knocked(strict.ID), h.site.ID, "claimed_source_missing"},
+		"claims the right one":         {rightSource, h.site.ID, ""},
+		"in order":                     {knocked(d.ID), h.site.ID, ""},
 	} {
+		log.Reset()
 		v, later, err := h.Knock(ctx, tc.site, tc.k)
-		if err != nil || (v == nil) != tc.silent || len(later) != 0 {
+		if err != nil || v == nil || v.Ignored != tc.why || (v.Status == 0) != (tc.why != "") || tc.why != "" && len(v.Sessions) > 0 || len(later) != 0 {
 			t.Errorf("%s: Knock = %+v, %v", name, v, err)
+		}
+		line := log.String()
+		if tc.why == "" && line != "" || tc.why != "" && (!strings.Contains(line, "a knock was refused") || !strings.Contains(line, "device="+tc.k.Device.String()) ||
+			!strings.Contains(line, "source="+anaAt.String()) || !strings.Contains(line, "reason="+tc.why)) {
+			t.Errorf("%s: the log says %q", name, line)
 		}
 	}
 	bad := knocked(d.ID)
@@ -161,7 +173,7 @@ func TestKnockRefusals(t *testing.T) {
 	if _, err := h.ChangeUser(ctx, command, h.ana.User.ID, access.UserChange{Disabled: &yes}); err != nil {
 		t.Fatal(err)
 	}
-	if v, _, err := h.Knock(ctx, h.site.ID, knocked(d.ID)); v != nil || err != nil {
+	if v, _, err := h.Knock(ctx, h.site.ID, knocked(d.ID)); err != nil || v.Ignored != "device_revoked" {
 		t.Errorf("disabled: Knock = %+v, %v", v, err)
 	}
 }

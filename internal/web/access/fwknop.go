@@ -8,7 +8,6 @@ import (
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/knock/fwknop"
 	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 )
@@ -37,17 +36,18 @@ func (a *Access) KnockFwknop(ctx context.Context, site ownline.SiteID, p link.Fw
 		return nil, nil, ownline.Invalid("fwknop", "is not as cores send it")
 	}
 	p.Source = p.Source.Unmap()
-	var refused error // why, for the log
-	v, later, err = a.decide(ctx, p.Source, func(c *change, d *decision) error {
+	return a.decide(ctx, p.Device, p.Source, func(c *change, d *decision) error {
 		r, err := readFwknop(c, site, p)
 		d.site = site
-		if refused = nil; errors.Is(err, knock.ErrRejected) {
-			refused, d.refused = err, refusedShape
+		if errors.Is(err, knock.ErrRejected) {
+			d.detail = err.Error()
 			switch {
 			case errors.Is(err, errNoFwknop):
 				d.refused = refusedRevoked
 			case errors.Is(err, errTime):
 				d.device, d.refused = p.Device, refusedTime
+			default:
+				d.refused, d.Ignored = refusedShape, link.IgnoredMessage
 			}
 			return errSilent
 		} else if err != nil {
@@ -77,10 +77,6 @@ func (a *Access) KnockFwknop(ctx context.Context, site ownline.SiteID, p link.Fw
 			return policy.Requested(requests, w.ask, w.facts, live, offers, w.now)
 		}, d)
 	})
-	if refused != nil {
-		a.log.InfoContext(ctx, "a packet of an fwknop client was refused", logging.Device, p.Device, logging.Source, p.Source, logging.Err, refused)
-	}
-	return v, later, err
 }
 
 const (

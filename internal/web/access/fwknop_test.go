@@ -129,41 +129,48 @@ func TestKnockFwknop(t *testing.T) {
 	elsewhere.Source = netip.MustParseAddr("2001:db8:1::1")
 	another := keys
 	another.Key = make([]byte, 32)
-	const silent = knock.Status(0)
+	ignored := func(why string) string { return "ignored: " + why }
 	for _, tc := range []struct {
 		name string
 		p    link.Fwknop
-		want knock.Status
+		want string
 	}{
-		{"in order", good, knock.Opened},
-		{"once more", good, silent},
-		{"another one", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Seconds = 60 }), knock.Renewed},
-		{"by its target", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "192.168.7.10,22" }), knock.Renewed},
-		{"by its name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "ssh,1" }), knock.Renewed},
-		{"by another name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "web,20022" }), knock.NothingGranted},
-		{"at another port", packet(keys, d.ID, asks("0.0.0.0,tcp/20023")), knock.NothingGranted},
-		{"at another port, too", packet(keys, d.ID, asks("0.0.0.0,tcp/20022,tcp/20023")), knock.NothingGranted},
-		{"by UDP", packet(keys, d.ID, asks("0.0.0.0,udp/20022")), knock.NothingGranted},
-		{"for its own address", packet(keys, d.ID, asks(anaAt.String()+",tcp/20022")), knock.Renewed},
-		{"for another address", packet(keys, d.ID, asks(bobAt.String()+",tcp/20022")), silent},
-		{"from an address of another family", elsewhere, knock.NothingGranted},
-		{"the oldest that counts", packet(keys, d.ID, made(-2*time.Minute)), knock.Renewed},
-		{"too old", packet(keys, d.ID, made(-121*time.Second)), silent},
-		{"the newest that counts", packet(keys, d.ID, made(2*time.Minute)), knock.Renewed},
-		{"from the future", packet(keys, d.ID, made(121*time.Second)), silent},
-		{"not the device's", changed, silent},
-		{"of another device", packet(strictKeys, d.ID, nil), silent},
-		{"by another encryption key", packet(another, d.ID, nil), silent},
-		{"of a device that is no fwknop client", packet(keys, native.ID, nil), silent},
-		{"without the address that is required", packet(strictKeys, strict.ID, nil), silent},
-		{"with it", packet(strictKeys, strict.ID, asks(anaAt.String()+",tcp/20022")), knock.Opened},
+		{"in order", good, "opened"},
+		{"once more", good, ignored("replay")},
+		{"another one", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Seconds = 60 }), "renewed"},
+		{"by its target", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "192.168.7.10,22" }), "renewed"},
+		{"by its name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "ssh,1" }), "renewed"},
+		{"by another name", packet(keys, d.ID, func(m *fwknoptest.Message) { m.Target = "web,20022" }), "nothing granted"},
+		{"at another port", packet(keys, d.ID, asks("0.0.0.0,tcp/20023")), "nothing granted"},
+		{"at another port, too", packet(keys, d.ID, asks("0.0.0.0,tcp/20022,tcp/20023")), "nothing granted"},
+		{"by UDP", packet(keys, d.ID, asks("0.0.0.0,udp/20022")), "nothing granted"},
+		{"for its own address", packet(keys, d.ID, asks(anaAt.String()+",tcp/20022")), "renewed"},
+		{"for another address", packet(keys, d.ID, asks(bobAt.String()+",tcp/20022")), ignored("claimed_source_differs")},
+		{"from an address of another family", elsewhere, "nothing granted"},
+		{"the oldest that counts", packet(keys, d.ID, made(-2*time.Minute)), "renewed"},
+		{"too old", packet(keys, d.ID, made(-121*time.Second)), ignored("time")},
+		{"the newest that counts", packet(keys, d.ID, made(2*time.Minute)), "renewed"},
+		{"from the future", packet(keys, d.ID, made(121*time.Second)), ignored("time")},
+		{"not the device's", changed, ignored("fwknop_message")},
+		{"of another device", packet(strictKeys, d.ID, nil), ignored("fwknop_message")},
+		{"by another encryption key", packet(another, d.ID, nil), ignored("fwknop_message")},
+		{"of a device that is no fwknop client", packet(keys, native.ID, nil), ignored("device_revoked")},
+		{"without the address that is required", packet(strictKeys, strict.ID, nil), ignored("claimed_source_missing")},
+		{"with it", packet(strictKeys, strict.ID, asks(anaAt.String()+",tcp/20022")), "opened"},
 	} {
 		v, _, err := h.KnockFwknop(t.Context(), h.site.ID, tc.p)
-		if err != nil || (v == nil) != (tc.want == silent) || v != nil && v.Status != tc.want {
-			t.Errorf("%s: %+v, %v; want %v", tc.name, v, err, tc.want)
+		if err != nil {
+			t.Fatalf("%s: %v", tc.name, err)
+		}
+		got := v.Status.String()
+		if v.Ignored != "" {
+			got = ignored(v.Ignored)
+		}
+		if got != tc.want || v.Ignored != "" && (v.Status != 0 || len(v.Sessions) > 0) {
+			t.Errorf("%s: %+v; want %s", tc.name, v, tc.want)
 		}
 	}
-	if v, _, err := h.KnockFwknop(t.Context(), ownline.NewID[ownline.Site](), packet(keys, d.ID, nil)); v != nil || err != nil {
+	if v, _, err := h.KnockFwknop(t.Context(), ownline.NewID[ownline.Site](), packet(keys, d.ID, nil)); err != nil || v.Ignored != "device_revoked" {
 		t.Errorf("at another site: %+v, %v", v, err)
 	}
 	for _, edit := range []func(*link.Fwknop){
@@ -176,7 +183,7 @@ func TestKnockFwknop(t *testing.T) {
 		}
 	}
 	// Another start of web remembers.
-	if v, _, err := h.with(h.cores).KnockFwknop(t.Context(), h.site.ID, good); v != nil || err != nil {
+	if v, _, err := h.with(h.cores).KnockFwknop(t.Context(), h.site.ID, good); err != nil || v.Ignored != "replay" {
 		t.Errorf("after a start: %+v, %v", v, err)
 	}
 	inside := packet(keys, d.ID, nil)
@@ -187,7 +194,7 @@ func TestKnockFwknop(t *testing.T) {
 	if _, err := h.RevokeDevice(t.Context(), h.ana, d.ID); err != nil {
 		t.Fatal(err)
 	}
-	if v, _, err := h.KnockFwknop(t.Context(), h.site.ID, packet(keys, d.ID, nil)); v != nil || err != nil {
+	if v, _, err := h.KnockFwknop(t.Context(), h.site.ID, packet(keys, d.ID, nil)); err != nil || v.Ignored != "device_revoked" {
 		t.Errorf("revoked: %+v, %v", v, err)
 	}
 }

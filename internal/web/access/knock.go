@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,8 +26,8 @@ const maxSkew = 10 * time.Minute
 
 // Knock decides on a knock that the site's core has verified: in one transaction it makes
 // sure that the knock counts for the first time, asks policy, and opens or renews its
-// sessions. It returns what core is to apply and to answer, or nil when the sender must not
-// learn anything: a repeated knock, an unknown or revoked device. The verdict's Now is for
+// sessions. It returns what core is to apply and to answer; or why it is Ignored, when the sender must
+// not learn anything: a repeated knock, an unknown or revoked device. The verdict's Now is for
 // the sender to set. later are sessions of the same revision that were shortened; core is
 // to have them soon after.
 func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked) (v *link.Verdict, later []link.Session, err error) {
@@ -34,7 +35,7 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 		return nil, nil, ownline.Invalid("knock", "is not as cores send them")
 	}
 	k.Source, k.Claimed = k.Source.Unmap(), k.Claimed.Unmap()
-	return a.decide(ctx, k.Source, func(c *change, d *decision) error {
+	return a.decide(ctx, k.Device, k.Source, func(c *change, d *decision) error {
 		return a.knock(c, site, k, func(offers []policy.Offer, _ wish) (picks []policy.Pick) {
 			for _, o := range policy.Knocked(k.Service, k.Source.Is4(), offers) {
 				picks = append(picks, policy.Pick{Offer: o, Open: !k.Service.IsZero() && o.Service.ID != k.Service})
@@ -44,8 +45,8 @@ func (a *Access) Knock(ctx context.Context, site ownline.SiteID, k link.Knocked)
 	})
 }
 
-// decide runs one decision on a knock from an address in one transaction.
-func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *decision) error) (v *link.Verdict, later []link.Session, err error) {
+// decide runs one decision on a knock that says to be of a device, from an address, in one transaction.
+func (a *Access) decide(ctx context.Context, of ownline.DeviceID, from netip.Addr, f func(*change, *decision) error) (v *link.Verdict, later []link.Session, err error) {
 	var d decision
 	var c *change
 	locked := false
@@ -66,7 +67,13 @@ func (a *Access) decide(ctx context.Context, from netip.Addr, f func(*change, *d
 	if errors.Is(err, errSilent) {
 		a.refuse(d.site, d.device, d.refused)
 		a.meter.Knocked("ignored")
-		return nil, nil, nil
+		why := cmp.Or(d.Ignored, d.refused)
+		level := slog.LevelInfo
+		if d.refused == refusedReplay { // as every knock that comes by MQTT and UDP
+			level = slog.LevelDebug
+		}
+		a.log.Log(ctx, level, "a knock was refused", logging.Device, of, logging.Source, from, "reason", why, "detail", d.detail)
+		return &link.Verdict{Ignored: why, Sessions: []link.Session{}}, nil, nil
 	}
 	if err != nil {
 		return nil, nil, err
@@ -95,9 +102,11 @@ type decision struct {
 }
 
 // refuse notes why a service was not opened; what is refused by a list matters most.
-func (d *decision) refuse(err error) {
+func (d *decision) refuse(s ownline.Service, err error) {
+	why := whyRefused(err)
+	d.Refused = append(d.Refused, link.Refusal{Service: s.Name, ServiceID: s.ID, Reason: why})
 	if d.refused == "" || d.refused == refusedImpossible {
-		d.refused, d.detail = whyRefused(err), err.Error()
+		d.refused, d.detail = why, err.Error()
 	}
 	if strings.HasPrefix(d.refused, refusedPolicy) {
 		d.Reason = link.RefusedPolicy
@@ -127,12 +136,15 @@ func (a *Access) knock(c *change, site ownline.SiteID, k link.Knocked, pick pick
 	c.actor.User = u
 	seen := netip.PrefixFrom(k.Source, k.Source.BitLen())
 	v.device = d.ID
-	switch {
-	case d.Site != site || d.Revoked || u.Disabled:
+	if d.Site != site || d.Revoked || u.Disabled {
 		v.refused = refusedRevoked
 		return errSilent
-	case !claimedRightly(k, d, s):
+	}
+	if v.Ignored = wrongClaim(k, d, s); v.Ignored != "" {
 		v.refused = refusedClaim
+		if k.Claimed.IsValid() {
+			v.detail = "it says to come from " + k.Claimed.String()
+		}
 		return errSilent
 	}
 	if ok, err := c.AcceptKnock(d.ID, knock.Nonce(k.Nonce), k.Made, k.Skew, seen, c.now); err != nil {
@@ -175,17 +187,23 @@ func (c *change) knocked(d ownline.Device, from netip.Prefix) {
 	c.publish(Event{Kind: EventDevice, Owner: d.User, Resource: d})
 }
 
-// claimedRightly checks again what core has checked: that the device meant the address it
-// was seen at.
-func claimedRightly(k link.Knocked, d ownline.Device, s ownline.Site) bool {
-	if !k.Claimed.IsValid() {
-		return !d.RequireClaimedSource
+// wrongClaim checks again what core has checked of knocks, and can't of packets of fwknop clients: that the
+// device meant the address it was seen at. "": it did, or need not say.
+func wrongClaim(k link.Knocked, d ownline.Device, s ownline.Site) string {
+	right := k.Claimed == k.Source
+	switch {
+	case !k.Claimed.IsValid() && d.RequireClaimedSource:
+		return link.RefusedNoClaim
+	case !k.Claimed.IsValid():
+		return ""
+	case k.Claimed.Is6() && k.Source.Is6():
+		p, err := k.Claimed.Prefix(s.IPv6Prefix)
+		right = err == nil && p.Contains(k.Source)
 	}
-	if k.Claimed.Is4() || k.Source.Is4() {
-		return k.Claimed == k.Source
+	if !right {
+		return link.RefusedClaim
 	}
-	p, err := k.Claimed.Prefix(s.IPv6Prefix)
-	return err == nil && p.Contains(k.Source)
+	return ""
 }
 
 // answer opens or renews what is granted.
@@ -210,8 +228,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 	})
 	picks := pick(offers, wish{ask, f, live, c.now})
 	if len(picks) == 0 {
-		if err := elsewhere(offers, wish{ask, f, live, c.now}, pick); err != nil {
-			v.refuse(err)
+		if elsewhere(offers, wish{ask, f, live, c.now}, pick, v.refuse); v.refused != "" {
 			return knock.Refused, nil
 		}
 		return knock.NothingGranted, nil
@@ -224,7 +241,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		switch {
 		case errors.Is(err, ownline.ErrInvalid), errors.Is(err, ownline.ErrConflict), errors.Is(err, ownline.ErrForbidden), errors.Is(err, ownline.ErrNotFound):
 			a.log.Info("a granted service was not opened", logging.Device, d.ID, logging.Service, o.Service.ID, logging.Err, err)
-			v.refuse(err)
+			v.refuse(o.Service, err)
 			if o.Service.ID == k.Service {
 				return knock.Refused, nil // whoever names one is told of that one
 			}
@@ -254,9 +271,9 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 	return status, nil
 }
 
-// elsewhere tells by which list the source is refused of a knock that would open something at
-// another place; nil: nowhere.
-func elsewhere(offers []policy.Offer, w wish, pick pick) error {
+// elsewhere tells by which list the source of a knock is refused each service that it would open at
+// another place.
+func elsewhere(offers []policy.Offer, w wish, pick pick, refuse func(ownline.Service, error)) {
 	f := w.facts
 	var everywhere []policy.Offer
 	w.facts, everywhere = policy.Anywhere(f, offers)
@@ -264,10 +281,9 @@ func elsewhere(offers []policy.Offer, w wish, pick pick) error {
 		i := slices.IndexFunc(offers, func(o policy.Offer) bool { return o.Service.ID == p.Service.ID })
 		f.Service, f.Grant = offers[i].Service, offers[i].Grant
 		if err := policy.From(w.ask, f); err != nil {
-			return err
+			refuse(f.Service, err)
 		}
 	}
-	return nil
 }
 
 // admit renews the device's session for the source, or opens one.
@@ -370,12 +386,13 @@ func (a *Access) Knockers(ctx context.Context) (all []SiteDevices, err error) {
 }
 
 // KnockByBroker decides on a knock that came through a broker, as Knock on one that a core
-// has verified, and returns once core has applied what it opens. The verdict names the
+// has verified, and returns once core has applied what it opens. There is no verdict on one that is
+// ignored. The verdict names the
 // sessions that core holds. ErrUnavailable: core can't be reached; what was opened is then in
 // the whole state that it gets as soon as it can.
 func (a *Access) KnockByBroker(ctx context.Context, site ownline.SiteID, k link.Knocked) (*link.Verdict, error) {
 	v, later, err := a.Knock(ctx, site, k)
-	if err != nil || v == nil {
+	if err != nil || v.Ignored != "" {
 		return nil, err
 	}
 	ctx, cancel := forCore(ctx)

@@ -20,16 +20,16 @@ import (
 
 // Why web refuses knocks; the reasons of cores and of brokers come besides.
 const (
-	refusedUnknown    = "unknown_device"
-	refusedRevoked    = "device_revoked"
+	refusedUnknown    = link.IgnoredUnknown
+	refusedRevoked    = link.IgnoredRevoked
 	refusedClaim      = "claimed_source"
-	refusedReplay     = "replay"
-	refusedTime       = "time"
-	refusedShape      = "fwknop_shape"
-	refusedNotGranted = "not_granted"
-	refusedSource     = "source_not_public"
-	refusedImpossible = "not_possible" // no port is free, no target of the family, …
-	refusedPolicy     = "policy_"      // and which list says so
+	refusedReplay     = link.RefusedReplay
+	refusedTime       = link.RefusedTime
+	refusedShape      = link.RefusedShape
+	refusedNotGranted = link.RefusedNotGranted
+	refusedSource     = link.RefusedSource
+	refusedImpossible = link.RefusedImpossible
+	refusedPolicy     = link.RefusedByList // and which list says so
 )
 
 // refused is a kind of refused knock, within a day.

@@ -97,13 +97,13 @@ const staleTries = 5
 // knock has a knock decided on, and the decision applied and answered by core.
 func (s *site) knock(ctx context.Context, a asked) error {
 	v, later, err := a.decide(ctx)
-	if err != nil || v == nil {
+	if err != nil {
 		return err
 	}
 	if len(v.Sessions)+len(later) == 0 {
 		// Nothing changes, so no revision can be stale.
 		v.Stamp = s.stamp(v.Revision.Revision)
-		_, err = s.client.Verdict(ctx, a.seq, *v)
+		_, err = s.verdict(ctx, a.seq, *v)
 		return err
 	}
 	results, err := s.carryOut(ctx, a.seq, *v, later)
@@ -132,7 +132,7 @@ func (s *site) carryOut(ctx context.Context, seq uint64, v link.Verdict, later [
 	end := s.begin(rev)
 	err = s.command(ctx, rev, func(ctx context.Context) error {
 		v.Stamp = s.stamp(rev)
-		results, err = s.client.Verdict(ctx, seq, v)
+		results, err = s.verdict(ctx, seq, v)
 		if err == nil && slices.ContainsFunc(results, func(r link.Result) bool { return errors.Is(r.Problem.Err(), link.ErrStale) }) {
 			err = link.ErrStale
 		}
@@ -155,4 +155,18 @@ func (s *site) carryOut(ctx context.Context, seq uint64, v link.Verdict, later [
 		return nil
 	}) == nil)
 	return results, nil
+}
+
+// verdict sends a verdict. A core that is too old to be told why something was refused is told the rest.
+func (s *site) verdict(ctx context.Context, seq uint64, v link.Verdict) ([]link.Result, error) {
+	results, err := s.client.Verdict(ctx, seq, v)
+	switch {
+	case !errors.Is(err, ownline.ErrInvalid):
+	case v.Ignored != "":
+		return nil, nil // it learns so by hearing nothing
+	case len(v.Refused) > 0:
+		v.Refused = nil
+		return s.client.Verdict(ctx, seq, v)
+	}
+	return results, err
 }

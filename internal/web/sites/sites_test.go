@@ -2,6 +2,8 @@ package sites_test
 
 import (
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -70,6 +72,7 @@ func TestKnock(t *testing.T) {
 	if !w.ignored(old) {
 		t.Errorf("knock below the floor = %+v, want silence", a)
 	}
+	w.until("core is told why", func() bool { return slices.Equal(w.core.Ignored(), slices.Repeat([]string{"replay"}, 4)) })
 	inside := w.knocked(home)
 	inside.Inside = true
 	if a := w.knock(inside); a == nil || a.Status != knock.Inside || len(a.Sessions) != 0 {
@@ -79,6 +82,56 @@ func TestKnock(t *testing.T) {
 	if n := len(w.sessions()); n != 1 {
 		t.Errorf("%d sessions, want 1", n)
 	}
+}
+
+// A core that is too old to be told why something is refused is told the rest, and no other core twice.
+func TestKnockOfOldCore(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	from := []string{"192.0.2.0/24"}
+	grants, _, err := w.Grants(ctx, access.Command(), ownline.GrantQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range grants {
+		if g.Service == w.http.ID {
+			yes := true
+			if _, err := w.ChangeGrant(ctx, access.Command(), g.ID, access.GrantChange{Automatic: &yes, AllowedFrom: &from}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	verdicts, old := 0, false
+	var mu sync.Mutex
+	w.core.SetHooks(func(op string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == "verdict" {
+			verdicts++
+		}
+		if old && (op == "ignored" || op == "verdict" && verdicts == 1) {
+			return ownline.Invalid("body", `unknown field "refused"`)
+		}
+		return nil
+	}, nil)
+	for want, is := range map[int]bool{1: false, 2: true} {
+		mu.Lock()
+		verdicts, old = 0, is
+		mu.Unlock()
+		k := w.knocked(home)
+		if a := w.knock(k); a == nil || len(a.Sessions) != 1 || a.Sessions[0].Service != "ssh" {
+			t.Errorf("an old core %v: %+v", is, a)
+		}
+		mu.Lock()
+		if verdicts != want {
+			t.Errorf("an old core %v gets %d verdicts, want %d", is, verdicts, want)
+		}
+		mu.Unlock()
+		if !w.ignored(k) {
+			t.Error("a replay is answered")
+		}
+	}
+	w.converge()
 }
 
 // Statistics that fail keep no command from core, and are tried again.

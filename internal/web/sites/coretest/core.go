@@ -42,6 +42,7 @@ type Core struct {
 	readers   map[chan link.Event]struct{}
 	seq       uint64
 	pending   map[uint64]chan Answer
+	ignored   []string
 	counts    map[string]int
 	changed   chan struct{}
 	sign      func(csr []byte) (link.Certificate, error) // nil: there is nobody
@@ -66,7 +67,8 @@ func New(token string) *Core {
 }
 
 // SetHooks sets functions that run before a command is carried out and after it was, with
-// its name: "pair", "key", "state", "put", "end", "flush", "pass" or "verdict". An error is the reply.
+// its name: "pair", "key", "state", "put", "end", "flush", "pass", "verdict" or, for one that is not to be
+// answered, "ignored". An error is the reply.
 func (c *Core) SetHooks(before, after func(op string) error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -296,7 +298,16 @@ func (c *Core) Flush(_ context.Context, r link.Revision) error {
 // Verdict implements link.Commands. The device gets one answer, whatever became of the
 // sessions, so a verdict that is stale tells it the wrong thing.
 func (c *Core) Verdict(_ context.Context, seq uint64, v link.Verdict) (results []link.Result, err error) {
-	err = c.do("verdict", func() error {
+	op := "verdict"
+	if v.Ignored != "" {
+		op = "ignored"
+	}
+	err = c.do(op, func() error {
+		if v.Ignored != "" {
+			c.ignored = append(c.ignored, v.Ignored)
+			delete(c.pending, seq) // the device is told nothing
+			return nil
+		}
 		live := 0
 		for _, l := range v.Sessions {
 			p := link.ProblemOf(c.stale(v.Revision, l.ID))
@@ -438,6 +449,13 @@ func (c *Core) Carried(op string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.counts[op]
+}
+
+// Ignored returns why knocks were not to be answered.
+func (c *Core) Ignored() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.ignored)
 }
 
 // Changed returns a channel that is closed after the next command.
