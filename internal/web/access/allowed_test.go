@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"errors"
+	"log/slog"
 	"math"
 	"net/netip"
 	"slices"
@@ -340,14 +341,17 @@ func TestCounted(t *testing.T) {
 	}
 }
 
-// A core that lies adds no rows of its own making, and no numbers that keep admins from seeing the rest.
+// A core that lies adds no rows of its own making, and no numbers that keep admins from seeing the rest. That
+// it lies is in the log once.
 func TestCountedLies(t *testing.T) {
 	h := newHouse(t)
+	var log strings.Builder
+	h.log = slog.NewTextHandler(&log, nil)
 	meter := &counted{n: map[string]int{}}
 	h.meter = meter
 	h.Access = h.with(h.cores)
 	st := link.Status{Knocks: link.Knocks{Dropped: map[string]uint64{
-		"replay": math.MaxInt64, "seal": math.MaxUint64, "policy_web": 1, "made up": 1, "": 1, "broker_noise": 1, "kernel_panic": 1,
+		"replay": math.MaxInt64, "seal": math.MaxUint64, "busy": 1 << 40, "policy_web": 1, "made up": 1, "\x1b[2J": 1, "": 1, "broker_noise": 1, "kernel_panic": 1,
 	}}}
 	for i := range 3 {
 		st.Run = strconv.Itoa(i)
@@ -356,10 +360,13 @@ func TestCountedLies(t *testing.T) {
 		}
 	}
 	got := h.refusals()
-	if len(got) != 1 || got["replay"] != 3<<40 {
+	if len(got) != 3 || got["replay"] != 3<<40 || got["seal"] != 3<<40 || got["busy"] != 3<<40 {
 		t.Errorf("counted %v", got)
 	}
-	if len(meter.n) != 1 {
+	if len(meter.n) != 3 {
 		t.Errorf("the meter has %v", meter)
+	}
+	if lines := strings.Count(log.String(), "level=WARN"); lines != 1 || !strings.Contains(log.String(), "site="+h.site.ID.String()) {
+		t.Errorf("the log says %s", &log)
 	}
 }

@@ -43,8 +43,21 @@ type refused struct {
 // tally is what has been refused since it was last written down. There are as many kinds as devices,
 // times reasons: a flood makes numbers grow, not the tally.
 type tally struct {
-	mu    sync.Mutex
-	kinds map[refused]ownline.Refusal
+	mu      sync.Mutex // guards what follows
+	kinds   map[refused]ownline.Refusal
+	doubted map[ownline.SiteID]bool // their cores have told what can't be
+}
+
+// doubt reports whether it is the first time that a site's core tells what can't be.
+func (t *tally) doubt(site ownline.SiteID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.doubted == nil {
+		t.doubted = make(map[ownline.SiteID]bool)
+	}
+	first := !t.doubted[site]
+	t.doubted[site] = true
+	return first
 }
 
 func (t *tally) add(rs ...ownline.Refusal) {
@@ -114,13 +127,17 @@ func (a *Access) Counted(ctx context.Context, site ownline.SiteID, st link.Statu
 	err := a.store.Write(ctx, func(tx Tx) error {
 		more = nil
 		for _, reason := range slices.Sorted(maps.Keys(st.Knocks.Dropped)) {
-			number := st.Knocks.Dropped[reason]
-			if number == 0 || number > math.MaxInt64 || !link.RefusedByCore(reason) {
+			number := min(st.Knocks.Dropped[reason], math.MaxInt64) // as far as databases count
+			if number == 0 || !link.RefusedByCore(reason) {
 				continue
 			}
 			n, err := tx.RefusedMore(site, run, reason, number, at)
 			if err != nil {
 				return err
+			}
+			if n > mostAtOnce && a.tally.doubt(site) {
+				a.log.WarnContext(ctx, "a core says to have refused more knocks than can be; only so many are counted, now and whenever it says so again",
+					logging.Site, site, "reason", reason, "says", n, "counted", mostAtOnce)
 			}
 			if n = min(n, mostAtOnce); n > 0 {
 				more = append(more, ownline.Refusal{Site: site, Reason: reason, Number: n, First: at, Latest: at})
