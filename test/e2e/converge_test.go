@@ -213,6 +213,61 @@ func TestRoaming(t *testing.T) {
 	}
 }
 
+// Invariant 4: what a device has left with no time to stay is shut by the kernel at once, established
+// connections, too: the source that it used longest ago, when it knocks from more than may be and one, and
+// every other without an overlap. The rest of its sources go on.
+func TestLeftAtOnce(t *testing.T) {
+	const port = 20451
+	for name, tc := range map[string]struct {
+		overlap string
+		sources int
+	}{"more sources than may be": {"1h", 3}, "no overlap": {"0s", 2}} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, world.Options{WebYAML: "sessions: {automatic: 2h, roaming_overlap: " + tc.overlap + "}\n"})
+			s.grant(s.echo, world.Map{"automatic": true, "public_port": port, "max_sources": 1})
+			d, door := s.device(), s.public(false, port)
+			client := s.Bed.Client1
+			sources := []*bed.Host{client, client.From(client.IPv4s[1]), s.Bed.Client2}[:tc.sources]
+			var flows []*bed.Flow
+			var first world.Session
+			for i, from := range sources {
+				wantState(t, from, door, false)
+				if a := s.knock(d, from, false); a.Status != knock.Opened {
+					t.Fatalf("knock from source %d: %+v", i, a)
+				}
+				f, err := from.StartFlow(t.Context(), "tcp", door, bed.FlowOptions{Quiet: patience})
+				if err != nil {
+					t.Fatal(err)
+				}
+				flows = append(flows, f)
+				if i == 0 {
+					first = s.sessions()[0]
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			if cut, err := flows[0].WaitCut(ctx); err != nil || cut.How != bed.Reset {
+				t.Errorf("the first source: %+v, %v", cut, err)
+			}
+			wantState(t, sources[0], door, false)
+			for i, from := range sources[1:] {
+				wantState(t, from, door, true)
+				if r := flows[i+1].Report(); r.Cut != nil {
+					t.Errorf("source %d was cut: %+v", i+1, r.Cut)
+				}
+			}
+			s.waitHolds(len(sources) - 1)
+			eventually(t, patience, "the session of the first is over as replaced", func() bool {
+				x, err := s.API.Session(t.Context(), first.ID)
+				return err == nil && x.State == "ended" && x.Reason == "replaced"
+			})
+			if r := flows[0].Stop(); !r.Revived.IsZero() {
+				t.Errorf("the first source is back: %+v", r)
+			}
+		})
+	}
+}
+
 // The other ways to pair and to be connected.
 func TestPairings(t *testing.T) {
 	t.Run("pair file, no hands", func(t *testing.T) {
