@@ -47,7 +47,7 @@ export function lengthen() {
   language.t = all(language.t)
 }
 
-/** Says what of the text is cut off, lies over other text, or makes the page scroll sideways. */
+/** Says what of the text is cut off, broken within a word where there is little of it, lies over other text, or makes the page scroll sideways. */
 export function fits() {
   const found = []
   const wide = document.documentElement.scrollWidth - innerWidth
@@ -98,6 +98,13 @@ export function fits() {
       if (out && !(dots && box.closest('[data-named]'))) {
         found.push(`cut off: “${text.slice(0, 60)}” in ${box.tagName.toLowerCase()}.${box.className}`)
         break
+      }
+    }
+    if (parent.closest('button, .button, th') && !parent.closest('[data-named]')) {
+      for (const { 0: word, index } of node.data.matchAll(/\p{L}{2,20}/gu)) {
+        range.setStart(node, index)
+        range.setEnd(node, index + word.length)
+        if (new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1) found.push(`broken: “${word}” of “${text.slice(0, 60)}”`)
       }
     }
     const first = rects[0]

@@ -54,8 +54,8 @@ const setup = [
   { name: 'setup-passkey', path: '/setup#c2V0dXA', act: then(fill('User name', 'ana'), fill('Password', 'correct horse battery'), press('Create account'), shows('2 of 4')) },
 ]
 setup.push(
-  { ...setup[2], name: 'setup-core', act: then(setup[2].act, press('Later'), shows('is paired already')) },
-  { ...setup[2], name: 'setup-done', act: then(setup[2].act, press('Later'), shows('is paired already'), press('Next'), shows('4 of 4')) },
+  { ...setup[2], name: 'setup-core', act: then(setup[2].act, press('Later'), shows('are paired already')) },
+  { ...setup[2], name: 'setup-done', act: then(setup[2].act, press('Later'), shows('are paired already'), press('Next'), shows('4 of 4')) },
   { name: 'setup-used', path: '/setup', demo: 'out' },
 )
 
@@ -235,7 +235,7 @@ const admin = [
   { name: 'service-form-refused', path: `/admin/services/${ids.service}`, demo: 'refusing', act: then(press('Check target'), shows('Refused:')) },
   { name: 'service-delete', path: `/admin/services/${ids.service}`, act: then(press('Delete service'), sheet) },
   { name: 'icon-picker', path: `/admin/services/${ids.service}`, shot: true, act: (page) => page.locator('.glyphs').scrollIntoViewIfNeeded() },
-  { name: 'icon-upload', path: `/admin/services/${ids.service}`, act: then(choose('Upload'), (page) => page.locator('.upload').scrollIntoViewIfNeeded()) },
+  { name: 'icon-upload', path: `/admin/services/${ids.service}`, act: then((page) => page.getByRole('group', { name: 'Icon' }).getByRole('radio', { name: 'Upload' }).check({ force: true }), (page) => page.locator('.upload').scrollIntoViewIfNeeded()) },
   { name: 'grants', path: '/admin/grants', shot: true },
   { name: 'grants-terms', path: '/admin/grants?user=00000001-0000-4000-8000-000000000002', act: (page) => page.getByRole('button', { name: 'Terms: bruno, films' }).click() },
   {

@@ -33,7 +33,7 @@ export const setup = {
   passkeyNotMade: 'No passkey was made. Try again, or go on without.',
   core: 'The core runs on your router and opens the ports. Run “ownline-core pair” there, and paste its line.',
   pair: 'Pair a core',
-  paired: (names: string[]) => `${listOf('en', names)} is paired already.`,
+  paired: (names: string[]) => `${listOf('en', names)} ${names.length === 1 ? 'is' : 'are'} paired already.`,
   done: 'What you make of it now is up to you: a service is what people open.',
   firstService: 'Add your first service',
   toHome: 'To Home',
