@@ -54,6 +54,9 @@ func (w *Web) Serve(ctx context.Context, o ServeOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := checkCountries(w.cfg); err != nil {
+		return err
+	}
 	if err := w.geoip.Load(); err != nil {
 		return err
 	}

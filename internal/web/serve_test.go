@@ -249,6 +249,17 @@ func TestListsWithoutDatabase(t *testing.T) {
 	}
 }
 
+// A country that there is not keeps it from starting, too.
+func TestNoSuchCountry(t *testing.T) {
+	uk := func(c *config.Web) { c.Policy.Countries, c.Policy.GeoIPDatabase = []string{"ES", "UK"}, "missing.mmdb" }
+	w := open(t, uk)
+	for what, err := range map[string]error{"serve": w.Serve(t.Context(), ServeOptions{}), "check": Check(w.cfg)} {
+		if err == nil || err.Error() != `policy.countries: "UK" is the code of no country in ISO 3166-1: write GB` {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // A command pairs with a core that dials, while no server runs.
 func TestOpenDoor(t *testing.T) {
 	l, err := net.Listen("tcp", freeport.Addr(t).String()) // whom nobody takes between two who listen

@@ -122,7 +122,15 @@ func Check(cfg config.Web) error {
 	if _, err := newNotify(cfg, nil, nil, nil, log); err != nil {
 		return err
 	}
+	if err := checkCountries(cfg); err != nil {
+		return err
+	}
 	return geoip.New(geoip.Options{Country: cfg.Policy.GeoIPDatabase, ASN: cfg.Policy.ASNDatabase, Log: log}).Load()
+}
+
+// checkCountries is not in config, which is the router's as well: the countries there are would not fit.
+func checkCountries(cfg config.Web) error {
+	return access.CheckCountries("policy.countries", cfg.Policy.Countries)
 }
 
 // countries knows where addresses are, if the configuration names a database.

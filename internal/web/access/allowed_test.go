@@ -140,7 +140,7 @@ func TestAllowedFrom(t *testing.T) {
 				expect(bobAt, knock.Opened)
 
 				before := h.count()
-				for words, fix := range map[string]string{"ES": "policy.geoip_database", "AS3352": "policy.asn_database", "x": "no country"} {
+				for words, fix := range map[string]string{"ES": "policy.geoip_database", "AS3352": "policy.asn_database", "UK": "write GB", "x": "no country"} {
 					err := set(h, d.ID, []string{words})
 					if !errors.Is(err, ownline.ErrInvalid) || field(err) != "allowed_from" || !strings.Contains(err.Error(), fix) {
 						t.Errorf("a list of %s: %v", words, err)

@@ -134,6 +134,9 @@ func (a *Access) checkInvitation(n NewInvitation) (NewInvitation, error) {
 	}
 	slices.Sort(countries)
 	n.Countries = slices.Compact(countries)
+	if err := CheckCountries("countries", n.Countries); err != nil {
+		return n, err
+	}
 	if len(n.Countries) > 0 && a.countries == nil {
 		return n, ownline.Invalid("countries", "needs a database that knows where addresses are; an admin names it as policy.geoip_database in web.yaml")
 	}

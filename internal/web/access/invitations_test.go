@@ -302,6 +302,10 @@ func TestInvitationCountries(t *testing.T) {
 	if _, _, err := h.Invite(t.Context(), h.ana, n); !errors.Is(err, ownline.ErrInvalid) || field(err) != "countries" {
 		t.Errorf("a country that is no code: %v", err)
 	}
+	n.Countries = []string{"es", "uk"}
+	if _, _, err := h.Invite(t.Context(), h.ana, n); field(err) != "countries" || !strings.Contains(err.Error(), "write GB") {
+		t.Errorf("a country that there is not: %v", err)
+	}
 	i, secret := h.invite(access.NewInvitation{Uses: 9, Countries: []string{"es", "DE", "ES"}})
 	if strings.Join(i.Countries, " ") != "DE ES" {
 		t.Errorf("countries = %v", i.Countries)

@@ -46,7 +46,7 @@ func (a *Access) allowedFrom(tx Tx, site ownline.SiteID, words []string) (ownlin
 
 func (a *Access) parseAllowed(words []string, prefix6 int) (ownline.Origins, error) {
 	const field = "allowed_from"
-	o, err := ownline.ParseOrigins(field, words, prefix6)
+	o, err := ParseOrigins(field, words, prefix6)
 	switch {
 	case err != nil:
 		return "", err

@@ -168,6 +168,8 @@ var sentences = []sentence{
 	{"grant_port_router", "the router itself serves port {port}; allow_reserved takes it nevertheless"},
 	{"origins_most", "has {count} entries; at most {most} are taken"},
 	{"origin_unreadable", `"{origin}" is no country like ES, no autonomous system like AS3352 and no network like 198.51.100.0/24`},
+	{"origin_no_country", `"{origin}" is the code of no country in ISO 3166-1`},
+	{"origin_other_code", `"{origin}" is the code of no country in ISO 3166-1: write {code}`},
 	{"origin_4in6", `"{origin}" is an IPv4 network in the form of IPv6; write it as 198.51.100.0/24`},
 	{"origin_small", `"{origin}" is smaller than what a session lets in: name a network of {bits} bits or fewer, as in the site's ipv6_prefix`},
 	{"origin_no_countries", "has countries, and nobody knows where addresses are: set policy.geoip_database in web.yaml, or name networks alone"},

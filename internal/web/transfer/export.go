@@ -145,7 +145,7 @@ func wordsOf(o ownline.Origins) []string {
 
 // origins is the way back for what is at a path. How small a network may be is the site's matter, where it is applied.
 func (p *planner) origins(path string, words []string) ownline.Origins {
-	o, err := ownline.ParseOrigins("", words, 128)
+	o, err := access.ParseOrigins("", words, 128)
 	if err != nil {
 		p.fail(path+".allowed_from", err.Error())
 	}

@@ -148,6 +148,8 @@ export const sentences: Sentences = {
   grant_port_router: 'el propio router usa el puerto {port}; permite los puertos reservados para tomarlo',
   origins_most: 'tiene {count} entradas; se admiten {most} como máximo',
   origin_unreadable: '«{origin}» no es un país como ES, ni un operador como AS3352, ni una red como 198.51.100.0/24',
+  origin_no_country: '«{origin}» no es el código de ningún país en ISO 3166-1',
+  origin_other_code: '«{origin}» no es el código de ningún país en ISO 3166-1: escribe {code}',
   origin_4in6: '«{origin}» es una red IPv4 escrita como IPv6; escríbela como 198.51.100.0/24',
   origin_small: '«{origin}» es menor que lo que admite una sesión: pon una red de {bits} bits o menos, como en el ipv6_prefix de la sede',
   origin_no_countries: 'tiene países, y nadie sabe dónde están las direcciones: configura policy.geoip_database en web.yaml, o pon solo redes',
