@@ -36,6 +36,9 @@ func ParseOrigins(field string, words []string, prefix6 int) (Origins, error) {
 }
 
 func parseOrigin(field, w string, prefix6 int) (string, error) {
+	if w == "" {
+		return "", Invalid(field, "has an empty entry")
+	}
 	bad := func(why string) (string, error) { return "", Invalid(field, fmt.Sprintf("%q %s", w, why)) }
 	upper := strings.ToUpper(w)
 	if IsCountry(upper) {
@@ -51,15 +54,13 @@ func parseOrigin(field, w string, prefix6 int) (string, error) {
 			return bad("is no country like ES, no autonomous system like AS3352 and no network like 198.51.100.0/24")
 		}
 		p = netip.PrefixFrom(a, a.BitLen())
-		if a.Is6() && !a.Is4In6() {
-			p = netip.PrefixFrom(a, min(prefix6, 128)) // no session lets in less
-		}
 	}
 	switch {
-	case p.Addr().Is4In6():
-		return bad("is an IPv4 network in the form of IPv6; write it as 198.51.100.0/24")
-	case p.Addr().Is6() && p.Bits() > prefix6:
-		return bad(fmt.Sprintf("is smaller than what a session lets in: name a network of %d bits or fewer, as in the site's ipv6_prefix", prefix6))
+	case p.Addr().Is4In6() && p.Bits() >= 128-32:
+		return bad("is an IPv4 network in the form of IPv6; write it as " + netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-(128-32)).Masked().String())
+	case p.Addr().Is6() && p.Bits() > prefix6: // and not widened: that would let in more than was said
+		return bad(fmt.Sprintf("is smaller than what a session lets in: name a network of %d bits or fewer, as in the site's ipv6_prefix, like %s",
+			prefix6, netip.PrefixFrom(p.Addr(), prefix6).Masked()))
 	}
 	return p.Masked().String(), nil
 }

@@ -21,6 +21,8 @@ const (
 
 	// maxBody is more than any request of this API needs, in bytes.
 	maxBody = 64 << 10
+	// listBody is for requests with lists, in bytes: one that is much too long is still told so by its name.
+	listBody = 1 << 20
 	// bodyTimeout is how long a client may take to send one.
 	bodyTimeout = 10 * time.Second
 )

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -291,8 +292,9 @@ func TestBadInput(t *testing.T) {
 	w := newWorld(t)
 	ssh := w.addService("ssh", "192.168.7.10:22")
 	four := as[service](w.do(w.admin, "POST", "/services", map[string]any{"site": w.site.ID, "name": "four", "target": "192.168.7.11:80", "transport": "udp"}), 201)
-	w.addGrant(w.ana, ssh, map[string]any{"max_duration": "1h"})
+	g := w.addGrant(w.ana, ssh, map[string]any{"max_duration": "1h"})
 	w.addGrant(w.ana, four, nil)
+	many := slices.Repeat([]string{"2001:db8:1234::/48"}, 10_000)
 	nobody := ownline.NewID[ownline.User]().String()
 	before := w.snapshot()
 	for _, tc := range []struct {
@@ -347,6 +349,12 @@ func TestBadInput(t *testing.T) {
 		{w.ana, "GET", "/sessions/seven", nil, 422, "path.id"},
 		{w.ana, "GET", "/nothing", nil, 404, ""},
 		{w.ana, "POST", "/sessions", `{"service": `, 400, ""},
+		{w.admin, "PATCH", "/sites/" + w.site.ID, m{"allowed_from": many}, 422, "body.allowed_from"},
+		{w.admin, "POST", "/grants", m{"user": w.id(w.bob), "service": ssh.ID, "allowed_from": many}, 422, "body.allowed_from"},
+		{w.admin, "PATCH", "/grants/" + g.ID, m{"allowed_from": many}, 422, "body.allowed_from"},
+		{w.admin, "PATCH", "/grants/" + g.ID, m{"allowed_from": []string{""}}, 422, "body.allowed_from"},
+		{w.admin, "POST", "/devices", m{"site": w.site.ID, "name": "x", "allowed_from": many}, 422, "body.allowed_from"},
+		{w.admin, "PATCH", "/sites/" + w.site.ID, strings.Repeat("x", listBody+1), 413, ""},
 		{w.ana, "POST", "/sessions", strings.Repeat("x", maxBody+1), 413, ""},
 	} {
 		w.do(tc.who, tc.method, tc.path, tc.body).problem(tc.status, tc.location)

@@ -114,7 +114,7 @@ func (s *Server) devices() {
 		AllowedFrom          []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 		User                 string   `json:"user,omitempty" format:"uuid" doc:"Whose it is, told by an admin; absent: one's own"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show this once what it needs to knock"},
+	register(s, operation{method: http.MethodPost, path: "/devices", id: "add-device", maxBody: listBody, fails: []int{http.StatusConflict}, who: users, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Make a device, and show this once what it needs to knock"},
 		func(ctx context.Context, id auth.Identity, in *body[newDevice]) (*output[enrolled], error) {
 			n := access.NewDevice{Name: in.Body.Name, RequireClaimedSource: in.Body.RequireClaimedSource, Fwknop: in.Body.Fwknop, AllowedFrom: in.Body.AllowedFrom}
 			var err error
@@ -146,7 +146,7 @@ func (s *Server) devices() {
 		RequireClaimedSource *bool     `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
 		AllowedFrom          *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", maxBody: listBody, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[deviceChange]) (*output[Device], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {

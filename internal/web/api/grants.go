@@ -77,7 +77,7 @@ func (s *Server) grants() {
 		MaxSources    int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 		AllowedFrom   []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
-	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
+	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", maxBody: listBody, fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
 			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources, AllowedFrom: b.AllowedFrom}
@@ -113,7 +113,7 @@ func (s *Server) grants() {
 		MaxSources    *int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 		AllowedFrom   *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", maxBody: listBody, fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
 			gid, err := parseID[ownline.Grant]("id", in.ID)
 			if err != nil {

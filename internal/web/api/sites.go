@@ -181,7 +181,7 @@ func (s *Server) sites() {
 		IPv6Prefix  *int      `json:"ipv6_prefix,omitempty" minimum:"48" maximum:"128" doc:"Ends the site's IPv6 sessions"`
 		AllowedFrom *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-site", maxBody: listBody, fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a site (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[siteChange]) (*output[site], error) {
 			change := access.SiteChange{Name: in.Body.Name, Host: in.Body.Host, IPv6Prefix: in.Body.IPv6Prefix, AllowedFrom: in.Body.AllowedFrom}
 			return s.oneSite(ctx, id, in.ID, func(ctx context.Context, a access.Actor, sid ownline.SiteID) (ownline.SiteInfo, error) {

@@ -350,7 +350,7 @@ func TestMistakes(t *testing.T) {
 		"unknown section": {"people: []\n", `FILE:1:1: people: unknown key; known are: `},
 		"not a list":      {"users: {name: eve}\n", `FILE:1:8: users: must be a list of groups of keys, not a group of keys; begin every one with -`},
 		"type":            {"grants:\n- {user: ana, service: ssh, automatic: maybe}\n", `FILE:2:40: grants[0].automatic: must be true or false, not "maybe"`},
-		"no origin":       {"grants:\n- {user: ana, service: ssh, allowed_from: [\"\"]}\n", `FILE:2:43: grants[0].allowed_from: "" is no country like ES`},
+		"no origin":       {"grants:\n- {user: ana, service: ssh, allowed_from: [\"\"]}\n", `FILE:2:43: grants[0].allowed_from: has an empty entry`},
 		"id":              {"users: [{name: ana, id: x}]\n", `FILE:1:25: users[0].id: "x" is not an identifier of 36 characters`},
 		"version":         {"version: 2\n", "FILE:1:10: version: is not one that this program knows"},
 		"name missing":    {"users:\n  - role: admin\n", "FILE:2:5: users[0].name: is missing"},
