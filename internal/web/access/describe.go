@@ -55,6 +55,20 @@ func describeOptions(was, is ownline.ProxyOptions) string {
 	return strings.Join(said, ", ")
 }
 
+// describeList tells what a list of origins was and is, behind what it is about; "" when it did not change.
+func describeList(was, is ownline.Origins) string {
+	if was == is {
+		return ""
+	}
+	listed := func(o ownline.Origins) string {
+		if o == "" {
+			return "anywhere"
+		}
+		return strings.Join(o.Words(), ", ")
+	}
+	return "; allowed_from " + listed(was) + " -> " + listed(is)
+}
+
 func orNone(s string) string {
 	if s == "" {
 		return "none"

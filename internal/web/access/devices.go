@@ -116,7 +116,7 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		if err := c.whole(d.Site); err != nil {
 			return err
 		}
-		return c.device("device.add", d, false)
+		return c.device("device.add", "", d, false)
 	})
 	if err != nil {
 		return ownline.Device{}, Enrolment{}, err
@@ -206,14 +206,14 @@ func (a *Access) signer(tx Tx) ([]byte, error) {
 	return nil, nil
 }
 
-// device publishes and records what was done to a device.
-func (c *change) device(action string, d ownline.Device, removed bool) error {
+// device publishes and records what was done to a device, whose list of origins was that.
+func (c *change) device(action string, was ownline.Origins, d ownline.Device, removed bool) error {
 	d.Secret = nil
 	if err := c.reportDevice(action, d); err != nil {
 		return err
 	}
 	c.publish(Event{Kind: EventDevice, Owner: d.User, Removed: removed, Resource: d})
-	return c.audit(action, d.ID.String(), d.Site, d.Name)
+	return c.audit(action, d.ID.String(), d.Site, d.Name+describeList(was, d.AllowedFrom))
 }
 
 // DeviceChange changes what is not nil.
@@ -232,10 +232,11 @@ func (a *Access) ChangeDevice(ctx context.Context, actor Actor, id ownline.Devic
 		}
 	}
 	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		was := d.AllowedFrom
 		if err := a.writeDevice(c, d, w); err != nil {
 			return err
 		}
-		return c.device("device.change", *d, false)
+		return c.device("device.change", was, *d, false)
 	})
 }
 
@@ -270,7 +271,7 @@ func (a *Access) RevokeDevice(ctx context.Context, actor Actor, id ownline.Devic
 		if err := c.RevokeDevice(id); err != nil {
 			return err
 		}
-		return c.device("device.revoke", *d, false)
+		return c.device("device.revoke", d.AllowedFrom, *d, false)
 	})
 }
 
@@ -313,7 +314,7 @@ func (a *Access) RotateDevice(ctx context.Context, actor Actor, id ownline.Devic
 		if err := c.SetDeviceSecret(id, fresh.Secret); err != nil {
 			return err
 		}
-		return c.device("device.rotate", *d, false)
+		return c.device("device.rotate", d.AllowedFrom, *d, false)
 	})
 	if err != nil {
 		return ownline.Device{}, Enrolment{}, err
@@ -330,7 +331,7 @@ func (a *Access) RemoveDevice(ctx context.Context, actor Actor, id ownline.Devic
 		if err := c.RemoveDevice(id, c.now); err != nil {
 			return err
 		}
-		return c.device("device.remove", *d, true)
+		return c.device("device.remove", d.AllowedFrom, *d, true)
 	})
 	return err
 }

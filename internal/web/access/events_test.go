@@ -3,8 +3,10 @@ package access_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,6 +208,18 @@ func TestAuditForms(t *testing.T) {
 	must(err)
 	_, err = h.ChangeGrant(t.Context(), command, grants[0].ID, access.GrantChange{AllowedFrom: &[]string{"198.51.100.0/24", "203.0.113.0/24"}})
 	must(err)
+	_, err = h.ChangeGrant(t.Context(), command, grants[0].ID, access.GrantChange{AllowedFrom: &[]string{}, MaxDuration: new(time.Hour)})
+	must(err)
+	d, _, err := h.AddDevice(t.Context(), h.root, access.NewDevice{User: h.ana.User.ID, Site: h.site.ID, Name: "phone", AllowedFrom: []string{"198.51.100.0/24"}})
+	must(err)
+	_, err = h.ChangeDevice(t.Context(), h.root, d.ID, access.DeviceChange{AllowedFrom: &[]string{"198.51.100.0/24", "2001:db8::/32"}})
+	must(err)
+	_, err = h.ChangeDevice(t.Context(), h.root, d.ID, access.DeviceChange{Name: new("telephone")})
+	must(err)
+	must(h.ChangeRestored(t.Context(), command, d.ID, access.DeviceChange{AllowedFrom: &[]string{}}))
+	_, err = h.ChangeSite(t.Context(), h.root, h.site.ID, access.SiteChange{AllowedFrom: &[]string{"203.0.113.0/24"}})
+	must(err)
+	must(h.RemoveGrant(t.Context(), command, grants[0].ID))
 	target := netip.MustParseAddrPort("192.168.7.11:22")
 	_, err = h.ChangeService(t.Context(), command, h.ssh.ID, access.ServiceChange{Target4: &target})
 	must(err)
@@ -215,16 +229,31 @@ func TestAuditForms(t *testing.T) {
 	must(err)
 	lines, _, err := h.Audit(t.Context(), h.root, ownline.AuditQuery{})
 	must(err)
-	said := map[string]string{}
+	said, all := map[string]string{}, map[string]bool{}
 	for _, l := range lines {
-		said[l.Action] = l.Detail
+		said[l.Action] = l.Detail // the first of its kind
+		all[l.Action+" "+l.Detail] = true
+	}
+	for _, line := range []string{
+		"grant.change ana may use ssh; automatic true, port 0, reserved false, 2 sources of a device, from 198.51.100.0/24 and 203.0.113.0/24 only; allowed_from anywhere -> 198.51.100.0/24, 203.0.113.0/24",
+		"grant.change ana may use ssh; automatic true, port 0, reserved false, at most 1h0m0s, 2 sources of a device; allowed_from 198.51.100.0/24, 203.0.113.0/24 -> anywhere",
+		"grant.remove ana may use ssh; automatic true, port 0, reserved false, at most 1h0m0s, 2 sources of a device",
+		"device.add phone; allowed_from anywhere -> 198.51.100.0/24",
+		"device.change phone; allowed_from 198.51.100.0/24 -> 198.51.100.0/24, 2001:db8::/32",
+		"device.change telephone",
+		"device.change telephone; allowed_from 198.51.100.0/24, 2001:db8::/32 -> anywhere",
+		"site.change home; allowed_from anywhere -> 203.0.113.0/24",
+	} {
+		if !all[line] {
+			t.Errorf("no %q among %q", line, slices.Sorted(maps.Keys(all)))
+		}
 	}
 	for action, form := range map[string]string{
 		"session.open":  `^\S+ for \S+, port \d+/\w+ to .+ until \S+Z$`,
 		"session.renew": `^until \S+Z$`,
 		"session.end":   `^closed$`,
-		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false), at most \S+, \d+ sources of a device$`,
-		"grant.change":  `^\S+ may use \S+; automatic .*, \d+ sources of a device, from 198.51.100.0/24 and 203.0.113.0/24 only$`,
+		"grant.add":     `^\S+ may use \S+; automatic (true|false), port \d+, reserved (true|false)(, at most \S+)?, \d+ sources of a device$`,
+		"grant.change":  `^\S+ may use \S+; automatic .*, \d+ sources of a device, from 198.51.100.0/24 and 203.0.113.0/24 only; allowed_from anywhere -> .*$`,
 		"user.add":      `^\S+ as (admin|user)$`,
 		"user.change":   `^rob, renamed from bob, now admin, disabled, new password$`,
 

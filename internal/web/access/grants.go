@@ -103,8 +103,11 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 }
 
 func describeGrant(g ownline.Grant, user, service string) string {
-	text := fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t, at most %s, %d sources of a device",
-		user, service, g.Automatic, g.PublicPort, g.AllowReserved, g.MaxDuration, cmp.Or(g.MaxSources, ownline.UsualSources))
+	text := fmt.Sprintf("%s may use %s; automatic %t, port %d, reserved %t", user, service, g.Automatic, g.PublicPort, g.AllowReserved)
+	if g.MaxDuration != 0 {
+		text += fmt.Sprintf(", at most %s", g.MaxDuration)
+	}
+	text += fmt.Sprintf(", %d sources of a device", cmp.Or(g.MaxSources, ownline.UsualSources))
 	if g.AllowedFrom != "" {
 		text += ", from " + g.AllowedFrom.String()
 	}
@@ -170,7 +173,11 @@ func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantI
 			return err
 		}
 		c.publish(Event{Kind: EventGrant, Owner: g.User, Resource: g})
-		return c.audit("grant.change", id.String(), s.Site, describeGrant(g, g.User.String(), s.Name))
+		u, err := c.User(g.User)
+		if err != nil {
+			return err
+		}
+		return c.audit("grant.change", id.String(), s.Site, describeGrant(g, u.Name, s.Name)+describeList(was.AllowedFrom, g.AllowedFrom))
 	})
 	if err != nil {
 		return ownline.Grant{}, err
@@ -211,6 +218,10 @@ func (a *Access) RemoveGrant(ctx context.Context, actor Actor, id ownline.GrantI
 			return err
 		}
 		c.publish(Event{Kind: EventGrant, Removed: true, Owner: g.User, Resource: g})
-		return c.audit("grant.remove", id.String(), s.Site, describeGrant(g, g.User.String(), s.Name))
+		u, err := c.User(g.User)
+		if err != nil {
+			return err
+		}
+		return c.audit("grant.remove", id.String(), s.Site, describeGrant(g, u.Name, s.Name))
 	})
 }

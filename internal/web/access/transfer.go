@@ -201,7 +201,7 @@ func (a *Access) RestoreSite(ctx context.Context, actor Actor, s ownline.Site) e
 			return err
 		}
 		c.publish(Event{Kind: EventSite, Resource: ownline.SiteInfo{Site: s}})
-		return c.audit("site.restore", s.ID.String(), s.ID, s.Name)
+		return c.audit("site.restore", s.ID.String(), s.ID, s.Name+describeList("", s.AllowedFrom))
 	})
 }
 
@@ -277,7 +277,7 @@ func (a *Access) RestoreDevice(ctx context.Context, actor Actor, d ownline.Devic
 		if err := c.whole(d.Site); err != nil {
 			return err
 		}
-		return c.device("device.restore", d, false)
+		return c.device("device.restore", "", d, false)
 	})
 }
 
@@ -287,6 +287,7 @@ func (a *Access) ChangeRestored(ctx context.Context, actor Actor, id ownline.Dev
 		return err
 	}
 	_, err := a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
+		was := d.AllowedFrom
 		if err := a.writeDevice(c, d, w); err != nil {
 			return err
 		}
@@ -295,7 +296,7 @@ func (a *Access) ChangeRestored(ctx context.Context, actor Actor, id ownline.Dev
 				return err
 			}
 		}
-		return c.device("device.change", *d, false)
+		return c.device("device.change", was, *d, false)
 	})
 	return err
 }

@@ -102,6 +102,12 @@ describe('the words of a line', () => {
     ['epoch.new', 'core has revision 3, the database 2', 'el core estaba en 3, la base de datos en 2'],
     ['history.restore', '12 sessions', '12 sesiones'],
     ['site.change', 'Home', 'Home'],
+    ['site.change', 'Home; allowed_from anywhere -> ES, AS3352', 'Home · desde: cualquier sitio → ES, AS3352'],
+    ['device.change', 'phone; allowed_from ES -> ES, PT', 'phone · desde: ES → ES, PT'],
+    ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, 2 sources of a device, from ES and AS3352 only; allowed_from PT -> ES, AS3352',
+      'ana puede usar nas · desde: PT → ES, AS3352'],
+    ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, at most 1h0m0s, 2 sources of a device; allowed_from PT -> anywhere',
+      'ana puede usar nas · Hasta 1 h · desde: PT → cualquier sitio'],
     ['session.open', 'something else', 'something else'],
   ])('say of %s in the language: %s', (action, detail, words) => {
     expect(sayDetail(es, { action, detail }, () => 'X')).toBe(words)

@@ -33,7 +33,16 @@ export function marked(text: string, other: string): { word: string; changed: bo
 
 /** What a session was opened with, as the server writes it. */
 const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
-const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false), at most (?<most>[^\s,]+)(?:, (?<sources>\d+) sources of a device)?(?:, from (?<from>.+) only)?$/
+const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false)(?:, at most (?<most>[^\s,]+))?(?:, (?<sources>\d+) sources of a device)?(?:, from (?<from>.+) only)?$/
+
+/** What a list of origins was and is, as the server writes it behind what it is about, and the rest. */
+function listOf(t: Messages, detail: string): [rest: string, list: string[]] {
+  const parts = /^(?<rest>.*); allowed_from (?<was>.+) -> (?<is>.+)$/.exec(detail)?.groups
+  if (!parts) return [detail, []]
+  const { rest = '', was = '', is = '' } = parts
+  const say = (list: string) => (list === 'anywhere' ? t.audit.said.anywhere : list)
+  return [rest, [t.audit.said.fromNow(say(was), say(is))]]
+}
 
 /** What a user is now, part by part. */
 const changed: [RegExp, (t: Messages, value: string) => string][] = [
@@ -133,17 +142,26 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
     case 'grant.add':
     case 'grant.change':
     case 'grant.remove': {
-      const parts = granted.exec(detail)?.groups
+      const [said, list] = listOf(t, detail)
+      const parts = granted.exec(said)?.groups
       if (!parts) return detail
-      const { user = '', service = '', automatic, port = '0', most = '', sources = '2', from } = parts
+      const { user = '', service = '', automatic, port = '0', most = '0s', sources = '2', from } = parts
       const terms = [
         ...(automatic === 'true' ? [words.automatic] : []),
         ...(port === '0' ? [] : [words.port(port)]),
         ...(sources === '2' ? [] : [words.sources(Number(sources))]),
         ...(secondsOf(most) ? [t.part.upTo(length((secondsOf(most) ?? 0) * 1000))] : []),
-        ...(from ? [words.from(from.replace(' and ', ', '))] : []),
+        ...(from && !list.length ? [words.from(from.replace(' and ', ', '))] : []),
       ]
-      return [words.grant(user, service), ...terms].join(' · ')
+      return [words.grant(user, service), ...terms, ...list].join(' · ')
+    }
+    case 'device.add':
+    case 'device.change':
+    case 'device.restore':
+    case 'site.change':
+    case 'site.restore': {
+      const [name, list] = listOf(t, detail)
+      return [name, ...list].join(' · ')
     }
     case 'user.add':
     case 'user.restore': {

@@ -30,6 +30,8 @@ export const audit = {
     grant: (user: string, service: string) => `${user} may use ${service}`,
     automatic: 'by knocks, too',
     from: (origins: string) => `from ${origins} only`,
+    fromNow: (was: string, is: string) => `from: ${was} → ${is}`,
+    anywhere: 'anywhere',
     refusedBy: {
       web: (source: string) => `${source} is refused by the policy in web.yaml`,
       site: (source: string, name: string) => `${source} is refused by the list of the site ${name}`,

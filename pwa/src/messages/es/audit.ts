@@ -30,6 +30,8 @@ export const audit: Messages['audit'] = {
     grant: (user, service) => `${user} puede usar ${service}`,
     automatic: 'también por llamada',
     from: (origins) => `solo desde ${origins}`,
+    fromNow: (was, is) => `desde: ${was} → ${is}`,
+    anywhere: 'cualquier sitio',
     refusedBy: {
       web: (source) => `la política de web.yaml no admite ${source}`,
       site: (source, name) => `la lista del sitio ${name} no admite ${source}`,
