@@ -71,7 +71,7 @@ With --fwknop it is a client of fwknop, and what is printed is a stanza for its 
 	flags := cmd.Flags()
 	flags.StringVar(&userName, "user", "", "whose it is")
 	flags.StringVar(&siteName, "site", "", "where it knocks (default: the only site)")
-	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, sha384, sha512, sha3_256 or sha3_512")
+	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, or sha384, sha512, sha3_256 or sha3_512 with an equals sign, as in --fwknop=sha512")
 	flags.Lookup("fwknop").NoOptDefVal = "sha256"
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
 	return cmd

@@ -132,7 +132,7 @@ With --fwknop it is a client of fwknop, and what it needs is a stanza for its ~/
 	flags.StringVar(&site, "site", "", "where it knocks (default: the only site)")
 	flags.StringVar(&user, "user", "", "whose it is (admin; default: your own)")
 	flags.BoolVar(&claimed, "require-claimed-source", false, "its knocks must name the address that they come from")
-	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, sha384, sha512, sha3_256 or sha3_512")
+	flags.StringVar(&fwknop, "fwknop", "", "it is an fwknop client, whose packets have the HMAC `DIGEST`: sha256, or sha384, sha512, sha3_256 or sha3_512 with an equals sign, as in --fwknop=sha512")
 	flags.Lookup("fwknop").NoOptDefVal = "sha256"
 	flags.StringSliceVar(&from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere); for admins")
 	flags.BoolVar(&noQR, "no-qr", false, "print only the line")

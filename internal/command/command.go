@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/ownline/ownline/internal/version"
 )
@@ -158,13 +159,23 @@ func clean(s string) string {
 // Args says which arguments a command takes, by their names; those in [brackets] may be
 // left out.
 func Args(want ...string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > len(want) {
-			return Usagef("%q is one argument too many", args[len(want)])
+			return Usagef("%q is one argument too many%s", args[len(want)], perhapsValue(cmd, args[len(want)]))
 		}
 		if len(args) < len(want) && !strings.HasPrefix(want[len(args)], "[") {
 			return Usagef("%s is missing", want[len(args)])
 		}
 		return nil
 	}
+}
+
+// perhapsValue tells how a value is given to a flag that may go without: "--flag value" are two arguments.
+func perhapsValue(cmd *cobra.Command, arg string) (hint string) {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.NoOptDefVal != "" && f.Value.Type() != "bool" && f.Value.String() == f.NoOptDefVal {
+			hint = fmt.Sprintf("; if it is the value of --%s, write --%s=%s", f.Name, f.Name, arg)
+		}
+	})
+	return hint
 }

@@ -16,18 +16,21 @@ func TestMainExitCodes(t *testing.T) {
 		code   int
 		stderr string
 	}{
-		"done":              {[]string{"do", "x"}, 0, ""},
-		"failed":            {[]string{"do", "fail"}, 1, "prog: do: it failed\n"},
-		"missing":           {[]string{"do"}, 2, "prog: do: THING is missing\nRun `prog do --help` for how to use it.\n"},
-		"too many":          {[]string{"do", "a", "b"}, 2, "prog: do: \"b\" is one argument too many\nRun `prog do --help` for how to use it.\n"},
-		"flag":              {[]string{"do", "--what"}, 2, "prog: do: unknown flag: --what\nRun `prog do --help` for how to use it.\n"},
-		"found out late":    {[]string{"do", "usage"}, 2, "prog: do: not like this\nRun `prog do --help` for how to use it.\n"},
-		"no command":        {nil, 2, "prog: a command is missing; there are: do, group\nRun `prog --help` for how to use it.\n"},
-		"unknown":           {[]string{"dont"}, 2, "prog: there is no command \"dont\"\nRun `prog --help` for how to use it.\n"},
-		"group":             {[]string{"group"}, 2, "prog: group: a command is missing; there are: sub\nRun `prog group --help` for how to use it.\n"},
-		"in a group":        {[]string{"group", "sub"}, 1, "prog: group sub: broken\n"},
-		"what was run":      {[]string{"do", "exit"}, 7, ""},
-		"stopped by Ctrl-C": {[]string{"do", "stop"}, 1, "prog: do: stopped\n"},
+		"done":               {[]string{"do", "x"}, 0, ""},
+		"failed":             {[]string{"do", "fail"}, 1, "prog: do: it failed\n"},
+		"missing":            {[]string{"do"}, 2, "prog: do: THING is missing\nRun `prog do --help` for how to use it.\n"},
+		"too many":           {[]string{"do", "a", "b"}, 2, "prog: do: \"b\" is one argument too many\nRun `prog do --help` for how to use it.\n"},
+		"perhaps a value":    {[]string{"do", "a", "--fwknop", "b"}, 2, "prog: do: \"b\" is one argument too many; if it is the value of --fwknop, write --fwknop=b\nRun `prog do --help` for how to use it.\n"},
+		"its value is there": {[]string{"do", "a", "--fwknop=c", "b"}, 2, "prog: do: \"b\" is one argument too many\nRun `prog do --help` for how to use it.\n"},
+		"takes no value":     {[]string{"do", "a", "--quiet", "b"}, 2, "prog: do: \"b\" is one argument too many\nRun `prog do --help` for how to use it.\n"},
+		"flag":               {[]string{"do", "--what"}, 2, "prog: do: unknown flag: --what\nRun `prog do --help` for how to use it.\n"},
+		"found out late":     {[]string{"do", "usage"}, 2, "prog: do: not like this\nRun `prog do --help` for how to use it.\n"},
+		"no command":         {nil, 2, "prog: a command is missing; there are: do, group\nRun `prog --help` for how to use it.\n"},
+		"unknown":            {[]string{"dont"}, 2, "prog: there is no command \"dont\"\nRun `prog --help` for how to use it.\n"},
+		"group":              {[]string{"group"}, 2, "prog: group: a command is missing; there are: sub\nRun `prog group --help` for how to use it.\n"},
+		"in a group":         {[]string{"group", "sub"}, 1, "prog: group sub: broken\n"},
+		"what was run":       {[]string{"do", "exit"}, 7, ""},
+		"stopped by Ctrl-C":  {[]string{"do", "stop"}, 1, "prog: do: stopped\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := &cobra.Command{Use: "prog"}
@@ -38,6 +41,9 @@ func TestMainExitCodes(t *testing.T) {
 					"fail": errors.New("it failed"), "usage": Usagef("not like this"), "exit": &ExitError{7}, "stop": context.Canceled,
 				}[args[0]]
 			}}
+			do.Flags().String("fwknop", "", "")
+			do.Flags().Lookup("fwknop").NoOptDefVal = "sha256"
+			do.Flags().Bool("quiet", false, "")
 			group := &cobra.Command{Use: "group"}
 			group.AddCommand(&cobra.Command{Use: "sub", Args: Args(), RunE: func(*cobra.Command, []string) error { return errors.New("broken") }})
 			root.AddCommand(do, group)
