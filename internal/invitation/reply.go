@@ -26,8 +26,13 @@ const (
 // Reply tells a guest what the link opens and what became of the ask. Times are Unix
 // milliseconds; what does not apply is left out.
 type Reply struct {
-	Status   Status `json:"status"`
-	Detail   string `json:"detail,omitempty"`  // of a refusal, in English
+	Status Status `json:"status"`
+	Detail string `json:"detail,omitempty"` // of a refusal, in English
+	// Code names the sentence in Detail, and Params say what is in its places, as in the API's
+	// problems; for pages that say it in another language.
+	Code   string            `json:"code,omitempty"`
+	Params map[string]string `json:"params,omitempty"`
+
 	Time     int64  `json:"time"`              // web's clock
 	Host     string `json:"host,omitempty"`    // where the service is
 	Service  string `json:"service,omitempty"` // its name

@@ -28,7 +28,7 @@ func (w *Web) openBroker() (err error) {
 	if m.URL == "" && m.Embedded.Listen == "" {
 		return nil
 	}
-	w.redeem = redeem.New(w.access, w.log.With(logging.Part, "redeem"))
+	w.redeem = redeem.New(w.access, api.CodeOf, w.log.With(logging.Part, "redeem"))
 	w.knocks = mqttknock.New(w.access, messages{w.metrics, w.access}, m.MaxClockSkew, w.log.With(logging.Part, "mqttknock"))
 	if m.URL != "" {
 		w.broker, err = broker.New(broker.Options{

@@ -206,7 +206,7 @@ func TestSealedRedeem(t *testing.T) {
 	if r, ok := g.send(late.Nonce, 20*time.Second, g.keys.SealAsk(late)); !ok || r.Status != invitation.Clock || g.used() != 1 {
 		t.Errorf("by a wrong clock: %+v, %v, %d uses", r, ok, g.used())
 	}
-	if r := g.ask(invitation.Redeem, "192.168.7.3"); r.Status != invitation.Refused || r.Detail == "" {
+	if r := g.ask(invitation.Redeem, "192.168.7.3"); r.Status != invitation.Refused || r.Detail == "" || r.Code != "source_not_public" || r.Params["address"] != "192.168.7.3" {
 		t.Errorf("for a private address: %+v", r)
 	}
 	p.core.Stop()

@@ -61,7 +61,6 @@ type Server struct {
 	mux       *http.ServeMux
 	huma      huma.API
 	openAPI   []byte // the OpenAPI 3.1 document
-	codings   []coding
 
 	closing context.Context // ends with EndStreams
 	end     context.CancelFunc
@@ -76,7 +75,7 @@ func init() { huma.ValidateStrictCasing = true }
 func New(o Options) (*Server, error) {
 	s := &Server{
 		access: o.Access, auth: o.Auth, setup: o.Setup, notifications: o.Notifications, oidc: o.OIDC, brokers: o.Brokers, ipv6Prefix: o.IPv6Prefix, pagesURL: o.PagesURL, guestPage: o.GuestPage, log: o.Log, publicURL: strings.TrimSuffix(o.PublicURL, "/"),
-		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(), codings: codings(),
+		origin: http.NewCrossOriginProtection(), mux: http.NewServeMux(),
 	}
 	if s.notifications == nil {
 		s.notifications = noChannels{}

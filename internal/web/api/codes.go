@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -187,6 +188,8 @@ var sentences = []sentence{
 	{"invitation_revoked", "was revoked"},
 	{"invitation_expired", "has expired"},
 	{"invitation_used", "has been used"},
+	{"invitation_from", "this invitation is not for guests from where you are"},
+	{"invitation_nowhere", "nothing is opened for {address}, because of where it is"},
 	{"invitation_secret", "is not that of an invitation's link; was the link copied whole?"},
 
 	// Sessions.
@@ -226,7 +229,7 @@ type coding struct {
 
 // codings begins with the sentences that say most by themselves: "must be 1 to 64 of a-z" is
 // none of "must be 1 to {most}".
-func codings() []coding {
+var codings = sync.OnceValue(func() []coding {
 	own := func(sentence string) int { return len(parameter.ReplaceAllString(sentence, "")) }
 	all := slices.Clone(sentences)
 	slices.SortStableFunc(all, func(a, b sentence) int { return own(b.words) - own(a.words) })
@@ -240,6 +243,25 @@ func codings() []coding {
 		out = append(out, coding{s.code, regexp.MustCompile("(?s)^" + pattern + "$")})
 	}
 	return out
+})
+
+// CodeOf names the sentence by which something was refused, and says what is in its places. The
+// code of one that has no name is "".
+func CodeOf(message string) (code string, params map[string]string) {
+	for _, c := range codings() {
+		found := c.pattern.FindStringSubmatch(message)
+		if found == nil {
+			continue
+		}
+		if names := c.pattern.SubexpNames()[1:]; len(names) > 0 {
+			params = map[string]string{}
+			for i, name := range names {
+				params[name] = found[i+1]
+			}
+		}
+		return c.code, params
+	}
+	return "", nil
 }
 
 // ErrorDetail is what is wrong with one field; in the document it takes the place of huma's.
@@ -251,23 +273,9 @@ type ErrorDetail struct {
 }
 
 // detail names a sentence if it has a name.
-func (s *Server) detail(d *huma.ErrorDetail) ErrorDetail {
-	out := ErrorDetail{Location: d.Location, Message: d.Message}
-	for _, c := range s.codings {
-		found := c.pattern.FindStringSubmatch(d.Message)
-		if found == nil {
-			continue
-		}
-		out.Code = c.code
-		if names := c.pattern.SubexpNames()[1:]; len(names) > 0 {
-			out.Params = map[string]string{}
-			for i, name := range names {
-				out.Params[name] = found[i+1]
-			}
-		}
-		break
-	}
-	return out
+func detail(d *huma.ErrorDetail) ErrorDetail {
+	code, params := CodeOf(d.Message)
+	return ErrorDetail{Location: d.Location, Message: d.Message, Code: code, Params: params}
 }
 
 // told is a problem as clients get it.
@@ -276,10 +284,10 @@ type told struct {
 	Errors []ErrorDetail `json:"errors,omitempty"`
 }
 
-func (s *Server) told(p *huma.ErrorModel) told {
+func coded(p *huma.ErrorModel) told {
 	t := told{ErrorModel: p}
 	for _, d := range p.Errors {
-		t.Errors = append(t.Errors, s.detail(d))
+		t.Errors = append(t.Errors, detail(d))
 	}
 	return t
 }

@@ -41,6 +41,10 @@ var passedOn = []string{
 	"core/pairing.go",    // of core's configuration, for who runs it
 }
 
+// toldWhy are the files that say why something is forbidden to people who read it: to guests.
+// Of everything else, clients say in their own words that it is not allowed.
+var toldWhy = []string{"web/access/redeem.go"}
+
 func TestEverySentenceHasACode(t *testing.T) {
 	said := map[string]string{} // sentences with {} in their places, and where they stand
 	for dir, files := range refusing {
@@ -72,7 +76,6 @@ func TestEverySentenceHasACode(t *testing.T) {
 }
 
 func TestSentencesAreKnownAgain(t *testing.T) {
-	s := &Server{codings: codings()}
 	codes := map[string]bool{}
 	for _, each := range sentences {
 		if codes[each.code] {
@@ -86,12 +89,12 @@ func TestSentencesAreKnownAgain(t *testing.T) {
 			want[strings.Trim(name, "{}")] = strconv.Itoa(n)
 			return strconv.Itoa(n)
 		})
-		got := s.detail(&huma.ErrorDetail{Location: "body.x", Message: message, Value: "secret"})
+		got := detail(&huma.ErrorDetail{Location: "body.x", Message: message, Value: "secret"})
 		if got.Code != each.code || !maps.Equal(got.Params, want) || got.Message != message || got.Location != "body.x" {
 			t.Errorf("%q is taken for %+v, want the code %s with %v", message, got, each.code, want)
 		}
 	}
-	if got := s.detail(&huma.ErrorDetail{Message: "whatever it is"}); got.Code != "" || got.Params != nil {
+	if got := detail(&huma.ErrorDetail{Message: "whatever it is"}); got.Code != "" || got.Params != nil {
 		t.Errorf("an unknown sentence has a code: %+v", got)
 	}
 }
@@ -188,7 +191,7 @@ func (r *reader) read(place string, in *ast.FuncDecl, n ast.Node, around []funct
 
 func (r *reader) call(place string, in *ast.FuncDecl, c *ast.CallExpr, around []function) {
 	name := nameOf(c.Fun)
-	if sel, ok := c.Fun.(*ast.SelectorExpr); (name == "Invalid" || name == "Conflict") && len(c.Args) == 2 {
+	if sel, ok := c.Fun.(*ast.SelectorExpr); (name == "Invalid" || name == "Conflict" || name == "Forbidden" && slices.Contains(toldWhy, place)) && len(c.Args) == 2 {
 		if ok && nameOf(sel.X) == "ownline" || !ok && r.pkg == "ownline" {
 			r.refused(place, in, r.words(c.Args[1], around), around)
 		}

@@ -149,7 +149,7 @@ func (s *Server) writeProblem(ctx huma.Context, err error) {
 		named(ctx.Context(), p)
 		ctx.SetHeader("Content-Type", p.ContentType("application/json"))
 		ctx.SetStatus(p.Status)
-		_ = json.NewEncoder(ctx.BodyWriter()).Encode(s.told(p)) // a client that went away needs no answer
+		_ = json.NewEncoder(ctx.BodyWriter()).Encode(coded(p)) // a client that went away needs no answer
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Server) tell(ctx huma.Context, _ string, v any) (any, error) {
 	if p.Detail == "validation failed" && len(p.Errors) > 0 {
 		p.Detail = strings.TrimPrefix(p.Errors[0].Location, "body.") + ": " + p.Errors[0].Message
 	}
-	return s.told(p), nil
+	return coded(p), nil
 }
 
 // named gives what is our own fault the name by which the log finds it.

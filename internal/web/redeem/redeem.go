@@ -36,6 +36,7 @@ const perMinute = 30
 // Room answers guests. Safe for concurrent use.
 type Room struct {
 	invitations Invitations
+	code        func(string) (string, map[string]string)
 	log         *slog.Logger
 
 	mu    sync.Mutex // guards what follows, and every link's seen and minute
@@ -51,9 +52,10 @@ type link struct {
 	seen   map[invitation.Nonce]bool // asks of this minute and, marked false, of the one before
 }
 
-// New makes a Room; it starts nothing.
-func New(i Invitations, log *slog.Logger) *Room {
-	return &Room{invitations: i, log: log}
+// New makes a Room; it starts nothing. code names the sentences by which guests are refused, and
+// says what is in their places.
+func New(i Invitations, code func(sentence string) (string, map[string]string), log *slog.Logger) *Room {
+	return &Room{invitations: i, code: code, log: log}
 }
 
 // Run keeps the table of links until ctx ends.
@@ -208,6 +210,8 @@ func (r *Room) refuse(out *invitation.Reply, id ownline.InvitationID, err error)
 		// Its state says it already.
 	case known:
 		out.Status, out.Detail = invitation.Refused, fe.Detail
+		out.Code, out.Params = r.code(fe.Detail)
+		out.Message = "" // said before; a long one leaves no room
 	default:
 		r.log.Error("a guest's redeem failed", "invitation", id, logging.Err, err)
 		out.Status = invitation.Unavailable

@@ -1,5 +1,11 @@
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { startPage } from './page'
+import { wordsFor } from './words'
+
+interface Document {
+  components: { schemas: { ErrorDetail: { properties: { code: { 'x-ownline-sentences': Record<string, string> } } } } }
+}
 
 const hour = 3_600_000
 const noon = Date.parse('2030-05-03T12:00:00Z')
@@ -43,10 +49,16 @@ beforeEach(() => {
     const name = path.split('/').at(-1) ?? ''
     asked.push(name)
     const answer = answers[name]
+    if (answer instanceof Response) return answer
     if (typeof answer === 'number') return new Response('{}', { status: answer })
     return new Response(answer === '' ? undefined : JSON.stringify(answer), { status: answer === '' ? 204 : 200 })
   })
 })
+
+afterEach(() => vi.restoreAllMocks())
+
+const refusal = (message: string, code?: string, params?: Record<string, string>) =>
+  Response.json({ detail: `source: ${message}`, errors: [{ location: 'body.source', message, code, params }] }, { status: 409 })
 
 describe('the page for guests', () => {
   it('says who lets them use what, for how long, and for which address', async () => {
@@ -127,5 +139,32 @@ describe('the page for guests', () => {
     const page = await shown()
     expect(page.textContent).toContain('It can’t be opened right now. Try again in a minute.')
     expect(page.querySelector('[role=alert] h1')).not.toBeNull()
+  })
+
+  it.each([
+    ['es-ES', refusal('nothing is opened for 203.0.113.24, because', 'invitation_nowhere', { address: '203.0.113.24' }),
+      'No se abre nada para 203.0.113.24, por el lugar donde está.', ''],
+    ['es', refusal('this invitation is not for guests', 'invitation_from'), 'Esta invitación no es para invitados de donde estás.', ''],
+    ['es', refusal('is something new', 'new_code'), 'is something new', 'en'],
+    ['es', refusal('has no name'), 'has no name', 'en'],
+    ['en', refusal('nothing is opened for you', 'invitation_nowhere', { address: 'you' }), 'nothing is opened for you', 'en'],
+  ])('says in the guest’s language, %s, why nothing was opened', async (language, answer, text, lang) => {
+    vi.spyOn(navigator, 'languages', 'get').mockReturnValue([language])
+    answers['redeem'] = answer
+    const root = await shown()
+    root.querySelector('button')?.click()
+    await vi.waitFor(() => expect(root.querySelector('p[role=alert]')?.textContent).toBe(text), 20_000)
+    expect(root.querySelector<HTMLElement>('p[role=alert]')?.lang).toBe(lang)
+  })
+
+  it('leaves no place open in what it says of refusals', () => {
+    const { components } = JSON.parse(readFileSync('../spec/openapi.json', 'utf8')) as Document
+    const said = components.schemas.ErrorDetail.properties.code['x-ownline-sentences']
+    const refusals = Object.entries(wordsFor(['es']).words.refusals)
+    expect(refusals.length).toBeGreaterThan(10)
+    for (const [code, words] of refusals) {
+      const open = words?.match(/\{[a-z]+\}/g)?.filter((place) => !said[code]?.includes(place))
+      expect([code, open ?? []]).toEqual([code, []])
+    }
   })
 })

@@ -86,7 +86,7 @@ class Page {
       case 'refused':
         return this.show(
           element('h1', {}, w.refused),
-          element('p', { className: 'bad', role: 'alert' }, reply.detail ?? ''),
+          this.why(reply),
           this.again(() => this.start()),
         )
       case 'unavailable':
@@ -95,6 +95,12 @@ class Page {
       default:
         return this.show(trouble(w.failed))
     }
+  }
+
+  /** Why nothing was opened: in words of the page's own, or as the server says it. */
+  private why({ code = '', detail = '', params }: Reply): HTMLElement {
+    const said = this.words.refusals[code]?.replaceAll(/\{([a-z]+)\}/g, (place, name: string) => params?.[name] ?? place)
+    return element('p', { className: 'bad', role: 'alert', ...(said === undefined ? { lang: 'en' } : {}) }, said ?? detail)
   }
 
   /** What redeems, with its words. */

@@ -22,7 +22,12 @@ export type Status = 'valid' | 'opened' | 'used' | 'expired' | 'revoked' | 'refu
 /** What web replies. Times are Unix milliseconds. */
 export interface Reply {
   status: Status
+  /** Of a refusal, in English. */
   detail?: string
+  /** Names that sentence. */
+  code?: string
+  /** What is in its places. */
+  params?: Record<string, string>
   time: number
   host?: string
   service?: string

@@ -85,7 +85,8 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
       if (answer.status === 429 || answer.status >= 500) throw new Failure(troubleOf(answer.status))
       const now = await show()
       if (now.status !== 'valid') return now
-      return { ...now, status: 'refused', detail: problem.errors?.[0]?.message ?? problem.detail ?? '' }
+      const { message = problem.detail ?? '', code = '', params = {} } = problem.errors?.[0] ?? {}
+      return { ...now, status: 'refused', detail: message, code, params }
     },
   }
 }
@@ -119,7 +120,7 @@ interface Preview {
 
 interface Problem {
   detail?: string
-  errors?: { message: string }[]
+  errors?: { message?: string; code?: string; params?: Record<string, string> }[]
 }
 
 function opened(o: Opened): Omit<Reply, 'seconds'> {

@@ -1,3 +1,8 @@
+import type { Code } from '../../src/api/problem'
+
+/** Says what a guest may be refused with, by the code of the server's sentence, with its {places}. */
+type Refusals = { readonly [code: string]: string | undefined }
+
 /** What the page says, in the languages that it speaks. */
 const en = {
   loading: 'Looking at your invitation…',
@@ -35,6 +40,7 @@ const en = {
   noSecret: 'This link is not complete. Ask for it again.',
   unknown: 'This link is not complete. Ask for it again.',
   refused: 'You were not let in:',
+  refusals: {} as Refusals, // English is what the server itself says
   family: (n: number) => `This service can only be opened for IPv${n} addresses, and you have none.`,
   unavailable: 'It can’t be opened right now. Try again in a minute.',
   throttled: 'Too many tries from your network. Wait a moment, and try again.',
@@ -83,6 +89,22 @@ const es: Words = {
   noSecret: 'Este enlace no está completo. Pídelo otra vez.',
   unknown: 'Este enlace no está completo. Pídelo otra vez.',
   refused: 'No se te dejó pasar:',
+  refusals: {
+    invitation_from: 'Esta invitación no es para invitados de donde estás.',
+    invitation_nowhere: 'No se abre nada para {address}, por el lugar donde está.',
+    invitation_dead: 'Ya no abre nada: quien la hizo no puede usar ahora este servicio.',
+    source_not_public: 'No se puede abrir nada para {address}: no es una dirección pública.',
+    source_inside: '{address} ya está dentro de la red: ahí no hace falta abrir nada.',
+    source_family: '{address} es una dirección {family}, y «{service}» solo se abre para direcciones {other}.',
+    for_long: 'No se puede abrir por tanto tiempo ({asked}): {most} como máximo.',
+    proxy_untold: 'El router aún no está listo. Inténtalo dentro de un rato.',
+    proxy_none: 'Al router le falta lo que este servicio necesita. Díselo a quien te invitó.',
+    port_none: 'No hay ningún puerto para abrirlo. Díselo a quien te invitó.',
+    port_all_taken: 'Todos los puertos están ocupados para tu dirección. Inténtalo más tarde.',
+    port_router: 'El propio router usa el puerto {port}. Díselo a quien te invitó.',
+    port_taken: 'El puerto {port} ya lleva a otro servicio desde {source}. Inténtalo cuando se cierre.',
+    session_ended: 'Se ha cerrado entretanto.',
+  } satisfies Partial<Record<Code, string>>,
   family: (n) => `Este servicio solo se puede abrir para direcciones IPv${n}, y no tienes ninguna.`,
   unavailable: 'Ahora no se puede abrir. Inténtalo en un minuto.',
   throttled: 'Demasiados intentos desde tu red. Espera un momento e inténtalo de nuevo.',

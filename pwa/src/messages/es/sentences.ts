@@ -167,6 +167,8 @@ export const sentences: Sentences = {
   invitation_revoked: 'está revocada',
   invitation_expired: 'ha caducado',
   invitation_used: 'ya se ha usado',
+  invitation_from: 'esta invitación no es para invitados de donde estás',
+  invitation_nowhere: 'no se abre nada para {address}, por el lugar donde está',
   invitation_secret: 'no es el del enlace de una invitación; ¿se copió entero?',
 
   source: 'no es una dirección ni una red como 198.51.100.7 o 2001:db8:7:1::/64',
