@@ -184,7 +184,7 @@ var homes = map[string]string{
 	"golang.org/x/image":                      "internal/web/icon",
 	"golang.org/x/sync":                       "internal/broker internal/core internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
-	"golang.org/x/text":                       "internal/web/access",
+	"golang.org/x/text":                       "internal/web/access internal/web/api",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",
 	"modernc.org/sqlite":                      "internal/web/store/...",
 	"github.com/google/go-cmp":                "",

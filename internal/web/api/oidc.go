@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/auth"
@@ -152,11 +150,11 @@ func (s *Server) oidcCallback() {
 			w.Header().Set("Referrer-Policy", "no-referrer") // our own address holds the code
 			switch {
 			case err == nil:
-				s.page(w, http.StatusOK, page{Next: next})
+				s.page(w, r, http.StatusOK, page{Next: next})
 			case strings.Contains(r.Header.Get("Accept"), "text/html"):
 				p := &huma.ErrorModel{}
 				errors.As(s.problem(ctx, &op, err), &p)
-				s.page(w, p.Status, page{Error: p.Detail})
+				s.page(w, r, p.Status, page{Error: p.Detail, Spanish: inSpanish(err, p)})
 			default:
 				s.writeProblem(hctx, err)
 			}
@@ -216,24 +214,4 @@ func (s *Server) linkTo(ctx context.Context, wish oidc.Wish, who ownline.Externa
 	}
 	_, err = s.access.LinkExternal(ctx, access.Actor{User: user, By: access.ByLogin, Client: id.Client}, who)
 	return err
-}
-
-// page is what a browser is shown between the provider and our own pages.
-type page struct {
-	Next  string // where it goes on at once
-	Error string
-}
-
-var pageTemplate = template.Must(template.New("").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Ownline</title>
-{{if .Next}}<meta http-equiv="refresh" content="0; url={{.Next}}">{{end}}</head>
-<body>{{if .Next}}<p>Signed in. <a href="{{.Next}}">Go on</a></p>{{else}}<p role="alert">{{.Error}}</p><p><a href="/login">Back to sign-in</a></p>{{end}}</body></html>
-`))
-
-func (s *Server) page(w http.ResponseWriter, status int, p page) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := pageTemplate.Execute(w, p); err != nil {
-		s.log.Debug("a page was not read to its end", logging.Err, err)
-	}
 }
