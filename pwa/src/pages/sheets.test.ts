@@ -7,6 +7,7 @@ import { listServices } from '@/api/services'
 import * as api from '@/api/sessions'
 import { listSites } from '@/api/sites'
 import { whoami } from '@/api/whoami'
+import { useLanguage } from '@/messages'
 import { makeRouter } from '@/router'
 import { useAccount } from '@/stores/account'
 import { useAddress } from '@/stores/address'
@@ -214,6 +215,17 @@ describe('the sheet of a session', () => {
       expect(facts).toContain(fact)
     }
     expect(shown.text()).toContain('↓ 42 MB ↑ 2 MB')
+  })
+
+  it.each([
+    ['en', false, true], ['es', false, false], ['es', true, true],
+  ] as const)('gives the router’s own words for a failure to who reads them: in %s, admin %s', async (tongue, admin, told) => {
+    await useLanguage().choose(tongue)
+    const session = sampleSession({ state: 'ended', reason: 'failed', detail: 'public_port: 53/udp is used', ended: at(0) })
+    vi.mocked(api.showSession).mockResolvedValue(session)
+    const { shown } = await sheet(SessionSheet, path, admin)
+    expect(shown.get('.reason').text()).toContain(useLanguage().t.session.reasons.failed)
+    expect(shown.find('.over [lang=en]').exists() && shown.get('.over [lang=en]').text()).toBe(told && session.detail)
   })
 
   it('says that there is none', async () => {
