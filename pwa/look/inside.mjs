@@ -100,7 +100,7 @@ export function fits() {
         break
       }
     }
-    if (parent.closest('button, .button, th') && !parent.closest('[data-named]')) {
+    if (parent.closest('button, .button, thead th') && !parent.closest('[data-named]')) {
       for (const { 0: word, index } of node.data.matchAll(/\p{L}{2,20}/gu)) {
         range.setStart(node, index)
         range.setEnd(node, index + word.length)
