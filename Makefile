@@ -110,10 +110,10 @@ nmap:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v nmap >/dev/null || missing=nmap; command -v nft >/dev/null || missing="$$missing nftables"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
-# The firewalls that core drives: iptables of both variants, and what it ends sessions by.
+# The firewalls that core drives: iptables of both variants, what it ends sessions by, and ufw.
 firewalls:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v iptables-legacy-restore >/dev/null || missing=iptables; command -v ipset >/dev/null || missing="$$missing ipset"; \
-	command -v nft >/dev/null || missing="$$missing nftables"; \
+	command -v nft >/dev/null || missing="$$missing nftables"; command -v ufw >/dev/null || missing="$$missing ufw"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.

@@ -28,18 +28,28 @@ type kernel interface {
 func openFirewall(ctx context.Context, driver string, log *slog.Logger) (*heir, string, error) {
 	switch driver {
 	case ownline.IPTables:
-		h, err := openIPTables(ctx, log)
+		h, err := openIPTables(ctx, "", log)
 		return h, ownline.IPTables, err
+	case ownline.UFW:
+		h, err := openIPTables(ctx, "/", log)
+		return h, ownline.UFW, err
 	case ownline.NFTables:
 		h, err := openNFTables(ctx, log)
 		return h, ownline.NFTables, err
+	}
+	if iptables.UFWActive(ctx, iptables.Config{}) {
+		h, err := openIPTables(ctx, "/", log)
+		if err == nil {
+			return h, ownline.UFW, nil
+		}
+		log.Warn("ufw is active, but Ownline can't be beside it; its rules may drop what sessions let in", "err", err)
 	}
 	h, err := openNFTables(ctx, log)
 	if err == nil {
 		return h, ownline.NFTables, nil
 	}
 	log.Info("nftables does not work here; trying iptables", "err", err)
-	h, err2 := openIPTables(ctx, log)
+	h, err2 := openIPTables(ctx, "", log)
 	if err2 != nil {
 		return nil, "", errors.Join(err, err2)
 	}
@@ -59,8 +69,9 @@ func openNFTables(ctx context.Context, log *slog.Logger) (*heir, error) {
 	}}, nil
 }
 
-func openIPTables(ctx context.Context, log *slog.Logger) (*heir, error) {
-	d, err := iptables.New(ctx, iptables.Config{Logger: log})
+// openIPTables is beside ufw, should the root of its files be given.
+func openIPTables(ctx context.Context, ufw string, log *slog.Logger) (*heir, error) {
+	d, err := iptables.New(ctx, iptables.Config{Logger: log, UFW: ufw})
 	if err != nil {
 		return nil, err
 	}

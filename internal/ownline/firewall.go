@@ -4,5 +4,6 @@ package ownline
 const (
 	NFTables     = "nftables"
 	IPTables     = "iptables"
-	AutoFirewall = "auto" // the first of them that works
+	UFW          = "ufw"  // iptables, let in beside ufw's rules
+	AutoFirewall = "auto" // ufw where it is active, else the first of the others that works
 )

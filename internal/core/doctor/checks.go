@@ -38,7 +38,7 @@ func (l *looking) firewall(ctx context.Context) {
 	switch {
 	case !l.runs:
 		if err := l.Driver(ctx); err != nil {
-			l.say(&unable, name, err, l.install(name == ownline.IPTables), l.File)
+			l.say(&unable, name, err, l.install(name == ownline.IPTables || name == ownline.UFW), l.File)
 			return
 		}
 		l.say(&able, name)

@@ -43,13 +43,21 @@ func (l *looking) rules() {
 	}
 	defer rules.Close()
 	c := &chains{looking: l, rules: rules, first: len(l.found), lan: l.lan()}
+	driver := l.Config.Firewall.Driver
+	if l.runs {
+		driver = l.status.Firewall.Driver
+	}
+	// Beside ufw, the driver lets in what it has translated.
+	beside := driver == ownline.UFW
 	// Valid knocks are not tracked where the kernel filters them.
-	c.untracked = l.status.Firewall.Filter || !l.runs && l.Config.Firewall.Driver != ownline.IPTables
+	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && !beside
 	for _, c.wan = range l.wan() {
 		for i := range lanNeeds {
-			c.look(&lanNeeds[i], 0)
+			if !beside {
+				c.look(&lanNeeds[i], 0)
+			}
 		}
-		if p := &l.Config.Proxy; p.Serves() {
+		if p := &l.Config.Proxy; p.Serves() && !beside {
 			c.look(&proxyNeed, p.Port())
 		}
 		knock := &l.Config.Knock

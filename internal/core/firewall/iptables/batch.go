@@ -135,7 +135,7 @@ func (b *batch) all(e Ending, static []chain, hooks []hook, sessions []session, 
 		}
 	}
 	for _, h := range hooks {
-		b.line(h.table, "-I", h.chain, string(h.rule))
+		b.line(h.table, "-I", h.chain, strconv.Itoa(h.at+1), string(h.rule))
 	}
 }
 

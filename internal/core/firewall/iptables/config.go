@@ -11,6 +11,8 @@ type Config struct {
 
 	// Variant is "nft" or "legacy"; "": what the host calls iptables.
 	Variant string
+	// UFW is the root of ufw's files, for a Driver beside it; "": of ufw nothing is known.
+	UFW string
 	// Ending is how the kernel ends access; "": the first that the host can.
 	Ending Ending
 	// Within calls what starts a program, so that it runs elsewhere; nil: here.

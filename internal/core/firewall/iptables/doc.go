@@ -21,5 +21,7 @@
 // rule that leads to no other chain has a fingerprint of itself as its comment; by these, what
 // iptables-save prints is compared with what should be there.
 //
+// Beside ufw, two more chains let in what ufw would refuse (Config.UFW).
+//
 // Promises says what this can't do that nftables can.
 package iptables

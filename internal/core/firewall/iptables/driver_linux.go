@@ -30,6 +30,7 @@ const (
 type Driver struct {
 	log     *slog.Logger
 	ending  Ending
+	ufw     bool // is beside ufw
 	variant string
 	sides   []side
 	run     programs
@@ -49,9 +50,14 @@ type Driver struct {
 // New finds out what the host's programs and the kernel can do, with chains that no packet meets
 // and that it deletes again. It leaves the rules that may be in force alone, and starts nothing.
 func New(ctx context.Context, cfg Config) (_ *Driver, err error) {
-	d := &Driver{log: cfg.Logger, run: programs{cfg.Within}, wake: make(chan struct{}, 1)}
+	d := &Driver{log: cfg.Logger, run: programs{cfg.Within}, ufw: cfg.UFW != "", wake: make(chan struct{}, 1)}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
+	}
+	if d.ufw {
+		if err = mayBeBeside(cfg.UFW); err != nil {
+			return nil, err
+		}
 	}
 	if d.sides, err = sides(cfg.Variant); err != nil {
 		return nil, err
@@ -245,7 +251,7 @@ func (d *Driver) apply(ctx context.Context, put []firewall.Forward, drop []firew
 	}
 	var static [2][]chain
 	for i, s := range d.sides {
-		static[i] = d.ending.chains(d.settings, s, now)
+		static[i] = d.chains(d.settings, s, now)
 		for j, c := range static[i] {
 			if !c.lead && !slices.Equal(c.rules, d.static[i][j].rules) {
 				batches[i].fill(c)
@@ -364,7 +370,8 @@ func (d *Driver) Ending() Ending { return d.ending }
 func (d *Driver) Variant() string { return d.variant }
 
 // Dropping returns the chains that packets which are forwarded, or are for the router itself, have
-// to pass, and that drop what none of their rules accepts; those that iptables shows.
+// to pass, and that drop what none of their rules accepts; those that iptables shows, without those
+// where ours do accept it.
 func (d *Driver) Dropping(ctx context.Context) (all []firewall.Chain, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -373,7 +380,12 @@ func (d *Driver) Dropping(ctx context.Context) (all []firewall.Chain, err error)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, parse(saved, s.v4).policies...)
+		k := parse(saved, s.v4)
+		for _, c := range k.policies {
+			if _, asked := k.asked[c.Name]; !d.ufw || !asked {
+				all = append(all, c)
+			}
+		}
 	}
 	return all, nil
 }

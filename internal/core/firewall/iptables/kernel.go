@@ -18,6 +18,8 @@ type kernel struct {
 	built    map[placedName][]line   // the kernel's own, and what of them leads to ours
 	traffic  map[string]ownline.Traffic
 	policies []firewall.Chain // that drop, of the filter
+	asked    map[string]int   // chains of the filter: how many rules of others there are until ufw's have been asked
+	ufw      bool             // is active
 }
 
 // line is a rule of the kernel's own chains that leads to one of ours.
@@ -28,7 +30,7 @@ type line struct {
 
 // parse reads what iptables-save -c prints.
 func parse(saved string, v4 bool) kernel {
-	k := kernel{chains: map[placedName][]string{}, built: map[placedName][]line{}, traffic: map[string]ownline.Traffic{}}
+	k := kernel{chains: map[placedName][]string{}, built: map[placedName][]line{}, traffic: map[string]ownline.Traffic{}, asked: map[string]int{}}
 	before := map[placedName]int{}
 	table := ""
 	for l := range strings.Lines(saved) {
@@ -39,6 +41,7 @@ func parse(saved string, v4 bool) kernel {
 		}
 		if name, ok := strings.CutPrefix(l, ":"); ok {
 			name, rest, _ := strings.Cut(name, " ")
+			k.ufw = k.ufw || name == "ufw-user-forward"
 			if strings.HasPrefix(name, prefix) {
 				k.chains[placedName{table, name}] = nil
 			} else if strings.HasPrefix(rest, "DROP") && table == filter && (name == "FORWARD" || name == "INPUT") {
@@ -66,6 +69,9 @@ func parse(saved string, v4 bool) kernel {
 				k.built[at] = append(k.built[at], line{before[at], rule(text)})
 			}
 			before[at]++
+			if table == filter && isUFWs(id) {
+				k.asked[name] = before[at] - len(k.built[at])
+			}
 			continue
 		}
 		k.chains[at] = append(k.chains[at], id)
@@ -94,7 +100,7 @@ func (k kernel) count(chain, session, counted string) {
 func (k kernel) hooks() (all []hook) {
 	for at, lines := range k.built {
 		for _, l := range lines {
-			all = append(all, hook{at.table, at.chain, l.rule})
+			all = append(all, hook{at.table, at.chain, l.rule, l.at})
 		}
 	}
 	return all
@@ -103,29 +109,35 @@ func (k kernel) hooks() (all []hook) {
 // empty reports whether nothing of ours is there.
 func (k kernel) empty() bool { return len(k.chains) == 0 && len(k.built) == 0 }
 
-// first reports whether each of our hooks is the first rule of its chain.
-func (k kernel) first() bool {
-	for _, lines := range k.built {
-		if lines[0].at != 0 {
+// placed reports whether each of our hooks is where it belongs, if it is there.
+func (k kernel) placed(hooks []hook) bool {
+	for _, h := range hooks {
+		if l, ok := k.find(h); ok && l.at != h.at {
 			return false
 		}
 	}
 	return true
 }
 
+// find returns the rule that is a hook.
+func (k kernel) find(h hook) (line, bool) {
+	lines := k.built[placedName{h.table, h.chain}]
+	i := slices.IndexFunc(lines, func(l line) bool { return identity(string(l.rule)) == identity(string(h.rule)) })
+	if i < 0 {
+		return line{}, false
+	}
+	return lines[i], true
+}
+
 // same reports whether the kernel holds exactly these.
 func (k kernel) same(e Ending, static []chain, hooks []hook, sessions []session) bool {
-	want := map[placedName]int{}
+	if len(k.hooks()) != len(hooks) {
+		return false
+	}
 	for _, h := range hooks {
-		at := placedName{h.table, h.chain}
-		got := k.built[at]
-		if len(got) != 1 || identity(string(got[0].rule)) != identity(string(h.rule)) {
+		if _, ok := k.find(h); !ok {
 			return false
 		}
-		want[at]++
-	}
-	if len(k.built) != len(want) {
-		return false
 	}
 	chains := 0
 	for _, c := range static {

@@ -22,6 +22,9 @@ func Remove(context.Context, Config, string) (bool, error) { return false, error
 // Left returns false.
 func Left(context.Context, Config, string) bool { return false }
 
+// UFWActive returns false.
+func UFWActive(context.Context, Config) bool { return false }
+
 // Run returns errors.ErrUnsupported.
 func (*Driver) Run(context.Context) error { return errors.ErrUnsupported }
 

@@ -28,6 +28,8 @@ const (
 	chainOutput = prefix + "output"
 	chainLate   = prefix + "late"
 	chainReset  = prefix + "reset"
+	chainLet    = prefix + "let" // beside ufw: what it need not refuse
+	chainLetIn  = prefix + "let-in"
 	chainProbe  = prefix + "probe"
 )
 
@@ -63,6 +65,14 @@ type side struct {
 
 func (s side) has(a netip.Addr) bool { return a.Is4() == s.v4 }
 
+// of is the proxy's address of the family.
+func (s side) of(p firewall.Proxy) netip.Addr {
+	if s.v4 {
+		return p.Addr4
+	}
+	return p.Addr6
+}
+
 // chain is one of ours: what is in it depends on the settings only.
 type chain struct {
 	table, name string
@@ -87,20 +97,21 @@ func goes(match, name string) rule  { return rule(match + "-g " + name) }
 type hook struct {
 	table, chain string
 	rule         rule
+	at           int // so many are before it, when all hooks are there
 }
 
 func hooks(s firewall.Settings) []hook {
 	all := []hook{
-		{filter, "FORWARD", jumps(isMarked(ended), chainReset)},
-		{filter, "INPUT", jumps(isMarked(ended), chainReset)},
-		{mangle, "FORWARD", jumps(isMarked(ours), chainGate)},
-		{mangle, "INPUT", jumps("", chainInput)},
-		{mangle, "OUTPUT", jumps(isMarked(ours), chainOutput)},
-		{mangle, "POSTROUTING", jumps(isMarked(ended), chainLate)},
-		{nat, "PREROUTING", jumps("-m addrtype --dst-type LOCAL ", chainIn)},
+		{filter, "FORWARD", jumps(isMarked(ended), chainReset), 0},
+		{filter, "INPUT", jumps(isMarked(ended), chainReset), 0},
+		{mangle, "FORWARD", jumps(isMarked(ours), chainGate), 0},
+		{mangle, "INPUT", jumps("", chainInput), 0},
+		{mangle, "OUTPUT", jumps(isMarked(ours), chainOutput), 0},
+		{mangle, "POSTROUTING", jumps(isMarked(ended), chainLate), 0},
+		{nat, "PREROUTING", jumps("-m addrtype --dst-type LOCAL ", chainIn), 0},
 	}
 	if s.Masquerade {
-		all = append(all, hook{nat, "POSTROUTING", jumps(isMarked(ours)+"-m conntrack --ctdir ORIGINAL ", chainOut)})
+		all = append(all, hook{nat, "POSTROUTING", jumps(isMarked(ours)+"-m conntrack --ctdir ORIGINAL ", chainOut), 0})
 	}
 	return all
 }
@@ -184,10 +195,7 @@ func (e Ending) fromEverywhere(p firewall.Proxy, f side, now time.Time) (rules [
 // fromElsewhere keeps others from the proxy's address: a neighbour of the router could send
 // packets there without any translation.
 func (e Ending) fromElsewhere(p firewall.Proxy, f side, now time.Time) (rules []rule) {
-	addr := p.Addr6
-	if f.v4 {
-		addr = p.Addr4
-	}
+	addr := f.of(p)
 	if p.Port == 0 || !addr.IsValid() {
 		return nil
 	}

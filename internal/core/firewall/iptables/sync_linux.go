@@ -78,14 +78,15 @@ func (d *Driver) follow(ctx context.Context, want firewall.Ruleset) error {
 	return d.apply(ctx, put, drop)
 }
 
-// agrees reports whether the kernel has what is held. That our hooks are no longer the first is
-// overlooked for a while.
+// agrees reports whether the kernel has what is held. That our hooks are no longer where they belong
+// is overlooked for a while.
 func (d *Driver) agrees(is [2]kernel) bool {
 	if d.held == nil {
 		return false
 	}
 	for i, s := range d.sides {
-		if !is[i].same(d.ending, d.static[i], hooks(d.settings), d.sessions(&s)) || !is[i].first() && time.Since(d.lifted) > liftEvery {
+		hooks := d.hooks(d.settings, is[i])
+		if !is[i].same(d.ending, d.static[i], hooks, d.sessions(&s)) || !is[i].placed(hooks) && time.Since(d.lifted) > liftEvery {
 			return false
 		}
 	}
@@ -106,10 +107,10 @@ func (d *Driver) anew(ctx context.Context, want firewall.Ruleset, is [2]kernel, 
 	var batches [2]batch
 	wrote := false
 	for i, s := range d.sides {
-		d.static[i] = d.ending.chains(want.Settings, s, now)
+		d.static[i] = d.chains(want.Settings, s, now)
 		sessions := d.sessions(&s)
-		hooks := hooks(want.Settings)
-		if is[i].same(d.ending, d.static[i], hooks, sessions) && is[i].first() {
+		hooks := d.hooks(want.Settings, is[i])
+		if is[i].same(d.ending, d.static[i], hooks, sessions) && is[i].placed(hooks) {
 			continue
 		}
 		for _, s := range sessions {

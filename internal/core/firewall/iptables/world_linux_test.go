@@ -2,6 +2,7 @@ package iptables_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"net/netip"
 	"os"
@@ -175,6 +176,13 @@ func probe(h *bed.Host, transport ownline.Transport, at netip.AddrPort) bed.Stat
 
 // contract has the parts of the contract pass that are wanted, all on one bed.
 func contract(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name string) bool) {
+	t.Helper()
+	contractBeside(t, b, cfg, wanted, func() error { return nil })
+}
+
+// contractBeside is contract where somebody puts back rules of his own when all are flushed.
+func contractBeside(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name string) bool, then func() error) {
+	t.Helper()
 	if err := b.Lan.ServeWho(whoPort); err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +207,7 @@ func contract(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name st
 			Reach: func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
 				return hosts[from].AskWho(patience, string(transport), netip.AddrPortFrom(s.router, port))
 			},
-			Flush: func() error { return flush(b.Router, d.Variant()) },
+			Flush: func() error { return errors.Join(flush(b.Router, d.Variant()), then()) },
 		})
 	})
 }
