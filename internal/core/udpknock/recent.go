@@ -92,9 +92,29 @@ func (r *recent) tell(seq uint64, f func(*Seen)) {
 	}
 }
 
-// Judge takes note of what became of each service of a knock that was handed on.
+// mostJudged bounds what is kept of the services of all knocks, in bytes or so: a knock may
+// open hundreds, and a router has little memory.
+const mostJudged = 256 << 10
+
+// Judge takes note of what became of each service of a knock that was handed on. What was noted of older
+// ones is forgotten when it gets too much.
 func (d *Door) Judge(seq uint64, services []Judged) {
 	d.recent.tell(seq, func(s *Seen) { s.Services = services })
+	d.recent.forgetServices()
+}
+
+func (r *recent) forgetServices() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	size := 0
+	for s := range r.known.newest {
+		for i := range s.Services {
+			size += 64 + len(s.Services[i].Service) + len(s.Services[i].Refused)
+		}
+		if size > mostJudged {
+			s.Services = nil
+		}
+	}
 }
 
 // Recent returns what came from the addresses that from picks: of the newest 256 datagrams that bore a

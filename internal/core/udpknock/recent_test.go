@@ -3,6 +3,7 @@ package udpknock
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,18 @@ func TestRecent(t *testing.T) {
 	}
 	if err := w.Verdict(ignores, knock.Opened, "", 1, time.Time{}); !errors.Is(err, ownline.ErrNotFound) {
 		t.Errorf("a word on what was ignored: %v", err)
+	}
+	// Of more services than there is room for, those of the newest knocks are kept.
+	for _, services := range [][]Judged{make([]Judged, 3000), make([]Judged, 3000), make([]Judged, 5000), {{Service: "nas"}}} {
+		w.take(w.knock(nil), client, nil)
+		w.Judge((<-w.delivered).Seq, services)
+	}
+	var kept []int
+	for _, s := range of(client)[:5] {
+		kept = append(kept, len(s.Services))
+	}
+	if !slices.Equal(kept, []int{1, 0, 0, 0, 0}) {
+		t.Errorf("%v services are kept, the newest first", kept)
 	}
 	w.take(w.knock(nil), client, nil)
 	w.forget(time.Now().Add(verdictWithin + time.Second))
