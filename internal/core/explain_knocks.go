@@ -97,7 +97,12 @@ func (e *explaining) judge() {
 			e.problem(fix, "%sdid not open %q: %s.", when, s.Service, why)
 			continue
 		}
-		e.note("%s%s %q.", when, last.Outcome, s.Service)
+		// The knock as a whole may have come to less: it was judged too late for an answer, or was refused what it named.
+		did := knock.Opened.String()
+		if last.Outcome == knock.Renewed.String() {
+			did = last.Outcome
+		}
+		e.note("%s%s %q.", when, did, s.Service)
 	}
 	if len(last.Services) > 0 {
 		return

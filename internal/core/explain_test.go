@@ -40,6 +40,7 @@ func TestExplainsService(t *testing.T) {
 			{Service: "camera", ServiceID: camera, Refused: "policy_grant"}, {Service: "nas"}, {Service: "dns", Refused: "not_possible"}, {Service: "git", Refused: notApplied},
 		}},
 		"web's list": {Outcome: "policy", Services: []udpknock.Judged{{Service: "camera", ServiceID: camera, Refused: "policy_web"}}},
+		"late":       {Outcome: "ignored", Services: []udpknock.Judged{{Service: "nas"}}},
 		"ssh":        {Outcome: "opened", Services: []udpknock.Judged{{Service: "ssh"}}},
 		"time":       {Outcome: "time", Skew: 2 * time.Hour},
 	}
@@ -51,12 +52,13 @@ func TestExplainsService(t *testing.T) {
 		problems []string
 		notes    []string
 	}{
-		"it is refused":        {"camera", []string{"mixed"}, nil, []string{`did not open "camera": the allow list of its grant`}, nil},
-		"by its ID":            {camera.String(), []string{"mixed"}, nil, []string{`did not open "camera": the allow list of its grant`}, nil},
-		"by web.yaml":          {"camera", []string{"web's list", "mixed"}, nil, []string{`did not open "camera": the allow list of its server`}, nil},
-		"it is opened":         {"nas", []string{"mixed"}, open, nil, []string{`opened "nas"`}},
-		"it was not possible":  {"dns", []string{"mixed"}, nil, []string{`did not open "dns": no port is free`}, nil},
-		"the kernel could not": {"git", []string{"mixed"}, nil, []string{`did not open "git": this router could not`}, nil},
+		"it is refused":                       {"camera", []string{"mixed"}, nil, []string{`did not open "camera": the allow list of its grant`}, nil},
+		"by its ID":                           {camera.String(), []string{"mixed"}, nil, []string{`did not open "camera": the allow list of its grant`}, nil},
+		"by web.yaml":                         {"camera", []string{"web's list", "mixed"}, nil, []string{`did not open "camera": the allow list of its server`}, nil},
+		"it is opened":                        {"nas", []string{"mixed"}, open, nil, []string{`opened "nas"`}},
+		"it is opened too late for an answer": {"nas", []string{"late"}, open, nil, []string{`opened "nas"`}},
+		"it was not possible":                 {"dns", []string{"mixed"}, nil, []string{`did not open "dns": no port is free`}, nil},
+		"the kernel could not":                {"git", []string{"mixed"}, nil, []string{`did not open "git": this router could not`}, nil},
 		"every one": {"", []string{"mixed"}, open, []string{
 			`did not open "camera"`, `did not open "dns"`, `did not open "git"`,
 		}, []string{`opened "nas"`}},
