@@ -3,6 +3,7 @@ package access
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -55,6 +56,17 @@ func describeOptions(was, is ownline.ProxyOptions) string {
 	return strings.Join(said, ", ")
 }
 
+const listChanged = "; allowed_from "
+
+// describeNamed tells what a list of origins was and is, if it changed, behind a name that people choose. One
+// that reads like a change of a list is quoted: users must not make the audit log tell what was not done.
+func describeNamed(name string, was, is ownline.Origins) string {
+	if strings.Contains(name, listChanged) {
+		name = strconv.Quote(name)
+	}
+	return name + describeList(was, is)
+}
+
 // describeList tells what a list of origins was and is, behind what it is about; "" when it did not change.
 func describeList(was, is ownline.Origins) string {
 	if was == is {
@@ -66,7 +78,7 @@ func describeList(was, is ownline.Origins) string {
 		}
 		return strings.Join(o.Words(), ", ")
 	}
-	return "; allowed_from " + listed(was) + " -> " + listed(is)
+	return listChanged + listed(was) + " -> " + listed(is)
 }
 
 func orNone(s string) string {

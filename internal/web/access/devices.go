@@ -213,7 +213,7 @@ func (c *change) device(action string, was ownline.Origins, d ownline.Device, re
 		return err
 	}
 	c.publish(Event{Kind: EventDevice, Owner: d.User, Removed: removed, Resource: d})
-	return c.audit(action, d.ID.String(), d.Site, d.Name+describeList(was, d.AllowedFrom))
+	return c.audit(action, d.ID.String(), d.Site, describeNamed(d.Name, was, d.AllowedFrom))
 }
 
 // DeviceChange changes what is not nil.

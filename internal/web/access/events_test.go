@@ -216,6 +216,10 @@ func TestAuditForms(t *testing.T) {
 	must(err)
 	_, err = h.ChangeDevice(t.Context(), h.root, d.ID, access.DeviceChange{Name: new("telephone")})
 	must(err)
+	_, err = h.ChangeDevice(t.Context(), h.root, d.ID, access.DeviceChange{Name: new("x; allowed_from ES -> anywhere")})
+	must(err)
+	_, err = h.ChangeDevice(t.Context(), h.root, d.ID, access.DeviceChange{Name: new("telephone")})
+	must(err)
 	must(h.ChangeRestored(t.Context(), command, d.ID, access.DeviceChange{AllowedFrom: &[]string{}}))
 	_, err = h.ChangeSite(t.Context(), h.root, h.site.ID, access.SiteChange{AllowedFrom: &[]string{"203.0.113.0/24"}})
 	must(err)
@@ -241,6 +245,7 @@ func TestAuditForms(t *testing.T) {
 		"device.add phone; allowed_from anywhere -> 198.51.100.0/24",
 		"device.change phone; allowed_from 198.51.100.0/24 -> 198.51.100.0/24, 2001:db8::/32",
 		"device.change telephone",
+		`device.change "x; allowed_from ES -> anywhere"`,
 		"device.change telephone; allowed_from 198.51.100.0/24, 2001:db8::/32 -> anywhere",
 		"site.change home; allowed_from anywhere -> 203.0.113.0/24",
 	} {

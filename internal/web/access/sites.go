@@ -289,7 +289,7 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 		}
 		s.Revision = c.sites[id].revision
 		c.publish(Event{Kind: EventSite, Resource: a.siteInfo(System(), s)})
-		return c.audit("site.change", id.String(), id, s.Name+describeList(was.AllowedFrom, s.AllowedFrom))
+		return c.audit("site.change", id.String(), id, describeNamed(s.Name, was.AllowedFrom, s.AllowedFrom))
 	})
 	if err != nil {
 		return ownline.SiteInfo{}, err

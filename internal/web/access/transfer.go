@@ -201,7 +201,7 @@ func (a *Access) RestoreSite(ctx context.Context, actor Actor, s ownline.Site) e
 			return err
 		}
 		c.publish(Event{Kind: EventSite, Resource: ownline.SiteInfo{Site: s}})
-		return c.audit("site.restore", s.ID.String(), s.ID, s.Name+describeList("", s.AllowedFrom))
+		return c.audit("site.restore", s.ID.String(), s.ID, describeNamed(s.Name, "", s.AllowedFrom))
 	})
 }
 

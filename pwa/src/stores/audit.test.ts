@@ -103,6 +103,7 @@ describe('the words of a line', () => {
     ['history.restore', '12 sessions', '12 sesiones'],
     ['site.change', 'Home', 'Home'],
     ['site.change', 'Home; allowed_from anywhere -> ES, AS3352', 'Home · desde: cualquier sitio → ES, AS3352'],
+    ['device.change', '"x; allowed_from ES -> anywhere"', '"x; allowed_from ES -> anywhere"'],
     ['device.change', 'phone; allowed_from ES -> ES, PT', 'phone · desde: ES → ES, PT'],
     ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, 2 sources of a device, from ES and AS3352 only; allowed_from PT -> ES, AS3352',
       'ana puede usar nas · desde: PT → ES, AS3352'],

@@ -35,9 +35,9 @@ export function marked(text: string, other: string): { word: string; changed: bo
 const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
 const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false)(?:, at most (?<most>[^\s,]+))?(?:, (?<sources>\d+) sources of a device)?(?:, from (?<from>.+) only)?$/
 
-/** What a list of origins was and is, as the server writes it behind what it is about, and the rest. */
+/** What a list of origins was and is, as the server writes it behind what it is about, and the rest. A name that reads like it is in quotes. */
 function listOf(t: Messages, detail: string): [rest: string, list: string[]] {
-  const parts = /^(?<rest>.*); allowed_from (?<was>.+) -> (?<is>.+)$/.exec(detail)?.groups
+  const parts = /^(?<rest>.*); allowed_from (?<was>.+) -> (?<is>[^"]+)$/.exec(detail)?.groups
   if (!parts) return [detail, []]
   const { rest = '', was = '', is = '' } = parts
   const say = (list: string) => (list === 'anywhere' ? t.audit.said.anywhere : list)
