@@ -56,8 +56,12 @@ func parseOrigin(field, w string, prefix6 int) (string, error) {
 		p = netip.PrefixFrom(a, a.BitLen())
 	}
 	switch {
-	case p.Addr().Is4In6() && p.Bits() >= 128-32:
-		return bad("is an IPv4 network in the form of IPv6; write it as " + netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-(128-32)).Masked().String())
+	case p.Addr().Is4In6():
+		bits := p.Bits() - (128 - 32)
+		if bits < 0 { // they were counted as those of IPv4
+			bits = min(p.Bits(), 32)
+		}
+		return bad("is an IPv4 network in the form of IPv6; write it as " + netip.PrefixFrom(p.Addr().Unmap(), bits).Masked().String())
 	case p.Addr().Is6() && p.Bits() > prefix6: // and not widened: that would let in more than was said
 		return bad(fmt.Sprintf("is smaller than what a session lets in: name a network of %d bits or fewer, as in the site's ipv6_prefix, like %s",
 			prefix6, netip.PrefixFrom(p.Addr(), prefix6).Masked()))

@@ -30,6 +30,7 @@ func TestParseOrigins(t *testing.T) {
 	}
 	for bad, want := range map[string]string{ // hints are about what was written
 		"::ffff:203.0.113.9/120": "; write it as 203.0.113.0/24", "::ffff:203.0.113.9": "; write it as 203.0.113.9/32",
+		"::ffff:203.0.113.9/24": "; write it as 203.0.113.0/24", "::ffff:203.0.113.9/64": "; write it as 203.0.113.9/32",
 		"2a01:db8:7:1::5": ", like 2a01:db8:7:1::/64", "2a01:db8:7:1:1::/80": ", like 2a01:db8:7:1::/64", " ": "allowed_from: has an empty entry",
 	} {
 		if _, err := ownline.ParseOrigins("allowed_from", []string{bad}, 64); err == nil || !strings.HasSuffix(err.Error(), want) {
