@@ -35,6 +35,7 @@ export const useAddress = defineStore('address', () => {
 
   function clear(): void {
     here.value = undefined
+    last.value = undefined
     before.value = undefined
     state.value = 'idle'
   }

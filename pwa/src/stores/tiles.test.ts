@@ -72,5 +72,7 @@ describe('a tile', () => {
     expect(names()).toEqual(['photos', 'nas'])
     address.here = { ...outside, source: '198.51.100.7/32' }
     expect(names()).toEqual(['nas', 'photos'])
+    address.clear() // nor does whoever signs in next go by it
+    expect(names()).toEqual(['nas', 'photos'])
   })
 })
