@@ -39,7 +39,7 @@ export const siteAdmin = {
   open: (n: number) => plural('en', n, { one: '1 open session', other: `${n} open sessions` }),
   problems: 'Problems',
   doctor: 'What to do, says the doctor on the router:',
-  doctorCommand: 'On the router',
+  routerCommand: 'On the router',
   clockProblem: (why: string) => `Clock: ${why}`,
   firewallProblem: (why: string) => `Firewall: ${why}`,
   firewallLacks: (why: string) => `The firewall works, but with ${why}`,

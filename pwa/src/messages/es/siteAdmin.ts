@@ -39,7 +39,7 @@ export const siteAdmin: Messages['siteAdmin'] = {
   open: (n) => plural('es', n, { one: '1 sesión abierta', other: `${n} sesiones abiertas` }),
   problems: 'Problemas',
   doctor: 'Qué hacer lo dice el doctor en el router:',
-  doctorCommand: 'En el router',
+  routerCommand: 'En el router',
   clockProblem: (why) => `Reloj: ${why}`,
   firewallProblem: (why) => `Cortafuegos: ${why}`,
   firewallLacks: (why) => `El cortafuegos funciona, pero al filtro le falta algo: ${why}`,
