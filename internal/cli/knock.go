@@ -73,9 +73,9 @@ func (a *app) knock() *cobra.Command {
 		Short: "Ask to be let in with one sealed packet",
 		Long: `Send one sealed packet to the site of a profile, by IPv4 and IPv6, and wait for the sealed
 answer. Without SERVICE everything is opened that is granted to the device's owner to open
-by knock. A packet that gets lost is followed by another after a second, or a moment after the other family
-was answered. When no answer comes,
-and the profile names an MQTT broker, the packet goes through that, too.
+by knock. A packet that gets lost is followed by another after a second, or a moment after the
+other family was answered. When no answer comes, and the profile names an MQTT broker, the packet
+goes through that, too.
 
 With --wait it ends when SERVICE can really be connected to, or fails after a minute: a TCP
 service is connected to until that succeeds. UDP services, and everything when no SERVICE is

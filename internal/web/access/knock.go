@@ -386,10 +386,9 @@ func (a *Access) Knockers(ctx context.Context) (all []SiteDevices, err error) {
 }
 
 // KnockByBroker decides on a knock that came through a broker, as Knock on one that a core
-// has verified, and returns once core has applied what it opens. There is no verdict on one that is
-// ignored. The verdict names the
-// sessions that core holds. ErrUnavailable: core can't be reached; what was opened is then in
-// the whole state that it gets as soon as it can.
+// has verified, and returns once core has applied what it opens. The verdict names the sessions
+// that core holds; there is none on a knock that is ignored. ErrUnavailable: core can't be
+// reached; what was opened is then in the whole state that it gets as soon as it can.
 func (a *Access) KnockByBroker(ctx context.Context, site ownline.SiteID, k link.Knocked) (*link.Verdict, error) {
 	v, later, err := a.Knock(ctx, site, k)
 	if err != nil || v.Ignored != "" {

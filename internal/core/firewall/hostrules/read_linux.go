@@ -38,7 +38,10 @@ func Read() (*Rules, error) {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, netlink.ErrInterrupted) {
 		err = nil // no such subsystem; or somebody changed rules meanwhile: what was read is good enough
 	}
-	return r, err
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return r, nil
 }
 
 // Close ends the reading.
