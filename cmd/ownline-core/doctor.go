@@ -78,19 +78,20 @@ func (c *call) examine(ctx context.Context) ([]doctor.Finding, error) {
 	if file == "" {
 		file = config.CoreFile
 	}
-	return core.Doctor(ctx, cfg, file, lacks)
+	return core.Doctor(ctx, &cfg, file, lacks)
 }
 
 // mend does what can be done without harm, and what the admin assents to; it returns that.
 func (c *call) mend(all []doctor.Finding, assent bool) ([]doctor.Finding, error) {
 	mended := []doctor.Finding{}
 	answers := bufio.NewScanner(os.Stdin)
-	for _, f := range all {
+	for i := range all {
+		f := &all[i]
 		if !f.Mends {
 			continue
 		}
 		if !assent {
-			fmt.Fprint(c.stderr, "\n", said(&f), "Do this? [y/N] ")
+			fmt.Fprint(c.stderr, "\n", said(f), "Do this? [y/N] ")
 			if !answers.Scan() || !strings.HasPrefix(strings.ToLower(answers.Text()), "y") {
 				continue
 			}
@@ -98,7 +99,7 @@ func (c *call) mend(all []doctor.Finding, assent bool) ([]doctor.Finding, error)
 		if err := f.Mend(); err != nil {
 			return mended, fmt.Errorf("%s: %w", f.Check, err)
 		}
-		mended = append(mended, f)
+		mended = append(mended, *f)
 	}
 	return mended, nil
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/doctor"
@@ -11,11 +12,25 @@ import (
 	"github.com/ownline/ownline/internal/core/trustclock"
 )
 
+// daemon is the core that runs, as the doctor asks it.
+type daemon struct{ *Control }
+
+// Knocked implements doctor.Daemon.
+func (d daemon) Knocked(ctx context.Context, from netip.Addr) bool {
+	e, _ := d.Explain(ctx, from, "") // what can't be asked is not known
+	for i := range e.Knocks {
+		if !e.Knocks[i].Device.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // Doctor looks at the router that it runs on. file is that of the settings, and lacks what the machine
 // lacks of them.
-func Doctor(ctx context.Context, cfg config.Core, file string, lacks error) ([]doctor.Finding, error) {
+func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error) ([]doctor.Finding, error) {
 	r := &doctor.Router{
-		Config: cfg, File: file, Lacks: lacks, Daemon: NewControl(cfg.ControlSocket),
+		Config: cfg, File: file, Lacks: lacks, Daemon: daemon{NewControl(cfg.ControlSocket)},
 		Driver: func(ctx context.Context) error {
 			d, _, err := openFirewall(ctx, cfg.Firewall.Driver, slog.New(slog.DiscardHandler))
 			if err != nil {
@@ -25,6 +40,7 @@ func Doctor(ctx context.Context, cfg config.Core, file string, lacks error) ([]d
 		},
 		Rules:  func() (doctor.Rules, error) { return hostrules.Read() },
 		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
+		Ports:  (&Core{cfg: *cfg}).ownPorts(),
 		Root:   "/",
 	}
 	var err error

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -50,8 +51,7 @@ func (e *explaining) knocks(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if seen := e.door.Recent(network.Contains); len(seen) > 0 {
-		e.Knocks = seen[:min(len(seen), mostKnocks)]
+	if e.Knocks = e.recent(network.Contains); len(e.Knocks) > 0 {
 		e.judge()
 		return
 	}
@@ -150,4 +150,13 @@ func outcomeOf(ignored string) string {
 		return link.RefusedIgnored
 	}
 	return ignored
+}
+
+// recent are the last knocks from somewhere.
+func (e *explaining) recent(from func(netip.Addr) bool) []udpknock.Seen {
+	seen := e.door.Recent(from)
+	if len(seen) == 0 {
+		return e.Knocks // as JSON has it, none
+	}
+	return seen[:min(len(seen), mostKnocks)]
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/core/doctor"
+	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
 )
@@ -42,12 +43,15 @@ func newPatient(s *suite) *patient {
 type examination struct{ Findings, Mended []doctor.Finding }
 
 // doctor has it look; it exits with 1 if, and only if, there is a problem.
-func (p *patient) doctor(args ...string) examination {
+func (p *patient) doctor(args ...string) examination { return p.answered("", args...) }
+
+// answered has it look, and asked, answers.
+func (p *patient) answered(answer string, args ...string) examination {
 	p.t.Helper()
 	view := "mount --bind '" + p.sysctls + "' /etc/sysctl.d && " + p.before + ` exec "$@"`
 	cmd := p.Bed.Router.Command(p.t.Context(), "unshare", append([]string{"-m", "sh", "-c", view, "sh", programs.Core, "doctor", "--json", "--config", p.config}, args...)...)
 	var out, said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &said
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(answer), &out, &said
 	err := p.Bed.Router.Run(cmd)
 	var e examination
 	if bad := json.Unmarshal(out.Bytes(), &e); bad != nil {
@@ -164,9 +168,19 @@ func TestDoctor(t *testing.T) {
 		p.sysctl("net/ipv4/ip_forward", "0")
 		wantState(t, client, at, false)
 		p.finds("forwarding", doctor.Problem, "does not forward IPv4", "sysctl -w net.ipv4.ip_forward=1")
+		for _, answer := range []string{"", "n\n", "maybe\n"} {
+			if e := p.answered(answer, "--fix"); len(e.Mended) > 0 || doctor.Problems(e.Findings) != 1 {
+				t.Errorf("answered by %q, it mended %+v", answer, e.Mended)
+			}
+		}
+		wantState(t, client, at, false)
 		p.mends("forwarding")
 		p.kept("net.ipv4.ip_forward=1")
 		wantState(t, client, at, true)
+		p.sysctl("net/ipv4/ip_forward", "0")
+		if e := p.answered("Yes\n", "--fix"); len(e.Mended) != 1 || doctor.Problems(e.Findings) != 0 {
+			t.Errorf("answered by yes, it mended %+v, and finds %+v", e.Mended, e.Findings)
+		}
 
 		p.sysctl("net/ipv6/conf/wan0/accept_ra", "1")
 		p.sysctl("net/ipv6/conf/all/forwarding", "0")
@@ -302,6 +316,21 @@ func TestDoctor(t *testing.T) {
 		p.well("")
 	})
 
+	t.Run("a box in front", func(t *testing.T) {
+		p, s := p.of(t)
+		p.finds("address", doctor.Good, "has an address of the internet")
+		nft := func(text string) {
+			t.Helper()
+			must(t, s.Bed.Internet.Run(s.Bed.Internet.Command(t.Context(), "/usr/sbin/nft", text)))
+		}
+		nft("add table ip box; add chain ip box p { type nat hook postrouting priority srcnat; }; add rule ip box p oifname router masquerade")
+		if a, err := device.Send(client, s.KnockAddr(false), device.Knock(), patience); err == nil && a.Status == knock.Opened {
+			t.Error("a session was opened for the gateway")
+		}
+		p.finds("address", doctor.Warning, "Knocks come from this router's own gateway, 203.0.113.1")
+		nft("delete table ip box")
+	})
+
 	t.Run("web", func(t *testing.T) {
 		p, s := p.of(t)
 		must(t, s.Web.Kill())
@@ -324,7 +353,7 @@ func TestDoctor(t *testing.T) {
 		u, err := s.Bed.Router.ListenUDP(netip.AddrPortFrom(netip.IPv4Unspecified(), world.KnockPort))
 		must(t, err)
 		defer u.Close()
-		p.finds("ports", doctor.Problem, "Another program has port 54754", "knock.listen", "ss -lntup 'sport = :54754'")
+		p.finds("ports", doctor.Problem, "Another program has port 54754/udp", "ss -lntup 'sport = :54754'")
 
 		// A driver whose program is missing.
 		yaml, err := os.ReadFile(p.config)

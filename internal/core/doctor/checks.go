@@ -2,14 +2,13 @@ package doctor
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -74,14 +73,8 @@ func (l *looking) ports() {
 		}
 	}
 	if !l.runs {
-		l.taken("knock.listen", ownline.UDP, l.Config.Knock.Listen.Port())
-		l.taken("knock.fwknop_listen", ownline.UDP, l.Config.Knock.FwknopListen.Port())
-		if _, port, err := net.SplitHostPort(l.Config.Link.Listen); err == nil {
-			number, _ := strconv.Atoi(port) // it was looked at before
-			l.taken("link.listen", ownline.TCP, uint16(number))
-		}
-		if p := &l.Config.Proxy; p.Serves() && p.Driver == ownline.EmbeddedProxy {
-			l.taken("proxy.listen", ownline.TCP, p.Port())
+		for i := range l.Ports {
+			l.taken(&l.Ports[i])
 		}
 	}
 	if len(l.found) == n {
@@ -89,11 +82,15 @@ func (l *looking) ports() {
 	}
 }
 
-// taken tells if somebody has a port that core, which does not run, needs.
-func (l *looking) taken(key string, t ownline.Transport, port uint16) {
-	for _, p := range l.Host.Served {
-		if p.Number == port && p.Transport == t {
-			l.say(&taken, port, key, l.File)
+// taken tells if somebody has a port that core needs.
+func (l *looking) taken(port *firewall.Port) {
+	proxy := &l.Config.Proxy
+	if port.Number == proxy.Port() && (!proxy.Serves() || proxy.Driver != ownline.EmbeddedProxy) {
+		return // core does not listen there
+	}
+	for i := range l.Host.Served {
+		if l.Host.Served[i] == *port {
+			l.say(&taken, port.Number, string(port.Transport), l.File)
 		}
 	}
 }

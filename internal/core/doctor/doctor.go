@@ -6,11 +6,13 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/core/session"
@@ -46,22 +48,25 @@ func (f *Finding) Mend() error { return f.mend() }
 type Daemon interface {
 	Status(context.Context) (link.Status, error)
 	Sessions(context.Context) ([]session.Session, error)
+	// Knocked reports whether a device of ours knocked from there lately.
+	Knocked(context.Context, netip.Addr) bool
 }
 
 // Rules are the host's own.
 type Rules interface {
-	Obstacles(hostrules.Packet) []hostrules.Obstacle
+	Obstacles(*hostrules.Packet) []hostrules.Obstacle
 	Close() error
 }
 
 // Router is what is looked at.
 type Router struct {
-	Config  config.Core
+	Config  *config.Core
 	File    string // of the settings
 	Lacks   error  // what the machine lacks of them
 	Daemon  Daemon
 	Driver  func(context.Context) error // whether the firewall's driver works here; asked without a daemon
 	Rules   func() (Rules, error)
+	Ports   []firewall.Port // that core needs, and that of a proxy of its own
 	Host    hostinfo.Host
 	Uplinks []hostinfo.Uplink
 	Synced  func() bool // whether the kernel's clock is
@@ -95,7 +100,7 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	l.rules()
 	l.ports()
 	l.masquerade()
-	l.address()
+	l.address(ctx)
 	l.clock()
 	l.certificate()
 	l.modes()
@@ -104,12 +109,13 @@ func (r *Router) Look(ctx context.Context) []Finding {
 
 // say adds a finding. Words have numbered verbs for the arguments.
 func (l *looking) say(w *words, args ...any) *Finding {
-	f := Finding{Check: w.check, Level: w.level, Text: fill(w.text, args), Hint: fill(w.hint, args)}
+	l.found = append(l.found, Finding{})
+	f := &l.found[len(l.found)-1]
+	f.Check, f.Level, f.Text, f.Hint = w.check, w.level, fill(w.text, args), fill(w.hint, args)
 	if w.fix != "" {
 		f.Fix = strings.Split(fill(w.fix, args), "\n")
 	}
-	l.found = append(l.found, f)
-	return &l.found[len(l.found)-1]
+	return f
 }
 
 func fill(format string, args []any) string {

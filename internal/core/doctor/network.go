@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"strings"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -113,10 +114,8 @@ func (c *chains) look(n *need, port uint16) {
 // tell adds the chains that drop a packet, each once for a rule that would mend it.
 func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 	for _, p.IPv6 = range [...]bool{false, true} {
-		all := c.rules.Obstacles(*p)
-		for i := range all {
-			o := &all[i]
-			fix := insert(&o.Chain, nft, ipt)
+		for _, o := range c.rules.Obstacles(p) {
+			fix := insert(o.Chain, nft, ipt)
 			w := &drops
 			if o.Unsure {
 				w = &mayDrop
@@ -137,7 +136,7 @@ func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 // told finds what was said of a chain already.
 func (c *chains) told(fix string) *Finding {
 	for i := c.first; i < len(c.found); i++ {
-		if c.found[i].Fix[0] == fix {
+		if c.found[i].Fix[0] == fix { // all of them have one
 			return &c.found[i]
 		}
 	}
@@ -176,7 +175,12 @@ func (l *looking) masquerade() {
 }
 
 // address tells of a NAT in front of the router.
-func (l *looking) address() {
+func (l *looking) address(ctx context.Context) {
+	for _, gateway := range l.Host.Gateways {
+		if l.runs && l.Daemon.Knocked(ctx, gateway) {
+			l.say(&rewrites, gateway)
+		}
+	}
 	w, public := &behind, ""
 	for _, a := range l.Host.Own {
 		switch ownline.KindOf(a) {

@@ -36,7 +36,7 @@ var (
 	passes  = words{check: "host-rules", level: Good, text: "The host's own rules, as far as nftables has them, drop nothing that Ownline lets in."}
 
 	shared = words{"ports", Warning, "%[1]q is open at port %[2]d/%[3]s, which this router uses itself: until its end, %[4]s does not reach the router's own service there.", "", "give the service another public port in its grant"}
-	taken  = words{"ports", Problem, "Another program has port %[1]d, so that core can't listen there (%[2]s).", "ss -lntup 'sport = :%[1]d'", "the command shows who it is: stop it, or change %[2]s in %[3]s"}
+	taken  = words{"ports", Problem, "Another program has port %[1]d/%[2]s, which core needs.", "ss -lntup 'sport = :%[1]d'", "the command shows who it is: stop it, or have core take another port in %[3]s"}
 	free   = words{check: "ports", level: Good, text: "No two want the same port."}
 
 	elsewhere = words{"masquerade", Problem, "This router's own gateway, %[1]s, is in the network %[2]s: hosts there send their answers to it and not to this router, so services on them can't be reached.", "", "write `firewall: {masquerade: true}` into %[3]s and restart core; if the network only leads to the internet, write its interface into firewall.wan_interfaces"}
@@ -44,6 +44,7 @@ var (
 
 	behind   = words{"address", Warning, "This router has no address of the internet: there is another box in front of it.", "", "let that box forward %[1]d/udp and the public ports of services to this router, without rewriting their sources"}
 	carrier  = words{"address", Problem, "This router's address is one that carriers use inside (100.64.0.0/10): nobody can reach it from the internet.", "", "ask the provider for a public address, or for IPv6"}
+	rewrites = words{"address", Warning, "Knocks come from this router's own gateway, %[1]s: the box there puts its address in place of the senders', so that nothing can be opened for them.", "", "let it forward ports without rewriting sources; if only knocks from inside take that way, through the public name, all is well"}
 	internet = words{check: "address", level: Good, text: "This router has an address of the internet: %[1]s."}
 
 	unsynced = words{"clock", Warning, "The clock: %[1]s.", "%[2]s", "let the router's clock be synchronised by NTP"}

@@ -18,7 +18,7 @@ type Packet struct {
 
 // Obstacle is a chain of others that drops a packet.
 type Obstacle struct {
-	firewall.Chain
+	*firewall.Chain
 	// Unsure is whether some rule may accept the packet after all: it asks for what can't be known beforehand.
 	Unsure bool
 }

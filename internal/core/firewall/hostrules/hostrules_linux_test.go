@@ -87,6 +87,7 @@ func TestObstacles(t *testing.T) {
 		"knocks at another port":           {in(`udp dport 53 accept; tcp dport 54754 accept`), knock, yes},
 		"knocks are not new":               {in(`ct state new udp dport 54754 accept`), knock, yes},
 		"knocks are no connection":         {in(`ct status dnat accept`), knock, yes},
+		"knocks have no status":            {in(`ct status & dnat == 0 accept`), knock, yes},
 		"answers":                          {inet(`chain o { type filter hook output priority filter; policy drop; udp sport 54754 accept; }`), answer, none},
 		"answers are shut in":              {inet(`chain o { type filter hook output priority filter; policy drop; udp sport 53 accept; }`), answer, yes},
 		"iptables drops":                   {ipt("-A FORWARD -i lan0 -o wan0 -j ACCEPT", "-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"), forward, yes},
@@ -127,7 +128,7 @@ func looked(t *testing.T, h *bed.Host, p hostrules.Packet) string {
 		t.Fatal(err)
 	}
 	defer rules.Close()
-	all := rules.Obstacles(p)
+	all := rules.Obstacles(&p)
 	for _, o := range all {
 		if !o.Unsure {
 			return "drops"

@@ -14,4 +14,4 @@ func Read() (*Rules, error) { return nil, errors.ErrUnsupported }
 func (*Rules) Close() error { return nil }
 
 // Obstacles returns none.
-func (*Rules) Obstacles(Packet) []Obstacle { return nil }
+func (*Rules) Obstacles(*Packet) []Obstacle { return nil }

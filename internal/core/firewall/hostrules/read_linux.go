@@ -17,6 +17,7 @@ type Rules struct {
 }
 
 type chain struct {
+	family         byte
 	firewall.Chain // without a hook it is only jumped to
 	drops          bool
 	rules          [][]byte // their lists of expressions
@@ -34,7 +35,8 @@ func Read() (*Rules, error) {
 		return nil, err
 	}
 	r := &Rules{conn: conn}
-	err = errors.Join(r.dump(unix.NFT_MSG_GETCHAIN, "", "", r.addChain), r.dump(unix.NFT_MSG_GETRULE, "", "", r.addRule))
+	var all chain
+	err = errors.Join(r.dump(unix.NFT_MSG_GETCHAIN, &all, "", r.addChain), r.dump(unix.NFT_MSG_GETRULE, &all, "", r.addRule))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, netlink.ErrInterrupted) {
 		err = nil // no such subsystem; or somebody changed rules meanwhile: what was read is good enough
 	}
@@ -47,35 +49,26 @@ func Read() (*Rules, error) {
 // Close ends the reading.
 func (r *Rules) Close() error { return r.conn.Close() }
 
-// dump asks for everything of a kind, of a set, or of all tables.
-func (r *Rules) dump(kind uint16, table, set string, each func(family string, body []byte)) error {
+// dump asks for everything of a kind, of all tables or of a set of that of a chain.
+func (r *Rules) dump(kind uint16, of *chain, set string, each func(family byte, body []byte)) error {
 	var m netlink.Message
 	m.Begin(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
-	family, _, _ := strings.Cut(table, " ")
-	m.Raw(familyOf(family), unix.NFNETLINK_V0, 0, 0)
+	m.Raw(of.family, unix.NFNETLINK_V0, 0, 0)
 	if set != "" {
-		m.String(unix.NFTA_SET_ELEM_LIST_TABLE, table[len(family)+1:])
+		m.String(unix.NFTA_SET_ELEM_LIST_TABLE, of.Table)
 		m.String(unix.NFTA_SET_ELEM_LIST_SET, set)
 	}
 	return r.conn.Do(&m, func(_ uint16, body []byte) error {
 		if len(body) > 4 && int(body[0]) < len(families) && families[body[0]] != "" {
-			each(families[body[0]], append([]byte(nil), body[4:]...)) // body is valid during the call only
+			each(body[0], append([]byte(nil), body[4:]...)) // body is valid during the call only
 		}
 		return nil
 	})
 }
 
-func familyOf(name string) byte {
-	for i, f := range families {
-		if f == name && name != "" {
-			return byte(i)
-		}
-	}
-	return unix.NFPROTO_UNSPEC
-}
-
-func (r *Rules) addChain(family string, b []byte) {
-	c := &chain{Chain: firewall.Chain{Family: family, Table: text(b, unix.NFTA_CHAIN_TABLE), Name: text(b, unix.NFTA_CHAIN_NAME)}}
+func (r *Rules) addChain(family byte, b []byte) {
+	c := &chain{family: family}
+	c.Family, c.Table, c.Name = families[family], text(b, unix.NFTA_CHAIN_TABLE), text(b, unix.NFTA_CHAIN_NAME)
 	if hook := find(b, unix.NFTA_CHAIN_HOOK); hook != nil {
 		if n := number(hook, unix.NFTA_HOOK_HOOKNUM); n < uint32(len(hooks)) {
 			c.Hook = hooks[n]
@@ -84,21 +77,21 @@ func (r *Rules) addChain(family string, b []byte) {
 		c.drops = find(b, unix.NFTA_CHAIN_POLICY) != nil && number(b, unix.NFTA_CHAIN_POLICY) == drop
 	}
 	// Not Ownline's own, by whichever driver.
-	if !(family == "inet" && c.Table == "ownline" || strings.HasPrefix(c.Name, "ownline-")) {
+	if !(family == unix.NFPROTO_INET && c.Table == "ownline" || strings.HasPrefix(c.Name, "ownline-")) {
 		r.chains = append(r.chains, c)
 	}
 }
 
-func (r *Rules) addRule(family string, b []byte) {
+func (r *Rules) addRule(family byte, b []byte) {
 	if c := r.chain(family, text(b, unix.NFTA_RULE_TABLE), text(b, unix.NFTA_RULE_CHAIN)); c != nil {
 		c.rules = append(c.rules, find(b, unix.NFTA_RULE_EXPRESSIONS))
 	}
 }
 
 // chain finds one; nil: it is Ownline's, or gone.
-func (r *Rules) chain(family, table, name string) *chain {
+func (r *Rules) chain(family byte, table, name string) *chain {
 	for _, c := range r.chains {
-		if c.Family == family && c.Table == table && c.Name == name {
+		if c.family == family && c.Table == table && c.Name == name {
 			return c
 		}
 	}

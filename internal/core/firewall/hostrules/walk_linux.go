@@ -37,14 +37,14 @@ func is(b bool) truth {
 }
 
 // Obstacles returns the chains that drop a packet.
-func (r *Rules) Obstacles(p Packet) (out []Obstacle) {
+func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 	for _, c := range r.chains {
-		if c.Hook != p.Hook || c.Family != "inet" && (c.Family == "ip6") != p.IPv6 {
+		if c.Hook != p.Hook || c.family != unix.NFPROTO_INET && (c.family == unix.NFPROTO_IPV6) != p.IPv6 {
 			continue
 		}
-		v, unsure := r.walk(c, &p, 0)
+		v, unsure := r.walk(c, p, 0)
 		if v == drop || v != accept && c.drops {
-			out = append(out, Obstacle{c.Chain, unsure})
+			out = append(out, Obstacle{&c.Chain, unsure})
 		}
 	}
 	return out
@@ -63,7 +63,7 @@ func (r *Rules) walk(c *chain, p *Packet, depth int) (v verdict, unsure bool) {
 		last := v == leaveFor
 		if is != no && (v == jump || v == leaveFor) {
 			sub := false
-			v, sub = r.walk(r.chain(c.Family, c.Table, to), p, depth+1)
+			v, sub = r.walk(r.chain(c.family, c.Table, to), p, depth+1)
 			unsure = unsure || sub
 		}
 		switch {
@@ -125,7 +125,7 @@ func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to strin
 	intervals := false
 	var below, mapped []byte // of what begins or ends an interval the last before the key
 	ended := true
-	err := r.dump(unix.NFT_MSG_GETSETELEM, c.Family+" "+c.Table, text(data, unix.NFTA_LOOKUP_SET), func(_ string, b []byte) {
+	err := r.dump(unix.NFT_MSG_GETSETELEM, c, text(data, unix.NFTA_LOOKUP_SET), func(_ byte, b []byte) {
 		for _, e := range netlink.Attributes(find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
 			k := find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
 			if len(k) != len(key) { // its key is of several parts, too
@@ -150,9 +150,7 @@ func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to strin
 		if number(data, unix.NFTA_LOOKUP_FLAGS)&1 != 0 { // NFT_LOOKUP_F_INV
 			t = yes - t
 		}
-		if v, to = verdictOf(mapped); t == no {
-			v = goOn
-		}
+		v, to = verdictOf(mapped)
 	}
 	return t, v, to
 }
