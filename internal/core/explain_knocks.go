@@ -129,13 +129,11 @@ const notApplied = "not_applied"
 // refusedFor says why one service was not opened, and what to do.
 func refusedFor(reason string) (text, fix string) {
 	fix = "see ownline-web's audit log: it says why"
-	if list, ok := strings.CutPrefix(reason, link.RefusedByList); ok {
-		if list == "web" {
-			list = "server" // in web.yaml
-		}
-		return fmt.Sprintf("the allow list of its %s does not let it in from there", list), fix
-	}
 	switch reason {
+	case link.RefusedByList + "web":
+		return "the allow list of its server does not let it in from there", fix // in web.yaml
+	case link.RefusedByList + "site", link.RefusedByList + "grant", link.RefusedByList + "device":
+		return fmt.Sprintf("the allow list of its %s does not let it in from there", strings.TrimPrefix(reason, link.RefusedByList)), fix
 	case link.RefusedImpossible:
 		return "no port is free, it has no target of this family, or the like", fix
 	case notApplied:
