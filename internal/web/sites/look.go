@@ -14,16 +14,23 @@ import (
 // lookEvery is how often a core is asked how it is.
 const lookEvery = 15 * time.Second
 
+// lookSoon is when it is asked first: what it said when it was met is from before it had the whole
+// state, and with it the time.
+const lookSoon = time.Second
+
 // look asks the core now and then how it is, until ctx ends: much changes there that no event
 // tells of, like the certificates of its proxy. last is what it said before.
 func (s *site) look(ctx context.Context, last link.Status) error {
 	tick := time.NewTicker(s.lookEvery)
 	defer tick.Stop()
+	soon := time.NewTimer(min(lookSoon, s.lookEvery))
+	defer soon.Stop()
 	var counted map[string]uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-soon.C:
 		case <-tick.C:
 		}
 		st, err := s.ask(ctx)

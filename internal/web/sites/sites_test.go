@@ -181,6 +181,21 @@ func TestHealthTellsLacks(t *testing.T) {
 	w.until("that is over", func() bool { return w.cores.Health(w.site.ID).Lacks == "" })
 }
 
+// That a router without a clock knows no time is over with the first whole state, and so is the alarm.
+func TestHealthAfterFirstState(t *testing.T) {
+	w := newWorld(t)
+	w.halt()
+	w.core.Forget()
+	w.core.SetClockless()
+	w.start()
+	w.live()
+	began := time.Now()
+	w.until("there is a time", func() bool { return w.cores.Health(w.site.ID).Clock == "" })
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it was told after %s, with a status as they come by themselves", took)
+	}
+}
+
 func TestKnockFromNewAddress(t *testing.T) {
 	w := newWorld(t)
 	first := w.knock(w.knocked(home))

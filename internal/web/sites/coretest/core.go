@@ -39,6 +39,7 @@ type Core struct {
 	networks  []netip.Prefix
 	dropped   map[string]uint64
 	lacks     string
+	clockless bool
 	readers   map[chan link.Event]struct{}
 	seq       uint64
 	pending   map[uint64]chan Answer
@@ -170,10 +171,14 @@ func (c *Core) NewToken(token string) {
 func (c *Core) Status(context.Context) link.Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	clock := link.Clock{Source: "system", Now: time.Now().UTC()}
+	if c.clockless && c.state == 0 {
+		clock = link.Clock{Source: "unknown", Why: "web has not told the time yet", Now: time.Now().UTC()}
+	}
 	return link.Status{
 		Version: "test", Site: c.site, Paired: c.trusted != "", Connected: len(c.readers) > 0, Applied: link.Revision{Epoch: c.epoch, Revision: c.applied},
 		Sessions: len(c.sessions), Devices: len(c.devices), KnockPort: 54754, LocalNetworks: slices.Clone(c.networks), ReservedPorts: slices.Clone(c.reserved),
-		Clock: link.Clock{Source: "system", Now: time.Now().UTC()}, Firewall: link.Firewall{Driver: "none", OK: true, Lacks: c.lacks},
+		Clock: clock, Firewall: link.Firewall{Driver: "none", OK: true, Lacks: c.lacks},
 		Proxy: c.proxy, Knocks: link.Knocks{Dropped: maps.Clone(c.dropped)},
 	}
 }
@@ -183,6 +188,13 @@ func (c *Core) SetDropped(n map[string]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.dropped = maps.Clone(n)
+}
+
+// SetClockless has it know no time before the first whole state tells it.
+func (c *Core) SetClockless() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.clockless = true
 }
 
 // SetLacks sets what its kernel does not take.
