@@ -75,10 +75,16 @@ func printExplanation(out io.Writer, e core.Explanation) error {
 		fmt.Fprintln(w, "\nKNOCK\tFROM\tDEVICE\tOUTCOME")
 		for _, k := range e.Knocks {
 			device := "unknown"
-			if !k.Device.IsZero() {
+			switch {
+			case !k.Device.IsZero():
 				device = k.Device.String()
+			case !k.Hint.IsZero():
+				device += " (hint of " + k.Hint.String() + ")"
 			}
 			outcome := k.Outcome
+			if k.Gone {
+				outcome += "; its key counts no more"
+			}
 			for _, s := range k.Services {
 				if s.Refused != "" {
 					outcome += fmt.Sprintf("; %s: %s", s.Service, s.Refused)

@@ -231,6 +231,8 @@ func (c commands) Verdict(ctx context.Context, seq uint64, v link.Verdict) ([]li
 			judged := udpknock.Judged{Service: s.Service, ServiceID: s.ServiceID}
 			if err != nil {
 				judged.Refused = notApplied
+			} else {
+				judged.Session, judged.Until = s.ID, time.Now().Add(s.Expires.Sub(v.Now))
 			}
 			services = append(services, judged)
 			if err != nil {

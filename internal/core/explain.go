@@ -110,7 +110,7 @@ func (e *explaining) address() bool {
 	case slices.Contains(host.Own, a):
 		e.problem("use the address that the client has on the internet", "%s is the router's own address.", a)
 	case slices.Contains(host.Gateways, a):
-		e.Knocks = e.recent(func(from netip.Addr) bool { return from == a })
+		e.show(e.door.Recent(func(from netip.Addr) bool { return from == a }))
 		e.problem("let the box in front forward ports without rewriting their sources", "%s is the router's gateway: a session for it would let in everybody behind it.", a)
 	case e.host.inside(a):
 		e.note("%s is in a local network: it needs no session, its knocks are answered by \"inside\", and proxied services are open to it.", a)

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -11,22 +10,23 @@ import (
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // meaning says what became of a knock, and what to do.
 var meaning = map[string][2]string{
-	"length":                      {"was no knock, or of another program", ""},
+	"length":                      {"was no knock, or of another program", "see which program sends there"},
 	"unknown_hint":                {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
-	"seal":                        {"was changed on the way, or forged", "enrol the device again"},
+	"seal":                        {"was changed on the way, or forged", "see what changes packets on the way; if that device can't knock from elsewhere either, enrol it again"},
 	"time":                        {"was refused for its time", "set the device's clock"},
 	"claimed_source_differs":      {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
-	"fwknop_shape":                {"was no packet of an fwknop client", ""},
+	"fwknop_shape":                {"was no packet of an fwknop client", "see which program sends there"},
 	"fwknop_hmac":                 {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
 	"claimed_source_missing":      {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
-	"source_not_public":           {"came from an address that is never let in", ""},
-	"clock_unknown":               {"came when no clock was known", ""},
-	"web_not_connected":           {"came when ownline-web was not connected", ""},
-	"replay":                      {"had come before: one that comes by MQTT, too, counts once", ""},
+	"source_not_public":           {"came from an address that is never let in", "use the address that the client has on the internet"},
+	"clock_unknown":               {"came when no clock was known", "see that the router's clock is known, and knock again"},
+	"web_not_connected":           {"came when ownline-web was not connected", "see that ownline-web is connected, and knock again"},
+	"replay":                      {"had come before: one that comes by MQTT, too, counts once", "knock again: each counts once"},
 	"busy":                        {"came when too many waited", "knock again"},
 	link.RefusedIgnored:           {"was not judged by ownline-web", "see its log"},
 	link.IgnoredUnknown:           {"was of a device that was removed", "enrol the device again"},
@@ -51,8 +51,10 @@ func (e *explaining) knocks(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if e.Knocks = e.recent(network.Contains); len(e.Knocks) > 0 {
-		e.judge()
+	seen := e.door.Recent(network.Contains)
+	e.show(seen)
+	if len(seen) > 0 {
+		e.judge(seen)
 		return
 	}
 	if len(e.Sessions) > 0 {
@@ -62,61 +64,169 @@ func (e *explaining) knocks(ctx context.Context) {
 	if k, err := e.driver.KnockCounters(ctx); err == nil && k.Garbage > 0 {
 		text += fmt.Sprintf(" (the kernel sorted out %d datagrams without a valid hint, of whomever)", k.Garbage)
 	}
-	e.problem(fmt.Sprintf("see that the device knocks at this router's public address and port %d/udp, from this address, with a profile of this site and a clock that is right within ten minutes; in networks that block it, knock by MQTT", e.door.Port()), "%s.", text)
+	e.problem(unheard(e.door.Port(), e.door.FwknopPort()), "%s.", text)
 }
 
-// judge tells what became of the last knock, or of the last that was about the service that is asked for.
-func (e *explaining) judge() {
-	last, about := e.Knocks[0], true
-	if e.Service != "" {
-		about = false
-		for _, k := range e.Knocks {
-			// Of what has not come to its services, all that it asked for is refused.
-			if about = len(k.Services) == 0 || slices.ContainsFunc(k.Services, e.asked); about {
-				last = k
-				break
+// unheard says what to do when no knock was heard; the port of fwknop's clients may be 0.
+func unheard(port, fwknop uint16) string {
+	at := fmt.Sprintf("port %d/udp", port)
+	if fwknop != 0 {
+		at += fmt.Sprintf(" (an fwknop client: at port %d/udp, with its newest stanza)", fwknop)
+	}
+	return "see that the device knocks at this router's public address and " + at + ", from this address, with a profile of this site and a clock that is right within ten minutes; in networks that block it, knock by MQTT"
+}
+
+// show keeps what is printed of the knocks.
+func (e *explaining) show(seen []udpknock.Seen) {
+	e.Knocks = append(e.Knocks, udpknock.Fair(seen, mostKnocks)...)
+}
+
+// judge tells what became of the knocks that came, the newest of which is first: what came last, and, if anybody
+// could have sent that, the last that the device itself sent.
+func (e *explaining) judge(seen []udpknock.Seen) {
+	var since []udpknock.Seen // then: what anybody can send, by its kind, the newest of each
+	such := make(map[string]int)
+	var last, other *udpknock.Seen
+	for i := range seen {
+		k := &seen[i]
+		switch {
+		case k.Device.IsZero() || k.Outcome == link.RefusedReplay:
+			if other != nil {
+				continue
 			}
+			of := k.Outcome + k.Hint.String()
+			if such[of]++; such[of] == 1 {
+				since = append(since, *k)
+			}
+			continue
+		case e.about(k):
+			last = k
+		case other == nil:
+			other = k
+		}
+		if last != nil {
+			break
 		}
 	}
-	when := fmt.Sprintf("The last knock from there, %s ago, ", time.Since(last.At).Round(time.Second))
-	if !about {
-		text := fmt.Sprintf("%swas not about %q, but about other services", when, e.Service)
+	which := "The last knock"
+	for _, k := range since {
+		e.anybodys(which, k, such[k.Outcome+k.Hint.String()])
+		which = "Another"
+	}
+	if len(since) > 0 {
+		which = "The last that was genuine"
+	}
+	switch {
+	case last != nil:
+		e.genuine(which, last)
+	case other != nil:
+		text := fmt.Sprintf("%swas not about %q, but about other services", ago(which, other), e.Service)
 		if len(e.Sessions) > 0 {
 			e.note("%s.", text)
 		} else {
 			e.problem("let the device knock for it, or grant it to its user, \"automatic\" if knocks name no service; and see that it has a target of this family", "%s.", text)
 		}
-		return
 	}
-	for _, s := range last.Services {
+}
+
+// about reports whether a knock was about the service that is asked for. Of what has not come to its services, all that
+// it asked for is refused.
+func (e *explaining) about(k *udpknock.Seen) bool {
+	return e.Service == "" || len(k.Services) == 0 || slices.ContainsFunc(k.Services, e.asked)
+}
+
+func ago(which string, k *udpknock.Seen) string {
+	return fmt.Sprintf("%s from there, %s ago, ", which, time.Since(k.At).Round(time.Second))
+}
+
+// anybodys tells of the newest of several datagrams that anybody could have sent.
+func (e *explaining) anybodys(which string, k udpknock.Seen, several int) {
+	said := meaning[k.Outcome]
+	text := ago(which, &k) + said[0]
+	if !k.Hint.IsZero() {
+		text = fmt.Sprintf("%scarries the hint of %s, as anybody's may, and is not genuine: it %s", ago(which, &k), k.Hint, said[0])
+	}
+	if several > 1 {
+		text += fmt.Sprintf(" (%d such came)", several)
+	}
+	if k.Outcome == link.RefusedReplay && len(e.Sessions) > 0 {
+		e.note("%s.", text)
+	} else {
+		e.problem(said[1], "%s.", text)
+	}
+}
+
+const enrolAnew = "it was revoked or has a new key since: enrol it anew"
+
+// genuine tells what became of a knock that its device sent.
+func (e *explaining) genuine(which string, k *udpknock.Seen) {
+	when := ago(which, k)
+	gone := ""
+	if k.Gone {
+		gone = ", but its device's key counts no more"
+	}
+	for _, s := range k.Services {
 		if e.Service != "" && !e.asked(s) {
 			continue
 		}
 		if s.Refused != "" {
 			why, fix := refusedFor(s.Refused)
-			e.problem(fix, "%sdid not open %q: %s.", when, s.Service, why)
+			if k.Gone {
+				fix = enrolAnew
+			}
+			e.problem(fix, "%sdid not open %q: %s%s.", when, s.Service, why, gone)
 			continue
 		}
 		// The knock as a whole may have come to less: it was judged too late for an answer, or was refused what it named.
 		did := knock.Opened.String()
-		if last.Outcome == knock.Renewed.String() {
-			did = last.Outcome
+		if k.Outcome == knock.Renewed.String() {
+			did = k.Outcome
 		}
-		e.note("%s%s %q.", when, did, s.Service)
+		why, fix := e.ended(s, k.Gone)
+		switch text := fmt.Sprintf("%s%s %q", when, did, s.Service); {
+		case why != "":
+			e.problem(fix, "%s, which was ended since: %s.", text, why)
+		case k.Gone:
+			e.problem(enrolAnew, "%s%s.", text, gone)
+		default:
+			e.note("%s.", text)
+		}
 	}
-	if len(last.Services) > 0 {
+	if len(k.Services) > 0 {
 		return
 	}
-	said := meaning[last.Outcome]
+	said := meaning[k.Outcome]
 	text := when + said[0]
-	if skew := last.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
+	if skew := k.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
 		text += fmt.Sprintf(" (its clock differs by %s)", skew)
 	}
-	if said[1] == "" {
+	switch {
+	case k.Gone:
+		e.problem(enrolAnew, "%s%s.", text, gone)
+	case said[1] == "":
 		e.note("%s.", text)
-	} else {
+	default:
 		e.problem(said[1], "%s.", text)
 	}
+}
+
+// ended says why a session ended that a knock opened, and what to do; "": it is there.
+func (e *explaining) ended(s udpknock.Judged, gone bool) (why, fix string) {
+	if s.Session.IsZero() {
+		return "", ""
+	}
+	reason, lives := e.book.Lives(s.Session)
+	switch {
+	case lives:
+		return "", ""
+	case gone:
+		return "revoked, or its device has a new key", enrolAnew
+	case reason != "":
+		return string(reason) + " on this router", "knock again"
+	case !s.Until.After(time.Now()):
+		return string(ownline.Expired), "knock again"
+	}
+	return "by ownline-web", "knock again; ownline-web's audit log says why it was ended"
 }
 
 func (e *explaining) asked(s udpknock.Judged) bool {
@@ -148,13 +258,4 @@ func outcomeOf(ignored string) string {
 		return link.RefusedIgnored
 	}
 	return ignored
-}
-
-// recent are the last knocks from somewhere.
-func (e *explaining) recent(from func(netip.Addr) bool) []udpknock.Seen {
-	seen := e.door.Recent(from)
-	if len(seen) == 0 {
-		return e.Knocks // as JSON has it, none
-	}
-	return seen[:min(len(seen), mostKnocks)]
 }

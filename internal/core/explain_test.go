@@ -1,11 +1,13 @@
 package core
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
@@ -34,7 +36,7 @@ func TestExplainsFilter(t *testing.T) {
 
 // What became of a knock is told of the service that is asked for, whatever became of others.
 func TestExplainsService(t *testing.T) {
-	camera := ownline.NewID[ownline.Service]()
+	camera, device := ownline.NewID[ownline.Service](), ownline.NewID[ownline.Device]()
 	knocks := map[string]udpknock.Seen{
 		"mixed": {Outcome: "opened", Services: []udpknock.Judged{
 			{Service: "camera", ServiceID: camera, Refused: "policy_grant"}, {Service: "nas"}, {Service: "dns", Refused: "not_possible"}, {Service: "git", Refused: notApplied},
@@ -71,10 +73,11 @@ func TestExplainsService(t *testing.T) {
 			e := explaining{Core: new(Core), Explanation: Explanation{Service: tc.service, Sessions: tc.sessions}}
 			for _, k := range tc.came {
 				seen := knocks[k]
+				seen.Device = device
 				seen.At = time.Now()
 				e.Knocks = append(e.Knocks, seen)
 			}
-			e.judge()
+			e.judge(e.Knocks)
 			for what, f := range map[string]struct {
 				got  []Finding
 				want []string
@@ -88,6 +91,90 @@ func TestExplainsService(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What came last is told as last, whoever sent it; and with what anybody may have sent, the last that was genuine.
+func TestExplainsLast(t *testing.T) {
+	device := ownline.NewID[ownline.Device]()
+	book := session.New(func(s link.Session) (link.Session, error) { return s, nil })
+	rev := link.Revision{Epoch: "1", Revision: 1}
+	state := link.Session{ID: ownline.NewID[ownline.Session](), Source: netip.MustParsePrefix("198.51.100.7/32"), Target: netip.MustParseAddrPort("192.168.1.2:80"), PublicPort: 80, Transport: ownline.TCP}
+	flushed := state
+	flushed.ID, flushed.PublicPort = ownline.NewID[ownline.Session](), 81
+	later := time.Now().Add(time.Hour)
+	until := func(link.Session) time.Time { return later }
+	if _, _, err := book.Replace(rev, []link.Session{flushed}, until); err != nil {
+		t.Fatal(err)
+	}
+	book.FlushHere()
+	rev.Revision++
+	if _, _, err := book.Put(rev, state, later); err != nil {
+		t.Fatal(err)
+	}
+	opened := func(id ownline.SessionID, until time.Time) udpknock.Seen {
+		return udpknock.Seen{Device: device, Outcome: "opened", Services: []udpknock.Judged{{Service: "page", Session: id, Until: until}}}
+	}
+	gone := func(s udpknock.Seen) udpknock.Seen { s.Gone = true; return s }
+	is, was := opened(state.ID, later), opened(ownline.NewID[ownline.Session](), later)
+	mac := udpknock.Seen{Outcome: link.RefusedMAC}
+	seal := udpknock.Seen{Outcome: link.RefusedSeal, Hint: device}
+	replay := udpknock.Seen{Outcome: link.RefusedReplay, Device: device}
+	shape := udpknock.Seen{Outcome: link.RefusedShape}
+	noWeb := udpknock.Seen{Outcome: link.RefusedNoWeb, Device: device}
+	open := []Explained{{}}
+	for name, tc := range map[string]struct {
+		came     []udpknock.Seen // the newest first
+		sessions []Explained
+		want     []string // problems, then notes
+		problems int
+	}{
+		"it is open":           {[]udpknock.Seen{is}, open, []string{`The last knock from there, 0s ago, opened "page".`}, 0},
+		"an old stanza's":      {[]udpknock.Seen{mac, gone(was), was}, nil, []string{"The last knock from there, 0s ago, was of no fwknop client", `The last that was genuine from there, 0s ago, opened "page", which was ended since: revoked, or`}, 2},
+		"under a replay":       {[]udpknock.Seen{replay, mac, gone(was)}, nil, []string{"The last knock from there, 0s ago, had come before", "Another from there, 0s ago, was of no fwknop client", "since: revoked"}, 3},
+		"revoked, ended":       {[]udpknock.Seen{gone(was)}, nil, []string{`The last knock from there, 0s ago, opened "page", which was ended since: revoked`}, 1},
+		"a new key, open":      {[]udpknock.Seen{gone(is)}, open, []string{`opened "page", but its device's key counts no more`}, 1},
+		"refused, and revoked": {[]udpknock.Seen{gone(noWeb)}, nil, []string{"not connected, but its device's key counts no more"}, 1},
+		"flushed":              {[]udpknock.Seen{opened(flushed.ID, later)}, nil, []string{"ended since: flushed on this router"}, 1},
+		"expired":              {[]udpknock.Seen{opened(ownline.NewID[ownline.Session](), time.Now())}, nil, []string{"ended since: expired"}, 1},
+		"ended by web":         {[]udpknock.Seen{was}, nil, []string{"ended since: by ownline-web"}, 1},
+		"forged":               {[]udpknock.Seen{seal, seal, seal, is}, open, []string{"carries the hint of " + device.String() + ", as anybody's may, and is not genuine: it was changed on the way, or forged (3 such came)", `The last that was genuine from there, 0s ago, opened "page".`}, 1},
+		"forged before it":     {[]udpknock.Seen{is, seal}, open, []string{`The last knock from there, 0s ago, opened "page".`}, 0},
+		"forged alone":         {[]udpknock.Seen{seal}, nil, []string{"carries the hint of"}, 1},
+		"a replay":             {[]udpknock.Seen{replay}, nil, []string{"had come before"}, 1},
+		"a replay, it is open": {[]udpknock.Seen{replay, is}, open, []string{"had come before", `The last that was genuine from there, 0s ago, opened "page".`}, 0},
+		"no packet":            {[]udpknock.Seen{shape}, nil, []string{"was no packet of an fwknop client"}, 1},
+		"no web":               {[]udpknock.Seen{noWeb}, nil, []string{"came when ownline-web was not connected"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := explaining{Core: &Core{book: book}, Explanation: Explanation{Sessions: tc.sessions}}
+			for i := range tc.came {
+				tc.came[i].At = time.Now()
+			}
+			e.judge(tc.came)
+			problems := len(e.Findings)
+			got := append(e.Findings, e.notes...)
+			ok := len(got) == len(tc.want) && problems == tc.problems
+			for i := 0; ok && i < len(got); i++ {
+				ok = strings.Contains(got[i].Text, tc.want[i]) && got[i].Problem == (got[i].Fix != "")
+				if strings.Contains(got[i].Text, "revoked, or") || strings.Contains(got[i].Text, "counts no more") {
+					ok = ok && got[i].Fix == enrolAnew
+				}
+			}
+			if !ok {
+				t.Errorf("%+v, want %d problems of %q", got, tc.problems, tc.want)
+			}
+		})
+	}
+}
+
+// Where nothing was heard, every port is named at which knocks are.
+func TestExplainsUnheard(t *testing.T) {
+	if got := unheard(54754, 0); !strings.Contains(got, "54754/udp,") || strings.Contains(got, "fwknop") {
+		t.Error(got)
+	}
+	if got := unheard(54754, 62201); !strings.Contains(got, "54754/udp") || !strings.Contains(got, "fwknop client: at port 62201/udp") {
+		t.Error(got)
 	}
 }
 

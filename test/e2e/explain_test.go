@@ -118,6 +118,10 @@ func TestExplain(t *testing.T) {
 	// A device that web no longer knows is a stranger.
 	s.call("DELETE", "/devices/"+device.ID, nil, nil)
 	says(append(from, "nas"), "No session")
+	says(append(from, "nas"), `last knock from there`, `renewed "nas", which was ended since: revoked`, "enrol it anew")
+	if e := explain(from...); len(e.Knocks) != 2 || !e.Knocks[0].Gone {
+		t.Errorf("knocks of a device that is gone: %+v", e.Knocks)
+	}
 	says([]string{stranger.IPv4.String(), "nas"}, "No knock from there")
 
 	if err := s.Web.Kill(); err != nil {

@@ -384,6 +384,15 @@ func (b *Book) List() []Session {
 	return out
 }
 
+// Lives tells of a session that was opened whether it is there still, and if not, why it ended, as far
+// as that was decided here.
+func (b *Book) Lives(id ownline.SessionID) (ownline.EndReason, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, ok := b.sessions[id]
+	return b.over[id].reason, ok
+}
+
 // Len returns how many sessions there are, and the newest revision that the book has.
 func (b *Book) Len() (int, link.Revision) {
 	b.mu.Lock()

@@ -65,6 +65,7 @@ type Door struct {
 	mu       sync.Mutex // guards the following; never taken for a packet that is not genuine
 	prefix6  int
 	devices  []*device
+	keys     map[mark]struct{} // that count; replaced, never changed
 	memories map[ownline.DeviceID]*knock.Memory
 	seq      uint64 // of the newest knock that was handed on
 	pending  map[uint64]pending
@@ -80,6 +81,7 @@ type table struct {
 type device struct {
 	link.Device
 	keys *knock.Keys
+	mark mark
 }
 
 // pending is a knock whose verdict is awaited.
@@ -139,7 +141,7 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 		if err != nil {
 			return ownline.Invalid("devices", fmt.Sprintf("%s: %v", dev.ID, err))
 		}
-		next = append(next, &device{Device: dev, keys: keys})
+		next = append(next, &device{Device: dev, keys: keys, mark: markOf(dev.ID, dev.Secret)})
 	}
 	theirs, err := fwknopMACs(fwknopDevices)
 	if err != nil {
@@ -147,6 +149,7 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 	}
 	d.mu.Lock()
 	d.prefix6, d.devices = prefix6, next
+	d.keys = make(map[mark]struct{}, len(next)+len(theirs))
 	old := d.memories
 	d.memories = make(map[ownline.DeviceID]*knock.Memory, len(next)+len(theirs))
 	remember := func(id ownline.DeviceID) {
@@ -156,9 +159,11 @@ func (d *Door) SetDevices(site ownline.SiteID, prefix6 int, devices []link.Devic
 	}
 	for _, dev := range next {
 		remember(dev.ID)
+		d.keys[dev.mark] = struct{}{}
 	}
 	for _, dev := range theirs {
 		remember(dev.id)
+		d.keys[dev.mark] = struct{}{}
 	}
 	d.mu.Unlock()
 	d.fwknopDevices.Store(&theirs)
@@ -316,11 +321,12 @@ func (d *Door) judge(p *knock.Packet, from netip.AddrPort, control []byte, seen 
 		}
 		return badHint
 	}
-	seen.Device = dev.ID
 	n, err := dev.keys.Open(p)
 	if err != nil {
+		seen.Hint = dev.ID
 		return badSeal
 	}
+	seen.Device, seen.key = dev.ID, dev.mark
 	now, _ := d.clock.Now()
 	if now.IsZero() {
 		return noClock

@@ -16,8 +16,9 @@ const maxFwknopSkew = 10 * time.Minute
 
 // fwknopDevice is used by the goroutine alone that reads the port.
 type fwknopDevice struct {
-	id  ownline.DeviceID
-	mac *fwknop.MAC
+	id   ownline.DeviceID
+	mac  *fwknop.MAC
+	mark mark
 }
 
 // CheckFwknop refuses devices that SetDevices would refuse.
@@ -33,7 +34,7 @@ func fwknopMACs(devices []link.FwknopDevice) ([]fwknopDevice, error) {
 		if err != nil {
 			return nil, ownline.Invalid("fwknop_devices", fmt.Sprintf("%s: %v", dev.ID, err))
 		}
-		out = append(out, fwknopDevice{dev.ID, mac})
+		out = append(out, fwknopDevice{dev.ID, mac, markOf(dev.ID, dev.Key)})
 	}
 	return out, nil
 }
@@ -68,7 +69,7 @@ func (d *Door) judgeFwknop(b []byte, seen *Seen) reason {
 	if !ok {
 		return badMAC
 	}
-	seen.Device = dev
+	seen.Device, seen.key = dev.id, dev.mark
 	now, _ := d.clock.Now()
 	if now.IsZero() {
 		return noClock
@@ -78,17 +79,17 @@ func (d *Door) judgeFwknop(b []byte, seen *Seen) reason {
 		return badSource
 	}
 	skew := min(2*d.cfg.Skew, maxFwknopSkew) // of a time in whole seconds, and without an answer that tells how far it is off
-	source := seen.Source
+	id, source := dev.id, seen.Source
 	return d.deliver(*seen, nonce, time.Now(), skew, pending{}, func(seq uint64) bool {
-		return d.cfg.DeliverFwknop(link.Fwknop{Seq: seq, Device: dev, Packet: string(b), Now: now, Source: source, Inside: inside, Skew: skew})
+		return d.cfg.DeliverFwknop(link.Fwknop{Seq: seq, Device: id, Packet: string(b), Now: now, Source: source, Inside: inside, Skew: skew})
 	})
 }
 
-func (d *Door) fwknopSender(b []byte) (id ownline.DeviceID, n knock.Nonce, ok bool) {
+func (d *Door) fwknopSender(b []byte) (dev fwknopDevice, n knock.Nonce, ok bool) {
 	for _, dev := range *d.fwknopDevices.Load() {
 		if n, ok = dev.mac.Verify(b); ok {
-			return dev.id, n, true
+			return dev, n, true
 		}
 	}
-	return id, n, false
+	return dev, n, false
 }

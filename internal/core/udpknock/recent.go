@@ -1,7 +1,9 @@
 package udpknock
 
 import (
+	"crypto/sha256"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +14,9 @@ import (
 type Seen struct {
 	At      time.Time         `json:"at"`
 	Source  netip.Addr        `json:"source"`
-	Device  ownline.DeviceID  `json:"device,omitzero"`  // whose hint it bears
+	Device  ownline.DeviceID  `json:"device,omitzero"`  // whose key made it
+	Hint    ownline.DeviceID  `json:"hint,omitzero"`    // whose hint it bears, if no key made it: anybody may have copied that
+	Gone    bool              `json:"gone,omitempty"`   // the key that made it counts no more
 	Service ownline.ServiceID `json:"service,omitzero"` // asked for; zero: all that its device is granted
 	Skew    time.Duration     `json:"skew"`             // nanoseconds by which the device's clock is ahead
 	// Outcome is what web said (knock.Status, or why it ignores it), or why the datagram was dropped, as
@@ -21,13 +25,24 @@ type Seen struct {
 	Services []Judged `json:"services,omitempty"` // that it opened, or that were refused
 
 	seq uint64 // of a knock that was handed on
+	key mark   // that made it
+}
+
+// mark tells the keys of devices apart, and tells nothing of them.
+type mark [8]byte
+
+func markOf(id ownline.DeviceID, secret []byte) mark {
+	h := sha256.Sum256(append([]byte(id.String()), secret...))
+	return mark(h[:])
 }
 
 // Judged is what became of one service of a knock.
 type Judged struct {
 	Service   string            `json:"service"` // its name
 	ServiceID ownline.ServiceID `json:"service_id"`
-	Refused   string            `json:"refused,omitempty"` // why; "": it is open
+	Refused   string            `json:"refused,omitempty"` // why; "": it was opened
+	Session   ownline.SessionID `json:"session,omitzero"`  // that was opened
+	Until     time.Time         `json:"until,omitzero"`    // it was to be open
 }
 
 func seenFrom(a netip.AddrPort) Seen {
@@ -37,12 +52,29 @@ func seenFrom(a netip.AddrPort) Seen {
 // Waiting is the outcome of a knock that web has not judged yet.
 const Waiting = "waiting"
 
-// recent holds the newest datagrams. Those without a hint of ours have a ring of their own, so that no
-// flood washes away what became of the knocks of devices.
+// recent holds the newest datagrams, by what it takes to make one, so that no flood of what is cheap
+// washes away what became of the knocks of devices.
 type recent struct {
-	mu        sync.Mutex // guards the following
-	known     ring
-	strangers ring
+	mu    sync.Mutex // guards the following
+	rings [numKinds]ring
+}
+
+// The kinds of datagrams.
+const (
+	handed    = iota // needs a device's key, and comes once
+	turned           // was made with a device's key, but may have been recorded and sent again
+	strangers        // needs nothing; the hint that it bears may have been copied
+	numKinds
+)
+
+func (s *Seen) kind() int {
+	switch {
+	case s.Device.IsZero():
+		return strangers
+	case s.seq == 0:
+		return turned
+	}
+	return handed
 }
 
 // ring holds the newest of what was added.
@@ -69,11 +101,7 @@ func (r *ring) newest(yield func(*Seen) bool) {
 func (r *recent) add(s Seen) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Device.IsZero() {
-		r.strangers.add(s)
-	} else {
-		r.known.add(s)
-	}
+	r.rings[s.kind()].add(s)
 }
 
 // judged tells what became of a knock that was handed on.
@@ -84,7 +112,7 @@ func (r *recent) judged(seq uint64, outcome string) {
 func (r *recent) tell(seq uint64, f func(*Seen)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for s := range r.known.newest {
+	for s := range r.rings[handed].newest {
 		if s.seq == seq {
 			f(s)
 			return
@@ -107,9 +135,9 @@ func (r *recent) forgetServices() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	size := 0
-	for s := range r.known.newest {
+	for s := range r.rings[handed].newest {
 		for i := range s.Services {
-			size += 64 + len(s.Services[i].Service) + len(s.Services[i].Refused)
+			size += 96 + len(s.Services[i].Service) + len(s.Services[i].Refused)
 		}
 		if size > mostJudged {
 			s.Services = nil
@@ -117,19 +145,49 @@ func (r *recent) forgetServices() {
 	}
 }
 
-// Recent returns what came from the addresses that from picks: of the newest 256 datagrams that bore a
-// device's hint, then of the newest 256 that did not, each newest first.
+// Recent returns what came from the addresses that from picks, the newest first: of the newest 256
+// that were handed on, the newest 256 that a device's key made and that were not, and the newest 256 others.
 func (d *Door) Recent(from func(netip.Addr) bool) []Seen {
+	d.mu.Lock()
+	keys := d.keys
+	d.mu.Unlock()
 	r := &d.recent
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []Seen
-	for _, r := range []*ring{&r.known, &r.strangers} {
-		for s := range r.newest {
+	for i := range r.rings {
+		for s := range r.rings[i].newest {
 			if from(s.Source) {
 				out = append(out, *s)
 			}
 		}
 	}
+	for i := range out {
+		_, counts := keys[out[i].key]
+		out[i].Gone = !out[i].Device.IsZero() && !counts
+	}
+	newestFirst(out)
 	return out
+}
+
+// Fair picks at most so many of what Recent returned. Each kind has its share of the places, so that
+// none crowds out another; what one leaves, the newest of the others get.
+func Fair(seen []Seen, most int) []Seen {
+	var picked, others []Seen
+	var taken [numKinds]int
+	for _, s := range seen {
+		if k := s.kind(); taken[k] < most/numKinds {
+			taken[k]++
+			picked = append(picked, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	picked = append(picked, others[:min(len(others), most-len(picked))]...)
+	newestFirst(picked)
+	return picked
+}
+
+func newestFirst(seen []Seen) {
+	slices.SortStableFunc(seen, func(a, b Seen) int { return b.At.Compare(a.At) })
 }
