@@ -15,30 +15,30 @@ import (
 
 // meaning says what became of a knock, and what to do.
 var meaning = map[string][2]string{
-	"length":                      {"was no knock, or of another program", "see which program sends there"},
-	"unknown_hint":                {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
-	"seal":                        {"was changed on the way, or forged", "see what changes packets on the way; if that device can't knock from elsewhere either, enrol it again"},
-	"time":                        {"was refused for its time", "set the device's clock"},
-	"claimed_source_differs":      {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
-	"fwknop_shape":                {"was no packet of an fwknop client", "see which program sends there"},
-	"fwknop_hmac":                 {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
-	"claimed_source_missing":      {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
-	"source_not_public":           {"came from an address that is never let in", "use the address that the client has on the internet"},
-	"clock_unknown":               {"came when no clock was known", "see that the router's clock is known, and knock again"},
-	"web_not_connected":           {"came when ownline-web was not connected", "see that ownline-web is connected, and knock again"},
-	"replay":                      {"had come before: one that comes by MQTT, too, counts once", "knock again: each counts once"},
-	"busy":                        {"came when too many waited", "knock again"},
-	link.RefusedIgnored:           {"was not judged by ownline-web", "see its log"},
-	link.IgnoredUnknown:           {"was of a device that was removed", "enrol the device again"},
-	link.IgnoredRevoked:           {"was of a device that counts no more", "enrol it again if it should: it is revoked, or its user is disabled"},
-	link.IgnoredMessage:           {"was of an fwknop client, and asks for what is not taken", "let the client use its stanza as it is; ownline-web's log says what is wrong"},
-	udpknock.Waiting:              {"waits for ownline-web", ""},
-	knock.Opened.String():         {"opened what its device is granted", ""},
-	knock.Renewed.String():        {"renewed what was open", ""},
-	knock.Inside.String():         {"was answered by \"inside\"", ""},
-	link.RefusedPolicy:            {"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"},
-	knock.Refused.String():        {"was refused by ownline-web", "see the audit log there: it says why"},
-	knock.NothingGranted.String(): {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
+	"length":                 {"was no knock, or of another program", "see which program sends there"},
+	"unknown_hint":           {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
+	"seal":                   {"was changed on the way, or forged", "see what changes packets on the way; if that device can't knock from elsewhere either, enrol it again"},
+	"time":                   {"was refused for its time", "set the device's clock"},
+	"claimed_source_differs": {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
+	"fwknop_shape":           {"was no packet of an fwknop client", "see which program sends there"},
+	"fwknop_hmac":            {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
+	"claimed_source_missing": {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
+	"source_not_public":      {"came from an address that is never let in", "use the address that the client has on the internet"},
+	"clock_unknown":          {"came when no clock was known", "see that the router's clock is known, and knock again"},
+	"web_not_connected":      {"came when ownline-web was not connected", "see that ownline-web is connected, and knock again"},
+	"replay":                 {"had come before: one that comes by MQTT, too, counts once", "knock again: each counts once"},
+	"busy":                   {"came when too many waited", "knock again"},
+	link.RefusedIgnored:      {"was not judged by ownline-web", "see its log"},
+	link.IgnoredUnknown:      {"was of a device that was removed", "enrol the device again"},
+	link.IgnoredRevoked:      {"was of a device that counts no more", "enrol it again if it should: it is revoked, or its user is disabled"},
+	link.IgnoredMessage:      {"was of an fwknop client, and asks for what is not taken", "let the client use its stanza as it is; ownline-web's log says what is wrong"},
+	udpknock.Waiting:         {"waits for ownline-web", ""},
+	knock.Opened.String():    {"opened what its device is granted", ""},
+	knock.Renewed.String():   {"renewed what was open", ""},
+	knock.Inside.String():    {"was answered by \"inside\"", ""},
+	link.RefusedPolicy:       {"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"},
+	knock.Refused.String():   {"was refused by ownline-web", "see the audit log there: it says why"},
+	link.RefusedNotGranted:   {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
 }
 
 // knocks tells what came to the door from there.
@@ -82,7 +82,7 @@ func (e *explaining) show(seen []udpknock.Seen) {
 }
 
 // judge tells what became of the knocks that came, the newest of which is first: what came last, and, if anybody
-// could have sent that, the last that the device itself sent.
+// could have sent that (what was recorded included), the last that the device itself sent.
 func (e *explaining) judge(seen []udpknock.Seen) {
 	var since []udpknock.Seen // then: what anybody can send, by its kind, the newest of each
 	such := make(map[string]int)
@@ -90,7 +90,7 @@ func (e *explaining) judge(seen []udpknock.Seen) {
 	for i := range seen {
 		k := &seen[i]
 		switch {
-		case k.Device.IsZero() || k.Outcome == link.RefusedReplay:
+		case k.Device.IsZero() || k.Outcome == link.RefusedReplay || k.Outcome == link.RefusedTime:
 			if other != nil {
 				continue
 			}
@@ -114,7 +114,7 @@ func (e *explaining) judge(seen []udpknock.Seen) {
 		which = "Another"
 	}
 	if len(since) > 0 {
-		which = "The last that was genuine"
+		which = "The last that was genuine and new"
 	}
 	switch {
 	case last != nil:
@@ -146,24 +146,41 @@ func (e *explaining) anybodys(which string, k udpknock.Seen, several int) {
 	if !k.Hint.IsZero() {
 		text = fmt.Sprintf("%scarries the hint of %s, as anybody's may, and is not genuine: it %s", ago(which, &k), k.Hint, said[0])
 	}
+	text += e.skew(&k)
 	if several > 1 {
 		text += fmt.Sprintf(" (%d such came)", several)
 	}
-	if k.Outcome == link.RefusedReplay && len(e.Sessions) > 0 {
+	noise := k.Outcome == link.RefusedReplay || k.Outcome == link.RefusedLength || k.Outcome == link.RefusedShape
+	switch {
+	case k.Gone:
+		e.problem(enrolAnew, "%s%s.", text, keyGone)
+	case noise && len(e.Sessions) > 0: // it keeps nobody out
 		e.note("%s.", text)
-	} else {
+	default:
 		e.problem(said[1], "%s.", text)
 	}
 }
 
-const enrolAnew = "it was revoked or has a new key since: enrol it anew"
+// What is said of a knock whose device was revoked, or has a new key.
+const (
+	keyGone   = ", but its device's key counts no more"
+	enrolAnew = "it was revoked or has a new key since: enrol it anew"
+)
+
+// skew tells how far a device's clock is off, if that is too far.
+func (e *explaining) skew(k *udpknock.Seen) string {
+	if skew := k.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
+		return fmt.Sprintf(" (its clock differs by %s)", skew)
+	}
+	return ""
+}
 
 // genuine tells what became of a knock that its device sent.
 func (e *explaining) genuine(which string, k *udpknock.Seen) {
 	when := ago(which, k)
 	gone := ""
 	if k.Gone {
-		gone = ", but its device's key counts no more"
+		gone = keyGone
 	}
 	for _, s := range k.Services {
 		if e.Service != "" && !e.asked(s) {
@@ -196,10 +213,7 @@ func (e *explaining) genuine(which string, k *udpknock.Seen) {
 		return
 	}
 	said := meaning[k.Outcome]
-	text := when + said[0]
-	if skew := k.Skew.Round(time.Second); skew.Abs() > e.cfg.Knock.MaxClockSkew {
-		text += fmt.Sprintf(" (its clock differs by %s)", skew)
-	}
+	text := when + said[0] + e.skew(k)
 	switch {
 	case k.Gone:
 		e.problem(enrolAnew, "%s%s.", text, gone)

@@ -67,7 +67,7 @@ func TestExplainsService(t *testing.T) {
 		"a knock for another":                   {"nas", []string{"ssh"}, nil, []string{`was not about "nas"`}, nil},
 		"a knock for another, and it is open":   {"nas", []string{"ssh"}, open, nil, []string{`was not about "nas"`}},
 		"a knock for another after its own":     {"nas", []string{"ssh", "mixed"}, open, nil, []string{`opened "nas"`}},
-		"one that did not come to its services": {"nas", []string{"time", "mixed"}, nil, []string{"refused for its time (its clock differs by 2h0m0s)"}, nil},
+		"one that did not come to its services": {"nas", []string{"time", "mixed"}, nil, []string{"refused for its time (its clock differs by 2h0m0s)"}, []string{`opened "nas"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := explaining{Core: new(Core), Explanation: Explanation{Service: tc.service, Sessions: tc.sessions}}
@@ -121,6 +121,7 @@ func TestExplainsLast(t *testing.T) {
 	seal := udpknock.Seen{Outcome: link.RefusedSeal, Hint: device}
 	replay := udpknock.Seen{Outcome: link.RefusedReplay, Device: device}
 	shape := udpknock.Seen{Outcome: link.RefusedShape}
+	late := udpknock.Seen{Outcome: link.RefusedTime, Device: device}
 	noWeb := udpknock.Seen{Outcome: link.RefusedNoWeb, Device: device}
 	open := []Explained{{}}
 	for name, tc := range map[string]struct {
@@ -130,7 +131,7 @@ func TestExplainsLast(t *testing.T) {
 		problems int
 	}{
 		"it is open":           {[]udpknock.Seen{is}, open, []string{`The last knock from there, 0s ago, opened "page".`}, 0},
-		"an old stanza's":      {[]udpknock.Seen{mac, gone(was), was}, nil, []string{"The last knock from there, 0s ago, was of no fwknop client", `The last that was genuine from there, 0s ago, opened "page", which was ended since: revoked, or`}, 2},
+		"an old stanza's":      {[]udpknock.Seen{mac, gone(was), was}, nil, []string{"The last knock from there, 0s ago, was of no fwknop client", `The last that was genuine and new from there, 0s ago, opened "page", which was ended since: revoked, or`}, 2},
 		"under a replay":       {[]udpknock.Seen{replay, mac, gone(was)}, nil, []string{"The last knock from there, 0s ago, had come before", "Another from there, 0s ago, was of no fwknop client", "since: revoked"}, 3},
 		"revoked, ended":       {[]udpknock.Seen{gone(was)}, nil, []string{`The last knock from there, 0s ago, opened "page", which was ended since: revoked`}, 1},
 		"a new key, open":      {[]udpknock.Seen{gone(is)}, open, []string{`opened "page", but its device's key counts no more`}, 1},
@@ -138,11 +139,14 @@ func TestExplainsLast(t *testing.T) {
 		"flushed":              {[]udpknock.Seen{opened(flushed.ID, later)}, nil, []string{"ended since: flushed on this router"}, 1},
 		"expired":              {[]udpknock.Seen{opened(ownline.NewID[ownline.Session](), time.Now())}, nil, []string{"ended since: expired"}, 1},
 		"ended by web":         {[]udpknock.Seen{was}, nil, []string{"ended since: by ownline-web"}, 1},
-		"forged":               {[]udpknock.Seen{seal, seal, seal, is}, open, []string{"carries the hint of " + device.String() + ", as anybody's may, and is not genuine: it was changed on the way, or forged (3 such came)", `The last that was genuine from there, 0s ago, opened "page".`}, 1},
+		"forged":               {[]udpknock.Seen{seal, seal, seal, is}, open, []string{"carries the hint of " + device.String() + ", as anybody's may, and is not genuine: it was changed on the way, or forged (3 such came)", `The last that was genuine and new from there, 0s ago, opened "page".`}, 1},
 		"forged before it":     {[]udpknock.Seen{is, seal}, open, []string{`The last knock from there, 0s ago, opened "page".`}, 0},
 		"forged alone":         {[]udpknock.Seen{seal}, nil, []string{"carries the hint of"}, 1},
 		"a replay":             {[]udpknock.Seen{replay}, nil, []string{"had come before"}, 1},
-		"a replay, it is open": {[]udpknock.Seen{replay, is}, open, []string{"had come before", `The last that was genuine from there, 0s ago, opened "page".`}, 0},
+		"a replay, it is open": {[]udpknock.Seen{replay, is}, open, []string{"had come before", `The last that was genuine and new from there, 0s ago, opened "page".`}, 0},
+		"recorded":             {[]udpknock.Seen{late, late, is}, open, []string{"refused for its time (2 such came)", `The last that was genuine and new from there, 0s ago, opened "page".`}, 1},
+		"late, and revoked":    {[]udpknock.Seen{gone(late)}, nil, []string{"refused for its time, but its device's key counts no more"}, 1},
+		"noise, it is open":    {[]udpknock.Seen{shape, is}, open, []string{"was no packet of an fwknop client", `opened "page"`}, 0},
 		"no packet":            {[]udpknock.Seen{shape}, nil, []string{"was no packet of an fwknop client"}, 1},
 		"no web":               {[]udpknock.Seen{noWeb}, nil, []string{"came when ownline-web was not connected"}, 1},
 	} {
@@ -192,12 +196,14 @@ func TestEveryOutcomeHasAMeaning(t *testing.T) {
 		t.Errorf("a reason that is unknown is told as %q", got)
 	}
 	for why := range new(udpknock.Door).Counts().Dropped {
-		if why != "read_error" && why != "not_granted" { // no datagram; told as the answer has it
+		if why != "read_error" { // no datagram
 			outcomes = append(outcomes, why)
 		}
 	}
 	for s := knock.Opened; s.String() != "unknown"; s++ {
-		outcomes = append(outcomes, s.String())
+		if s != knock.NothingGranted { // told as not_granted
+			outcomes = append(outcomes, s.String())
+		}
 	}
 	if len(outcomes) < 20 {
 		t.Fatalf("only %q", outcomes)

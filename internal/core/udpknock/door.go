@@ -445,7 +445,7 @@ func (d *Door) Verdict(seq uint64, status knock.Status, why string, sessions int
 	if ok {
 		became, outcome := verdict(status, why), status.String()
 		d.counts[became].Add(1)
-		if became == refusedPolicy {
+		if became == refusedPolicy || became == notGranted { // as all that counts them names them
 			outcome = names[became]
 		}
 		d.recent.judged(seq, outcome)

@@ -19,8 +19,8 @@ type Seen struct {
 	Gone    bool              `json:"gone,omitempty"`   // the key that made it counts no more
 	Service ownline.ServiceID `json:"service,omitzero"` // asked for; zero: all that its device is granted
 	Skew    time.Duration     `json:"skew"`             // nanoseconds by which the device's clock is ahead
-	// Outcome is what web said (knock.Status, or why it ignores it), or why the datagram was dropped, as
-	// link.Knocks names it, or Waiting.
+	// Outcome is what web said (knock.Status, or why it refuses or ignores it), or why the datagram was
+	// dropped, as link.Knocks names it, or Waiting.
 	Outcome  string   `json:"outcome"`
 	Services []Judged `json:"services,omitempty"` // that it opened, or that were refused
 

@@ -40,7 +40,7 @@ func TestRecent(t *testing.T) {
 	for _, s := range of(client) {
 		outcomes = append(outcomes, s.Outcome)
 	}
-	if len(outcomes) != 3 || outcomes[0] != "time" || outcomes[1] != "replay" || outcomes[2] != "nothing granted" {
+	if len(outcomes) != 3 || outcomes[0] != "time" || outcomes[1] != "replay" || outcomes[2] != "not_granted" {
 		t.Errorf("newest first: %q", outcomes)
 	}
 	if got := of(client6); len(got) != 256 || got[0].Outcome != "unknown_hint" || !got[0].Device.IsZero() {
