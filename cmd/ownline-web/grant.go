@@ -55,6 +55,7 @@ With --port the public port is always the same, so that programs can be told of 
 	flags.BoolVar(&n.AllowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
 	flags.DurationVar(&n.MaxDuration, "max", 0, "the longest that a session may last (default: what the configuration says)")
 	flags.IntVar(&n.MaxSources, "sources", 0, "how many addresses of one device may be open side by side (default: 2)")
+	flags.BoolVar(&n.RequireClaimedSource, "require-claimed-source", false, "knocks open it only if they name the address that they come from")
 	flags.StringSliceVar(&n.AllowedFrom, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere)")
 	return cmd
 }

@@ -138,38 +138,41 @@ func (c *Client) RemoveService(ctx context.Context, id string) error {
 
 // Grant lets a user use a service.
 type Grant struct {
-	ID            string    `json:"id"`
-	User          string    `json:"user"`
-	Service       string    `json:"service"`
-	Automatic     bool      `json:"automatic"`
-	PublicPort    uint16    `json:"public_port,omitempty"`
-	AllowReserved bool      `json:"allow_reserved"`
-	MaxDuration   string    `json:"max_duration,omitempty"`
-	MaxSources    int       `json:"max_sources,omitempty"`
-	AllowedFrom   []string  `json:"allowed_from,omitempty"`
-	Created       time.Time `json:"created"`
+	ID                   string    `json:"id"`
+	User                 string    `json:"user"`
+	Service              string    `json:"service"`
+	Automatic            bool      `json:"automatic"`
+	PublicPort           uint16    `json:"public_port,omitempty"`
+	AllowReserved        bool      `json:"allow_reserved"`
+	MaxDuration          string    `json:"max_duration,omitempty"`
+	MaxSources           int       `json:"max_sources,omitempty"`
+	RequireClaimedSource bool      `json:"require_claimed_source"`
+	AllowedFrom          []string  `json:"allowed_from,omitempty"`
+	Created              time.Time `json:"created"`
 }
 
 // NewGrant is what is told of a new grant.
 type NewGrant struct {
-	User          string   `json:"user"`
-	Service       string   `json:"service"`
-	Automatic     bool     `json:"automatic,omitempty"`
-	PublicPort    uint16   `json:"public_port,omitempty"`
-	AllowReserved bool     `json:"allow_reserved,omitempty"`
-	MaxDuration   string   `json:"max_duration,omitempty"`
-	MaxSources    int      `json:"max_sources,omitempty"`
-	AllowedFrom   []string `json:"allowed_from,omitempty"`
+	User                 string   `json:"user"`
+	Service              string   `json:"service"`
+	Automatic            bool     `json:"automatic,omitempty"`
+	PublicPort           uint16   `json:"public_port,omitempty"`
+	AllowReserved        bool     `json:"allow_reserved,omitempty"`
+	MaxDuration          string   `json:"max_duration,omitempty"`
+	MaxSources           int      `json:"max_sources,omitempty"`
+	RequireClaimedSource bool     `json:"require_claimed_source,omitempty"`
+	AllowedFrom          []string `json:"allowed_from,omitempty"`
 }
 
 // GrantChange changes what is not nil.
 type GrantChange struct {
-	Automatic     *bool     `json:"automatic,omitempty"`
-	PublicPort    *uint16   `json:"public_port,omitempty"`
-	AllowReserved *bool     `json:"allow_reserved,omitempty"`
-	MaxDuration   *string   `json:"max_duration,omitempty"`
-	MaxSources    *int      `json:"max_sources,omitempty"`
-	AllowedFrom   *[]string `json:"allowed_from,omitempty"`
+	Automatic            *bool     `json:"automatic,omitempty"`
+	PublicPort           *uint16   `json:"public_port,omitempty"`
+	AllowReserved        *bool     `json:"allow_reserved,omitempty"`
+	MaxDuration          *string   `json:"max_duration,omitempty"`
+	MaxSources           *int      `json:"max_sources,omitempty"`
+	RequireClaimedSource *bool     `json:"require_claimed_source,omitempty"`
+	AllowedFrom          *[]string `json:"allowed_from,omitempty"`
 }
 
 // GrantQuery selects grants; "" selects all.

@@ -73,16 +73,19 @@ func (a *app) grantsList() *cobra.Command {
 			}
 			var rows [][]string
 			for _, g := range list {
-				automatic, port := "", "any"
+				automatic, port, claimed := "", "any", ""
 				if g.Automatic {
 					automatic = "yes"
 				}
 				if g.PublicPort != 0 {
 					port = strconv.Itoa(int(g.PublicPort))
 				}
-				rows = append(rows, []string{names[g.User], names[g.Service], automatic, port, g.MaxDuration, strconv.Itoa(cmp.Or(g.MaxSources, ownline.UsualSources)), strings.Join(g.AllowedFrom, ",")})
+				if g.RequireClaimedSource {
+					claimed = "yes"
+				}
+				rows = append(rows, []string{names[g.User], names[g.Service], automatic, port, g.MaxDuration, strconv.Itoa(cmp.Or(g.MaxSources, ownline.UsualSources)), claimed, strings.Join(g.AllowedFrom, ",")})
 			}
-			return a.table(cmd, list, []string{"USER", "SERVICE", "BY KNOCK", "PORT", "LONGEST", "SOURCES", "FROM"}, rows, "There is none. `ownline admin grants add USER SERVICE` makes one.")
+			return a.table(cmd, list, []string{"USER", "SERVICE", "BY KNOCK", "PORT", "LONGEST", "SOURCES", "CLAIMED", "FROM"}, rows, "There is none. `ownline admin grants add USER SERVICE` makes one.")
 		}),
 	}
 	cmd.Flags().StringVar(&user, "user", "", "only of this user")
@@ -94,11 +97,11 @@ func (a *app) grantsList() *cobra.Command {
 
 // terms are what a grant allows.
 type terms struct {
-	automatic, allowReserved bool
-	port                     uint16
-	longest                  time.Duration
-	sources                  int
-	from                     []string
+	automatic, allowReserved, claimed bool
+	port                              uint16
+	longest                           time.Duration
+	sources                           int
+	from                              []string
 }
 
 func (t *terms) add(cmd *cobra.Command) {
@@ -108,6 +111,7 @@ func (t *terms) add(cmd *cobra.Command) {
 	flags.BoolVar(&t.allowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
 	flags.DurationVar(&t.longest, "max", 0, "the longest that a session may last (0: what the configuration says)")
 	flags.IntVar(&t.sources, "sources", 0, "how many addresses of one device may be open side by side (0: 2)")
+	flags.BoolVar(&t.claimed, "require-claimed-source", false, "knocks open it only if they name the address that they come from")
 	flags.StringSliceVar(&t.from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere)")
 }
 
@@ -146,7 +150,7 @@ func (a *app) grantsAdd() *cobra.Command {
 				return err
 			}
 			g, err := c.AddGrant(cmd.Context(), apiclient.NewGrant{
-				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest), MaxSources: t.sources, AllowedFrom: t.from,
+				User: u.ID, Service: s.ID, Automatic: t.automatic, PublicPort: t.port, AllowReserved: t.allowReserved, MaxDuration: duration(t.longest), MaxSources: t.sources, RequireClaimedSource: t.claimed, AllowedFrom: t.from,
 			})
 			if err != nil {
 				return err
@@ -186,7 +190,7 @@ func (a *app) grantsSet() *cobra.Command {
 		Args:              command.Args("USER", "SERVICE"),
 		ValidArgsFunction: a.completing(userNames, serviceNames),
 		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max", "sources", "from"); err != nil {
+			if err := anyFlag(cmd, "automatic", "port", "allow-reserved", "max", "sources", "require-claimed-source", "from"); err != nil {
 				return err
 			}
 			if err := t.check(); err != nil {
@@ -199,7 +203,7 @@ func (a *app) grantsSet() *cobra.Command {
 			g, err = c.ChangeGrant(cmd.Context(), g.ID, apiclient.GrantChange{
 				Automatic: changed(cmd, "automatic", t.automatic), PublicPort: changed(cmd, "port", t.port),
 				AllowReserved: changed(cmd, "allow-reserved", t.allowReserved), MaxDuration: changed(cmd, "max", duration(t.longest)),
-				MaxSources: changed(cmd, "sources", t.sources), AllowedFrom: changed(cmd, "from", t.from),
+				MaxSources: changed(cmd, "sources", t.sources), RequireClaimedSource: changed(cmd, "require-claimed-source", t.claimed), AllowedFrom: changed(cmd, "from", t.from),
 			})
 			if err != nil {
 				return err

@@ -258,6 +258,8 @@ func refusedFor(reason string) (text, fix string) {
 		return "the allow list of its server does not let it in from there", fix // in web.yaml
 	case link.RefusedByList + "site", link.RefusedByList + "grant", link.RefusedByList + "device":
 		return fmt.Sprintf("the allow list of its %s does not let it in from there", strings.TrimPrefix(reason, link.RefusedByList)), fix
+	case link.RefusedNoClaim:
+		return "it did not say which address it comes from, as its grant requires", "knock with the address, or drop require_claimed_source of the grant"
 	case link.RefusedImpossible:
 		return "no port is free, it has no target of this family, or the like", fix
 	case notApplied:

@@ -39,7 +39,7 @@ func TestExplainsService(t *testing.T) {
 	camera, device := ownline.NewID[ownline.Service](), ownline.NewID[ownline.Device]()
 	knocks := map[string]udpknock.Seen{
 		"mixed": {Outcome: "opened", Services: []udpknock.Judged{
-			{Service: "camera", ServiceID: camera, Refused: "policy_grant"}, {Service: "nas"}, {Service: "dns", Refused: "not_possible"}, {Service: "git", Refused: notApplied},
+			{Service: "camera", ServiceID: camera, Refused: "policy_grant"}, {Service: "nas"}, {Service: "dns", Refused: "not_possible"}, {Service: "git", Refused: notApplied}, {Service: "mail", Refused: link.RefusedNoClaim},
 		}},
 		"web's list": {Outcome: "policy", Services: []udpknock.Judged{{Service: "camera", ServiceID: camera, Refused: "policy_web"}}},
 		"late":       {Outcome: "ignored", Services: []udpknock.Judged{{Service: "nas"}}},
@@ -61,8 +61,9 @@ func TestExplainsService(t *testing.T) {
 		"it is opened too late for an answer": {"nas", []string{"late"}, open, nil, []string{`opened "nas"`}},
 		"it was not possible":                 {"dns", []string{"mixed"}, nil, []string{`did not open "dns": no port is free`}, nil},
 		"the kernel could not":                {"git", []string{"mixed"}, nil, []string{`did not open "git": this router could not`}, nil},
+		"it wants a claim":                    {"mail", []string{"mixed"}, nil, []string{`did not open "mail": it did not say which address it comes from, as its grant requires`}, nil},
 		"every one": {"", []string{"mixed"}, open, []string{
-			`did not open "camera"`, `did not open "dns"`, `did not open "git"`,
+			`did not open "camera"`, `did not open "dns"`, `did not open "git"`, `did not open "mail"`,
 		}, []string{`opened "nas"`}},
 		"a knock for another":                   {"nas", []string{"ssh"}, nil, []string{`was not about "nas"`}, nil},
 		"a knock for another, and it is open":   {"nas", []string{"ssh"}, open, nil, []string{`was not about "nas"`}},

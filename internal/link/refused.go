@@ -33,7 +33,8 @@ const (
 	IgnoredMessage = "fwknop_message" // it is the device's, but nothing that Ownline takes
 )
 
-// What Refusal.Reason may be: this, or RefusedByList and whose list it is.
+// What Refusal.Reason may be: this, RefusedNoClaim when the grant requires a claim, or RefusedByList and
+// whose list it is.
 const (
 	RefusedImpossible = "not_possible" // no port is free, no target of the family, …
 	RefusedByList     = "policy_"      // web, site, grant or device

@@ -102,16 +102,17 @@ func (s Service) Target(addr netip.Addr) (netip.AddrPort, bool) {
 
 // Grant lets a user use a service.
 type Grant struct {
-	ID            GrantID
-	User          UserID
-	Service       ServiceID
-	Automatic     bool          // a knock opens it
-	PublicPort    uint16        // 0: any of the site's range
-	AllowReserved bool          // PublicPort may be one that the router serves itself
-	MaxDuration   time.Duration // 0: the configured maximum
-	MaxSources    int           // of one device side by side, at most MostSources; 0: UsualSources
-	AllowedFrom   Origins       // of the sessions that come of it
-	Created       time.Time
+	ID                   GrantID
+	User                 UserID
+	Service              ServiceID
+	Automatic            bool          // a knock opens it
+	PublicPort           uint16        // 0: any of the site's range
+	AllowReserved        bool          // PublicPort may be one that the router serves itself
+	MaxDuration          time.Duration // 0: the configured maximum
+	MaxSources           int           // of one device side by side, at most MostSources; 0: UsualSources
+	AllowedFrom          Origins       // of the sessions that come of it
+	RequireClaimedSource bool          // of the knocks that open it
+	Created              time.Time
 }
 
 // How many sources of one device a grant lets in side by side.

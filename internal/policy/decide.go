@@ -39,13 +39,14 @@ type Hole struct {
 
 // Ask is what is wanted.
 type Ask struct {
-	Source  netip.Addr    // whom to admit
-	Origin  Origin        // where that is
-	For     time.Duration // 0: the default
-	Port    uint16        // public port; 0: any. Renewing keeps the port that the session has.
-	Knocked bool          // a device asks; otherwise a person
-	Chosen  bool          // Source is not where the asker comes from
-	Invited bool          // a guest asks, in the name of the user who invited
+	Source    netip.Addr    // whom to admit
+	Origin    Origin        // where that is
+	For       time.Duration // 0: the default
+	Port      uint16        // public port; 0: any. Renewing keeps the port that the session has.
+	Knocked   bool          // a device asks; otherwise a person
+	Chosen    bool          // Source is not where the asker comes from
+	Unclaimed bool          // a knock that does not say that Source is where it comes from
+	Invited   bool          // a guest asks, in the name of the user who invited
 }
 
 // Opening is what may be opened.

@@ -35,7 +35,18 @@ func (e *RefusedByError) Error() string { return e.err.Error() }
 // Unwrap returns the error about the field.
 func (e *RefusedByError) Unwrap() error { return e.err }
 
-// From refuses sources that may not be where they are, whoever asks.
+// UnclaimedError tells that a knock does not name the address that it comes from, though the grant wants
+// that. It is an ErrForbidden about the field "source".
+type UnclaimedError struct{ err error }
+
+// Error tells the address.
+func (e *UnclaimedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error about the field.
+func (e *UnclaimedError) Unwrap() error { return e.err }
+
+// From refuses sources that may not be where they are, whoever asks, and those that a knock has to name
+// and does not.
 func From(ask Ask, f Facts) error {
 	for _, l := range []struct {
 		name, called string
@@ -57,15 +68,19 @@ func From(ask Ask, f Facts) error {
 			return &RefusedByError{l.name, ownline.Forbidden("source", fmt.Sprintf("%s is refused by the %s", ask.Origin.describe(ask.Source.Unmap()), l.called))}
 		}
 	}
+	if ask.Unclaimed && f.Grant.RequireClaimedSource {
+		return &UnclaimedError{ownline.Forbidden("source", fmt.Sprintf("%s is not named by the knock, as the grant requires", ask.Source.Unmap()))}
+	}
 	return nil
 }
 
-// Anywhere returns the facts and offers without the lists of origins.
+// Anywhere returns the facts and offers without what From looks at.
 func Anywhere(f Facts, offers []Offer) (Facts, []Offer) {
 	f.Limits.Origins, f.Site.AllowedFrom, f.Grant.AllowedFrom, f.Device.AllowedFrom = "", "", "", ""
+	f.Grant.RequireClaimedSource = false
 	offers = slices.Clone(offers)
 	for i := range offers {
-		offers[i].Grant.AllowedFrom = ""
+		offers[i].Grant.AllowedFrom, offers[i].Grant.RequireClaimedSource = "", false
 	}
 	return f, offers
 }

@@ -56,7 +56,7 @@ const invitation = (n, change) => ({
 })
 
 const grant = (n, user, of, change) => ({
-  id: id(7, n), user: id(1, user), service: id(3, of), automatic: false, allow_reserved: false, created: at(-30 * day), ...change,
+  id: id(7, n), user: id(1, user), service: id(3, of), automatic: false, allow_reserved: false, require_claimed_source: false, created: at(-30 * day), ...change,
 })
 
 /** What was done lately: the server's name of the deed, and what it says of it. */

@@ -12,27 +12,29 @@ import (
 
 // NewGrant is what an admin tells of a new grant; at most one for a user and a service.
 type NewGrant struct {
-	ID            ownline.GrantID // zero: a new one
-	Created       time.Time       // zero: now
-	User          ownline.UserID
-	Service       ownline.ServiceID
-	Automatic     bool
-	PublicPort    uint16
-	AllowReserved bool
-	MaxDuration   time.Duration
-	MaxSources    int
-	AllowedFrom   []string // countries, autonomous systems and networks; none: anywhere
+	ID                   ownline.GrantID // zero: a new one
+	Created              time.Time       // zero: now
+	User                 ownline.UserID
+	Service              ownline.ServiceID
+	Automatic            bool
+	PublicPort           uint16
+	AllowReserved        bool
+	MaxDuration          time.Duration
+	MaxSources           int
+	RequireClaimedSource bool     // of the knocks that open it
+	AllowedFrom          []string // countries, autonomous systems and networks; none: anywhere
 }
 
 // GrantChange changes what is not nil. A change that allows less ends the sessions that
-// came of the grant; fewer sources count from the next knock on.
+// came of the grant; fewer sources, and a claimed source, count from the next knock on.
 type GrantChange struct {
-	Automatic     *bool
-	PublicPort    *uint16
-	AllowReserved *bool
-	MaxDuration   *time.Duration
-	MaxSources    *int
-	AllowedFrom   *[]string
+	Automatic            *bool
+	PublicPort           *uint16
+	AllowReserved        *bool
+	MaxDuration          *time.Duration
+	MaxSources           *int
+	RequireClaimedSource *bool
+	AllowedFrom          *[]string
 }
 
 // Grants lists grants, oldest first: an admin all, others their own.
@@ -69,7 +71,7 @@ func (a *Access) Grant(ctx context.Context, actor Actor, id ownline.GrantID) (g 
 func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline.Grant, error) {
 	g := ownline.Grant{
 		ID: cmp.Or(n.ID, ownline.NewID[ownline.Grant]()), User: n.User, Service: n.Service, Automatic: n.Automatic, PublicPort: n.PublicPort,
-		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, MaxSources: n.MaxSources, Created: cmp.Or(n.Created, now()),
+		AllowReserved: n.AllowReserved, MaxDuration: n.MaxDuration, MaxSources: n.MaxSources, RequireClaimedSource: n.RequireClaimedSource, Created: cmp.Or(n.Created, now()),
 	}
 	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err
@@ -108,6 +110,9 @@ func describeGrant(g ownline.Grant, user, service string) string {
 		text += fmt.Sprintf(", at most %s", g.MaxDuration)
 	}
 	text += fmt.Sprintf(", %d sources of a device", cmp.Or(g.MaxSources, ownline.UsualSources))
+	if g.RequireClaimedSource {
+		text += ", claimed source required"
+	}
 	if g.AllowedFrom != "" {
 		text += ", from " + g.AllowedFrom.String()
 	}
@@ -152,6 +157,7 @@ func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantI
 		set(&g.AllowReserved, w.AllowReserved)
 		set(&g.MaxDuration, w.MaxDuration)
 		set(&g.MaxSources, w.MaxSources)
+		set(&g.RequireClaimedSource, w.RequireClaimedSource)
 		s, err := c.Service(g.Service)
 		if err != nil {
 			return err

@@ -101,11 +101,11 @@ type decision struct {
 	detail  string           // of that, for admins
 }
 
-// refuse notes why a service was not opened; what is refused by a list matters most.
+// refuse notes why a service was not opened; what is refused by a list matters most, then what lacks a claim.
 func (d *decision) refuse(s ownline.Service, err error) {
 	why := whyRefused(err)
 	d.Refused = append(d.Refused, link.Refusal{Service: s.Name, ServiceID: s.ID, Reason: why})
-	if d.refused == "" || d.refused == refusedImpossible {
+	if d.refused == "" || d.refused == refusedImpossible || d.refused == refusedNoClaim && strings.HasPrefix(why, refusedPolicy) {
 		d.refused, d.detail = why, err.Error()
 	}
 	if strings.HasPrefix(d.refused, refusedPolicy) {
@@ -222,7 +222,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 		return 0, err
 	}
 	f := policy.Facts{User: u, Site: s, Device: d, Limits: a.limits, Holes: holes(near)}
-	ask := policy.Ask{Source: k.Source, Origin: a.origin(k.Source), For: k.Duration, Knocked: true}
+	ask := policy.Ask{Source: k.Source, Origin: a.origin(k.Source), For: k.Duration, Knocked: true, Unclaimed: !k.Claimed.IsValid()}
 	live := slices.DeleteFunc(slices.Clone(near), func(e ownline.Session) bool {
 		return e.Device != d.ID || e.Source.Addr().Is4() != source.Addr().Is4()
 	})
@@ -272,7 +272,7 @@ func (a *Access) answer(c *change, d ownline.Device, u ownline.User, s ownline.S
 }
 
 // elsewhere tells by which list the source of a knock is refused each service that it would open at
-// another place.
+// another place, or whether it would open it if it named its source.
 func elsewhere(offers []policy.Offer, w wish, pick pick, refuse func(ownline.Service, error)) {
 	f := w.facts
 	var everywhere []policy.Offer

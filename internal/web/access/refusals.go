@@ -23,6 +23,7 @@ const (
 	refusedUnknown    = link.IgnoredUnknown
 	refusedRevoked    = link.IgnoredRevoked
 	refusedClaim      = "claimed_source"
+	refusedNoClaim    = link.RefusedNoClaim // by a grant alone
 	refusedReplay     = link.RefusedReplay
 	refusedTime       = link.RefusedTime
 	refusedShape      = link.RefusedShape
@@ -104,6 +105,9 @@ func (a *Access) RefusedByBroker(reason string) {
 func whyRefused(err error) string {
 	if by, ok := errors.AsType[*policy.RefusedByError](err); ok {
 		return refusedPolicy + by.List
+	}
+	if _, ok := errors.AsType[*policy.UnclaimedError](err); ok {
+		return refusedNoClaim
 	}
 	return refusedImpossible
 }

@@ -11,22 +11,23 @@ import (
 )
 
 type grant struct {
-	ID            string    `json:"id" format:"uuid"`
-	User          string    `json:"user" format:"uuid"`
-	Service       string    `json:"service" format:"uuid"`
-	Automatic     bool      `json:"automatic" doc:"A knock opens it"`
-	PublicPort    uint16    `json:"public_port,omitempty" doc:"Absent: any"`
-	AllowReserved bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
-	MaxDuration   string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
-	MaxSources    int       `json:"max_sources,omitempty" maximum:"8" doc:"Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2"`
-	AllowedFrom   []string  `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
-	Created       time.Time `json:"created"`
+	ID                   string    `json:"id" format:"uuid"`
+	User                 string    `json:"user" format:"uuid"`
+	Service              string    `json:"service" format:"uuid"`
+	Automatic            bool      `json:"automatic" doc:"A knock opens it"`
+	PublicPort           uint16    `json:"public_port,omitempty" doc:"Absent: any"`
+	AllowReserved        bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
+	MaxDuration          string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
+	MaxSources           int       `json:"max_sources,omitempty" maximum:"8" doc:"Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2"`
+	RequireClaimedSource bool      `json:"require_claimed_source" doc:"Only knocks that name the address they come from open it, whatever their device must"`
+	AllowedFrom          []string  `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
+	Created              time.Time `json:"created"`
 }
 
 func grantView(g ownline.Grant) grant {
 	v := grant{
 		ID: g.ID.String(), User: g.User.String(), Service: g.Service.String(), Automatic: g.Automatic,
-		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, MaxSources: g.MaxSources, Created: g.Created.UTC(),
+		PublicPort: g.PublicPort, AllowReserved: g.AllowReserved, MaxSources: g.MaxSources, RequireClaimedSource: g.RequireClaimedSource, Created: g.Created.UTC(),
 	}
 	if g.AllowedFrom != "" {
 		v.AllowedFrom = g.AllowedFrom.Words()
@@ -68,19 +69,20 @@ func (s *Server) grants() {
 		})
 
 	type newGrant struct {
-		User          string   `json:"user" format:"uuid"`
-		Service       string   `json:"service" format:"uuid"`
-		Automatic     bool     `json:"automatic,omitempty"`
-		PublicPort    uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
-		AllowReserved bool     `json:"allow_reserved,omitempty"`
-		MaxDuration   string   `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
-		MaxSources    int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
-		AllowedFrom   []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
+		User                 string   `json:"user" format:"uuid"`
+		Service              string   `json:"service" format:"uuid"`
+		Automatic            bool     `json:"automatic,omitempty"`
+		PublicPort           uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
+		AllowReserved        bool     `json:"allow_reserved,omitempty"`
+		MaxDuration          string   `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
+		MaxSources           int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		RequireClaimedSource bool     `json:"require_claimed_source,omitempty" doc:"Only knocks that name the address they come from open it"`
+		AllowedFrom          []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPost, path: "/grants", id: "add-grant", maxBody: listBody, fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, status: http.StatusCreated, summary: "Let a user use a service (admin)"},
 		func(ctx context.Context, id auth.Identity, in *body[newGrant]) (*output[grant], error) {
 			b := in.Body
-			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources, AllowedFrom: b.AllowedFrom}
+			n := access.NewGrant{Automatic: b.Automatic, PublicPort: b.PublicPort, AllowReserved: b.AllowReserved, MaxSources: b.MaxSources, RequireClaimedSource: b.RequireClaimedSource, AllowedFrom: b.AllowedFrom}
 			var err error
 			if n.User, err = parseID[ownline.User]("user", b.User); err != nil {
 				return nil, err
@@ -106,12 +108,13 @@ func (s *Server) grants() {
 		})
 
 	type grantChange struct {
-		Automatic     *bool     `json:"automatic,omitempty"`
-		PublicPort    *uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
-		AllowReserved *bool     `json:"allow_reserved,omitempty"`
-		MaxDuration   *string   `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
-		MaxSources    *int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
-		AllowedFrom   *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
+		Automatic            *bool     `json:"automatic,omitempty"`
+		PublicPort           *uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
+		AllowReserved        *bool     `json:"allow_reserved,omitempty"`
+		MaxDuration          *string   `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
+		MaxSources           *int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
+		RequireClaimedSource *bool     `json:"require_claimed_source,omitempty" doc:"Only knocks that name the address they come from open it. Counts from the next knock on"`
+		AllowedFrom          *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
 	register(s, operation{method: http.MethodPatch, path: one, id: "change-grant", maxBody: listBody, fails: []int{http.StatusConflict}, who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Change a grant; allowing less ends its sessions (admin)"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[grantChange]) (*output[grant], error) {
@@ -119,7 +122,7 @@ func (s *Server) grants() {
 			if err != nil {
 				return nil, err
 			}
-			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved, MaxSources: in.Body.MaxSources, AllowedFrom: in.Body.AllowedFrom}
+			c := access.GrantChange{Automatic: in.Body.Automatic, PublicPort: in.Body.PublicPort, AllowReserved: in.Body.AllowReserved, MaxSources: in.Body.MaxSources, RequireClaimedSource: in.Body.RequireClaimedSource, AllowedFrom: in.Body.AllowedFrom}
 			if in.Body.MaxDuration != nil {
 				d, err := parseDuration("max_duration", *in.Body.MaxDuration)
 				if err != nil {

@@ -4,11 +4,11 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-const grantColumns = "g.id, g.user_id, g.service_id, g.automatic, g.public_port, g.allow_reserved, g.max_duration, g.max_sources, g.allowed_from, g.created"
+const grantColumns = "g.id, g.user_id, g.service_id, g.automatic, g.public_port, g.allow_reserved, g.max_duration, g.max_sources, g.require_claimed, g.allowed_from, g.created"
 
 func grantDest(g *ownline.Grant) []any {
 	return []any{
-		id(&g.ID), id(&g.User), id(&g.Service), flag(&g.Automatic), &g.PublicPort, flag(&g.AllowReserved), span(&g.MaxDuration), &g.MaxSources, &g.AllowedFrom, when(&g.Created),
+		id(&g.ID), id(&g.User), id(&g.Service), flag(&g.Automatic), &g.PublicPort, flag(&g.AllowReserved), span(&g.MaxDuration), &g.MaxSources, flag(&g.RequireClaimedSource), &g.AllowedFrom, when(&g.Created),
 	}
 }
 
@@ -60,15 +60,15 @@ func (t *Tx) Grants(sel ownline.GrantQuery) ([]ownline.Grant, string, error) {
 
 // AddGrant adds a grant.
 func (t *Tx) AddGrant(g ownline.Grant) error {
-	err := t.exec("INSERT INTO grants (id, user_id, service_id, automatic, public_port, allow_reserved, max_duration, max_sources, allowed_from, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		g.ID.String(), g.User.String(), g.Service.String(), bit(g.Automatic), g.PublicPort, bit(g.AllowReserved), g.MaxDuration.Milliseconds(), g.MaxSources, string(g.AllowedFrom), ms(g.Created))
+	err := t.exec("INSERT INTO grants (id, user_id, service_id, automatic, public_port, allow_reserved, max_duration, max_sources, require_claimed, allowed_from, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		g.ID.String(), g.User.String(), g.Service.String(), bit(g.Automatic), g.PublicPort, bit(g.AllowReserved), g.MaxDuration.Milliseconds(), g.MaxSources, bit(g.RequireClaimedSource), string(g.AllowedFrom), ms(g.Created))
 	return t.taken(err, "service", "is granted to this user already")
 }
 
 // SaveGrant writes what of a grant may change.
 func (t *Tx) SaveGrant(g ownline.Grant) error {
-	return t.exec("UPDATE grants SET automatic = ?, public_port = ?, allow_reserved = ?, max_duration = ?, max_sources = ?, allowed_from = ? WHERE id = ?",
-		bit(g.Automatic), g.PublicPort, bit(g.AllowReserved), g.MaxDuration.Milliseconds(), g.MaxSources, string(g.AllowedFrom), g.ID.String())
+	return t.exec("UPDATE grants SET automatic = ?, public_port = ?, allow_reserved = ?, max_duration = ?, max_sources = ?, require_claimed = ?, allowed_from = ? WHERE id = ?",
+		bit(g.Automatic), g.PublicPort, bit(g.AllowReserved), g.MaxDuration.Milliseconds(), g.MaxSources, bit(g.RequireClaimedSource), string(g.AllowedFrom), g.ID.String())
 }
 
 // RemoveGrant removes a grant.

@@ -124,16 +124,17 @@ func (o ProxyOptions) proxy() ownline.ProxyOptions {
 
 // Grant is a grant.
 type Grant struct {
-	User          string          `key:"user"`
-	Service       string          `key:"service"`
-	ID            ownline.GrantID `key:"id"`
-	Automatic     bool            `key:"automatic"`
-	PublicPort    uint16          `key:"public_port"`
-	AllowReserved bool            `key:"allow_reserved"`
-	MaxDuration   time.Duration   `key:"max_duration"`
-	MaxSources    int             `key:"max_sources"`
-	AllowedFrom   []string        `key:"allowed_from"`
-	Created       time.Time       `key:"created"`
+	User                 string          `key:"user"`
+	Service              string          `key:"service"`
+	ID                   ownline.GrantID `key:"id"`
+	Automatic            bool            `key:"automatic"`
+	PublicPort           uint16          `key:"public_port"`
+	AllowReserved        bool            `key:"allow_reserved"`
+	MaxDuration          time.Duration   `key:"max_duration"`
+	MaxSources           int             `key:"max_sources"`
+	RequireClaimedSource bool            `key:"require_claimed_source"`
+	AllowedFrom          []string        `key:"allowed_from"`
+	Created              time.Time       `key:"created"`
 }
 
 // Device is a device.

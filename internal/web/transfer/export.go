@@ -81,7 +81,7 @@ func document(e access.Everything, secrets, history bool) Document {
 		}
 		d.Grants = append(d.Grants, Grant{
 			User: n.user[g.User], Service: n.service[g.Service], ID: g.ID, Automatic: g.Automatic, PublicPort: g.PublicPort,
-			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, AllowedFrom: wordsOf(g.AllowedFrom), Created: g.Created,
+			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, RequireClaimedSource: g.RequireClaimedSource, AllowedFrom: wordsOf(g.AllowedFrom), Created: g.Created,
 		})
 	}
 	for _, v := range e.Devices {

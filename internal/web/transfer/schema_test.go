@@ -21,7 +21,7 @@ var moves = map[string]string{
 	"sites":          "id name host link pin knock_port local_networks reserved_ports proxy_driver proxy_domain proxy_port ipv6_prefix allowed_from created",
 	"services":       "id site_id name kind transport target4 target6 options icon created",
 	"service_icons":  "service_id kind content",
-	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration max_sources allowed_from created",
+	"grants":         "id user_id service_id automatic public_port allow_reserved max_duration max_sources require_claimed allowed_from created",
 	"devices":        "id user_id site_id name fwknop require_claimed allowed_from revoked created",
 	"oidc_links":     "issuer subject user_id created",
 	"totp":           "user_id confirmed last_step created",

@@ -209,7 +209,7 @@ func (p *planner) planGrants() {
 		}
 		g := ownline.Grant{
 			ID: w.ID, User: user, Service: service, Automatic: w.Automatic, PublicPort: w.PublicPort,
-			AllowReserved: w.AllowReserved, MaxDuration: w.MaxDuration, MaxSources: w.MaxSources, AllowedFrom: p.origins(path, w.AllowedFrom), Created: w.Created,
+			AllowReserved: w.AllowReserved, MaxDuration: w.MaxDuration, MaxSources: w.MaxSources, RequireClaimedSource: w.RequireClaimedSource, AllowedFrom: p.origins(path, w.AllowedFrom), Created: w.Created,
 		}
 		name := w.User + " " + full
 		is, ok := m.find(path, w.ID, key(user, service))
@@ -238,6 +238,7 @@ func grantFields(is, g ownline.Grant) (f fields) {
 	f.add("allow_reserved", is.AllowReserved, g.AllowReserved)
 	f.add("max_duration", is.MaxDuration, g.MaxDuration)
 	f.add("max_sources", is.MaxSources, g.MaxSources)
+	f.add("require_claimed_source", is.RequireClaimedSource, g.RequireClaimedSource)
 	f.add("allowed_from", string(is.AllowedFrom), string(g.AllowedFrom))
 	return f
 }
@@ -246,7 +247,7 @@ func (p *planner) addGrant(path, name string, g ownline.Grant) {
 	p.added("grant", name, path, grantFields(ownline.Grant{}, g), func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		_, err := a.AddGrant(ctx, actor, access.NewGrant{
 			ID: g.ID, Created: g.Created, User: g.User, Service: g.Service, Automatic: g.Automatic, PublicPort: g.PublicPort,
-			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, AllowedFrom: g.AllowedFrom.Words(),
+			AllowReserved: g.AllowReserved, MaxDuration: g.MaxDuration, MaxSources: g.MaxSources, RequireClaimedSource: g.RequireClaimedSource, AllowedFrom: g.AllowedFrom.Words(),
 		})
 		return err
 	})
@@ -256,7 +257,7 @@ func (p *planner) changeGrant(path, name string, g, is ownline.Grant) {
 	p.changed("grant", name, path, grantFields(is, g), func(ctx context.Context, a *access.Access, actor access.Actor) error {
 		from := g.AllowedFrom.Words()
 		_, err := a.ChangeGrant(ctx, actor, is.ID, access.GrantChange{
-			Automatic: &g.Automatic, PublicPort: &g.PublicPort, AllowReserved: &g.AllowReserved, MaxDuration: &g.MaxDuration, MaxSources: &g.MaxSources, AllowedFrom: &from,
+			Automatic: &g.Automatic, PublicPort: &g.PublicPort, AllowReserved: &g.AllowReserved, MaxDuration: &g.MaxDuration, MaxSources: &g.MaxSources, RequireClaimedSource: &g.RequireClaimedSource, AllowedFrom: &from,
 		})
 		return err
 	})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,7 +261,7 @@ services:
   - {name: ssh, target: 192.168.7.10:22, target6: "[fd00:7::10]:22", icon: terminal}
 grants:
   - {user: bob, service: wiki, max_duration: 2h}
-  - {user: ana, service: home/ssh, automatic: true, public_port: 443, allow_reserved: true, max_duration: 1m30s, max_sources: 3, allowed_from: [198.51.100.0/24]}
+  - {user: ana, service: home/ssh, automatic: true, public_port: 443, allow_reserved: true, max_duration: 1m30s, max_sources: 3, require_claimed_source: true, allowed_from: [198.51.100.0/24]}
 `
 
 // Services and grants by names are enough; what is not named stays.
@@ -281,6 +282,15 @@ func TestHandWritten(t *testing.T) {
 		t.Errorf("changes (-want +got):\n%s\ndry: %+v", d, dry.Changes)
 	}
 	if r := d.imports(handWritten, transfer.Options{}); len(r.Changes) != 0 {
+		t.Errorf("a second time changes %+v", r.Changes)
+	}
+	// A grant that is there gets what it requires.
+	claims := "grants: [{user: ana, service: ssh, automatic: true, public_port: 443, allow_reserved: true, max_duration: 1m30s, max_sources: 3, allowed_from: [198.51.100.0/24]}]"
+	r = d.imports(claims, transfer.Options{})
+	if len(r.Changes) != 1 || !slices.Equal(r.Changes[0].Fields, []transfer.Field{{Name: "require_claimed_source", From: "true"}}) {
+		t.Errorf("got %+v", r.Changes)
+	}
+	if r := d.imports(claims, transfer.Options{}); len(r.Changes) != 0 {
 		t.Errorf("a second time changes %+v", r.Changes)
 	}
 	// A key that is left out has its default.

@@ -1584,6 +1584,8 @@ export interface components {
              * @description Absent: any
              */
             public_port?: number;
+            /** @description Only knocks that name the address they come from open it, whatever their device must */
+            require_claimed_source: boolean;
             /** Format: uuid */
             service: string;
             /** Format: uuid */
@@ -1613,6 +1615,8 @@ export interface components {
              * @description 0: any
              */
             public_port?: number;
+            /** @description Only knocks that name the address they come from open it. Counts from the next knock on */
+            require_claimed_source?: boolean;
         };
         GuestAccess: {
             /** Format: date-time */
@@ -1979,6 +1983,8 @@ export interface components {
              * @description 0: any
              */
             public_port?: number;
+            /** @description Only knocks that name the address they come from open it */
+            require_claimed_source?: boolean;
             /** Format: uuid */
             service: string;
             /** Format: uuid */
@@ -6709,6 +6715,7 @@ export interface operations {
                      *           "max_duration": "2h0m0s",
                      *           "max_sources": 1,
                      *           "public_port": 0,
+                     *           "require_claimed_source": false,
                      *           "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
                      *         }
@@ -6849,6 +6856,7 @@ export interface operations {
                  *       "max_duration": "2h",
                  *       "max_sources": 0,
                  *       "public_port": 0,
+                 *       "require_claimed_source": false,
                  *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                  *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
                  *     }
@@ -6877,6 +6885,7 @@ export interface operations {
                      *       "max_duration": "2h0m0s",
                      *       "max_sources": 1,
                      *       "public_port": 0,
+                     *       "require_claimed_source": false,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
                      *     }
@@ -7088,6 +7097,7 @@ export interface operations {
                      *       "max_duration": "2h0m0s",
                      *       "max_sources": 1,
                      *       "public_port": 0,
+                     *       "require_claimed_source": false,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
                      *     }
@@ -7353,7 +7363,8 @@ export interface operations {
                  *       "automatic": false,
                  *       "max_duration": "text",
                  *       "max_sources": 0,
-                 *       "public_port": 0
+                 *       "public_port": 0,
+                 *       "require_claimed_source": false
                  *     }
                  */
                 "application/json": components["schemas"]["GrantChange"];
@@ -7380,6 +7391,7 @@ export interface operations {
                      *       "max_duration": "2h0m0s",
                      *       "max_sources": 1,
                      *       "public_port": 0,
+                     *       "require_claimed_source": false,
                      *       "service": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "user": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a"
                      *     }

@@ -81,7 +81,7 @@ describe('the sheet of a service', () => {
   it('offers no more than the grant allows', async () => {
     vi.mocked(grants.listGrants).mockResolvedValue([
       {
-        id: 'g', user: 'ana-id', service: 'photos-id', allow_reserved: false, automatic: false,
+        id: 'g', user: 'ana-id', service: 'photos-id', allow_reserved: false, require_claimed_source: false, automatic: false,
         max_duration: '1h0m0s', created: at(0),
       },
     ])

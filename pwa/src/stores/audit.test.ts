@@ -78,6 +78,8 @@ describe('the words of a line', () => {
       'ana puede usar nas · también por llamada · puerto 22022 · Hasta 1 h'],
     ['grant.remove', 'ana may use nas; automatic false, port 0, reserved false, at most 0s, 2 sources of a device', 'ana puede usar nas'],
     ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, at most 0s, 5 sources of a device', 'ana puede usar nas · 5 direcciones a la vez'],
+    ['grant.change', 'ana may use nas; automatic false, port 0, reserved false, 2 sources of a device, claimed source required, from ES only', 'ana puede usar nas · con la dirección declarada · solo desde ES'],
+    ['knock', 'opened: source: 198.51.100.7 is not named by the knock, as the grant requires', 'abrió · la llamada no nombra 198.51.100.7, como exige el permiso'],
     ['user.add', 'ana as admin', 'ana, de administración'],
     ['user.add', 'ana as user, by the identity provider', 'ana · según el proveedor de identidad'],
     ['user.change', 'ana, renamed from an, now admin, disabled, new password',

@@ -33,7 +33,7 @@ export function marked(text: string, other: string): { word: string; changed: bo
 
 /** What a session was opened with, as the server writes it. */
 const opened = /^(?<service>\S+) for (?<source>\S+), port (?<port>\d+)\/\w+ to (?<target>.+) until (?<until>\S+)$/
-const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false)(?:, at most (?<most>[^\s,]+))?(?:, (?<sources>\d+) sources of a device)?(?:, from (?<from>.+) only)?$/
+const granted = /^(?<user>\S+) may use (?<service>\S+); automatic (?<automatic>true|false), port (?<port>\d+), reserved (?:true|false)(?:, at most (?<most>[^\s,]+))?(?:, (?<sources>\d+) sources of a device)?(?<claimed>, claimed source required)?(?:, from (?<from>.+) only)?$/
 
 /** What a list of origins was and is, as the server writes it behind what it is about, and the rest. A name that reads like it is in quotes. */
 function listOf(t: Messages, detail: string): [rest: string, list: string[]] {
@@ -69,12 +69,13 @@ function first(forms: [RegExp, (t: Messages, value: string, more: string) => str
   return text
 }
 
-/** Which list of origins refused a knock. */
+/** What refused a knock: which list of origins, or a grant for which it had to name its address. */
 const refusedBy: [RegExp, (t: Messages, source: string, name: string) => string][] = [
   [/^(.+) is refused by the policy in web\.yaml$/, (t, source) => t.audit.said.refusedBy.web(source)],
   [/^(.+) is refused by the list of the site (.+)$/, (t, source, name) => t.audit.said.refusedBy.site(source, name)],
   [/^(.+) is refused by the list of the grant$/, (t, source) => t.audit.said.refusedBy.grant(source)],
   [/^(.+) is refused by the list of the device (.+)$/, (t, source, name) => t.audit.said.refusedBy.device(source, name)],
+  [/^(.+) is not named by the knock, as the grant requires$/, (t, source) => t.audit.said.refusedBy.claim(source)],
 ]
 
 /** An option of a service as the server writes that it changed. */
@@ -145,11 +146,12 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
       const [said, list] = listOf(t, detail)
       const parts = granted.exec(said)?.groups
       if (!parts) return detail
-      const { user = '', service = '', automatic, port = '0', most = '0s', sources = '2', from } = parts
+      const { user = '', service = '', automatic, port = '0', most = '0s', sources = '2', claimed, from } = parts
       const terms = [
         ...(automatic === 'true' ? [words.automatic] : []),
         ...(port === '0' ? [] : [words.port(port)]),
         ...(sources === '2' ? [] : [words.sources(Number(sources))]),
+        ...(claimed ? [words.claimed] : []),
         ...(secondsOf(most) ? [t.part.upTo(length((secondsOf(most) ?? 0) * 1000))] : []),
         ...(from && !list.length ? [words.from(from.replace(' and ', ', '))] : []),
       ]
@@ -190,7 +192,7 @@ export function sayDetail(t: Messages, { action, detail }: Pick<AuditLine, 'acti
     }
     case 'knock': {
       const answers: Record<string, string> = words.knocks
-      const [, answer = '', why] = /^([^:]+)(?:: (.*))?$/.exec(detail) ?? []
+      const [, answer = '', why] = /^([^:]+)(?:: (?:source: )?(.*))?$/.exec(detail) ?? []
       return [answers[answer] ?? answer, ...(why ? [first(refusedBy, t, why)] : [])].join(' · ')
     }
     case 'token.add': {

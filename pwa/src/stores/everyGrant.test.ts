@@ -13,7 +13,7 @@ beforeEach(() => setActivePinia(createPinia()))
 const pair = { user: 'ana-id', service: 'photos-id' }
 const other = { user: 'bob-id', service: 'photos-id' }
 const grant = (change: Partial<api.Grant> = {}): api.Grant => ({
-  ...pair, id: 'grant-id', automatic: false, allow_reserved: false, created: at(0), ...change,
+  ...pair, id: 'grant-id', automatic: false, allow_reserved: false, require_claimed_source: false, created: at(0), ...change,
 })
 
 const words = (n: number) => `${n} grants are set`
@@ -46,13 +46,13 @@ describe('grants', () => {
   })
 
   it('come back by undo with the terms that they had', async () => {
-    const grants = await filled(grant({ automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] }))
+    const grants = await filled(grant({ automatic: true, require_claimed_source: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] }))
     vi.mocked(api.removeGrant).mockResolvedValue()
     await grants.setAll([pair], false, words)
     expect(grants.of(pair)).toBeUndefined()
     vi.mocked(api.addGrant).mockResolvedValue(grant({ id: 'new', automatic: true }))
     await undo()
-    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] })
+    expect(api.addGrant).toHaveBeenCalledWith({ ...pair, automatic: true, require_claimed_source: true, public_port: 20443, max_duration: '8h0m0s', max_sources: 4, allowed_from: ['ES'] })
     expect(grants.of(pair)?.id).toBe('new')
   })
 
@@ -94,6 +94,16 @@ describe('grants', () => {
     await grants.change(grant({ max_sources: 3 }), { max_sources: undefined })
     expect(vi.mocked(api.changeGrant).mock.calls.slice(-2)).toEqual([['grant-id', { max_sources: 3 }], ['grant-id', { max_sources: 0 }]])
     expect(grants.of(pair)).not.toHaveProperty('max_sources')
+  })
+
+  it('require a claimed source, and none again when that is refused', async () => {
+    const grants = await filled(grant())
+    vi.mocked(api.changeGrant).mockRejectedValueOnce(new Problem(503))
+    const changing = grants.change(grant(), { require_claimed_source: true })
+    expect(grants.of(pair)?.require_claimed_source).toBe(true)
+    await changing
+    expect(api.changeGrant).toHaveBeenLastCalledWith('grant-id', { require_claimed_source: true })
+    expect(grants.of(pair)?.require_claimed_source).toBe(false)
   })
 
   it('count only from where they are told, and say when that is refused', async () => {

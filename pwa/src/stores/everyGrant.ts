@@ -19,6 +19,8 @@ export interface Pair {
 export interface Terms {
   automatic: boolean
   allow_reserved: boolean
+  /** Only knocks that name the address they come from open it. */
+  require_claimed_source: boolean
   /** Undefined: what the configuration says. */
   max_duration: string | undefined
   /** Undefined: any. */
@@ -42,7 +44,7 @@ export const useEveryGrant = defineStore('everyGrant', () => {
   const of = (pair: Pair) => byPair.value.get(keyOf(pair))
 
   function add(pair: Pair, terms: Partial<Terms> = {}): { done: Promise<void>; takeBack: () => void } {
-    const bare = { ...pair, id: `guess ${keyOf(pair)}`, automatic: false, allow_reserved: false, created: new Date().toISOString() }
+    const bare = { ...pair, id: `guess ${keyOf(pair)}`, automatic: false, allow_reserved: false, require_claimed_source: false, created: new Date().toISOString() }
     const guess = withTerms(bare, terms)
     const takeBack = list.guess(guess, guess.id)
     return { done: ask(), takeBack }
@@ -92,10 +94,11 @@ export const useEveryGrant = defineStore('everyGrant', () => {
   async function change(grant: Grant, terms: Partial<Terms>): Promise<void> {
     if (isGuess(grant)) return
     const takeBack = list.guess(withTerms(grant, terms), grant.id)
-    const { automatic, allow_reserved } = terms
+    const { automatic, allow_reserved, require_claimed_source } = terms
     const body: api.GrantChange = {
       ...(automatic !== undefined && { automatic }),
       ...(allow_reserved !== undefined && { allow_reserved }),
+      ...(require_claimed_source !== undefined && { require_claimed_source }),
       ...('max_duration' in terms && { max_duration: terms.max_duration ?? '' }),
       ...('public_port' in terms && { public_port: terms.public_port ?? 0 }),
       ...('max_sources' in terms && { max_sources: terms.max_sources ?? 0 }),
@@ -114,27 +117,27 @@ export const useEveryGrant = defineStore('everyGrant', () => {
   return { ...list, of, setAll, change, allowFrom }
 })
 
-function termsOf({ automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from }: Omit<Grant, 'user' | 'service'>): Terms {
-  return { automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }
+function termsOf({ automatic, allow_reserved, require_claimed_source, max_duration, public_port, max_sources, allowed_from }: Omit<Grant, 'user' | 'service'>): Terms {
+  return { automatic, allow_reserved, require_claimed_source, max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }
 }
 
 /** A grant with other terms; what is undefined of them goes. */
 function withTerms(grant: Grant, terms: Partial<Terms>): Grant {
   const { max_duration, public_port, max_sources, allowed_from, ...rest } = { ...grant, ...terms }
-  const { automatic = grant.automatic, allow_reserved = grant.allow_reserved } = terms
-  return { ...rest, automatic, allow_reserved, ...optional({ max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }) }
+  const { automatic = grant.automatic, allow_reserved = grant.allow_reserved, require_claimed_source = grant.require_claimed_source } = terms
+  return { ...rest, automatic, allow_reserved, require_claimed_source, ...optional({ max_duration, public_port, max_sources, allowed_from: allowed_from ?? undefined }) }
 }
 
-function optional({ max_duration, public_port, max_sources, allowed_from }: Omit<Terms, 'automatic' | 'allow_reserved'>) {
+function optional({ max_duration, public_port, max_sources, allowed_from }: Omit<Terms, 'automatic' | 'allow_reserved' | 'require_claimed_source'>) {
   return {
     ...(max_duration && { max_duration }), ...(public_port && { public_port }), ...(max_sources && { max_sources }),
     ...(allowed_from?.length && { allowed_from }),
   }
 }
 
-function given({ automatic, allow_reserved, max_duration, public_port, max_sources, allowed_from }: Partial<Terms>): Partial<api.NewGrant> {
+function given({ automatic, allow_reserved, require_claimed_source, max_duration, public_port, max_sources, allowed_from }: Partial<Terms>): Partial<api.NewGrant> {
   return {
-    ...(automatic && { automatic }), ...(allow_reserved && { allow_reserved }),
+    ...(automatic && { automatic }), ...(allow_reserved && { allow_reserved }), ...(require_claimed_source && { require_claimed_source }),
     ...optional({ max_duration, public_port, max_sources, allowed_from }),
   }
 }

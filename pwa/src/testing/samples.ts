@@ -70,7 +70,7 @@ export function sampleUser(change: Partial<User> = {}): User {
 
 export function sampleGrant(change: Partial<Grant> = {}): Grant {
   return {
-    id: 'grant-id', user: 'ana-id', service: 'photos-id', automatic: false, allow_reserved: false,
+    id: 'grant-id', user: 'ana-id', service: 'photos-id', automatic: false, allow_reserved: false, require_claimed_source: false,
     created: at(-86_400_000), ...change,
   }
 }

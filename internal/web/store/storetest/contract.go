@@ -63,7 +63,7 @@ func Fill(t testing.TB, s *store.Store) Fixture {
 	}
 	f.Grant = ownline.Grant{
 		ID: ownline.NewID[ownline.Grant](), User: f.User.ID, Service: f.Service.ID, Automatic: true, PublicPort: 443, AllowReserved: true,
-		MaxDuration: 90 * time.Second, MaxSources: 3, AllowedFrom: "AS3352", Created: T0,
+		MaxDuration: 90 * time.Second, MaxSources: 3, RequireClaimedSource: true, AllowedFrom: "AS3352", Created: T0,
 	}
 	f.Device = ownline.Device{
 		ID: ownline.NewID[ownline.Device](), User: f.User.ID, Site: f.Site.ID, Name: "phone", Secret: bytes.Repeat([]byte{7}, 32),

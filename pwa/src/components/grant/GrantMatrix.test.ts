@@ -95,6 +95,15 @@ describe('the terms', () => {
     expect(shown.emitted('change')).toEqual([[{ max_sources: 1 }], [{ max_sources: undefined }]])
   })
 
+  it('say whether its knocks have to name where they come from', async () => {
+    const shown = mount(GrantTerms, { props: { grant: sampleGrant({ require_claimed_source: true }) } })
+    const claimed = shown.findAll('[role=switch]').at(-1)
+    expect(shown.findAll('label').some((one) => one.text() === 'Require a claimed source')).toBe(true)
+    expect(claimed?.element).toHaveProperty('checked', true)
+    await claimed?.setValue(false)
+    expect(shown.emitted('change')).toEqual([[{ require_claimed_source: false }]])
+  })
+
   it('take a port when it is whole, and no other', async () => {
     const shown = mount(GrantTerms, { props: { grant: sampleGrant() } })
     const port = shown.get('input[inputmode=numeric]')

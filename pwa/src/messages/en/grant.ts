@@ -26,6 +26,8 @@ export const grant = {
   sources: 'Addresses of one device side by side',
   sourcesHelp: 'Some mobile networks change a phone’s address within moments. With one more, the oldest closes.',
   usualSources: 'As usual: 2',
+  claimed: 'Require a claimed source',
+  claimedHelp: 'Knocks have to name the address that they come from, whatever device they are of. It does not matter to who signs in.',
   longest: 'Longest duration',
   asUsual: 'As the configuration says',
   another: 'Other…',

@@ -27,6 +27,8 @@ export const grant: Messages['grant'] = {
   sources: 'Direcciones a la vez de un mismo dispositivo',
   sourcesHelp: 'Algunas redes móviles cambian la dirección de un móvil en un momento. Con una más, se cierra la más antigua.',
   usualSources: 'Lo habitual: 2',
+  claimed: 'Exigir la dirección declarada',
+  claimedHelp: 'Las llamadas tienen que nombrar la dirección de la que vienen, sea cual sea el dispositivo. No afecta a quien entra con su cuenta.',
   longest: 'Duración máxima',
   asUsual: 'Como dice la configuración',
   another: 'Otra…',
