@@ -48,6 +48,7 @@ export default defineConfig({
       output: {
         // Shared parts are named after all that share them, and the first script lists every name.
         chunkFileNames: ({ name }) => `assets/${name.startsWith('parts') ? 'parts' : '[name]'}-[hash].js`,
+        assetFileNames: ({ names }) => `assets/${names[0]?.startsWith('parts') ? 'parts' : '[name]'}-[hash][extname]`,
         codeSplitting: {
           groups: [
             // What comes first are few files, of which the library outlives most releases;
@@ -65,8 +66,9 @@ export default defineConfig({
               test: /components\/part\/(?:AppSwitch|ConfirmDialog|DetailList|SegmentedChoice|SelectField|SheetDialog)\.vue/,
               priority: 0.5,
             },
-            // what some of the others share is a few, not one for each part.
-            { name: 'parts', minShareCount: 2, entriesAware: true, entriesAwareMergeThreshold: 3000 },
+            // what the same ones of the others share is one. (No entriesAwareMergeThreshold: what it merges depends
+            // on the folder the app is built in, rolldown#10886.)
+            { name: 'parts', minShareCount: 2, entriesAware: true },
           ],
         },
       },
