@@ -30,7 +30,7 @@ build: pages core ## build all three programs into bin/
 core: ## build ownline-core for this machine into bin/, and the one without the reverse proxy
 	$(GOBUILD) $(CORE) -o $(BIN)/ownline-core ./cmd/ownline-core
 	$(GOBUILD) $(SMALL) -o $(BIN)/ownline-core-noproxy ./cmd/ownline-core
-	@for f in ownline-core:12000000 ownline-core-noproxy:8000000; do size=$$(wc -c <$(BIN)/$${f%:*}); \
+	@for f in ownline-core:13000000 ownline-core-noproxy:8000000; do size=$$(wc -c <$(BIN)/$${f%:*}); \
 	[ $$size -lt $${f#*:} ] || { echo "$(BIN)/$${f%:*} has $$size bytes; it must stay below $${f#*:} (docs/adr/0004-small-core.md)"; exit 1; }; done
 
 http3: ## build an ownline-core that speaks HTTP/3, which is too large for the usual one, into bin/
