@@ -33,7 +33,7 @@ func (b *bench) core(ctx context.Context) error {
 	if _, err := w.StartServers(); err != nil {
 		return err
 	}
-	c, err := b.startCore(ctx, w, "")
+	c, err := b.startCore(ctx, w, driver{setting: ownline.NFTables}, "")
 	if err != nil {
 		return err
 	}
@@ -56,8 +56,8 @@ type rig struct {
 	rev  uint64
 }
 
-// startCore starts a core on the router with more settings, and pairs it.
-func (b *bench) startCore(ctx context.Context, w *bed.Bed, more string) (*rig, error) {
+// startCore starts a core with that firewall driver and more settings on the router, and pairs it.
+func (b *bench) startCore(ctx context.Context, w *bed.Bed, d driver, more string) (*rig, error) {
 	dir, err := os.MkdirTemp("", "ownline-bench-")
 	if err != nil {
 		return nil, err
@@ -66,11 +66,12 @@ func (b *bench) startCore(ctx context.Context, w *bed.Bed, more string) (*rig, e
 	listen := netip.AddrPortFrom(w.Router.IPv4s[1], 57329).String()
 	config := filepath.Join(dir, "core.yaml")
 	if err := os.WriteFile(config, fmt.Appendf(nil,
-		"state_dir: %q\ncontrol_socket: %q\nlink: {listen: %q}\nfirewall: {wan_interfaces: [wan0]}\nlog: {level: error}\n%s",
-		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen, more), 0o600); err != nil {
+		"state_dir: %q\ncontrol_socket: %q\nlink: {listen: %q}\nfirewall: {driver: %s, wan_interfaces: [wan0]}\nlog: {level: error}\n%s",
+		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen, d.setting, more), 0o600); err != nil {
 		return nil, err
 	}
-	r.core = w.Router.Command(ctx, b.programs.Core, "run", "--config", config)
+	words := d.command(b.programs.Core, "run", "--config", config)
+	r.core = w.Router.Command(ctx, words[0], words[1:]...)
 	r.core.Stderr = os.Stderr
 	if err := w.Router.Start(r.core); err != nil {
 		return nil, err

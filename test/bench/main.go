@@ -36,7 +36,7 @@ type bench struct {
 func main() {
 	programs := flag.String("programs", "bin", "folder of the three programs, the stripped core among them")
 	out := flag.String("out", "bench-results.json", "file to write; \"\": none")
-	only := flag.String("only", "", "measure just these: binary, history, knocks, core, flood, proxy or gate; nothing is written then")
+	only := flag.String("only", "", "measure just these: binary, history, knocks, core, drivers, flood, proxy or gate; nothing is written then")
 	quick := flag.Bool("quick", false, "few repetitions: to see that it works")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,7 +52,7 @@ func main() {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
-	}{{"binary", b.binary}, {"history", b.history}, {"knocks", b.knocks}, {"core", b.core}, {"flood", b.flood}, {"proxy", b.proxy}, {"gate", b.gate}} {
+	}{{"binary", b.binary}, {"history", b.history}, {"knocks", b.knocks}, {"core", b.core}, {"drivers", b.drivers}, {"flood", b.flood}, {"proxy", b.proxy}, {"gate", b.gate}} {
 		if *only != "" && *only != part.name {
 			continue
 		}

@@ -200,7 +200,7 @@ func (b *bench) embedded(r *ring) func(context.Context, netip.AddrPort) (rival, 
 	return func(ctx context.Context, at netip.AddrPort) (rival, error) {
 		p := rival{name: "embedded", at: at, host: r.bed.Router}
 		lan := netip.PrefixFrom(r.service.Target4.Addr(), 24).Masked()
-		c, err := b.startCore(ctx, r.bed, fmt.Sprintf("local_networks: [%s/32, %s]\nproxy: {domain: %s, listen: %q, certificate: {file: %q, key_file: %q}}\n",
+		c, err := b.startCore(ctx, r.bed, driver{setting: ownline.NFTables}, fmt.Sprintf("local_networks: [%s/32, %s]\nproxy: {domain: %s, listen: %q, certificate: {file: %q, key_file: %q}}\n",
 			loopback.Addr4, lan, proxyDomain, ":"+strconv.Itoa(int(at.Port())), r.cert, r.key))
 		if err != nil {
 			return p, err
