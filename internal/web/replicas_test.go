@@ -112,6 +112,7 @@ func TestEndWithReplicas(t *testing.T) {
 				t.Fatal(line, err)
 			}
 		}
+		time.Sleep(time.Second) // what the account and its token were told of, which wakes the stream as well
 		began := time.Now()
 		if err := one.auth.RemoveToken(t.Context(), auth.Identity{User: ana}, ana.ID, k.ID); err != nil {
 			t.Fatal(err)

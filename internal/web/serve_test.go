@@ -244,7 +244,9 @@ func TestListsWithoutDatabase(t *testing.T) {
 	if err := w.store.Write(t.Context(), func(tx *store.Tx) error { return tx.AddSite(s) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Serve(t.Context(), ServeOptions{}); err == nil || !strings.HasPrefix(err.Error(), "policy.geoip_database: is not set, but countries are in the allowed_from of the site home;") {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := w.Serve(ctx, ServeOptions{}); err == nil || !strings.HasPrefix(err.Error(), "policy.geoip_database: is not set, but countries are in the allowed_from of the site home;") {
 		t.Errorf("got %v", err)
 	}
 }
