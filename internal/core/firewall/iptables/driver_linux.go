@@ -259,7 +259,12 @@ func (d *Driver) apply(ctx context.Context, put []firewall.Forward, drop []firew
 		}
 	}
 	if d.ending == BySet && len(put) > 0 {
-		all := d.sessions(nil)
+		var all []session
+		for k, s := range d.held {
+			if _, changes := next[k]; !changes { // what is shortened must not stay as long as it had
+				all = append(all, s)
+			}
+		}
 		for _, s := range next {
 			if s != nil {
 				all = append(all, *s)
