@@ -80,7 +80,7 @@ export default defineConfig({
   test: {
     environment: 'happy-dom',
     setupFiles: ['src/testing/words.ts'],
-    include: ['src/**/*.test.ts', 'guest/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'guest/**/*.test.ts', 'build/**/*.test.ts'],
     // A busy machine takes its time with what is loaded on demand.
     testTimeout: 30_000,
     clearMocks: true,

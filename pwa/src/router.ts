@@ -43,12 +43,12 @@ export function makeRouter(): Router {
         children: [
           {
             path: 'services/:id',
-            component: () => import('./pages/ServiceSheet.vue'),
+            component: withWords('sheet', () => import('./pages/ServiceSheet.vue')),
             meta: { title: (t) => t.app.home, sheet: true },
           },
           {
             path: 'sessions/:id',
-            component: () => import('./pages/SessionSheet.vue'),
+            component: withWords('sheet', () => import('./pages/SessionSheet.vue')),
             meta: { title: (t) => t.app.home, sheet: true },
           },
         ],
@@ -99,7 +99,7 @@ export function makeRouter(): Router {
         children: [
           {
             path: ':id',
-            component: () => import('./pages/SessionSheet.vue'),
+            component: withWords('sheet', () => import('./pages/SessionSheet.vue')),
             meta: { title: (t) => t.history.title, sheet: true },
           },
         ],
@@ -123,7 +123,7 @@ export function makeRouter(): Router {
       },
       {
         path: '/setup',
-        component: () => import('./pages/SetupPage.vue'),
+        component: withWords('setup', () => import('./pages/SetupPage.vue')),
         meta: { title: (t) => t.setup.title, open: true },
       },
       {

@@ -48,6 +48,8 @@ interface Packs {
   refusal: Pick<Messages, 'refusal'>
   services: Pick<Messages, 'icon' | 'serviceForm'>
   settings: Pick<Messages, 'settings'>
+  setup: Pick<Messages, 'setup'>
+  sheet: Pick<Messages, 'serviceSheet' | 'sessionSheet'>
   siteAdmin: Pick<Messages, 'siteAdmin'>
   user: Pick<Messages, 'user'>
 }
@@ -73,6 +75,8 @@ const words: Record<Language, Words> = {
       refusal: () => import('./en/refusal'),
       services: () => import('./en/services'),
       settings: () => import('./en/settings'),
+      setup: () => import('./en/setup'),
+      sheet: () => import('./en/sheet'),
       siteAdmin: () => import('./en/siteAdmin'),
       user: () => import('./en/user'),
     },
@@ -90,6 +94,8 @@ const words: Record<Language, Words> = {
       refusal: () => import('./es/refusal'),
       services: () => import('./es/services'),
       settings: () => import('./es/settings'),
+      setup: () => import('./es/setup'),
+      sheet: () => import('./es/sheet'),
       siteAdmin: () => import('./es/siteAdmin'),
       user: () => import('./es/user'),
     },

@@ -42,7 +42,7 @@ const same = new Set([
   'icon.names.vpn',
   'icon.names.wiki',
   'problem.field',
-  'session.traffic',
+  'sessionSheet.traffic',
   'settings.tokenValue',
   'settings.versionOf',
   'site.took',

@@ -18,6 +18,8 @@ const packed = {
   refusal: ['refusal'],
   services: ['icon', 'serviceForm'],
   settings: ['settings'],
+  setup: ['setup'],
+  sheet: ['serviceSheet', 'sessionSheet'],
   siteAdmin: ['siteAdmin'],
   user: ['user'],
 }

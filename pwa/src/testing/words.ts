@@ -15,6 +15,8 @@ vi.mock('@/messages/en/first', async (original) => ({
   ...(await import('@/messages/en/refusal')),
   ...(await import('@/messages/en/services')),
   ...(await import('@/messages/en/settings')),
+  ...(await import('@/messages/en/setup')),
+  ...(await import('@/messages/en/sheet')),
   ...(await import('@/messages/en/siteAdmin')),
   ...(await import('@/messages/en/user')),
 }))

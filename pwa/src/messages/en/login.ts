@@ -28,4 +28,8 @@ export const login = {
   newPassword: 'New password',
   show: 'Show password',
   hide: 'Hide password',
+  nameHelp: 'Small letters, digits, dot, dash and underscore.',
+  nameWrong: 'Use 1 to 64 small letters, digits, dots, dashes or underscores.',
+  passwordHelp: 'At least 12 characters.',
+  passwordShort: 'Use at least 12 characters.',
 }

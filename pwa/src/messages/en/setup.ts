@@ -3,10 +3,6 @@ import { listOf } from '../format'
 export const setup = {
   title: 'Set up Ownline',
   intro: 'Make the first account. It is an admin: it adds sites, services and people.',
-  nameHelp: 'Small letters, digits, dot, dash and underscore.',
-  nameWrong: 'Use 1 to 64 small letters, digits, dots, dashes or underscores.',
-  passwordHelp: 'At least 12 characters.',
-  passwordShort: 'Use at least 12 characters.',
   strength: (word: string) => `Strength: ${word}`,
   weak: 'weak',
   fair: 'fair',

@@ -10,9 +10,11 @@ import * as origins from './origins'
 import * as refusal from './refusal'
 import * as services from './services'
 import * as settings from './settings'
+import * as setup from './setup'
+import * as sheet from './sheet'
 import * as siteAdmin from './siteAdmin'
 import * as user from './user'
 
 export const es: Messages = {
-  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...siteAdmin, ...user,
+  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...setup, ...sheet, ...siteAdmin, ...user,
 }

@@ -29,4 +29,8 @@ export const login: Messages['login'] = {
   newPassword: 'Contraseña nueva',
   show: 'Mostrar la contraseña',
   hide: 'Ocultar la contraseña',
+  nameHelp: 'Letras minúsculas, cifras, punto, guion y guion bajo.',
+  nameWrong: 'Usa de 1 a 64 letras minúsculas, cifras, puntos, guiones o guiones bajos.',
+  passwordHelp: 'Al menos 12 caracteres.',
+  passwordShort: 'Usa al menos 12 caracteres.',
 }

@@ -1,0 +1,26 @@
+export const serviceSheet = {
+  howLong: 'For how long',
+  openFor: (length: string) => `Open for ${length}`,
+  byName: 'HTTPS, by name',
+  forward: (transport: string) => `${transport} forward`,
+  port: 'Public port',
+  portAny: 'Chosen for you',
+  portHelp: (low: number, high: number) => `${low} to ${high}; empty: chosen for you.`,
+  portRange: (low: number, high: number) => `Use a number from ${low} to ${high}, or nothing.`,
+  portTaken: (port: number) => `Port ${port} is in use. Choose another.`,
+  portTakenUntil: (port: number, time: string) =>
+    `Port ${port} is in use until ${time}. Choose another.`,
+  automatic: 'Opens when this device knocks',
+  automaticNoGrant: 'It needs a grant first.',
+  automaticOn: 'A knock of any of your devices opens it.',
+  automaticAsk: 'Your admin can allow it.',
+  forWhom: 'For address',
+  another: 'Another',
+  source: 'Address to let in',
+  sourceHelp: 'IPv4 or IPv6. Of an IPv6 address the whole network counts, as the site has it.',
+  sourceMissing: 'Enter an address.',
+  addressLater: 'The address is known once it is open.',
+  notOpened: (site: string) => `${site} could not open it. Nothing was opened.`,
+  notOpenedWhy: (site: string, why: string) =>
+    `${site} could not open it: ${why}. Nothing was opened.`,
+}

@@ -1,0 +1,26 @@
+import type { Messages } from '../en'
+
+export const serviceSheet: Messages['serviceSheet'] = {
+  howLong: 'Durante cuánto tiempo',
+  openFor: (length) => `Abrir ${length}`,
+  byName: 'HTTPS, por nombre',
+  forward: (transport) => `Reenvío ${transport}`,
+  port: 'Puerto público',
+  portAny: 'Se elige por ti',
+  portHelp: (low, high) => `De ${low} a ${high}; vacío: se elige por ti.`,
+  portRange: (low, high) => `Usa un número de ${low} a ${high}, o nada.`,
+  portTaken: (port) => `El puerto ${port} está en uso. Elige otro.`,
+  portTakenUntil: (port, time) => `El puerto ${port} está en uso hasta las ${time}. Elige otro.`,
+  automatic: 'Se abre cuando llama este dispositivo',
+  automaticNoGrant: 'Antes hace falta un permiso.',
+  automaticOn: 'Lo abre una llamada de cualquiera de tus dispositivos.',
+  automaticAsk: 'Lo puede permitir quien administra.',
+  forWhom: 'Para la dirección',
+  another: 'Otra',
+  source: 'Dirección que se deja entrar',
+  sourceHelp: 'IPv4 o IPv6. De una dirección IPv6 cuenta toda la red, según la sede.',
+  sourceMissing: 'Escribe una dirección.',
+  addressLater: 'La dirección se sabe cuando esté abierto.',
+  notOpened: (site) => `${site} no pudo abrirlo. No se ha abierto nada.`,
+  notOpenedWhy: (site, why) => `${site} no pudo abrirlo: ${why}. No se ha abierto nada.`,
+}

@@ -1,0 +1,2 @@
+export { serviceSheet } from './serviceSheet'
+export { sessionSheet } from './sessionSheet'
