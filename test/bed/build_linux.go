@@ -34,7 +34,7 @@ func (b *Bed) build(ctx context.Context, p plan) error {
 	}
 	var g errgroup.Group
 	for _, h := range b.hosts {
-		g.Go(h.prepare)
+		g.Go(func() error { return h.prepare(forwards(h.Name)) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -62,9 +62,9 @@ func (b *Bed) build(ctx context.Context, p plan) error {
 
 // prepare sets what must be in place before a host has interfaces, since they inherit it,
 // and brings loopback up.
-func (h *Host) prepare() error {
+func (h *Host) prepare(forwards bool) error {
 	forward := "0"
-	if forwards(h.Name) {
+	if forwards {
 		forward = "1"
 	}
 	err := h.Do(func() error {

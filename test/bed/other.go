@@ -23,6 +23,17 @@ func Check() error { return errors.ErrUnsupported }
 // Enter returns errors.ErrUnsupported.
 func Enter() error { return errors.ErrUnsupported }
 
+// AddHost returns errors.ErrUnsupported.
+func (*Bed) AddHost(string, bool) (*Host, error) { return nil, errors.ErrUnsupported }
+
+// Plug returns errors.ErrUnsupported.
+func (*Host) Plug(string, []netip.Prefix, *Host, string, []netip.Prefix, ...netip.Addr) error {
+	return errors.ErrUnsupported
+}
+
+// Switch returns errors.ErrUnsupported.
+func (*Host) Switch(string, []netip.Prefix, ...string) error { return errors.ErrUnsupported }
+
 // AddAddr returns errors.ErrUnsupported.
 func (*Host) AddAddr(string, netip.Prefix) error { return errors.ErrUnsupported }
 

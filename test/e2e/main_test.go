@@ -44,7 +44,8 @@ type suite struct {
 	echo, udp, web, routerEcho string // services: TCP and UDP echo, a web server, UDP echo on the router itself
 }
 
-func start(t *testing.T, o world.Options) *suite {
+// begin makes a world without services.
+func begin(t *testing.T, o world.Options) *suite {
 	t.Helper()
 	bedtest.Need(t)
 	if o.Programs == (world.Programs{}) {
@@ -64,6 +65,13 @@ func start(t *testing.T, o world.Options) *suite {
 			t.Errorf("close the world: %v", err)
 		}
 	})
+	return s
+}
+
+func start(t *testing.T, o world.Options) *suite {
+	t.Helper()
+	s := begin(t, o)
+	w := s.World
 	lan := w.Bed.Lan
 	s.echo = s.service("echo", "tcp", lan, bed.EchoPort)
 	s.udp = s.service("udp-echo", "udp", lan, bed.EchoPort)

@@ -137,8 +137,8 @@ func (d *Daemon) Until(ctx context.Context, what string, try func(context.Contex
 	}
 }
 
-// runOn runs a program to its end and returns what it printed; an error has what it said.
-func runOn(ctx context.Context, h *bed.Host, stdin, name string, args ...string) ([]byte, error) {
+// RunOn runs a program to its end and returns what it printed; an error has what it said.
+func RunOn(ctx context.Context, h *bed.Host, stdin, name string, args ...string) ([]byte, error) {
 	cmd := h.Command(ctx, name, args...)
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &said

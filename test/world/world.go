@@ -34,12 +34,25 @@ type Options struct {
 	Bed      []bed.Option
 	CoreYAML string // more lines for core.yaml
 	WebYAML  string // more lines for web.yaml
+	// Place is where this world differs; nil: core is on the bed's router, web in its LAN.
+	Place func(*bed.Bed) (Place, error)
 	// Dial has core dial web, as behind a NAT, instead of web core.
 	Dial bool
 	// PairFile has both ends pair with no hands.
 	PairFile bool
 	// Quiet has both log errors alone, instead of everything.
 	Quiet bool
+}
+
+// Place is a world of another layout. Its files say all that a world does not have to know: state_dir,
+// control_socket and log are added.
+type Place struct {
+	Core, Web         *bed.Host
+	CoreFile, WebFile string // core.yaml and web.yaml
+	WebAt             netip.AddrPort
+	Name, Host        string                              // of the site that is paired with
+	PairFile          bool                                // both files name one, so that nobody has to pair them
+	Pair              func(context.Context, *World) error // nil: by the API
 }
 
 // World is running Ownline.
@@ -52,9 +65,10 @@ type World struct {
 	Site    string
 
 	programs Programs
+	place    Place
 	dir      string
 	ownDir   bool
-	others   []*Daemon // of StartOnRouter
+	others   []*Daemon // of StartOn
 }
 
 // New builds the bed, starts both daemons, pairs them and signs an admin in.
@@ -77,6 +91,15 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 	if w.Servers, err = w.Bed.StartServers(); err != nil {
 		return nil, err
 	}
+	w.place = Place{
+		Core: w.Bed.Router, Web: w.Bed.Lan, WebAt: netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort),
+		Name: "home", Host: w.Bed.Router.IPv4.String(), PairFile: o.PairFile,
+	}
+	if o.Place == nil {
+		w.place.CoreFile, w.place.WebFile = w.files(o)
+	} else if w.place, err = o.Place(w.Bed); err != nil {
+		return nil, err
+	}
 	if err := w.configure(o); err != nil {
 		return nil, err
 	}
@@ -86,8 +109,12 @@ func New(ctx context.Context, o Options) (_ *World, err error) {
 	if err := w.startCore(ctx); err != nil {
 		return nil, err
 	}
-	if !o.PairFile {
-		if err := w.pair(ctx); err != nil {
+	if !w.place.PairFile {
+		pair := (*World).pair
+		if w.place.Pair != nil {
+			pair = func(w *World, ctx context.Context) error { return w.place.Pair(ctx, w) }
+		}
+		if err := pair(w, ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -109,30 +136,37 @@ func (w *World) Path(name string) string { return w.path(name) }
 
 func (w *World) lanRouter() netip.Addr { return w.Bed.Router.IPv4s[1] }
 
+// configure writes both files.
 func (w *World) configure(o Options) error {
-	link := fmt.Sprintf("link: {listen: %q}", netip.AddrPortFrom(w.lanRouter(), linkPort))
-	webLink := ""
-	if o.Dial {
-		link = fmt.Sprintf("link: {listen: \"\", dial: %q}", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
-		webLink = fmt.Sprintf("link: {listen: %q}\n", netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort))
-	}
 	level := "debug"
 	if o.Quiet {
 		level = "error"
 	}
-	pairFile := ""
-	if o.PairFile {
-		pairFile = fmt.Sprintf("pair_file: %q\n", w.path("pair"))
+	core := fmt.Sprintf("state_dir: %q\ncontrol_socket: %q\nlog: {level: %s}\n%s", w.path("core"), w.path("core.sock"), level, w.place.CoreFile)
+	if err := os.WriteFile(w.path("core.yaml"), []byte(core), 0o600); err != nil {
+		return err
 	}
-	core := fmt.Sprintf("state_dir: %q\ncontrol_socket: %q\n%s\nlog: {level: %s}\n%s", w.path("core"), w.path("core.sock"), link, level, pairFile)
+	web := fmt.Sprintf("state_dir: %q\nlog: {level: %s}\n%s", w.path("web"), level, w.place.WebFile)
+	return os.WriteFile(w.path("web.yaml"), []byte(web), 0o600)
+}
+
+// files are those of the usual world.
+func (w *World) files(o Options) (core, web string) {
+	core = fmt.Sprintf("link: {listen: %q}\n", netip.AddrPortFrom(w.lanRouter(), linkPort))
+	web = fmt.Sprintf("listen: %q\n", w.place.WebAt)
+	if o.Dial {
+		at := netip.AddrPortFrom(w.Bed.Lan.IPv4, linkPort)
+		core = fmt.Sprintf("link: {listen: \"\", dial: %q}\n", at)
+		web += fmt.Sprintf("link: {listen: %q}\n", at)
+	}
+	if o.PairFile {
+		line := fmt.Sprintf("pair_file: %q\n", w.path("pair"))
+		core, web = core+line, web+line
+	}
 	if !strings.Contains(o.CoreYAML, "firewall:") {
 		core += fmt.Sprintf("firewall: {wan_interfaces: [%s]}\n", w.Bed.Router.Link)
 	}
-	web := fmt.Sprintf("state_dir: %q\nlisten: %q\nlog: {level: %s}\n%s%s", w.path("web"), netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort), level, webLink, pairFile)
-	if err := os.WriteFile(w.path("core.yaml"), []byte(core+o.CoreYAML), 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(w.path("web.yaml"), []byte(web+o.WebYAML), 0o600)
+	return core + o.CoreYAML, web + o.WebYAML
 }
 
 // startWeb makes the admin, starts ownline-web and signs in.
@@ -140,18 +174,18 @@ func (w *World) startWeb(ctx context.Context) error {
 	if _, err := w.WebCommand(ctx, AdminPassword+"\n", "user", "add", "--admin", AdminName); err != nil {
 		return err
 	}
-	w.Web = newDaemon(w.Bed.Lan, w.path("web.log"), w.programs.Web, "serve", "--config", w.path("web.yaml"))
+	w.Web = newDaemon(w.place.Web, w.path("web.log"), w.programs.Web, "serve", "--config", w.path("web.yaml"))
 	if err := w.Web.Start(ctx); err != nil {
 		return err
 	}
-	w.API = NewAPI(w.Bed.Lan, w.WebAddr())
+	w.API = NewAPI(w.place.Web, w.WebAddr())
 	return w.Web.Until(ctx, "answer", func(ctx context.Context) error {
 		return w.API.Login(ctx, AdminName, AdminPassword)
 	})
 }
 
 func (w *World) startCore(ctx context.Context) error {
-	w.Core = newDaemon(w.Bed.Router, w.path("core.log"), w.programs.Core, "run", "--config", w.path("core.yaml"))
+	w.Core = newDaemon(w.place.Core, w.path("core.log"), w.programs.Core, "run", "--config", w.path("core.yaml"))
 	if err := w.Core.Start(ctx); err != nil {
 		return err
 	}
@@ -163,7 +197,13 @@ func (w *World) startCore(ctx context.Context) error {
 
 // StartOnRouter starts another program beside core. It ends with the world.
 func (w *World) StartOnRouter(ctx context.Context, name string, args ...string) (*Daemon, error) {
-	d := newDaemon(w.Bed.Router, w.path(filepath.Base(name)+".log"), append([]string{name}, args...)...)
+	return w.StartOn(ctx, w.place.Core, filepath.Base(name), name, args...)
+}
+
+// StartOn starts another program on a host; what it logs is in the file LOG.log of the world's folder.
+// It ends with the world.
+func (w *World) StartOn(ctx context.Context, h *bed.Host, log, name string, args ...string) (*Daemon, error) {
+	d := newDaemon(h, w.path(log+".log"), append([]string{name}, args...)...)
 	if err := d.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -186,7 +226,7 @@ func (w *World) pair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": "home", "host": w.Bed.Router.IPv4.String()}, nil)
+	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": w.place.Name, "host": w.place.Host}, nil)
 }
 
 // WaitConnected waits until both ends say that web commands core, at most as long as Until
@@ -219,8 +259,8 @@ func (w *World) WaitConnected(ctx context.Context) error {
 	})
 }
 
-// WebAddr is where ownline-web listens, in the LAN.
-func (w *World) WebAddr() netip.AddrPort { return netip.AddrPortFrom(w.Bed.Lan.IPv4, webPort) }
+// WebAddr is where ownline-web listens.
+func (w *World) WebAddr() netip.AddrPort { return w.place.WebAt }
 
 // KnockAddr is where the router takes knocks, for clients of IPv4 or IPv6.
 func (w *World) KnockAddr(v6 bool) netip.AddrPort {
@@ -230,14 +270,14 @@ func (w *World) KnockAddr(v6 bool) netip.AddrPort {
 	return netip.AddrPortFrom(w.Bed.Router.IPv4, KnockPort)
 }
 
-// CoreCommand runs ownline-core with arguments on the router and returns what it prints.
+// CoreCommand runs ownline-core with arguments where it runs and returns what it prints.
 func (w *World) CoreCommand(ctx context.Context, args ...string) ([]byte, error) {
-	return runOn(ctx, w.Bed.Router, "", w.programs.Core, append(args, "--config", w.path("core.yaml"))...)
+	return RunOn(ctx, w.place.Core, "", w.programs.Core, append(args, "--config", w.path("core.yaml"))...)
 }
 
 // WebCommand runs ownline-web with arguments on the host of web and returns what it prints.
 func (w *World) WebCommand(ctx context.Context, stdin string, args ...string) ([]byte, error) {
-	return runOn(ctx, w.Bed.Lan, stdin, w.programs.Web, append(args, "--config", w.path("web.yaml"))...)
+	return RunOn(ctx, w.place.Web, stdin, w.programs.Web, append(args, "--config", w.path("web.yaml"))...)
 }
 
 // Close ends everything.
@@ -263,7 +303,7 @@ func (w *World) CheckCoreSettings(ctx context.Context, yaml string) ([]byte, err
 	if err := os.WriteFile(file, []byte(yaml+"\n"), 0o600); err != nil {
 		return nil, err
 	}
-	return runOn(ctx, w.Bed.Router, "", w.programs.Core, "run", "--check", "--config", file)
+	return RunOn(ctx, w.Bed.Router, "", w.programs.Core, "run", "--check", "--config", file)
 }
 
 // OtherWeb runs ownline-web with arguments for a web of its own, with nothing in common
@@ -273,5 +313,5 @@ func (w *World) OtherWeb(ctx context.Context, name string, args ...string) ([]by
 	if err := os.WriteFile(file, fmt.Appendf(nil, "state_dir: %q\n", w.path(name)), 0o600); err != nil {
 		return nil, err
 	}
-	return runOn(ctx, w.Bed.Lan, "", w.programs.Web, append(args, "--config", file)...)
+	return RunOn(ctx, w.Bed.Lan, "", w.programs.Web, append(args, "--config", file)...)
 }
