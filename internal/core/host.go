@@ -121,7 +121,7 @@ func (h *host) admit(s link.Session, ipv6Prefix int, proxy firewall.Proxy) (link
 		return s, ownline.Invalid("public_port", fmt.Sprintf("proxied services are at %d/tcp, and nowhere else", proxy.Port))
 	}
 	if s.ServiceID.IsZero() {
-		return s, ownline.Invalid("service_id", "missing")
+		return s, ownline.Invalid("service_id", "is missing")
 	}
 	s.Target = proxy.Target(s.Source.Addr())
 	if !s.Target.Addr().IsValid() {

@@ -321,7 +321,7 @@ func TestOIDCProviderDown(t *testing.T) {
 		}
 	})
 	resp := s.browser().get(s.own+"/api/v1/auth/oidc/start", false)
-	if body := text(t, resp); resp.StatusCode != 503 || !strings.Contains(body, "identity provider does not answer") {
+	if body := text(t, resp); resp.StatusCode != 503 || !strings.Contains(body, "identity provider does not answer") || !strings.Contains(body, `<a href="/login">`) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if status, _ := fetch(t, s.own+"/readyz"); status != 200 {

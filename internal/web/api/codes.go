@@ -209,6 +209,20 @@ var sentences = []sentence{
 	{"port_proxy", "the site's reverse proxy has port {port}"},
 	{"port_router", "the router itself serves port {port}; an admin can allow it in the grant"},
 	{"port_taken", "{source} has a session to another target on port {port}"},
+	{"core_away", "the site's core can't be reached"},
+	{"core_away_why", "the site's core can't be reached: {why}"},
+	{"core_ended", "the session ended on the router: {reason}"},
+	{"core_port_leads", "port {port}/{transport} leads {source} to {target} already; choose another port"},
+	{"core_port_used", "{port}/{transport} is used by the router itself; choose another port, or let an admin allow it in the grant"},
+	{"core_port_http3", "{port}/udp is the reverse proxy's, for HTTP/3; choose another port"},
+	{"core_port_proxied", "proxied services are at {port}/tcp, and nowhere else"},
+	{"core_target", "{target} is in none of the router's local networks {networks}; see local_networks in core.yaml"},
+	{"core_source_not_public", "{source} is not a public address ({kind})"},
+	{"core_source_own", "{source} is, or holds, an address of the router itself"},
+	{"core_source_gateway", "{source} is the router's gateway: the box in front of it rewrites sources, so this session would admit everybody"},
+	{"core_source_family", "{source} is of a family that this router's proxy has no address of"},
+	{"core_no_names", "this router serves no names: see proxy.domain in its core.yaml"},
+	{"core_kind", `"{kind}" is neither forward nor proxy`},
 	{"session_over", "is over; open a new one"},
 	{"session_ended", "has ended meanwhile ({reason})"},
 	{"key_long", "must be 128 characters at most"},
@@ -264,6 +278,18 @@ func CodeOf(message string) (code string, params map[string]string) {
 	return "", nil
 }
 
+// prefixed is the field's name in front of a sentence, as errors write it and sessions keep it.
+var prefixed = regexp.MustCompile(`^[a-z0-9_.]+: `)
+
+// failure names why core did not open a session, as it was written down; nil: it opened.
+func failure(why string) *ErrorDetail {
+	if why == "" {
+		return nil
+	}
+	d := detail(&huma.ErrorDetail{Message: why})
+	return &d
+}
+
 // ErrorDetail is what is wrong with one field; in the document it takes the place of huma's.
 type ErrorDetail struct {
 	Location string            `json:"location,omitempty" doc:"Where the field is, as in body.target or path.id; absent if it is about no field"`
@@ -274,7 +300,7 @@ type ErrorDetail struct {
 
 // detail names a sentence if it has a name.
 func detail(d *huma.ErrorDetail) ErrorDetail {
-	code, params := CodeOf(d.Message)
+	code, params := CodeOf(prefixed.ReplaceAllString(d.Message, ""))
 	return ErrorDetail{Location: d.Location, Message: d.Message, Code: code, Params: params}
 }
 

@@ -20,18 +20,20 @@ import (
 // refusing are the rooms whose sentences come to whoever calls the API; after a minus, the files of
 // theirs that it never reaches.
 var refusing = map[string]string{
-	"internal/core":       "pairing.go reach.go", // these alone are told on
-	"internal/invitation": "",
-	"internal/link":       "code.go template.go",
-	"internal/ownline":    "origins.go proxy.go source.go",
-	"internal/policy":     "",
-	"internal/web/access": "-fwknop.go -knock.go -kept.go -lists.go -transfer.go", // for cores; for the start; for the import of an export
-	"internal/web/api":    "",
-	"internal/web/auth":   "-hashes.go",
-	"internal/web/icon":   "",
-	"internal/web/oidc":   "flow.go",
-	"internal/web/sites":  "",
-	"internal/web/store":  "-kept.go -transfer.go",
+	"internal/core":          "host.go pairing.go reach.go", // these alone are told on
+	"internal/core/firewall": "rules.go",
+	"internal/core/session":  "",
+	"internal/invitation":    "",
+	"internal/link":          "code.go template.go",
+	"internal/ownline":       "origins.go proxy.go source.go",
+	"internal/policy":        "",
+	"internal/web/access":    "-fwknop.go -knock.go -kept.go -lists.go -transfer.go", // for cores; for the start; for the import of an export
+	"internal/web/api":       "",
+	"internal/web/auth":      "-hashes.go",
+	"internal/web/icon":      "",
+	"internal/web/oidc":      "flow.go",
+	"internal/web/sites":     "",
+	"internal/web/store":     "-kept.go -transfer.go",
 }
 
 // passedOn are details that somebody else has written.
@@ -55,6 +57,12 @@ func TestEverySentenceHasACode(t *testing.T) {
 		validation.MsgExpectedMaximumNumber, validation.MsgExpectedMaxItems, validation.MsgExpectedOneOf,
 	} {
 		said[verb.ReplaceAllString(words, "{}")] = "huma"
+	}
+	for words, place := range map[string]string{"the site's core can't be reached": "sites/site.go", "the site's core can't be reached: {}": "sites/site.go"} {
+		if text, err := os.ReadFile(filepath.Join("..", place)); err != nil || !strings.Contains(string(text), strings.TrimSuffix(words, ": {}")) {
+			t.Errorf("%s does not say %q: %v", place, words, err)
+		}
+		said[words] = place // alone, or with what stood in the way
 	}
 	if len(said) < 120 {
 		t.Fatalf("%d sentences were read; the test looks in the wrong place", len(said))
@@ -96,6 +104,22 @@ func TestSentencesAreKnownAgain(t *testing.T) {
 	}
 	if got := detail(&huma.ErrorDetail{Message: "whatever it is"}); got.Code != "" || got.Params != nil {
 		t.Errorf("an unknown sentence has a code: %+v", got)
+	}
+}
+
+func TestFailureOfASession(t *testing.T) {
+	for why, want := range map[string]string{
+		"public_port: 22/tcp is used by the router itself; choose another port, or let an admin allow it in the grant": "core_port_used 22",
+		"the site's core can't be reached: not connected yet":                                                          "core_away_why ",
+		"source: is of no kind that we know":                                                                           " ",
+	} {
+		got := failure(why)
+		if is := got.Code + " " + got.Params["port"]; is != want || got.Message != why {
+			t.Errorf("%q is taken for %q: %+v", why, is, got)
+		}
+	}
+	if got := failure(""); got != nil {
+		t.Errorf("what has not failed has %+v", got)
 	}
 }
 

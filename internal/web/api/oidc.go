@@ -55,28 +55,7 @@ func (s *Server) oidcResource() {
 			return show(m), nil
 		})
 
-	type startInput struct {
-		Return string `query:"return" maxLength:"512" doc:"The path of our page to go on at, like /sessions"`
-	}
-	type redirect struct {
-		Location  string      `header:"Location"`
-		SetCookie http.Cookie `header:"Set-Cookie"`
-	}
 	fails := []int{http.StatusNotFound, http.StatusServiceUnavailable}
-	register(s, operation{
-		method: http.MethodGet, path: "/auth/oidc/start", id: "oidc-start", who: anybody, tag: tag, status: http.StatusFound, fails: fails,
-		summary: "Send this browser to the identity provider to sign in",
-	}, func(ctx context.Context, _ auth.Identity, in *startInput) (*redirect, error) {
-		if s.oidc == nil {
-			return nil, errNoOIDC
-		}
-		address, kept, err := s.oidc.Provider.Start(ctx, oidc.Wish{Return: in.Return})
-		if err != nil {
-			return nil, err
-		}
-		return &redirect{address, tripCookie(kept, int(oidc.Lifetime.Seconds()))}, nil
-	})
-
 	type where struct {
 		Location string `json:"location" doc:"Where the browser is to go"`
 	}
@@ -120,7 +99,59 @@ func (s *Server) oidcResource() {
 	}, func(ctx context.Context, id auth.Identity, _ *noInput) (*struct{}, error) {
 		return nil, s.access.UnlinkExternal(ctx, actor(id))
 	})
+	s.oidcStart(append(fails, http.StatusUnprocessableEntity))
 	s.oidcCallback()
+}
+
+func (s *Server) oidcStart(fails []int) {
+	op := s.operation(operation{
+		method: http.MethodGet, path: "/auth/oidc/start", id: "oidc-start", who: anybody, tag: "auth", status: http.StatusFound, fails: fails,
+		summary:     "Send this browser to the identity provider to sign in",
+		description: "Browsers get errors as a page, which leads back to the sign-in.",
+	}, false)
+	text := &huma.Header{Schema: &huma.Schema{Type: huma.TypeString}}
+	op.Responses["302"] = &huma.Response{Description: "Found", Headers: map[string]*huma.Header{"Location": text, "Set-Cookie": text}}
+	huma.Register(s.huma, op, func(_ context.Context, in *departure) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(hctx huma.Context) {
+			address, kept, err := s.depart(hctx.Context(), in)
+			if err != nil {
+				s.trouble(hctx, err)
+				return
+			}
+			_, w := humago.Unwrap(hctx)
+			trip := tripCookie(kept, int(oidc.Lifetime.Seconds()))
+			http.SetCookie(w, &trip)
+			w.Header().Set("Location", address)
+			w.WriteHeader(http.StatusFound)
+		}}, nil
+	})
+}
+
+type departure struct {
+	Return string `query:"return" maxLength:"512" doc:"The path of our page to go on at, like /sessions"`
+}
+
+// depart returns where the provider signs somebody in, and what their browser keeps meanwhile.
+func (s *Server) depart(ctx context.Context, in *departure) (address, kept string, err error) {
+	if s.oidc == nil {
+		return "", "", errNoOIDC
+	}
+	if err := checkText(in); err != nil {
+		return "", "", err
+	}
+	return s.oidc.Provider.Start(ctx, oidc.Wish{Return: in.Return})
+}
+
+// trouble shows a browser on its way to the provider or back what is wrong; all others get a problem.
+func (s *Server) trouble(hctx huma.Context, err error) {
+	r, w := humago.Unwrap(hctx)
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		s.writeProblem(hctx, err)
+		return
+	}
+	p := &huma.ErrorModel{}
+	errors.As(s.problem(hctx.Context(), hctx.Operation(), err), &p)
+	s.page(w, r, p.Status, page{Error: p.Detail, Spanish: inSpanish(err, p)})
 }
 
 func (s *Server) oidcCallback() {
@@ -148,16 +179,11 @@ func (s *Server) oidcCallback() {
 			http.SetCookie(w, &gone)
 			next, err := s.arrive(w, r, id)
 			w.Header().Set("Referrer-Policy", "no-referrer") // our own address holds the code
-			switch {
-			case err == nil:
-				s.page(w, r, http.StatusOK, page{Next: next})
-			case strings.Contains(r.Header.Get("Accept"), "text/html"):
-				p := &huma.ErrorModel{}
-				errors.As(s.problem(ctx, &op, err), &p)
-				s.page(w, r, p.Status, page{Error: p.Detail, Spanish: inSpanish(err, p)})
-			default:
-				s.writeProblem(hctx, err)
+			if err != nil {
+				s.trouble(hctx, err)
+				return
 			}
+			s.page(w, r, http.StatusOK, page{Next: next})
 		}}, nil
 	})
 }

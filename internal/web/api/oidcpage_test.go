@@ -41,6 +41,15 @@ func TestPageAfterTheProvider(t *testing.T) {
 			}
 		}
 	}
+	// Before the provider, too; whoever is no browser gets a problem.
+	const wrong = "/auth/oidc/start?return=//elsewhere.example"
+	start := w.do("", "GET", wrong, nil, "Accept", "text/html", "Accept-Language", "es").want(http.StatusUnprocessableEntity)
+	if got := string(start.body); !strings.Contains(got, "must be the path of one of our pages") || !strings.Contains(got, `<a href="/login">Volver a entrar`) {
+		t.Errorf("no way back from the start:\n%s", got)
+	}
+	if got := w.do("", "GET", wrong, nil).want(http.StatusUnprocessableEntity); !strings.Contains(string(got.body), `"status":422`) {
+		t.Errorf("no problem for a program:\n%s", got.body)
+	}
 	show := func(p page) string {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/", nil)

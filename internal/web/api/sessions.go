@@ -33,6 +33,7 @@ type session struct {
 	State       string          `json:"state" enum:"opening,active,ended"`
 	Reason      string          `json:"reason,omitempty" enum:"expired,closed,replaced,revoked,failed,flushed"`
 	Detail      string          `json:"detail,omitempty" doc:"Of a failure, in words"`
+	Failure     *ErrorDetail    `json:"failure,omitempty" doc:"The same, with the code of its sentence"`
 	Opened      time.Time       `json:"opened"`
 	Expires     time.Time       `json:"expires"`
 	Ended       *time.Time      `json:"ended,omitempty"`
@@ -49,7 +50,7 @@ func sessionView(i ownline.SessionInfo) session {
 		Service: i.Service.String(), ServiceName: i.ServiceName, Icon: i.ServiceIcon,
 		DeviceName: i.DeviceName, EndedByName: i.EndedByName,
 		Source: i.Source.String(), PublicPort: i.PublicPort, Transport: string(i.Transport), Target: addrPort(i.Target),
-		State: string(i.State), Reason: string(i.Reason), Detail: i.Detail,
+		State: string(i.State), Reason: string(i.Reason), Detail: i.Detail, Failure: failure(i.Detail),
 		Opened: i.Opened.UTC(), Expires: i.Expires.UTC(), Ended: optional(i.EndedAt), Traffic: i.Traffic,
 		Address: net.JoinHostPort(i.SiteHost, strconv.Itoa(int(i.PublicPort))), URL: i.URL(),
 	}

@@ -145,6 +145,8 @@ describe('the page for guests', () => {
     ['es-ES', refusal('nothing is opened for 203.0.113.24, because', 'invitation_nowhere', { address: '203.0.113.24' }),
       'No se abre nada para 203.0.113.24, por el lugar donde está.', ''],
     ['es', refusal('this invitation is not for guests', 'invitation_from'), 'Esta invitación no es para invitados de donde estás.', ''],
+    ['es', refusal('22/tcp is used by the router itself', 'core_port_used', { port: '22', transport: 'tcp' }),
+      'El propio router usa el puerto 22. Díselo a quien te invitó.', ''],
     ['es', refusal('is something new', 'new_code'), 'is something new', 'en'],
     ['es', refusal('has no name'), 'has no name', 'en'],
     ['en', refusal('nothing is opened for you', 'invitation_nowhere', { address: 'you' }), 'nothing is opened for you', 'en'],

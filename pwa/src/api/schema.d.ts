@@ -138,7 +138,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Send this browser to the identity provider to sign in */
+        /**
+         * Send this browser to the identity provider to sign in
+         * @description Browsers get errors as a page, which leads back to the sign-in.
+         */
         get: operations["oidc-start"];
         put?: never;
         post?: never;
@@ -1459,7 +1462,7 @@ export interface components {
              * @description Names the sentence, for clients that say it in another language. Absent: it is none that people come to see. x-ownline-sentences has them all
              * @enum {string}
              */
-            code?: "all_or_user" | "ca" | "challenge_no_passkey" | "challenge_used" | "choice" | "core_at_home" | "core_no_check" | "core_no_fwknop" | "core_no_knock_port" | "core_too_old" | "cursor" | "device_revoked" | "device_user" | "duration" | "for_long" | "for_short" | "fwknop_digest" | "grant_duration" | "grant_everybody" | "grant_no_port" | "grant_port_router" | "grant_proxied" | "grant_sources" | "grant_there" | "header_control" | "header_dollar" | "header_length" | "header_long" | "header_name" | "header_own" | "header_twice" | "headers_most" | "host" | "icon_damaged" | "icon_entities" | "icon_foreign" | "icon_intricate" | "icon_kind" | "icon_large" | "icon_large_anew" | "icon_one_svg" | "icon_pixels" | "icon_svg" | "icon_unknown" | "identifier" | "invitation_countries" | "invitation_dead" | "invitation_expired" | "invitation_from" | "invitation_life" | "invitation_no_countries" | "invitation_nowhere" | "invitation_revoked" | "invitation_secret" | "invitation_service" | "invitation_used" | "invitations_most" | "ipv6_prefix" | "ipv6_prefix_lists" | "items_most" | "key_long" | "key_used" | "kind_fixed" | "kind_no_proxy" | "last_admin" | "last_sign_in" | "length_least" | "length_most" | "linked_already" | "linked_other" | "login_no_url" | "missing" | "name_characters" | "name_of_service" | "name_of_site" | "name_of_user" | "name_start" | "not_proxied" | "number_least" | "number_most" | "one_of" | "options_forward" | "origin_4in6" | "origin_empty" | "origin_no_asns" | "origin_no_countries" | "origin_no_country" | "origin_other_code" | "origin_small" | "origin_unreadable" | "origins_most" | "otp_needed" | "otp_no_use" | "otp_wrong" | "own_service" | "pairing_no_address" | "pairing_no_door" | "pairing_no_token" | "pairing_none" | "pairing_not_newest" | "pairing_not_whole" | "pairing_old" | "pairing_other_site" | "pairing_pin" | "pairing_port" | "pairing_silent" | "pairing_some_site" | "pairing_this_site" | "pairing_used" | "pairing_wrong_key" | "pass_no_login" | "pass_path" | "pass_state" | "passkey_known" | "passkey_other" | "passkey_unreadable" | "passkeys_address" | "passkeys_bad_url" | "passkeys_http" | "passkeys_most" | "passkeys_no_url" | "passkeys_no_use" | "password_and_hash" | "password_changed" | "password_long" | "password_own" | "password_present" | "password_same" | "password_short" | "password_text" | "path_prefix" | "pin" | "port_all_taken" | "port_fixed" | "port_none" | "port_proxy" | "port_range" | "port_router" | "port_taken" | "printable" | "printable_most" | "printable_range" | "proxy_none" | "proxy_untold" | "range_from_1" | "return_path" | "scheme" | "scheme_not_tls" | "server_name" | "service_name" | "service_name_broker" | "service_name_guests" | "service_name_pages" | "session_ended" | "session_over" | "source" | "source_address" | "source_family" | "source_inside" | "source_not_public" | "target_itself" | "target_needed" | "target_not_4" | "target_not_6" | "target_outside" | "target_outside_router" | "target_port" | "target_unknown" | "target_unreadable" | "template_closed" | "template_driver" | "template_guard" | "template_long" | "template_open" | "template_rewrite" | "template_word" | "text" | "token_no_scope" | "token_past" | "token_scopes" | "totp_begun_anew" | "totp_not_begun" | "totp_off" | "totp_on" | "transport_proxy" | "twice";
+            code?: "all_or_user" | "ca" | "challenge_no_passkey" | "challenge_used" | "choice" | "core_at_home" | "core_away" | "core_away_why" | "core_ended" | "core_kind" | "core_no_check" | "core_no_fwknop" | "core_no_knock_port" | "core_no_names" | "core_port_http3" | "core_port_leads" | "core_port_proxied" | "core_port_used" | "core_source_family" | "core_source_gateway" | "core_source_not_public" | "core_source_own" | "core_target" | "core_too_old" | "cursor" | "device_revoked" | "device_user" | "duration" | "for_long" | "for_short" | "fwknop_digest" | "grant_duration" | "grant_everybody" | "grant_no_port" | "grant_port_router" | "grant_proxied" | "grant_sources" | "grant_there" | "header_control" | "header_dollar" | "header_length" | "header_long" | "header_name" | "header_own" | "header_twice" | "headers_most" | "host" | "icon_damaged" | "icon_entities" | "icon_foreign" | "icon_intricate" | "icon_kind" | "icon_large" | "icon_large_anew" | "icon_one_svg" | "icon_pixels" | "icon_svg" | "icon_unknown" | "identifier" | "invitation_countries" | "invitation_dead" | "invitation_expired" | "invitation_from" | "invitation_life" | "invitation_no_countries" | "invitation_nowhere" | "invitation_revoked" | "invitation_secret" | "invitation_service" | "invitation_used" | "invitations_most" | "ipv6_prefix" | "ipv6_prefix_lists" | "items_most" | "key_long" | "key_used" | "kind_fixed" | "kind_no_proxy" | "last_admin" | "last_sign_in" | "length_least" | "length_most" | "linked_already" | "linked_other" | "login_no_url" | "missing" | "name_characters" | "name_of_service" | "name_of_site" | "name_of_user" | "name_start" | "not_proxied" | "number_least" | "number_most" | "one_of" | "options_forward" | "origin_4in6" | "origin_empty" | "origin_no_asns" | "origin_no_countries" | "origin_no_country" | "origin_other_code" | "origin_small" | "origin_unreadable" | "origins_most" | "otp_needed" | "otp_no_use" | "otp_wrong" | "own_service" | "pairing_no_address" | "pairing_no_door" | "pairing_no_token" | "pairing_none" | "pairing_not_newest" | "pairing_not_whole" | "pairing_old" | "pairing_other_site" | "pairing_pin" | "pairing_port" | "pairing_silent" | "pairing_some_site" | "pairing_this_site" | "pairing_used" | "pairing_wrong_key" | "pass_no_login" | "pass_path" | "pass_state" | "passkey_known" | "passkey_other" | "passkey_unreadable" | "passkeys_address" | "passkeys_bad_url" | "passkeys_http" | "passkeys_most" | "passkeys_no_url" | "passkeys_no_use" | "password_and_hash" | "password_changed" | "password_long" | "password_own" | "password_present" | "password_same" | "password_short" | "password_text" | "path_prefix" | "pin" | "port_all_taken" | "port_fixed" | "port_none" | "port_proxy" | "port_range" | "port_router" | "port_taken" | "printable" | "printable_most" | "printable_range" | "proxy_none" | "proxy_untold" | "range_from_1" | "return_path" | "scheme" | "scheme_not_tls" | "server_name" | "service_name" | "service_name_broker" | "service_name_guests" | "service_name_pages" | "session_ended" | "session_over" | "source" | "source_address" | "source_family" | "source_inside" | "source_not_public" | "target_itself" | "target_needed" | "target_not_4" | "target_not_6" | "target_outside" | "target_outside_router" | "target_port" | "target_unknown" | "target_unreadable" | "template_closed" | "template_driver" | "template_guard" | "template_long" | "template_open" | "template_rewrite" | "template_word" | "text" | "token_no_scope" | "token_past" | "token_scopes" | "totp_begun_anew" | "totp_not_begun" | "totp_off" | "totp_on" | "transport_proxy" | "twice";
             /** @description Where the field is, as in body.target or path.id; absent if it is about no field */
             location?: string;
             /** @description What is wrong and what would be right: a sentence without the field's name */
@@ -1750,7 +1753,7 @@ export interface components {
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
-        "ListLink\u00B738": {
+        "ListLink\u00B736": {
             items: components["schemas"]["Link"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
@@ -2455,6 +2458,8 @@ export interface components {
             ended_by_name?: string;
             /** Format: date-time */
             expires: string;
+            /** @description The same, with the code of its sentence */
+            failure?: components["schemas"]["ErrorDetail"];
             /** @description Somebody without an account opened it, invited by the user */
             guest: boolean;
             /** @description Of the service */
@@ -3674,7 +3679,7 @@ export interface operations {
                      *       "next": "text"
                      *     }
                      */
-                    "application/json": components["schemas"]["ListLink\u00B738"];
+                    "application/json": components["schemas"]["ListLink\u00B736"];
                 };
             };
             /** @description Unauthorized */
@@ -14220,6 +14225,12 @@ export interface operations {
                      *           "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *           "ended_by_name": "text",
                      *           "expires": "2026-03-01T12:00:00Z",
+                     *           "failure": {
+                     *             "code": "text",
+                     *             "location": "text",
+                     *             "message": "text",
+                     *             "params": {}
+                     *           },
                      *           "guest": false,
                      *           "icon": "text",
                      *           "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -14401,6 +14412,12 @@ export interface operations {
                      *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "failure": {
+                     *         "code": "text",
+                     *         "location": "text",
+                     *         "message": "text",
+                     *         "params": {}
+                     *       },
                      *       "guest": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -14751,6 +14768,12 @@ export interface operations {
                      *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "failure": {
+                     *         "code": "text",
+                     *         "location": "text",
+                     *         "message": "text",
+                     *         "params": {}
+                     *       },
                      *       "guest": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -14916,6 +14939,12 @@ export interface operations {
                      *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "failure": {
+                     *         "code": "text",
+                     *         "location": "text",
+                     *         "message": "text",
+                     *         "params": {}
+                     *       },
                      *       "guest": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -15090,6 +15119,12 @@ export interface operations {
                      *       "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *       "ended_by_name": "text",
                      *       "expires": "2026-03-01T12:00:00Z",
+                     *       "failure": {
+                     *         "code": "text",
+                     *         "location": "text",
+                     *         "message": "text",
+                     *         "params": {}
+                     *       },
                      *       "guest": false,
                      *       "icon": "text",
                      *       "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
@@ -16739,6 +16774,12 @@ export interface operations {
                      *             "ended_by": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
                      *             "ended_by_name": "text",
                      *             "expires": "2026-03-01T12:00:00Z",
+                     *             "failure": {
+                     *               "code": "text",
+                     *               "location": "text",
+                     *               "message": "text",
+                     *               "params": {}
+                     *             },
                      *             "guest": false,
                      *             "icon": "text",
                      *             "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",

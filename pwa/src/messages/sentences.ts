@@ -9,17 +9,32 @@ const words: Partial<Record<Language, () => Promise<{ sentences: Sentences }>>> 
   es: () => import('./es/sentences'),
 }
 
-/** Has a problem say in a language what is wrong with each field. What has no code stays as the server said it. */
-export async function translate(problem: Problem, language: Language): Promise<void> {
+interface Coded { code?: Code | undefined; params?: Record<string, string> | undefined }
+
+/** What a coded sentence says in a language; nothing where the server's own words have to do. */
+async function say(said: Coded[], language: Language): Promise<(string | undefined)[]> {
   const load = words[language]
-  if (!load || !problem.fields.some(({ code }) => code)) return
+  if (!load || !said.some(({ code }) => code)) return []
   try {
     const { sentences } = await load()
-    for (const field of problem.fields) {
-      const sentence = field.code && sentences[field.code]
-      if (sentence) field.message = sentence.replaceAll(/\{([a-z]+)\}/g, (place, name: string) => field.params?.[name] ?? place)
-    }
+    return said.map(({ code, params }) => {
+      const sentence = code && (sentences[code] as string | undefined)
+      return sentence?.replaceAll(/\{([a-z]+)\}/g, (place, name: string) => params?.[name] ?? place)
+    })
   } catch {
-    // Without the words, the server's are better than none.
+    return [] // Without the words, the server's are better than none.
   }
+}
+
+/** Has a problem say in a language what is wrong with each field. What has no code stays as the server said it. */
+export async function translate(problem: Problem, language: Language): Promise<void> {
+  for (const [at, translated] of (await say(problem.fields, language)).entries()) {
+    const field = problem.fields[at]
+    if (field && translated) field.message = translated
+  }
+}
+
+/** Why something failed, in a language if that is known. */
+export async function sayFailure(failure: Coded, language: Language): Promise<string | undefined> {
+  return (await say([failure], language))[0]
 }

@@ -113,7 +113,8 @@ describe('the sheet of a service', () => {
   })
 
   it('tells admins why the core could not open it', async () => {
-    vi.mocked(api.openSession).mockRejectedValue(new Problem(503, 'the firewall refused the rule'))
+    const fields = [{ field: '', message: 'the firewall refused the rule' }]
+    vi.mocked(api.openSession).mockRejectedValue(new Problem(503, 'nothing: the firewall refused the rule', fields))
     const { shown, button } = await sheet(ServiceSheet, path, true)
     await button('Open for 30 min').trigger('click')
     await flushPromises()
@@ -226,6 +227,16 @@ describe('the sheet of a session', () => {
     const { shown } = await sheet(SessionSheet, path, admin)
     expect(shown.get('.reason').text()).toContain(useLanguage().t.session.reasons.failed)
     expect(shown.find('.over [lang=en]').exists() && shown.get('.over [lang=en]').text()).toBe(told && session.detail)
+  })
+
+  it('says in the language in use why it failed, where there are words', async () => {
+    await useLanguage().choose('es')
+    const detail = 'public_port: 53/udp is used by the router itself'
+    const failure = { message: detail, code: 'core_port_used', params: { port: '53', transport: 'udp' } } as const
+    vi.mocked(api.showSession).mockResolvedValue(sampleSession({ state: 'ended', reason: 'failed', detail, failure, ended: at(0) }))
+    const { shown } = await sheet(SessionSheet, path)
+    await vi.waitFor(() => expect(shown.get('.over .line').text()).toContain('53/udp lo usa el propio router'))
+    expect(shown.find('[lang=en]').exists()).toBe(false)
   })
 
   it('says that there is none', async () => {
