@@ -5,10 +5,13 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/config"
+	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
 )
@@ -167,3 +170,111 @@ add rule inet filter leaving oifname wan0 masquerade
 	wantState(t, client, at, false)
 	newPatient(s).well("")
 }
+
+// provide sets up a provider's router as people do: a NAT for the LAN, ports forwarded to the box, and over
+// IPv6 the same ports let through to it. Sources survive.
+func (s *suite) provide(h *bed.House) {
+	s.t.Helper()
+	readPage(s.t, "start/b-one-box.md").says("On the provider's router", "UDP 54754", "TCP and UDP, 20000 to 29999", "TCP 8443")
+	s.nft(h.Provider, `
+add table inet isp
+add chain inet isp arriving { type nat hook prerouting priority dstnat; }
+add rule inet isp arriving iifname wan0 ip daddr 192.0.2.130 udp dport { 54754, 20000-29999 } dnat ip to 192.168.8.2
+add rule inet isp arriving iifname wan0 ip daddr 192.0.2.130 tcp dport { 8443, 20000-29999 } dnat ip to 192.168.8.2
+add chain inet isp leaving { type nat hook postrouting priority srcnat; }
+add rule inet isp leaving oifname wan0 ip saddr 192.168.8.0/24 masquerade
+add chain inet isp forward { type filter hook forward priority filter; policy drop; }
+add rule inet isp forward ct state established,related accept
+add rule inet isp forward iifname lan0 accept
+add rule inet isp forward ct status dnat accept
+add rule inet isp forward meta l4proto ipv6-icmp accept
+add rule inet isp forward ip6 daddr 2001:db8:8:2::2 udp dport { 54754, 20000-29999 } accept
+add rule inet isp forward ip6 daddr 2001:db8:8:2::2 tcp dport { 8443, 20000-29999 } accept
+`)
+}
+
+// Deployment B: core and web on one box behind the provider's router, as its page says. Two NATs are in the
+// way of every packet: the provider's forward to the box, and the box's own with its masquerade.
+func TestOneBox(t *testing.T) {
+	dir := t.TempDir()
+	guide := readPage(t, "start/b-one-box.md", "/run/ownline-pair", filepath.Join(dir, "pair"))
+	open := readPage(t, "start/a-router-and-server.md", "192.168.1.10:22", "192.168.8.10:7", " ana", " "+world.AdminName)
+	var house *bed.House
+	s := begin(t, world.Options{Dir: dir, Place: func(b *bed.Bed) (p world.Place, err error) {
+		house, err = b.AddHouse()
+		if err != nil {
+			return p, err
+		}
+		web := guide.file("On the box", "/etc/ownline/web.yaml")
+		return world.Place{
+			Core: house.Box, Web: house.Box, WebAt: netip.MustParseAddrPort(listens.FindStringSubmatch(web)[1]), PairFile: true,
+			CoreFile: guide.file("On the box", "/etc/ownline/core.yaml"), WebFile: web,
+		}, nil
+	}})
+	s.provide(house)
+	nas, client, public := house.NAS, s.Bed.Client1, house.Provider.IPv4
+	echo, err := nas.TCPEcho(bed.EchoPort)
+	must(t, err)
+	udp, err := nas.UDPEcho(bed.EchoPort)
+	must(t, err)
+
+	// The name is that of public_url, and needs not be said again.
+	laptop := filepath.Join(t.TempDir(), "laptop")
+	s.does(open, "Open something", client, laptop, public)
+	session := s.only()
+	if session.Source.Addr() != client.IPv4 {
+		t.Errorf("the session is for %s, not for %s", session.Source, client.IPv4)
+	}
+	at := netip.AddrPortFrom(public, session.PublicPort)
+	wantState(t, client, at, true)
+	wantState(t, s.Bed.Client2, at, false)
+	wantState(t, s.Bed.Stranger, at, false)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	flow, err := client.StartFlow(ctx, "tcp", at, bed.FlowOptions{})
+	must(t, err)
+	eventually(t, patience, "the service sees the box", func() bool {
+		peers := echo.Peers()
+		return len(peers) == 1 && peers[0].Addr() == house.Box.IPv4
+	})
+	s.close(session.ID)
+	if _, err := flow.WaitCut(ctx); err != nil {
+		t.Error(err)
+	}
+	flow.Stop()
+	wantState(t, client, at, false)
+
+	// UDP, and IPv6, which the provider's router does not translate.
+	both := s.create("/services", world.Map{
+		"site": s.Site, "name": "udp-echo", "kind": "forward", "transport": "udp",
+		"target": netip.AddrPortFrom(nas.IPv4, bed.EchoPort).String(), "target6": netip.AddrPortFrom(nas.IPv6s[1], bed.EchoPort).String(),
+	})
+	for source, to := range map[netip.Addr]netip.Addr{client.IPv4: public, client.IPv6: house.Box.IPv6} {
+		session := s.open(both, source, time.Minute, 0)
+		at := netip.AddrPortFrom(to, session.PublicPort)
+		if got := client.ProbeUDP(at, []byte("hello"), patience).State; got != bed.Open {
+			t.Errorf("%s finds UDP at %s %s", source, at, got)
+		}
+		for _, h := range []*bed.Host{s.Bed.Client2, s.Bed.Stranger} {
+			if got := h.ProbeUDP(at, []byte("hello"), 300*time.Millisecond).State; got == bed.Open {
+				t.Errorf("%s finds UDP at %s open", h.Name, at)
+			}
+		}
+		s.close(session.ID)
+		if got := client.ProbeUDP(at, []byte("hello"), 300*time.Millisecond).State; got == bed.Open {
+			t.Errorf("%s finds UDP at %s open after the session", source, at)
+		}
+	}
+	for _, peer := range udp.Peers() {
+		if a := peer.Addr(); a != house.Box.IPv4 && !slices.Contains(house.Box.IPv6s, a) {
+			t.Errorf("the service was asked by %s, which is not the box", a)
+		}
+	}
+	for _, f := range newPatient(s).doctor().Findings {
+		if f.Level == doctor.Problem {
+			t.Errorf("ownline-core doctor: %s: %s", f.Check, f.Text)
+		}
+	}
+}
+
+var listens = regexp.MustCompile(`listen: (\S+)`)

@@ -42,6 +42,17 @@ func (p *page) section(heading string) string {
 	return here
 }
 
+// says holds a section to words that the test goes by.
+func (p *page) says(heading string, words ...string) {
+	p.t.Helper()
+	text := strings.Join(strings.Fields(p.section(heading)), " ")
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			p.t.Errorf("%s, %s: does not say %q any more", p.name, heading, w)
+		}
+	}
+}
+
 // file is what a section says to write into a file.
 func (p *page) file(heading, path string) string {
 	p.t.Helper()

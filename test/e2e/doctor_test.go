@@ -49,10 +49,10 @@ func (p *patient) doctor(args ...string) examination { return p.answered("", arg
 func (p *patient) answered(answer string, args ...string) examination {
 	p.t.Helper()
 	view := "mount --bind '" + p.sysctls + "' /etc/sysctl.d && " + p.before + ` exec "$@"`
-	cmd := p.Bed.Router.Command(p.t.Context(), "unshare", append([]string{"-m", "sh", "-c", view, "sh", programs.Core, "doctor", "--json", "--config", p.config}, args...)...)
+	cmd := p.CoreHost().Command(p.t.Context(), "unshare", append([]string{"-m", "sh", "-c", view, "sh", programs.Core, "doctor", "--json", "--config", p.config}, args...)...)
 	var out, said bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(answer), &out, &said
-	err := p.Bed.Router.Run(cmd)
+	err := p.CoreHost().Run(cmd)
 	var e examination
 	if bad := json.Unmarshal(out.Bytes(), &e); bad != nil {
 		p.t.Fatalf("doctor %v: %v, %v: %s%s", args, err, bad, &out, &said)

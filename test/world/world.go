@@ -229,8 +229,8 @@ func (w *World) pair(ctx context.Context) error {
 	return w.API.Call(ctx, "POST", "/sites", Map{"code": code, "name": w.place.Name, "host": w.place.Host}, nil)
 }
 
-// WaitConnected waits until both ends say that web commands core, at most as long as Until
-// does, and keeps the site's id. Web alone may not have noticed yet that core was killed.
+// WaitConnected waits until both ends say that web commands core, and every other core, at most as long as
+// Until does, and keeps the first site's id. Web alone may not have noticed yet that core was killed.
 func (w *World) WaitConnected(ctx context.Context) error {
 	return w.Web.Until(ctx, "be connected to core", func(ctx context.Context) error {
 		var sites List[struct {
@@ -240,10 +240,17 @@ func (w *World) WaitConnected(ctx context.Context) error {
 		if err := w.API.Call(ctx, "GET", "/sites", nil, &sites); err != nil {
 			return err
 		}
-		if len(sites.Items) != 1 || !sites.Items[0].Connected {
-			return fmt.Errorf("sites are %+v", sites.Items)
+		if len(sites.Items) == 0 {
+			return errors.New("there is no site")
 		}
-		w.Site = sites.Items[0].ID
+		for _, s := range sites.Items {
+			if !s.Connected {
+				return fmt.Errorf("sites are %+v", sites.Items)
+			}
+			if w.Site == "" {
+				w.Site = s.ID
+			}
+		}
 		out, err := w.CoreCommand(ctx, "status", "--json")
 		if err != nil {
 			return err
@@ -269,6 +276,9 @@ func (w *World) KnockAddr(v6 bool) netip.AddrPort {
 	}
 	return netip.AddrPortFrom(w.Bed.Router.IPv4, KnockPort)
 }
+
+// CoreHost is where core runs.
+func (w *World) CoreHost() *bed.Host { return w.place.Core }
 
 // CoreCommand runs ownline-core with arguments where it runs and returns what it prints.
 func (w *World) CoreCommand(ctx context.Context, args ...string) ([]byte, error) {
