@@ -9,6 +9,7 @@ import (
 	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
+	"github.com/ownline/ownline/internal/core/firewall/iptables"
 	"github.com/ownline/ownline/internal/core/trustclock"
 )
 
@@ -26,6 +27,19 @@ func (d daemon) Knocked(ctx context.Context, from netip.Addr) bool {
 	return false
 }
 
+// hostRules reads those of nftables and of both kinds of iptables.
+func hostRules(ctx context.Context) (doctor.Rules, error) {
+	rules, err := hostrules.Read()
+	if err != nil {
+		return nil, err
+	}
+	saved, err := iptables.Legacy(ctx, iptables.Config{})
+	for i, text := range saved {
+		rules.Legacy(i == 1, text)
+	}
+	return rules, err
+}
+
 // Doctor looks at the router that it runs on. file is that of the settings, and lacks what the machine
 // lacks of them.
 func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error) ([]doctor.Finding, error) {
@@ -38,7 +52,7 @@ func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error) ([]
 			}
 			return d.Close()
 		},
-		Rules:  func() (doctor.Rules, error) { return hostrules.Read() },
+		Rules:  hostRules,
 		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
 		Ports:  (&Core{cfg: *cfg}).ownPorts(),
 		Root:   "/",

@@ -227,7 +227,7 @@ func (e *explaining) silent(at string, s Explained) {
 	var drop []string
 	for _, c := range e.Dropping {
 		if c.Hook == hook {
-			drop = append(drop, "`nft insert rule "+c.String()+" ct status dnat accept`")
+			drop = append(drop, "`"+strings.ReplaceAll(c.Accept("ct status dnat accept", "-m conntrack --ctstate DNAT -j ACCEPT", true), "\n", " && ")+"`")
 		}
 	}
 	if len(drop) == 0 {

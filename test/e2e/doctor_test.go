@@ -57,6 +57,9 @@ func (p *patient) answered(answer string, args ...string) examination {
 	if bad := json.Unmarshal(out.Bytes(), &e); bad != nil {
 		p.t.Fatalf("doctor %v: %v, %v: %s%s", args, err, bad, &out, &said)
 	}
+	if strings.Contains(out.String(), "%!") {
+		p.t.Errorf("words and what is filled in do not fit: %s", &out)
+	}
 	var exit *exec.ExitError
 	failed := errors.As(err, &exit) && exit.ExitCode() == 1
 	if problems := doctor.Problems(e.Findings); failed != (problems > 0) || !failed && err != nil {
@@ -236,7 +239,7 @@ func TestDoctor(t *testing.T) {
 		p.nft("add table inet host; add chain inet host f { type filter hook forward priority filter; policy drop; }; " +
 			"add rule inet host f ct state established,related accept; add rule inet host f iifname lan0 oifname wan0 accept")
 		wantState(t, client, at, false)
-		f := p.finds("host-rules", doctor.Problem, "inet host f drops connections to services in the LAN", "nft insert rule inet host f ct status dnat accept")
+		f := p.finds("host-rules", doctor.Problem, "inet host f drops connections to services in the LAN", "nft add rule inet host f ct status dnat accept")
 		p.does(f)
 		p.well("")
 		wantState(t, client, at, true)
@@ -247,7 +250,7 @@ func TestDoctor(t *testing.T) {
 		if _, err := device.Send(client, s.KnockAddr(false), device.Knock(), time.Second/2); err == nil {
 			t.Error("a knock is answered, which the host's rules should drop")
 		}
-		f = p.finds("host-rules", doctor.Problem, "inet host i drops knocks", "nft insert rule inet host i udp dport 54754 ct state untracked accept")
+		f = p.finds("host-rules", doctor.Problem, "inet host i drops knocks", "nft add rule inet host i udp dport 54754 ct state untracked accept")
 		p.does(f)
 		p.well("")
 		s.knock(device, client, false)
@@ -258,7 +261,7 @@ func TestDoctor(t *testing.T) {
 		if _, err := device.Send(client, s.KnockAddr(false), device.Knock(), time.Second/2); err == nil {
 			t.Error("a knock is answered, which the host's rules should drop")
 		}
-		p.does(p.finds("host-rules", doctor.Problem, "inet host o drops answers to knocks", "nft insert rule inet host o udp sport 54754 ct state untracked accept"))
+		p.does(p.finds("host-rules", doctor.Problem, "inet host o drops answers to knocks", "nft add rule inet host o udp sport 54754 ct state untracked accept"))
 		p.well("")
 		s.knock(device, client, false)
 		p.nft("delete table inet host")
@@ -276,10 +279,28 @@ func TestDoctor(t *testing.T) {
 		drop := s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-nft", "-P", "FORWARD", "DROP")
 		must(t, s.Bed.Router.Run(drop))
 		wantState(t, client, at, false)
-		p.does(p.finds("host-rules", doctor.Problem, "ip filter FORWARD drops", "iptables -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT"))
+		p.does(p.finds("host-rules", doctor.Problem, "ip filter FORWARD drops", "iptables -A FORWARD -m conntrack --ctstate DNAT -j ACCEPT"))
 		p.well("")
 		wantState(t, client, at, true)
 		p.nft("delete table ip filter")
+	})
+
+	t.Run("rules of iptables-legacy", func(t *testing.T) {
+		p, s := p.of(t)
+		legacy := func(args ...string) {
+			t.Helper()
+			must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-legacy", args...)))
+		}
+		legacy("-P", "FORWARD", "DROP")
+		wantState(t, client, at, false)
+		f := p.finds("host-rules", doctor.Problem, "ip filter FORWARD drops", "iptables-legacy -A FORWARD -m conntrack --ctstate DNAT -j ACCEPT")
+		q := *p
+		q.before = "mount --bind /dev/null /usr/sbin/xtables-legacy-multi &&"
+		q.finds("host-rules", doctor.Warning, "iptables-legacy has some", "was not looked at")
+		p.does(f)
+		p.well("")
+		wantState(t, client, at, true)
+		legacy("-P", "FORWARD", "ACCEPT")
 	})
 
 	t.Run("files", func(t *testing.T) {
@@ -448,6 +469,6 @@ func TestDoctorOfProxy(t *testing.T) {
 	p.finds("certificate", doctor.Problem, "has expired", cert)
 
 	p.nft("add table inet host; add chain inet host i { type filter hook input priority filter; policy drop; }; add rule inet host i iifname != wan0 accept; add rule inet host i udp dport 54754 accept; add rule inet host i meta l4proto ipv6-icmp accept")
-	p.does(p.finds("host-rules", doctor.Problem, "inet host i drops connections to the reverse proxy", "nft insert rule inet host i ct status dnat accept"))
+	p.does(p.finds("host-rules", doctor.Problem, "inet host i drops connections to the reverse proxy", "nft add rule inet host i ct status dnat accept"))
 	p.well("host-rules")
 }

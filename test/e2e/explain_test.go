@@ -92,7 +92,7 @@ func TestExplain(t *testing.T) {
 		c.AddChain(&nftables.Chain{Name: "fwd", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop})
 	})
 	client.ConnectTCP(at, 500*time.Millisecond)
-	says(from, "nothing goes back", "host's own firewall", "nft insert rule inet host fwd ct status dnat accept")
+	says(from, "nothing goes back", "host's own firewall", "nft add rule inet host fwd ct status dnat accept")
 	host(func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) })
 	wantState(t, client, at, true)
 	eventually(t, patience, "all is well", func() bool { return explain(from...).Problems() == 0 })

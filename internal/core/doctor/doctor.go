@@ -64,9 +64,9 @@ type Router struct {
 	File    string // of the settings
 	Lacks   error  // what the machine lacks of them
 	Daemon  Daemon
-	Driver  func(context.Context) error // whether the firewall's driver works here; asked without a daemon
-	Rules   func() (Rules, error)
-	Ports   []firewall.Port // that core needs, and that of a proxy of its own
+	Driver  func(context.Context) error          // whether the firewall's driver works here; asked without a daemon
+	Rules   func(context.Context) (Rules, error) // an error with rules says which were not read
+	Ports   []firewall.Port                      // that core needs, and that of a proxy of its own
 	Host    hostinfo.Host
 	Uplinks []hostinfo.Uplink
 	Synced  func() bool // whether the kernel's clock is
@@ -97,7 +97,7 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	l.firewall(ctx)
 	l.forwarding()
 	l.paths()
-	l.rules()
+	l.rules(ctx)
 	l.ports()
 	l.masquerade()
 	l.address(ctx)

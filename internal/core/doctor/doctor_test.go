@@ -3,6 +3,8 @@ package doctor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,27 +14,39 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/doctor"
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Faults that can't be made here are put into the mouth of a daemon; those that can, test/e2e makes.
 
 type daemon struct {
-	status link.Status
-	err    error
+	status   link.Status
+	sessions []session.Session
+	err      error
 }
 
 func (d daemon) Status(context.Context) (link.Status, error)         { return d.status, d.err }
-func (d daemon) Sessions(context.Context) ([]session.Session, error) { return nil, d.err }
+func (d daemon) Sessions(context.Context) ([]session.Session, error) { return d.sessions, d.err }
 func (d daemon) Knocked(context.Context, netip.Addr) bool            { return false }
 
-type noRules struct{}
+// rules are the host's: none, but for what asks.
+type rules struct {
+	asked func(*hostrules.Packet)
+}
 
-func (noRules) Obstacles(*hostrules.Packet) []hostrules.Obstacle { return nil }
-func (noRules) Close() error                                     { return nil }
+func (r rules) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
+	if r.asked != nil {
+		r.asked(p)
+	}
+	return nil
+}
+
+func (rules) Close() error { return nil }
 
 func router(t *testing.T) (*doctor.Router, *daemon) {
 	t.Helper()
@@ -42,9 +56,13 @@ func router(t *testing.T) (*doctor.Router, *daemon) {
 	cfg := config.DefaultCore()
 	r := &doctor.Router{
 		Config: &cfg, File: "core.yaml", Daemon: d, Root: t.TempDir(), Synced: func() bool { return true },
-		Driver: func(context.Context) error { return nil },
-		Rules:  func() (doctor.Rules, error) { return noRules{}, nil },
-		Host:   hostinfo.Host{Own: []netip.Addr{netip.MustParseAddr("203.0.113.2")}},
+		Driver:  func(context.Context) error { return nil },
+		Rules:   func(context.Context) (doctor.Rules, error) { return rules{}, nil },
+		Uplinks: []hostinfo.Uplink{{Interface: "eth0"}},
+		Host: hostinfo.Host{
+			Own: []netip.Addr{netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("192.168.7.1")},
+			LAN: []hostinfo.Address{{Addr: netip.MustParseAddr("192.168.7.1"), Network: netip.MustParsePrefix("192.168.7.0/24"), Interface: "eth1"}},
+		},
 	}
 	r.Config.StateDir, r.Config.ControlSocket = filepath.Join(r.Root, "state"), filepath.Join(r.Root, "socket")
 	return r, d
@@ -78,8 +96,31 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"an unsynced clock": {func(r *doctor.Router, d *daemon) { d.err, r.Synced = errors.New("none"), func() bool { return false } }, "clock", doctor.Warning, "not synchronised"},
 		"a synced clock":    {func(_ *doctor.Router, d *daemon) { d.err = errors.New("none") }, "clock", doctor.Good, "is synchronised"},
 		"rules are secret": {func(r *doctor.Router, _ *daemon) {
-			r.Rules = func() (doctor.Rules, error) { return nil, os.ErrPermission }
+			r.Rules = func(context.Context) (doctor.Rules, error) { return nil, os.ErrPermission }
 		}, "host-rules", doctor.Warning, "permission denied"},
+		"some rules are secret": {func(r *doctor.Router, _ *daemon) {
+			r.Rules = func(context.Context) (doctor.Rules, error) { return rules{}, errors.New("ip6tables-legacy has some") }
+		}, "host-rules", doctor.Warning, "can't be read: ip6tables-legacy has some"},
+		"no default route": {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, "host-rules", doctor.Warning, "was not looked at: no interface leads to the internet"},
+		"nor are paths":    {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, "rp_filter", doctor.Warning, "was not looked at: no interface leads there"},
+		"nobody dialled": {func(r *doctor.Router, _ *daemon) {
+			r.Config.Firewall.WANInterfaces = []string{"ppp*"}
+		}, "host-rules", doctor.Warning, "was not looked at: no interface leads to the internet"},
+		"no LAN": {func(r *doctor.Router, _ *daemon) { r.Host.LAN = nil }, "host-rules", doctor.Warning, "was not looked at: no interface is in the LAN"},
+		"two want a port": {func(r *doctor.Router, d *daemon) {
+			d.status.ReservedPorts = []uint16{22}
+			d.sessions = []session.Session{{Session: link.Session{Kind: ownline.Forward, Service: "ssh", PublicPort: 22, Transport: ownline.TCP, Source: netip.MustParsePrefix("198.51.100.7/32")}}}
+		}, "ports", doctor.Warning, `"ssh" is open at port 22/tcp`},
+		"a port is taken": {func(r *doctor.Router, d *daemon) {
+			port := firewall.Port{Transport: ownline.UDP, Number: 54754}
+			d.err, r.Ports, r.Host.Served = errors.New("none"), []firewall.Port{port}, []firewall.Port{port}
+		}, "ports", doctor.Problem, "has port 54754/udp"},
+		"an open file": {func(r *doctor.Router, _ *daemon) {
+			r.Config.StateDir = r.Root // which tests may enter
+			if err := os.Chmod(r.Root, 0o755); err != nil {
+				panic(err)
+			}
+		}, "modes", doctor.Problem, "its mode is 0755"},
 		"a driver is missing": {func(r *doctor.Router, d *daemon) {
 			d.err, r.Driver = errors.New("none"), func(context.Context) error { return errors.New("no module") }
 		}, "firewall", doctor.Problem, "modprobe -a nf_tables"},
@@ -102,7 +143,7 @@ func TestWhatTheDaemonSays(t *testing.T) {
 					t.Errorf("words and what is filled in do not fit: %s", text)
 				}
 				if f.Check != tc.check {
-					if f.Level != doctor.Good && tc.check != "daemon" && d.err == nil {
+					if f.Level != doctor.Good && tc.check != "daemon" && d.err == nil && !strings.Contains(f.Text, "was not looked at") {
 						t.Errorf("%s says %s: %s", f.Check, f.Level, f.Text)
 					}
 					continue
@@ -114,6 +155,40 @@ func TestWhatTheDaemonSays(t *testing.T) {
 			}
 			t.Errorf("%s says nothing: %+v", tc.check, all)
 		})
+	}
+}
+
+// Packets are followed by each interface that patterns name and that is there, and by the LAN's; also those
+// to a service on the router itself.
+func TestWhichPacketsAreFollowed(t *testing.T) {
+	r, d := router(t)
+	for _, name := range []string{"all", "default", "lo", "eth1", "ppp0", "ppp1"} {
+		if err := os.MkdirAll(filepath.Join(r.Root, "/proc/sys/net/ipv4/conf", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Config.Firewall.WANInterfaces = []string{"ppp*", "eth7"}
+	d.sessions = []session.Session{{Session: link.Session{Kind: ownline.Forward, Transport: ownline.TCP, PublicPort: 20022, Target: netip.MustParseAddrPort("192.168.7.1:22")}}}
+	asked := map[string]bool{}
+	r.Rules = func(context.Context) (doctor.Rules, error) {
+		return rules{func(p *hostrules.Packet) {
+			asked[fmt.Sprintf("%s %s>%s %v %d", p.Hook, p.In, p.Out, p.TCP, p.To)] = true
+		}}, nil
+	}
+	for _, f := range r.Look(t.Context()) {
+		if f.Check == "host-rules" && f.Level != doctor.Good {
+			t.Errorf("%+v", f)
+		}
+	}
+	want := map[string]bool{}
+	for _, wan := range []string{"ppp0", "ppp1"} {
+		for _, tcp := range []string{"true", "false"} {
+			want["forward "+wan+">eth1 "+tcp+" 0"], want["forward eth1>"+wan+" "+tcp+" 0"] = true, true
+		}
+		want["input "+wan+"> true 22"], want["input "+wan+"> false 54754"], want["output >"+wan+" false 0"] = true, true, true
+	}
+	if !maps.Equal(asked, want) {
+		t.Errorf("followed were %v, want %v", asked, want)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/wholefile"
 )
@@ -101,13 +102,14 @@ func (l *looking) forwards(family string, on setting) {
 	l.set(l.say(&notForwarded, family), append(all, on)...)
 }
 
-// wan returns the interfaces that face the internet: those of the settings, as far as they are written
-// out, else those of default routes.
+// wan returns the interfaces that face the internet: those of the settings that are there, else those of
+// default routes.
 func (l *looking) wan() (out []string) {
 	if all := l.Config.Firewall.WANInterfaces; len(all) > 0 {
-		for _, name := range all {
-			if l.exists("/proc/sys/net/ipv4/conf/" + name) {
-				out = append(out, name)
+		there, _ := os.ReadDir(filepath.Join(l.Root, "/proc/sys/net/ipv4/conf")) // none: nothing can be said of them
+		for _, dir := range there {
+			if hostinfo.Matches(all, dir.Name()) {
+				out = append(out, dir.Name())
 			}
 		}
 		return out
@@ -143,7 +145,11 @@ func (l *looking) paths() {
 		}
 	}
 	n := len(l.found)
-	for _, name := range l.wan() {
+	wan := l.wan()
+	if len(wan) == 0 {
+		l.say(&noPaths, l.File)
+	}
+	for _, name := range wan {
 		own := "net/ipv4/conf/" + name + "/rp_filter"
 		if name != best && max(l.sysctl("net/ipv4/conf/all/rp_filter"), l.sysctl(own)) == "1" { // the larger counts
 			l.set(l.say(&forged, name), setting{own, "2"})

@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"context"
+	"slices"
 	"strings"
 
-	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -30,20 +30,24 @@ var (
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true, Established: true}},
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, Established: true}},
 	}
+	routerNeed = need{"connections to services on this router", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true}}
 	proxyNeed  = need{"connections to the reverse proxy", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true, TCP: true}}
 	knockNeed  = need{"knocks", "udp dport %[1]d%[2]s accept", "-p udp --dport %[1]d%[3]s -j ACCEPT", hostrules.Packet{Hook: "input"}}
 	answerNeed = need{"answers to knocks", "udp sport %[1]d%[2]s accept", "-p udp --sport %[1]d%[3]s -j ACCEPT", hostrules.Packet{Hook: "output"}}
 )
 
 // rules tells of the host's own chains that drop what Ownline lets in.
-func (l *looking) rules() {
-	rules, err := l.Rules()
+func (l *looking) rules(ctx context.Context) {
+	first := len(l.found)
+	rules, err := l.Rules(ctx)
 	if err != nil {
 		l.say(&unread, err)
+	}
+	if rules == nil {
 		return
 	}
 	defer rules.Close()
-	c := &chains{looking: l, rules: rules, first: len(l.found), lan: l.lan()}
+	c := &chains{looking: l, rules: rules, lan: l.lan()}
 	driver := l.Config.Firewall.Driver
 	if l.runs {
 		driver = l.status.Firewall.Driver
@@ -52,10 +56,24 @@ func (l *looking) rules() {
 	beside := driver == ownline.UFW
 	// Valid knocks are not tracked where the kernel filters them.
 	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && !beside
-	for _, c.wan = range l.wan() {
+	wan := l.wan()
+	if len(wan) == 0 {
+		l.say(&noWAN, l.File)
+	} else if len(c.lan) == 0 && !beside {
+		l.say(&noLAN, l.File)
+	}
+	c.first = len(l.found)
+	for _, c.wan = range wan {
 		for i := range lanNeeds {
 			if !beside {
 				c.look(&lanNeeds[i], 0)
+			}
+		}
+		for i := range l.sessions {
+			if s := &l.sessions[i]; s.Kind == ownline.Forward && slices.Contains(l.Host.Own, s.Target.Addr()) && !beside {
+				n := routerNeed
+				n.packet.TCP = s.Transport == ownline.TCP
+				c.look(&n, s.Target.Port())
 			}
 		}
 		if p := &l.Config.Proxy; p.Serves() && !beside {
@@ -70,7 +88,7 @@ func (l *looking) rules() {
 			c.look(&answerNeed, knock.Listen.Port())
 		}
 	}
-	if len(l.found) == c.first {
+	if len(l.found) == first {
 		l.say(&passes)
 	}
 }
@@ -79,7 +97,7 @@ func (l *looking) rules() {
 type chains struct {
 	*looking
 	rules     Rules
-	first     int // finding about them
+	first     int // finding that has a command for one of them
 	wan       string
 	lan       []string
 	untracked bool // knocks are
@@ -115,7 +133,7 @@ func (c *chains) look(n *need, port uint16) {
 func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 	for _, p.IPv6 = range [...]bool{false, true} {
 		for _, o := range c.rules.Obstacles(p) {
-			fix := insert(o.Chain, nft, ipt)
+			fix := o.Accept(nft, ipt, o.Last)
 			w := &drops
 			if o.Unsure {
 				w = &mayDrop
@@ -136,24 +154,11 @@ func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 // told finds what was said of a chain already.
 func (c *chains) told(fix string) *Finding {
 	for i := c.first; i < len(c.found); i++ {
-		if c.found[i].Fix[0] == fix { // all of them have one
+		if strings.Join(c.found[i].Fix, "\n") == fix {
 			return &c.found[i]
 		}
 	}
 	return nil
-}
-
-// insert is the command that has a chain accept packets.
-func insert(c *firewall.Chain, rule, ipt string) string {
-	if c.Family == "inet" || c.Table != "filter" || c.Name != strings.ToUpper(c.Hook) {
-		return "nft insert rule " + c.String() + " " + rule
-	}
-	// It is of iptables-nft.
-	program := "iptables"
-	if c.Family == "ip6" {
-		program = "ip6tables"
-	}
-	return program + " -I " + c.Name + " " + ipt
 }
 
 // masquerade tells of a box that the LAN's hosts do not route through, so that their answers go elsewhere.

@@ -1,5 +1,7 @@
 package doctor
 
+const wanHint = "see `ip route`: without a default route, name the interface in firewall.wan_interfaces in %[1]s"
+
 // words are what a check says of one fault, or that all is well. They stand together here, and not in the
 // checks, as a small core has little room for code.
 type words struct {
@@ -28,12 +30,15 @@ var (
 	forwarded    = words{check: "forwarding", level: Good, text: "The kernel forwards %[1]s."}
 
 	forged    = words{check: "rp_filter", level: Problem, text: "The kernel drops IPv4 packets from the internet that come by %[1]s, as no default route leads out there (rp_filter).", hint: "with 2 it takes what any route leads back to"}
+	noPaths   = words{"rp_filter", Warning, "Whether the kernel takes packets from the internet for forged (rp_filter) was not looked at: no interface leads there.", "", wanHint}
 	notForged = words{check: "rp_filter", level: Good, text: "The kernel takes no packet from the internet for forged (rp_filter)."}
 
-	unread  = words{"host-rules", Warning, "The host's own rules can't be read: %[1]v.", "", "run as root"}
+	unread  = words{"host-rules", Warning, "The host's own rules can't be read: %[1]v.", "", "run as root; what can't be read was not looked at"}
+	noWAN   = words{"host-rules", Warning, "What the host's own rules drop was not looked at: no interface leads to the internet.", "", wanHint}
+	noLAN   = words{"host-rules", Warning, "Whether the host's own rules drop connections to services in the LAN was not looked at: no interface is in the LAN.", "", "an interface that is not in firewall.wan_interfaces needs an address in the LAN; see `ip address`, and %[1]s"}
 	drops   = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
 	mayDrop = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
-	passes  = words{check: "host-rules", level: Good, text: "The host's own rules, as far as nftables has them, drop nothing that Ownline lets in."}
+	passes  = words{check: "host-rules", level: Good, text: "The host's own rules drop nothing that Ownline lets in."}
 
 	shared = words{"ports", Warning, "%[1]q is open at port %[2]d/%[3]s, which this router uses itself: until its end, %[4]s does not reach the router's own service there.", "", "give the service another public port in its grant"}
 	taken  = words{"ports", Problem, "Another program has port %[1]d/%[2]s, which core needs.", "ss -lntup 'sport = :%[1]d'", "the command shows who it is: stop it, or have core take another port in %[3]s"}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -196,10 +197,36 @@ type Chain struct {
 	Table  string `json:"table"`
 	Name   string `json:"name"`
 	Hook   string `json:"hook"` // "forward" or "input"
+	Legacy bool   `json:"-"`    // of iptables-legacy
 }
 
 // String returns "inet filter forward", as nft takes it.
 func (c Chain) String() string { return c.Family + " " + c.Table + " " + c.Name }
+
+// Accept is the command that has the chain let a packet pass, by a rule in the words of nftables and of
+// iptables: as the last one, where what others refuse is to stay refused, or as the first.
+func (c Chain) Accept(rule, ipt string, last bool) string {
+	verb, option := "insert", " -I "
+	if last {
+		verb, option = "add", " -A "
+	}
+	switch {
+	case c.Family == "inet" && c.Table == "fw4": // OpenWrt's, which has files of others become part of its chains
+		dir := "/usr/share/nftables.d/chain-pre/" + c.Name
+		return "mkdir -p " + dir + "\necho '" + rule + "' >> " + dir + "/ownline.nft\nservice firewall reload"
+	case c.Family == "inet" || c.Table != "filter" || c.Name != strings.ToUpper(c.Hook):
+		return "nft " + verb + " rule " + c.String() + " " + rule
+	}
+	// It is of iptables, which does not like what nft writes into its tables.
+	program := "iptables"
+	if c.Family == "ip6" {
+		program = "ip6tables"
+	}
+	if c.Legacy {
+		program += "-legacy"
+	}
+	return program + option + c.Name + " " + ipt
+}
 
 // Passes reports whether packets of a family meet the chain.
 func (c Chain) Passes(addr netip.Addr) bool {

@@ -5,6 +5,7 @@ package hostinfo
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -30,6 +31,14 @@ type Uplink struct {
 	Interface string
 	IPv6      bool
 	Metric    uint32 // the lowest is taken
+}
+
+// Matches reports whether an interface is one of those that are named ("ppp*": all that begin so).
+func Matches(wan []string, name string) bool {
+	return slices.ContainsFunc(wan, func(pattern string) bool {
+		ok, err := path.Match(pattern, name)
+		return ok && err == nil
+	})
 }
 
 // Networks returns the networks of the LAN.

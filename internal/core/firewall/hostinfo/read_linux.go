@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path"
-	"slices"
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/ownline"
@@ -35,7 +34,7 @@ func Read(wan []string) (Host, error) {
 				continue
 			}
 			h.Own = append(h.Own, p.Addr())
-			lan := i.Flags&net.FlagLoopback == 0 && !matches(wan, i.Name) && !p.Addr().IsLinkLocalUnicast()
+			lan := i.Flags&net.FlagLoopback == 0 && !Matches(wan, i.Name) && !p.Addr().IsLinkLocalUnicast()
 			// Without wan_interfaces, an address of the internet can't be told from the LAN's by
 			// its interface, but by what it is.
 			if lan && (len(wan) > 0 || ownline.KindOf(p.Addr()) == ownline.SourcePrivate) {
@@ -48,13 +47,6 @@ func Read(wan []string) (Host, error) {
 	}
 	h.Served, err = served("/proc/net")
 	return h, err
-}
-
-func matches(wan []string, name string) bool {
-	return slices.ContainsFunc(wan, func(pattern string) bool {
-		ok, err := path.Match(pattern, name)
-		return ok && err == nil
-	})
 }
 
 // gateways reads the tables of routes (proc_net(5)).

@@ -1,6 +1,6 @@
 // Package hostrules: what the rules of a router that are not Ownline's do with the packets that Ownline
 // wants to pass. It reads what nf_tables holds, which rules of iptables-nft are part of, and changes
-// nothing; the rules of iptables-legacy it does not see. Code is spared: a small core has little room.
+// nothing; the rules of iptables-legacy it is told (Legacy). Code is spared: a small core has little room.
 package hostrules
 
 import "github.com/ownline/ownline/internal/core/firewall"
@@ -21,4 +21,6 @@ type Obstacle struct {
 	*firewall.Chain
 	// Unsure is whether some rule may accept the packet after all: it asks for what can't be known beforehand.
 	Unsure bool
+	// Last is whether no rule drops it, but what the chain does with all that is left.
+	Last bool
 }

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { bedtest.Main(m) }
 
 // What the host's rules do with a packet is read from the kernel, whoever has written them.
 func TestObstacles(t *testing.T) {
-	for _, program := range []string{"/usr/sbin/nft", "/usr/sbin/iptables-nft-restore"} {
+	for _, program := range []string{"/usr/sbin/nft", "/usr/sbin/iptables-nft-restore", "/usr/sbin/iptables-legacy-restore"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%v: run the tests by make test, which installs it", err)
 		}
@@ -57,6 +57,8 @@ func TestObstacles(t *testing.T) {
 		"a map has another state":          {fwd(`ct state vmap { established : accept, invalid : drop }`), forward, yes},
 		"the way back is shut":             {fwd(`ct state new ct status dnat accept`), back, yes},
 		"by interface":                     {fwd(`iifname "wan0" oifname "lan0" accept`), forward, none},
+		"by an interface's number":         {fwd(`iif "lo" drop; iif "wan0" oif "lan0" accept`), forward, none},
+		"by another's number":              {fwd(`iif { "lo", "lan0" } accept`), forward, yes},
 		"by another interface":             {fwd(`iifname "eth7" accept`), forward, yes},
 		"by the beginning of interfaces":   {fwd(`iifname "wa*" accept`), forward, none},
 		"by a set of interfaces":           {fwd(`iifname { "lo", "wan0" } accept`), forward, none},
@@ -75,6 +77,9 @@ func TestObstacles(t *testing.T) {
 		"in another zone's chain":          {inet("chain zone { ct status dnat accept; }\nchain f { type filter hook forward priority filter; policy drop; iifname \"eth7\" jump zone; }"), forward, yes},
 		"comes back from a chain":          {inet("chain zone { return; drop; }\nchain f { type filter hook forward priority filter; policy drop; jump zone; accept; }"), forward, none},
 		"does not come back from a goto":   {inet("chain zone { tcp dport 1 return; }\nchain f { type filter hook forward priority filter; policy drop; goto zone; accept; }"), forward, yes},
+		"may come back before it refuses":  {inet("chain zone { ip saddr 192.0.2.1 return; drop; }\nchain f { type filter hook forward priority filter; policy accept; jump zone; }"), forward, unsure},
+		"to an address of the router":      {in(`fib daddr type != local drop; accept`), knock, none},
+		"to another's address":             {in(`fib daddr type local drop; accept`), knock, yes},
 		"a chain that refuses the rest":    {inet("chain rest { reject; }\nchain f { type filter hook forward priority filter; policy accept; jump rest; }"), forward, yes},
 		"Ownline's own table":              {strings.Replace(fwd(""), "host", "ownline", 1), forward, none},
 		"knocks by port":                   {in(`udp dport 54754 accept`), knock, none},
@@ -100,35 +105,118 @@ func TestObstacles(t *testing.T) {
 		"iptables, knocks":                 {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate UNTRACKED -j ACCEPT"), knock, none},
 		"iptables, knocks at another port": {ipt("-A INPUT -p udp -m udp --dport 53:1000 -j ACCEPT"), knock, yes},
 		"iptables, knocks that are new":    {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate NEW -j ACCEPT"), knock, yes},
+		"iptables, an address's type":      {ipt(":own - [0:0]", "-A INPUT -j own", "-A INPUT -p udp --dport 54754 -j ACCEPT", "-A own -m addrtype --dst-type LOCAL -j RETURN", "-A own -j DROP"), knock, none},
+		"iptables, another type":           {ipt(":own - [0:0]", "-A INPUT -j own", "-A INPUT -p udp --dport 54754 -j ACCEPT", "-A own -m addrtype ! --dst-type LOCAL -j RETURN", "-A own -j DROP"), knock, yes},
+		"iptables, comes back for some":    {ipt(":own - [0:0]", "-A INPUT -j own", "-A INPUT -p udp --dport 54754 -j ACCEPT", "-A own -s 192.0.2.1 -j RETURN", "-A own -j DROP"), knock, unsure},
+		"iptables, a list of ports":        {ipt("-A INPUT -p udp -m multiport --dports 53,54000:55000 -m comment --comment \"so \\\" -j DROP\" -j ACCEPT"), knock, none},
+		"iptables, goes elsewhere":         {ipt(":own - [0:0]", "-A INPUT -i wan0 -g own", "-A INPUT -j ACCEPT", "-A own -p tcp -j ACCEPT"), knock, yes},
+		"iptables, not by an interface":    {ipt("-A INPUT ! -i lan+ -p udp -j ACCEPT"), knock, none},
+		"iptables, by a beginning":         {ipt("-A INPUT -i wan+ -p udp -j ACCEPT"), knock, none},
+		"iptables, by others":              {ipt("-A INPUT -i lan+ -p udp -j ACCEPT"), knock, yes},
+		"iptables, what else it does":      {ipt("-A INPUT -m limit --limit 3/min -j LOG --log-prefix \"x -j DROP \"", "-A INPUT -p tcp -j DROP", "-A INPUT -j ACCEPT"), knock, none},
 		"iptables, Ownline's own chains":   {ipt(":ownline-gate - [0:0]", "-A ownline-gate -j ACCEPT", "-A FORWARD -j ownline-gate"), forward, yes},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := bedtest.New(t)
-			cmd := b.Router.Command(t.Context(), "/usr/sbin/nft", "-f", "-")
+			programs := map[string][]string{"": {"/usr/sbin/nft", "-f", "-"}}
 			if strings.HasPrefix(tc.rules, "*") {
-				cmd = b.Router.Command(t.Context(), "/usr/sbin/iptables-nft-restore")
+				programs = map[string][]string{"nft": {"/usr/sbin/iptables-nft-restore"}, "legacy": {"/usr/sbin/iptables-legacy-restore"}}
 			}
-			cmd.Stdin = strings.NewReader(tc.rules)
-			var said strings.Builder
-			cmd.Stderr = &said
-			if err := b.Router.Run(cmd); err != nil {
-				t.Fatal(err, &said)
-			}
-			if got := looked(t, b.Router, tc.packet); got != tc.want {
-				t.Errorf("it %s, want it to %s", got, tc.want)
+			for variant, program := range programs {
+				b := bedtest.New(t)
+				tell(t, b.Router, tc.rules, program...)
+				saved := ""
+				if variant == "legacy" {
+					saved = tell(t, b.Router, "", "/usr/sbin/iptables-legacy-save")
+				}
+				if got := looked(t, b.Router, saved, tc.packet); got != tc.want {
+					t.Errorf("of %q: it %s, want it to %s", program[0], got, tc.want)
+				}
 			}
 		})
 	}
 }
 
-func looked(t *testing.T, h *bed.Host, p hostrules.Packet) string {
-	t.Helper()
-	var rules *hostrules.Rules
-	if err := h.Do(func() (err error) { rules, err = hostrules.Read(); return err }); err != nil {
+// What a chain's policy drops, a rule at its end accepts; what another rule drops, or what does not come
+// to the end, needs one before.
+func TestWhereARuleBelongs(t *testing.T) {
+	for rules, last := range map[string]bool{
+		"policy drop; ct state established accept;":                 true,
+		"policy drop; jump zone;":                                   true,
+		"policy drop; goto zone;":                                   false,
+		"policy drop; meta l4proto tcp return; tcp dport 1 accept;": false,
+		"policy drop; reject;":                                      false,
+		"policy accept; drop;":                                      false,
+	} {
+		b := bedtest.New(t)
+		tell(t, b.Router, "table inet host { chain zone { tcp dport 1 accept; return; }\nchain f { type filter hook forward priority filter; "+rules+" }\n}", "/usr/sbin/nft", "-f", "-")
+		all := obstacles(t, b.Router, "", hostrules.Packet{Hook: "forward", TCP: true, Translated: true})
+		if len(all) != 1 || all[0].Last != last {
+			t.Errorf("%s: %+v, want one, and the last rule to do: %v", rules, all, last)
+			continue
+		}
+		tell(t, b.Router, all[0].Accept("ct status dnat accept", "", all[0].Last), "/bin/sh", "-s")
+		if all := obstacles(t, b.Router, "", hostrules.Packet{Hook: "forward", TCP: true, Translated: true}); len(all) != 0 {
+			t.Errorf("%s: with what is said to mend it, there are still %+v", rules, all)
+		}
+	}
+}
+
+// A set is read once, however many rules look into it.
+func TestSetsAreReadOnce(t *testing.T) {
+	b := bedtest.New(t)
+	rules := "table inet host { set ports { type inet_service; elements = { 53 } }\nchain in { type filter hook input priority filter; policy drop; "
+	for range 50 {
+		rules += "udp dport @ports accept; "
+	}
+	tell(t, b.Router, rules+"}\n}", "/usr/sbin/nft", "-f", "-")
+	var r *hostrules.Rules
+	if err := b.Router.Do(func() (err error) { r, err = hostrules.Read(); return err }); err != nil {
 		t.Fatal(err)
 	}
-	defer rules.Close()
-	all := rules.Obstacles(&p)
+	defer r.Close()
+	p := hostrules.Packet{Hook: "input", To: 54754}
+	if got := len(r.Obstacles(&p)); got != 1 {
+		t.Fatalf("%d chains drop it", got)
+	}
+	// What comes into the set meanwhile is not seen.
+	tell(t, b.Router, "add element inet host ports { 54754 }", "/usr/sbin/nft", "-f", "-")
+	if got := len(r.Obstacles(&p)); got != 1 {
+		t.Error("the set was read again")
+	}
+}
+
+// tell runs a program on a host as its admin would, and returns what it prints.
+func tell(t *testing.T, h *bed.Host, input string, program ...string) string {
+	t.Helper()
+	cmd := h.Command(t.Context(), program[0], program[1:]...)
+	var out, said strings.Builder
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &said
+	if err := h.Run(cmd); err != nil {
+		t.Fatalf("%v: %v: %s", program, err, &said)
+	}
+	return out.String()
+}
+
+func obstacles(t *testing.T, h *bed.Host, legacy string, p hostrules.Packet) []hostrules.Obstacle {
+	t.Helper()
+	var all []hostrules.Obstacle
+	if err := h.Do(func() error {
+		rules, err := hostrules.Read()
+		if err != nil {
+			return err
+		}
+		rules.Legacy(false, legacy)
+		all = rules.Obstacles(&p)
+		return rules.Close()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func looked(t *testing.T, h *bed.Host, legacy string, p hostrules.Packet) string {
+	t.Helper()
+	all := obstacles(t, h, legacy, p)
 	for _, o := range all {
 		if !o.Unsure {
 			return "drops"

@@ -10,6 +10,9 @@ type Rules struct{}
 // Read returns errors.ErrUnsupported.
 func Read() (*Rules, error) { return nil, errors.ErrUnsupported }
 
+// Legacy does nothing.
+func (*Rules) Legacy(bool, string) {}
+
 // Close returns nil.
 func (*Rules) Close() error { return nil }
 

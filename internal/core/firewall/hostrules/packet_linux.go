@@ -3,6 +3,7 @@ package hostrules
 import (
 	"bytes"
 	"encoding/binary"
+	"net"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,6 +75,12 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		return t
 	case "limit": // it is not exceeded
 		return is(number(data, unix.NFTA_LIMIT_FLAGS)&unix.NFT_LIMIT_F_INV == 0)
+	case "fib":
+		var v []byte
+		if p.Hook == "input" && number(data, unix.NFTA_FIB_RESULT) == unix.NFT_FIB_RESULT_ADDRTYPE && number(data, unix.NFTA_FIB_FLAGS) == unix.NFTA_FIB_F_DADDR {
+			v = binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)
+		}
+		return load(unix.NFTA_FIB_DREG, v)
 	case "match":
 		return p.match(text(data, unix.NFTA_MATCH_NAME), find(data, unix.NFTA_MATCH_INFO))
 	case "counter", "log", "notrack", "objref", "last", "target":
@@ -106,9 +113,9 @@ func compare(op uint32, v, want []byte) truth {
 func (p *Packet) meta(key uint32) []byte {
 	name := p.In
 	switch key {
-	case unix.NFT_META_OIFNAME:
+	case unix.NFT_META_OIFNAME, unix.NFT_META_OIF:
 		name = p.Out
-	case unix.NFT_META_IIFNAME:
+	case unix.NFT_META_IIFNAME, unix.NFT_META_IIF:
 	case unix.NFT_META_NFPROTO:
 		if p.IPv6 {
 			return []byte{unix.NFPROTO_IPV6}
@@ -121,6 +128,13 @@ func (p *Packet) meta(key uint32) []byte {
 	}
 	if name == "" {
 		return nil
+	}
+	if key == unix.NFT_META_IIF || key == unix.NFT_META_OIF {
+		i, err := net.InterfaceByName(name)
+		if err != nil {
+			return nil
+		}
+		return binary.NativeEndian.AppendUint32(nil, uint32(i.Index))
 	}
 	b := make([]byte, unix.IFNAMSIZ)
 	copy(b, name)
@@ -190,6 +204,7 @@ func (p *Packet) payload(base, offset, length uint32) []byte {
 
 // match judges by what iptables calls a match, of those that it has no expression for.
 func (p *Packet) match(name string, info []byte) truth {
+	const invert = 1 << 1 // XT_ADDRTYPE_INVERT_DEST
 	half := func(at int) uint32 { return uint32(binary.NativeEndian.Uint16(info[at:])) }
 	switch {
 	case name == "comment":
@@ -206,6 +221,23 @@ func (p *Packet) match(name string, info []byte) truth {
 			}
 		}
 		return t
+	case name == "multiport" && len(info) > 47 && info[0] < 2: // struct xt_multiport_v1, of source or destination ports
+		port := [2]uint16{p.From, p.To}[info[0]]
+		if port == 0 {
+			break
+		}
+		has := false
+		for i := 0; i < min(int(info[1]), 15); i++ {
+			from := half(2 + 2*i)
+			if info[32+i] != 0 { // the next is where it ends
+				i++
+			}
+			has = has || from <= uint32(port) && uint32(port) <= half(2+2*i)
+		}
+		return is(has == (info[47] == 0))
+	case name == "addrtype" && len(info) >= 8 && p.Hook == "input" && half(0) == 0 && half(4)&^invert == 0: // struct xt_addrtype_info_v1, of the destination alone
+		const local = 1 << unix.RTN_LOCAL // XT_ADDRTYPE_LOCAL
+		return is((half(2)&local != 0) == (half(4) == 0))
 	case name == "conntrack" && len(info) > 160: // struct xt_conntrack_mtinfo3
 		const state, alias = 1 << 0, 1 << 13 // XT_CONNTRACK_STATE, XT_CONNTRACK_STATE_ALIAS
 		if half(146)&^alias != state {

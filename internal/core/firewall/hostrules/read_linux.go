@@ -14,13 +14,20 @@ import (
 type Rules struct {
 	conn   *netlink.Conn // for the sets that rules look into
 	chains []*chain
+	sets   map[setName][][]byte // their elements, once they were asked for
+}
+
+type setName struct {
+	family     byte
+	table, set string
 }
 
 type chain struct {
 	family         byte
 	firewall.Chain // without a hook it is only jumped to
 	drops          bool
-	rules          [][]byte // their lists of expressions
+	rules          [][]byte   // their lists of expressions
+	lines          [][]string // of iptables-legacy: the words of its rules
 }
 
 var (
@@ -34,7 +41,7 @@ func Read() (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rules{conn: conn}
+	r := &Rules{conn: conn, sets: map[setName][][]byte{}}
 	var all chain
 	err = errors.Join(r.dump(unix.NFT_MSG_GETCHAIN, &all, "", r.addChain), r.dump(unix.NFT_MSG_GETRULE, &all, "", r.addRule))
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, netlink.ErrInterrupted) {
@@ -88,14 +95,37 @@ func (r *Rules) addRule(family byte, b []byte) {
 	}
 }
 
-// chain finds one; nil: it is Ownline's, or gone.
+// chain finds one of nf_tables; nil: it is Ownline's, or gone.
 func (r *Rules) chain(family byte, table, name string) *chain {
+	return r.beside(&chain{family: family, Chain: firewall.Chain{Table: table}}, name)
+}
+
+// beside finds a chain of the same table.
+func (r *Rules) beside(of *chain, name string) *chain {
 	for _, c := range r.chains {
-		if c.family == family && c.Table == table && c.Name == name {
+		if c.family == of.family && c.Legacy == of.Legacy && c.Table == of.Table && c.Name == name {
 			return c
 		}
 	}
 	return nil
+}
+
+// elements returns those of a set, which is read once.
+func (r *Rules) elements(of *chain, set string) ([][]byte, error) {
+	name := setName{of.family, of.Table, set}
+	all, ok := r.sets[name]
+	if ok {
+		return all, nil
+	}
+	err := r.dump(unix.NFT_MSG_GETSETELEM, of, set, func(_ byte, b []byte) {
+		for _, e := range netlink.Attributes(find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
+			all = append(all, e)
+		}
+	})
+	if err == nil {
+		r.sets[name] = all
+	}
+	return all, err
 }
 
 // find returns the value of the first attribute of a kind; path leads on inside of it.

@@ -44,7 +44,7 @@ func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 		}
 		v, unsure := r.walk(c, p, 0)
 		if v == drop || v != accept && c.drops {
-			out = append(out, Obstacle{&c.Chain, unsure})
+			out = append(out, Obstacle{&c.Chain, unsure, v == goOn})
 		}
 	}
 	return out
@@ -53,37 +53,47 @@ func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 // deepest is how far the kernel lets jumps go (NFT_JUMP_STACK_SIZE).
 const deepest = 16
 
-// walk follows a packet through a chain; unsure is whether it may have been accepted on the way.
+// walk follows a packet through a chain; unsure is whether it may have been accepted on the way. At the
+// chain's end it goes on, before that it comes back.
 func (r *Rules) walk(c *chain, p *Packet, depth int) (v verdict, unsure bool) {
 	if c == nil || depth > deepest {
 		return goOn, false
 	}
-	for _, rule := range c.rules {
-		is, v, to := r.judge(c, rule, p)
+	left := false // whether it may have come back by now
+	for i := range len(c.rules) + len(c.lines) {
+		is, v, to := r.judge(c, i, p)
 		last := v == leaveFor
 		if is != no && (v == jump || v == leaveFor) {
 			sub := false
-			v, sub = r.walk(r.chain(c.family, c.Table, to), p, depth+1)
+			if v, sub = r.walk(r.beside(c, to), p, depth+1); v == comeBack {
+				v = goOn
+			}
 			unsure = unsure || sub
 		}
 		switch {
 		case is == no:
 		case is == maybe:
 			unsure = unsure || v == accept
-		case v == accept || v == drop:
+			left = left || v == comeBack || last
+		case v == accept:
 			return v, unsure
+		case v == drop:
+			return v, unsure || left
 		case v == comeBack || last:
-			return goOn, unsure
+			return comeBack, unsure
 		}
 	}
 	return goOn, unsure
 }
 
 // judge tells whether a rule is about a packet, and what it decides.
-func (r *Rules) judge(c *chain, rule []byte, p *Packet) (is truth, v verdict, to string) {
+func (r *Rules) judge(c *chain, rule int, p *Packet) (is truth, v verdict, to string) {
+	if c.Legacy {
+		return p.legacy(c.lines[rule])
+	}
 	var regs registers
 	is = yes
-	for _, e := range netlink.Attributes(rule) {
+	for _, e := range netlink.Attributes(c.rules[rule]) {
 		name, data := text(e, unix.NFTA_EXPR_NAME), find(e, unix.NFTA_EXPR_DATA)
 		t := yes
 		v = goOn
@@ -125,25 +135,24 @@ func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to strin
 	intervals := false
 	var below, mapped []byte // of what begins or ends an interval the last before the key
 	ended := true
-	err := r.dump(unix.NFT_MSG_GETSETELEM, c, text(data, unix.NFTA_LOOKUP_SET), func(_ byte, b []byte) {
-		for _, e := range netlink.Attributes(find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
-			k := find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
-			if len(k) != len(key) { // its key is of several parts, too
-				if t = maybe; number(e, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VERDICT, unix.NFTA_VERDICT_CODE) == uint32(accept) {
-					v = accept
-				}
-				continue
-			}
-			end := number(e, unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0
-			intervals = intervals || end
-			if o := bytes.Compare(k, key); o < 0 && bytes.Compare(k, below) >= 0 || o == 0 && (!end || ended) {
-				// Where one ends and another begins it is the other that counts.
-				below, mapped, ended = k, find(e, unix.NFTA_SET_ELEM_DATA), end
-			}
-		}
-	})
+	all, err := r.elements(c, text(data, unix.NFTA_LOOKUP_SET))
 	if err != nil {
 		return maybe, v, ""
+	}
+	for _, e := range all {
+		k := find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
+		if len(k) != len(key) { // its key is of several parts, too
+			if t = maybe; number(e, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VERDICT, unix.NFTA_VERDICT_CODE) == uint32(accept) {
+				v = accept
+			}
+			continue
+		}
+		end := number(e, unix.NFTA_SET_ELEM_FLAGS)&unix.NFT_SET_ELEM_INTERVAL_END != 0
+		intervals = intervals || end
+		if o := bytes.Compare(k, key); o < 0 && bytes.Compare(k, below) >= 0 || o == 0 && (!end || ended) {
+			// Where one ends and another begins it is the other that counts.
+			below, mapped, ended = k, find(e, unix.NFTA_SET_ELEM_DATA), end
+		}
 	}
 	if t != maybe {
 		t = is(!ended && (intervals || bytes.Equal(below, key)))

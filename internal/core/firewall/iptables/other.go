@@ -22,6 +22,11 @@ func Remove(context.Context, Config, string) (bool, error) { return false, error
 // Left returns false.
 func Left(context.Context, Config, string) bool { return false }
 
+// Legacy returns errors.ErrUnsupported.
+func Legacy(context.Context, Config) (saved [2]string, err error) {
+	return saved, errors.ErrUnsupported
+}
+
 // UFWActive returns false.
 func UFWActive(context.Context, Config) bool { return false }
 

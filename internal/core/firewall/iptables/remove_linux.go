@@ -3,6 +3,9 @@ package iptables
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 )
 
 // Remove takes away what an earlier Driver left, of both variants but the one named, and tells
@@ -61,4 +64,27 @@ func installed(variant string, unnamed bool) (all []side) {
 		}
 	}
 	return all
+}
+
+// Legacy returns the rules of the variant legacy that are in force here, of IPv4 and of IPv6, as its
+// programs print them; "": there are none.
+func Legacy(ctx context.Context, cfg Config) (saved [2]string, err error) {
+	for i, family := range [...]string{"ip", "ip6"} {
+		names, e := os.ReadFile("/proc/net/" + family + "_tables_names")
+		if e != nil || len(names) == 0 { // a kernel without it has no such file
+			continue
+		}
+		program := find(family + "tables-legacy-save")
+		if program == "" {
+			program = find(family + "tables-save")
+		}
+		if program != "" {
+			saved[i], e = programs{cfg.Within}.run(ctx, "", program)
+		}
+		if e == nil && (saved[i] == "" || strings.Contains(saved[i], "(nf_tables)")) { // of the other variant
+			saved[i], e = "", fmt.Errorf("%[1]stables-legacy has some, and %[1]stables-legacy-save is not installed", family)
+		}
+		err = errors.Join(err, e)
+	}
+	return saved, err
 }
