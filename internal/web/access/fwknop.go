@@ -41,11 +41,14 @@ func (a *Access) KnockFwknop(ctx context.Context, site ownline.SiteID, p link.Fw
 		d.site = site
 		if errors.Is(err, knock.ErrRejected) {
 			d.detail = err.Error()
+			d.device = p.Device // core has seen that it is this one's
 			switch {
+			case errors.Is(err, errRemoved):
+				d.device, d.refused = ownline.DeviceID{}, refusedUnknown
 			case errors.Is(err, errNoFwknop):
 				d.refused = refusedRevoked
 			case errors.Is(err, errTime):
-				d.device, d.refused = p.Device, refusedTime
+				d.refused = refusedTime
 			default:
 				d.refused, d.Ignored = refusedShape, link.IgnoredMessage
 			}
@@ -80,6 +83,7 @@ func (a *Access) KnockFwknop(ctx context.Context, site ownline.SiteID, p link.Fw
 }
 
 const (
+	errRemoved  = refusal("its device was removed")
 	errNoFwknop = refusal("its device is none that is taken")
 	errTime     = refusal("its time is too far from now: the client's clock is wrong, or the packet is old")
 )
@@ -95,10 +99,13 @@ func (r refusal) Unwrap() error { return knock.ErrRejected }
 // readFwknop opens a packet by the keys of its device, if it is fresh.
 func readFwknop(tx Tx, site ownline.SiteID, p link.Fwknop) (fwknop.Request, error) {
 	d, err := tx.Device(p.Device)
-	if errors.Is(err, ownline.ErrNotFound) || err == nil && (d.Fwknop == "" || d.Site != site) {
-		return fwknop.Request{}, errNoFwknop
-	} else if err != nil {
+	switch {
+	case errors.Is(err, ownline.ErrNotFound):
+		return fwknop.Request{}, errRemoved
+	case err != nil:
 		return fwknop.Request{}, err
+	case d.Fwknop == "" || d.Site != site:
+		return fwknop.Request{}, errNoFwknop
 	}
 	secret, err := tx.DeviceSecret(d.ID)
 	if err != nil {

@@ -1,8 +1,10 @@
 package access_test
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -28,7 +30,7 @@ func (h *house) hears(t *testing.T) {
 // fwknop enrols a client and reads its keys out of its stanza.
 func (h *house) fwknop(t *testing.T, n access.NewDevice) (ownline.Device, fwknop.Keys) {
 	t.Helper()
-	n.Site, n.Name, n.Fwknop = h.site.ID, "server", fwknop.SHA256
+	n.Site, n.Name, n.Fwknop = h.site.ID, cmp.Or(n.Name, "server"), fwknop.SHA256
 	d, e, err := h.AddDevice(t.Context(), h.ana, n)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +105,7 @@ func TestKnockFwknop(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, keys := h.fwknop(t, access.NewDevice{})
-	strict, strictKeys := h.fwknop(t, access.NewDevice{RequireClaimedSource: true})
+	strict, strictKeys := h.fwknop(t, access.NewDevice{Name: "strict", RequireClaimedSource: true})
 	native, _, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +157,7 @@ func TestKnockFwknop(t *testing.T) {
 		{"of another device", packet(strictKeys, d.ID, nil), ignored("fwknop_message")},
 		{"by another encryption key", packet(another, d.ID, nil), ignored("fwknop_message")},
 		{"of a device that is no fwknop client", packet(keys, native.ID, nil), ignored("device_revoked")},
+		{"of a device that was removed", packet(keys, ownline.NewID[ownline.Device](), nil), ignored("unknown_device")},
 		{"without the address that is required", packet(strictKeys, strict.ID, nil), ignored("claimed_source_missing")},
 		{"with it", packet(strictKeys, strict.ID, asks(anaAt.String()+",tcp/20022")), "opened"},
 	} {
@@ -169,6 +172,22 @@ func TestKnockFwknop(t *testing.T) {
 		if got != tc.want || v.Ignored != "" && (v.Status != 0 || len(v.Sessions) > 0) {
 			t.Errorf("%s: %+v; want %s", tc.name, v, tc.want)
 		}
+	}
+	// Each is counted as its device's, if there is one.
+	all, err := h.Refusals(t.Context(), command, ownline.RefusalQuery{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]uint64{}
+	for _, r := range all {
+		counted[r.DeviceName+" "+r.Reason] = r.Number
+	}
+	want := map[string]uint64{
+		d.Name + " replay": 1, d.Name + " not_granted": 5, d.Name + " claimed_source": 1, d.Name + " time": 2, d.Name + " fwknop_shape": 3,
+		"phone device_revoked": 1, " unknown_device": 1, strict.Name + " claimed_source": 1,
+	}
+	if !maps.Equal(counted, want) {
+		t.Errorf("counted as refused are %v, want %v", counted, want)
 	}
 	if v, _, err := h.KnockFwknop(t.Context(), ownline.NewID[ownline.Site](), packet(keys, d.ID, nil)); err != nil || v.Ignored != "device_revoked" {
 		t.Errorf("at another site: %+v, %v", v, err)
