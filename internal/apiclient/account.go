@@ -26,6 +26,15 @@ type Me struct {
 	Role      string    `json:"role"`
 	Created   time.Time `json:"created"`
 	SiteCount int       `json:"site_count"`
+	Limits    Limits    `json:"limits"`
+}
+
+// Limits are what a session may be; a grant can only allow less.
+type Limits struct {
+	Default int64  `json:"default"` // seconds
+	Max     int64  `json:"max"`     // seconds
+	PortMin uint16 `json:"port_min"`
+	PortMax uint16 `json:"port_max"`
 }
 
 // Whoami is where the server sees requests come from.

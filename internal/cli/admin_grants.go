@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -109,7 +110,7 @@ func (t *terms) add(cmd *cobra.Command) {
 	flags.BoolVar(&t.automatic, "automatic", false, "a knock opens it")
 	flags.Uint16Var(&t.port, "port", 0, "the public port (0: any)")
 	flags.BoolVar(&t.allowReserved, "allow-reserved", false, "the port may be one that the router serves itself")
-	flags.DurationVar(&t.longest, "max", 0, "the longest that a session may last (0: what the configuration says)")
+	flags.DurationVar(&t.longest, "max", 0, "the longest that a session may last, if sessions.max of web.yaml is not shorter (0: that)")
 	flags.IntVar(&t.sources, "sources", 0, "how many addresses of one device may be open side by side (0: 2)")
 	flags.BoolVar(&t.claimed, "require-claimed-source", false, "knocks open it only if they name the address that they come from")
 	flags.StringSliceVar(&t.from, "from", nil, "countries, providers and networks that sessions may be opened from, like ES,AS3352,198.51.100.0/24 (empty: anywhere)")
@@ -120,6 +121,17 @@ func (t *terms) check() error {
 		return command.Usagef("--max: %s is not a time to come", t.longest)
 	}
 	return nil
+}
+
+// heed tells an admin of a longest duration that no session will reach.
+func (t *terms) heed(cmd *cobra.Command, c *apiclient.Client) {
+	if t.longest == 0 {
+		return
+	}
+	me, err := c.Me(cmd.Context())
+	if most := time.Duration(me.Limits.Max) * time.Second; err == nil && most > 0 && t.longest > most {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Sessions last %s at most all the same: sessions.max of web.yaml says so.\n", most)
+	}
 }
 
 // duration is how the API takes one; none is empty.
@@ -155,6 +167,7 @@ func (a *app) grantsAdd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			t.heed(cmd, c)
 			return a.say(cmd, g, "%s may use %s.", u.Name, s.Name)
 		}),
 	}
@@ -208,6 +221,7 @@ func (a *app) grantsSet() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			t.heed(cmd, c)
 			return a.say(cmd, g, "What %s may do with %s was changed.", u.Name, s.Name)
 		}),
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,15 @@ import (
 func (a *app) adminSites() *cobra.Command {
 	return group(&cobra.Command{Use: "sites", Short: "Pair with routers, and see how they are"},
 		a.sitesList(), a.sitesStatus(), a.sitesPair(), a.sitesPing(), a.sitesSet(), a.sitesApply(), a.sitesRoot(), a.sitesRemove())
+}
+
+// contact says when a site's core was heard last. To those who are no admins only whether it is connected
+// is told.
+func contact(s apiclient.Site) string {
+	if s.WantedRevision == nil {
+		return "-"
+	}
+	return maybe(s.LastContact)
 }
 
 // health says in a few words how a site is.
@@ -34,6 +44,8 @@ func health(s apiclient.Site) string {
 		return "applying"
 	case s.FirewallLacks != "":
 		return "good, but for the filter of knocks"
+	case s.WantedRevision == nil:
+		return "connected"
 	}
 	return "good"
 }
@@ -48,7 +60,7 @@ func (a *app) sitesList() *cobra.Command {
 			}
 			var rows [][]string
 			for _, s := range list {
-				rows = append(rows, []string{s.Name, s.Host, health(s), maybe(s.LastContact), s.CoreVersion})
+				rows = append(rows, []string{s.Name, s.Host, health(s), contact(s), cmp.Or(s.CoreVersion, "-")})
 			}
 			return a.table(cmd, list, []string{"SITE", "HOST", "STATE", "LAST CONTACT", "CORE"}, rows, "There is none. `ownline admin sites pair CODE` makes one.")
 		}),
@@ -82,7 +94,7 @@ func (a *app) sitesStatus() *cobra.Command {
 					{"state", health(s)},
 					{"host", s.Host},
 					{"link", link},
-					{"last contact", maybe(s.LastContact)},
+					{"last contact", contact(s)},
 					{"core", s.CoreVersion},
 					{"applied revision", applied},
 					{"wanted revision", wanted},

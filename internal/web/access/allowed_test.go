@@ -234,6 +234,33 @@ func TestPrefixFitsLists(t *testing.T) {
 	}
 }
 
+// Neither can it than a network in the list of web.yaml; one that is there already is in the log of the start.
+func TestPrefixFitsPolicy(t *testing.T) {
+	h := newHouse(t)
+	var log strings.Builder
+	h.log = slog.NewTextHandler(&log, nil)
+	h.origins = "198.51.100.0/24 2001:db8:0:10::/60 2001:db8::/32"
+	h.Access = h.with(h.cores)
+	site := func(prefix int) error {
+		_, err := h.ChangeSite(t.Context(), h.root, h.site.ID, access.SiteChange{IPv6Prefix: &prefix})
+		return err
+	}
+	if err := site(60); err != nil {
+		t.Errorf("as long as the longest: %v", err)
+	}
+	err := site(56)
+	if !errors.Is(err, ownline.ErrInvalid) || field(err) != "ipv6_prefix" || !strings.Contains(err.Error(), "in nobody: 2001:db8:0:10::/60; name networks of 56 bits or fewer") {
+		t.Errorf("shorter: %v", err)
+	}
+	if err := h.CheckLists(t.Context()); err != nil || log.Len() > 0 {
+		t.Errorf("a start with lists that fit: %v, %s", err, log.String())
+	}
+	h.origins = "2001:db8:0:10::/61"
+	if err := h.with(h.cores).CheckLists(t.Context()); err != nil || !strings.Contains(log.String(), "2001:db8:0:10::/61") || !strings.Contains(log.String(), "site="+h.site.ID.String()) {
+		t.Errorf("a start with a list that does not: %v, %s", err, log.String())
+	}
+}
+
 // Web does not start without the databases that lists need, and says whose lists.
 func TestCheckLists(t *testing.T) {
 	h := newHouse(t)

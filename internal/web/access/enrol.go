@@ -78,6 +78,10 @@ func (a *Access) fwknopClient(tx Tx, d ownline.Device, s ownline.Site) (*FwknopC
 	slices.SortFunc(offers, func(a, b policy.Offer) int { return strings.Compare(a.Service.Name, b.Service.Name) })
 	// The client sends over IPv4 only. Where it is counts for nothing here, as long as it is outside.
 	ask := policy.Ask{Source: netip.AddrFrom4([4]byte{192, 0, 2, 1}), Knocked: true}
+	claims := map[ownline.ServiceID]bool{} // that the command has to make: the stanza does not
+	for _, o := range offers {
+		claims[o.Service.ID] = o.Grant.RequireClaimedSource && !d.RequireClaimedSource
+	}
 	f, offers := policy.Anywhere(policy.Facts{User: u, Site: s, Limits: a.limits}, offers)
 	for _, o := range offers {
 		f.Service, f.Grant = o.Service, o.Grant
@@ -85,7 +89,11 @@ func (a *Access) fwknopClient(tx Tx, d ownline.Device, s ownline.Site) (*FwknopC
 		if err != nil || o.Service.Everybody {
 			continue // it can't be opened so, or comes with all others
 		}
-		c.Opens = append(c.Opens, FwknopCommand{o.Service.Name, fmt.Sprintf("fwknop -n %s -A %s/%d -N %s", s.Name, opening.Transport, opening.PublicPort, o.Service.Name)})
+		command := fmt.Sprintf("fwknop -n %s -A %s/%d -N %s", s.Name, opening.Transport, opening.PublicPort, o.Service.Name)
+		if claims[o.Service.ID] {
+			command += " -R"
+		}
+		c.Opens = append(c.Opens, FwknopCommand{o.Service.Name, command})
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"regexp"
@@ -80,9 +81,19 @@ func TestEnrolFwknop(t *testing.T) {
 	if len(e.Fwknop.Opens) != 1 || !regexp.MustCompile(`^fwknop -n home -A tcp/2\d{4} -N ssh$`).MatchString(e.Fwknop.Opens[0].Command) {
 		t.Errorf("commands: %+v", e.Fwknop.Opens)
 	}
+	// What a grant requires, the command does, unless the stanza does it already.
+	if _, err := h.ChangeGrant(t.Context(), command, h.grant.ID, access.GrantChange{RequireClaimedSource: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, strict := range []bool{false, true} {
+		_, e, err := h.AddDevice(t.Context(), h.ana, access.NewDevice{Site: h.site.ID, Name: fmt.Sprint("strict ", strict), Fwknop: fwknop.SHA256, RequireClaimedSource: strict})
+		if err != nil || len(e.Fwknop.Opens) != 1 || strings.HasSuffix(e.Fwknop.Opens[0].Command, " -N ssh -R") == strict || strings.Contains(e.Fwknop.Stanza, "resolve") != strict {
+			t.Errorf("a device that must name its source %t, %v: %+v", strict, err, e.Fwknop)
+		}
+	}
 	// Core learns the HMAC's key and no more; brokers learn nothing.
 	st, _, err := h.Desired(t.Context(), h.site.ID)
-	if err != nil || len(st.Devices) != 0 || len(st.FwknopDevices) != 1 || st.FwknopDevices[0].ID != d.ID ||
+	if err != nil || len(st.Devices) != 0 || len(st.FwknopDevices) != 3 || st.FwknopDevices[0].ID != d.ID ||
 		base64.StdEncoding.EncodeToString(st.FwknopDevices[0].Key) != e.Fwknop.HMACKey {
 		t.Errorf("desired %+v, %v", st.FwknopDevices, err)
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
 // CheckLists refuses to go on without the databases that lists of origins need: nobody would be let in
-// where such a list is, and nobody would know why.
+// where such a list is, and nobody would know why. What of web.yaml's own can let in nobody at a site is
+// logged: IPv4 goes on there.
 func (a *Access) CheckLists(ctx context.Context) error {
 	var countries, asns []string
 	note := func(o ownline.Origins, of string) {
@@ -24,6 +26,9 @@ func (a *Access) CheckLists(ctx context.Context) error {
 		countries, asns = nil, nil
 		sites, err := tx.Sites()
 		for _, s := range sites {
+			if err := a.policyFits(s); err != nil {
+				a.log.WarnContext(ctx, "networks of web.yaml let in nobody at a site", logging.Site, s.ID, logging.Err, err)
+			}
 			note(s.AllowedFrom, "the site "+s.Name)
 			if err := listsAt(tx, s.ID, note); err != nil {
 				return err

@@ -122,6 +122,16 @@ func listsAt(tx Tx, site ownline.SiteID, each func(o ownline.Origins, whose stri
 	return nil
 }
 
+// policyFits refuses a site whose sources are larger than a network in the list of web.yaml.
+func (a *Access) policyFits(s ownline.Site) error {
+	beyond := a.limits.Origins.Beyond(s.IPv6Prefix)
+	if len(beyond) == 0 {
+		return nil
+	}
+	return ownline.Invalid("ipv6_prefix", fmt.Sprintf("is shorter than networks in policy.networks of web.yaml, which would let in nobody: %s; name networks of %d bits or fewer there first",
+		named(beyond), s.IPv6Prefix))
+}
+
 // listsFit refuses a site whose sources are larger than a network in a list of its own, of a grant or of a
 // device: nobody would be let in from there any more, and no import would take the list. To make the list
 // larger would let in more than an admin has said.

@@ -271,7 +271,7 @@ func (a *Access) ChangeSite(ctx context.Context, actor Actor, id ownline.SiteID,
 			}
 		}
 		if s.IPv6Prefix < was.IPv6Prefix {
-			if err := c.listsFit(s); err != nil {
+			if err := cmp.Or(a.policyFits(s), c.listsFit(s)); err != nil {
 				return err
 			}
 		}

@@ -92,6 +92,8 @@ func New(o Options) (*Server, error) {
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", ""
 	config.CreateHooks = nil // no links to schemas in every answer
 	config.RejectUnknownQueryParameters = true
+	strict := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	config.Formats = map[string]huma.Format{"application/json": strict, "json": strict}
 	config.Transformers = []huma.Transformer{s.tell}
 	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorDetail](), reflect.TypeFor[ErrorDetail]())
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{

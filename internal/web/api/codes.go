@@ -49,6 +49,7 @@ var sentences = []sentence{
 	{"service_name_broker", `"{name}" is the name of the broker inside Ownline, for which the router signs certificates: choose another one for a proxied service`},
 	{"host", "must be the public name or address of the router, without a port"},
 	{"ipv6_prefix", "must be 48 to 128"},
+	{"ipv6_prefix_policy", "is shorter than networks in policy.networks of web.yaml, which would let in nobody: {networks}; name networks of {bits} bits or fewer there first"},
 	{"ipv6_prefix_lists", "is shorter than networks in allowed_from, which would let in nobody: {lists}; take them out, or name networks of {bits} bits or fewer, first"},
 
 	// Users and how they sign in.

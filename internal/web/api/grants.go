@@ -17,7 +17,7 @@ type grant struct {
 	Automatic            bool      `json:"automatic" doc:"A knock opens it"`
 	PublicPort           uint16    `json:"public_port,omitempty" doc:"Absent: any"`
 	AllowReserved        bool      `json:"allow_reserved" doc:"The public port may be one that the router serves itself"`
-	MaxDuration          string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: what the configuration says"`
+	MaxDuration          string    `json:"max_duration,omitempty" example:"2h0m0s" doc:"Absent: sessions.max of web.yaml, which no session outlasts whatever stands here"`
 	MaxSources           int       `json:"max_sources,omitempty" maximum:"8" doc:"Addresses of one device that may be open side by side: carriers change them within moments. Absent: 2"`
 	RequireClaimedSource bool      `json:"require_claimed_source" doc:"Only knocks that name the address they come from open it, whatever their device must"`
 	AllowedFrom          []string  `json:"allowed_from,omitempty" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Absent: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
@@ -74,7 +74,7 @@ func (s *Server) grants() {
 		Automatic            bool     `json:"automatic,omitempty"`
 		PublicPort           uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved        bool     `json:"allow_reserved,omitempty"`
-		MaxDuration          string   `json:"max_duration,omitempty" example:"2h" doc:"Empty: what the configuration says"`
+		MaxDuration          string   `json:"max_duration,omitempty" example:"2h" doc:"Empty: sessions.max of web.yaml, which no session outlasts whatever stands here"`
 		MaxSources           int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 		RequireClaimedSource bool     `json:"require_claimed_source,omitempty" doc:"Only knocks that name the address they come from open it"`
 		AllowedFrom          []string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
@@ -111,7 +111,7 @@ func (s *Server) grants() {
 		Automatic            *bool     `json:"automatic,omitempty"`
 		PublicPort           *uint16   `json:"public_port,omitempty" maximum:"65535" doc:"0: any"`
 		AllowReserved        *bool     `json:"allow_reserved,omitempty"`
-		MaxDuration          *string   `json:"max_duration,omitempty" doc:"Empty: what the configuration says"`
+		MaxDuration          *string   `json:"max_duration,omitempty" doc:"Empty: sessions.max of web.yaml, which no session outlasts whatever stands here"`
 		MaxSources           *int      `json:"max_sources,omitempty" minimum:"0" maximum:"8" doc:"0: 2"`
 		RequireClaimedSource *bool     `json:"require_claimed_source,omitempty" doc:"Only knocks that name the address they come from open it. Counts from the next knock on"`
 		AllowedFrom          *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. None: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`

@@ -1,8 +1,9 @@
 import { mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { useAccount } from '@/stores/account'
 import type { Pair } from '@/stores/everyGrant'
-import { sampleGrant, sampleService, sampleUser } from '@/testing/samples'
+import { sampleGrant, sampleMe, sampleService, sampleUser } from '@/testing/samples'
 import GrantMatrix from './GrantMatrix.vue'
 import GrantSwitches from './GrantSwitches.vue'
 import GrantTerms from './GrantTerms.vue'
@@ -83,6 +84,14 @@ describe('the terms', () => {
     await shown.get('select').setValue('3600')
     await shown.get('select').setValue('0')
     expect(shown.emitted('change')).toEqual([[{ automatic: true }], [{ max_duration: '3600s' }], [{ max_duration: undefined }]])
+  })
+
+  it('offer no longer duration than the configuration lets any session last', () => {
+    useAccount().me = sampleMe()
+    const lengths = (change = {}) =>
+      mount(GrantTerms, { props: { grant: sampleGrant(change) } }).get('select').findAll('option').map((one) => Number(one.attributes('value')))
+    expect(lengths()).toEqual([0, 900, 1800, 3600, 14_400, 28_800])
+    expect(lengths({ max_duration: '48h0m0s' }).at(-1)).toBe(172_800)
   })
 
   it('say how many addresses of a device may be open', async () => {

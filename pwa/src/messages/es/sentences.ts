@@ -32,6 +32,7 @@ export const sentences: Sentences = {
   service_name_broker: '«{name}» es el nombre del bróker de Ownline, para el que el router firma certificados: elige otro para un servicio por nombre',
   host: 'debe ser el nombre o la dirección pública del router, sin puerto',
   ipv6_prefix: 'debe ser de 48 a 128',
+  ipv6_prefix_policy: 'es más corto que algunas redes de policy.networks en web.yaml, que no dejarían entrar a nadie: {networks}; pon allí antes redes de {bits} bits o menos',
   ipv6_prefix_lists: 'es más corto que algunas redes de allowed_from, que no dejarían entrar a nadie: {lists}; quítalas antes, o pon redes de {bits} bits o menos',
 
   password_text: 'no es un texto que se pueda leer',
