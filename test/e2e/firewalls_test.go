@@ -2,14 +2,18 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
 )
@@ -26,43 +30,82 @@ func (s *suite) listing(name string, args ...string) string {
 	return out.String()
 }
 
+// wrapped is ownline-core that a script starts, whose last words are to be `exec "$core" "$@"`.
+func wrapped(t *testing.T, script string) world.Programs {
+	t.Helper()
+	p := programs
+	p.Core = filepath.Join(t.TempDir(), "core")
+	must(t, os.WriteFile(p.Core, []byte("#!/bin/sh\ncore='"+programs.Core+"'\n"+script+"\n"), 0o755))
+	return p
+}
+
+// driving is a driver, and which iptables the host has core use.
+type driving struct{ driver, variant string }
+
+// holds is what the kernel has of it, as inForce tells.
+func (d driving) holds() string {
+	if d.driver == "nftables" {
+		return "nftables"
+	}
+	return d.driver + "-" + d.variant
+}
+
+// inForce tells whose rules the kernel has.
+func (s *suite) inForce() string {
+	s.t.Helper()
+	var all []string
+	if strings.Contains(s.listing("/usr/sbin/nft", "list", "tables"), "inet ownline") {
+		all = append(all, "nftables")
+	}
+	for _, variant := range []string{"nft", "legacy"} {
+		saved := s.listing("/usr/sbin/iptables-"+variant+"-save") + s.listing("/usr/sbin/ip6tables-"+variant+"-save")
+		switch {
+		case strings.Contains(saved, "ownline-let"):
+			all = append(all, "ufw-"+variant)
+		case strings.Contains(saved, "ownline"):
+			all = append(all, "iptables-"+variant)
+		}
+	}
+	return strings.Join(all, " and ")
+}
+
 // Invariants 3, 4 and 5: another driver takes over all sessions with the connections that are there, and
-// nothing of the one before is left; what it took over ends with its session.
+// nothing of the one before is left; what it took over ends with its session. So does the other variant of
+// iptables.
 func TestAnotherFirewallDriver(t *testing.T) {
-	for _, program := range []string{"/usr/sbin/iptables-save", "/usr/sbin/nft"} {
+	for _, program := range []string{"/usr/sbin/iptables-nft-save", "/usr/sbin/iptables-legacy-save", "/usr/sbin/nft"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("%v: run the tests by make test, which installs it", err)
 		}
 	}
-	s := start(t, world.Options{CoreYAML: "firewall: {driver: nftables}\n"})
-	held := func() (nft, ipt bool) {
-		nft = strings.Contains(s.listing("/usr/sbin/nft", "list", "tables"), "inet ownline")
-		ipt = strings.Contains(s.listing("/usr/sbin/iptables-save")+s.listing("/usr/sbin/ip6tables-save"), "ownline")
-		return nft, ipt
-	}
-	change := func(from, to string) {
+	// What is in here comes before what the host calls iptables.
+	local := t.TempDir()
+	s := start(t, world.Options{
+		CoreYAML: "firewall: {driver: nftables}\n",
+		Programs: wrapped(t, `exec unshare -m sh -ec 'mount --bind "$0" /usr/local/sbin; exec "$@"' '`+local+`' "$core" "$@"`),
+	})
+	now := driving{"nftables", ""}
+	change := func(to driving) {
 		t.Helper()
 		path := s.Path("core.yaml")
 		b, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
+		must(t, err)
+		must(t, os.WriteFile(path, []byte(strings.Replace(string(b), "driver: "+now.driver, "driver: "+to.driver, 1)), 0o600))
+		must(t, s.Core.Kill())
+		for _, program := range []string{"iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"} {
+			link := filepath.Join(local, program)
+			if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if to.variant != "" {
+				family, what, _ := strings.Cut(program, "-")
+				must(t, os.Symlink("/usr/sbin/"+family+"-"+to.variant+"-"+what, link))
+			}
 		}
-		if err := os.WriteFile(path, []byte(strings.Replace(string(b), "driver: "+from, "driver: "+to, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Core.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Core.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.WaitConnected(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, patience, to+" alone holds the sessions", func() bool {
-			nft, ipt := held()
-			return nft == (to == "nftables") && ipt == (to == "iptables")
-		})
+		must(t, s.Core.Start(t.Context()))
+		must(t, s.WaitConnected(t.Context()))
+		now = to
+		eventually(t, patience, to.holds()+" alone holds the sessions", func() bool { return s.inForce() == to.holds() })
 	}
 	type session struct {
 		world.Session
@@ -94,8 +137,9 @@ func TestAnotherFirewallDriver(t *testing.T) {
 			}
 		}
 	}
-	check := func(driver string) {
+	check := func() {
 		t.Helper()
+		driver := now.holds()
 		for _, got := range all {
 			if r := got.flow.Report(); r.Cut != nil {
 				t.Errorf("with %s, a connection to %s was cut: %+v", driver, got.at, *r.Cut)
@@ -125,17 +169,63 @@ func TestAnotherFirewallDriver(t *testing.T) {
 		all = all[n:]
 	}
 	open()
-	check("nftables")
-	change("nftables", "iptables")
-	open() // four that nftables has made, four that iptables has
-	check("iptables")
-	end(2)
-	change("iptables", "nftables")
-	check("nftables")
-	end(2)
-	open()
-	check("nftables")
-	change("nftables", "nftables") // no more than a restart
-	check("nftables")
+	check()
+	for _, to := range []driving{{"iptables", "nft"}, {"iptables", "legacy"}, {"ufw", "nft"}, {"nftables", ""}, {"ufw", "legacy"}, {"iptables", "nft"}} {
+		change(to)
+		open() // four more, beside those that the ones before have made
+		check()
+		end(2)
+	}
+	change(now) // no more than a restart
+	check()
+	change(driving{"nftables", ""})
+	check()
 	end(len(all))
+}
+
+// On a kernel whose nftables does not work, auto takes iptables; where that is not there either, core does
+// not start, and says what it lacks of both.
+func TestAutoWithoutNFTables(t *testing.T) {
+	p := wrapped(t, `exec unshare --pid --fork --kill-child "$core" "$@"`)
+	s := start(t, world.Options{CoreYAML: "firewall: {driver: auto}\n", Programs: p})
+	if got := s.status().Firewall.Driver; got != ownline.NFTables {
+		t.Fatalf("with both, the driver is %s", got)
+	}
+	must(t, s.Core.Kill())
+	// Somebody owns the table by which core finds out what nftables can do, so it can't.
+	owner := s.Bed.Router.Command(t.Context(), "/usr/sbin/nft", "-i")
+	in, err := owner.StdinPipe()
+	must(t, err)
+	must(t, s.Bed.Router.Start(owner))
+	defer func() { _ = owner.Wait() }()
+	defer in.Close()
+	_, err = in.Write([]byte("add table inet ownline_probe_1 { flags owner; }\n"))
+	must(t, err)
+	eventually(t, patience, "the table is owned", func() bool {
+		return strings.Contains(s.listing("/usr/sbin/nft", "list", "tables"), "ownline_probe_1")
+	})
+	must(t, s.Core.Start(t.Context()))
+	must(t, s.WaitConnected(t.Context()))
+	if got := s.status().Firewall.Driver; got != ownline.IPTables {
+		t.Errorf("without nftables, the driver is %s", got)
+	}
+	at := s.public(false, s.open(s.web, s.Bed.Client1.IPv4, time.Minute, 0).PublicPort)
+	wantState(t, s.Bed.Client1, at, true)
+	wantState(t, s.Bed.Client2, at, false)
+
+	out, err := runOn(s.Bed.Router, "unshare", "-m", "sh", "-ec", `for p in nft legacy; do mount --bind /dev/null /usr/sbin/xtables-$p-multi; done; exec "$@"`, "sh", p.Core, "run", "--config", s.Path("core.yaml"))
+	if err == nil || !strings.Contains(out, "find out what nftables can do here") || !strings.Contains(out, "iptables-save and iptables-restore are not installed here") {
+		t.Errorf("without either, core ends with %v: %s", err, out)
+	}
+}
+
+// runOn returns what a program prints on a host.
+func runOn(h *bed.Host, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var out strings.Builder
+	cmd := h.Command(ctx, name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := h.Run(cmd)
+	return out.String(), err
 }
