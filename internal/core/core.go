@@ -73,9 +73,11 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	c.pairing = &pairing{pin: id.Pin(), listen: cfg.Link.Listen, state: c.state, log: log}
-	if c.driver, c.driverName, err = openFirewall(context.Background(), cfg.Firewall.Driver, log); err != nil {
+	driver, name, err := openFirewall(context.Background(), cfg.Firewall.Driver, log)
+	if err != nil {
 		return nil, fmt.Errorf("firewall: %w", err)
 	}
+	c.driver, c.driverName = driver, name
 	closers = append(closers, c.driver.Close)
 	if cfg.Link.Listen != "" {
 		if c.listener, err = net.Listen("tcp", cfg.Link.Listen); err != nil {
@@ -86,6 +88,7 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	if c.host, err = newHost(cfg, c.ownPorts(), log); err != nil {
 		return nil, err
 	}
+	c.host.v4 = driver.v4
 	c.book = session.New(c.admit)
 	c.door, err = udpknock.New(udpknock.Config{
 		Listen: cfg.Knock.Listen, Fwknop: cfg.Knock.FwknopListen, Skew: cfg.Knock.MaxClockSkew, Answer: cfg.Knock.Answer,

@@ -76,7 +76,7 @@ func openIPTables(ctx context.Context, ufw string, log *slog.Logger) (*heir, err
 		return nil, err
 	}
 	left := nft.Left() || iptables.Left(ctx, iptables.Config{}, d.Variant())
-	return &heir{kernel: d, log: log, left: left, clear: func(ctx context.Context) error {
+	return &heir{kernel: d, log: log, left: left, v4: d.IPv4Only(), clear: func(ctx context.Context) error {
 		_, err := nft.Remove()
 		_, err2 := iptables.Remove(ctx, iptables.Config{}, d.Variant())
 		return errors.Join(err, err2)
@@ -90,6 +90,7 @@ type heir struct {
 	kernel
 	log   *slog.Logger
 	left  bool // by another driver; used by whoever may call Sync
+	v4    bool // it has nothing for IPv6
 	clear func(context.Context) error
 }
 

@@ -26,6 +26,7 @@ type host struct {
 	cfg  config.Core
 	own  []firewall.Port // that core listens on itself
 	log  *slog.Logger
+	v4   bool // the firewall's driver has nothing for IPv6
 	seen atomic.Pointer[hostinfo.Host]
 	// looked is called after every look, by Run.
 	looked func()
@@ -102,6 +103,8 @@ func (h *host) admit(s link.Session, ipv6Prefix int, proxy firewall.Proxy) (link
 	now := h.seen.Load()
 	rules := firewall.Rules{
 		Own: now.Own, Gateways: now.Gateways, LocalNetworks: h.localNetworks(), IPv6Prefix: ipv6Prefix, Reserved: h.reserved(),
+		// Without an address of any kind, such as the loopback's, there is none in the kernel.
+		IPv4Only: h.v4 || !slices.ContainsFunc(now.Own, netip.Addr.Is6),
 	}
 	key := firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort}
 	switch s.Kind {

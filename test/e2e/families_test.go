@@ -7,8 +7,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/apiclient"
+	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
 )
@@ -95,5 +97,41 @@ func TestKnockByBothFamilies(t *testing.T) {
 	ended := sessions("--ended", "--reason", "closed")
 	if len(ended) != 1 || !strings.Contains(ended[0], four.String()+", "+six.String()) {
 		t.Errorf("ownline sessions --ended: %q", ended)
+	}
+}
+
+// Invariants 3 and 6: a router without IPv6 refuses a session of IPv6 and nothing else, also when web names it
+// among all that must be open.
+func TestRouterWithoutIPv6(t *testing.T) {
+	for _, driver := range []string{ownline.NFTables, ownline.IPTables} {
+		t.Run(driver, func(t *testing.T) {
+			s := start(t, world.Options{CoreYAML: "firewall: {driver: " + driver + "}\n"})
+			client := s.Bed.Client1
+			four, six := s.open(s.web, client.IPv4, time.Hour, 0), s.open(s.web, client.IPv6, time.Hour, 0)
+			at := s.public(false, four.PublicPort)
+			wantState(t, client, at, true)
+			wantState(t, client, s.public(true, six.PublicPort), true)
+			must(t, s.Core.Kill())
+			for _, of := range []string{"all", "lo", "wan0", "lan0"} {
+				must(t, s.Bed.Router.Sysctl("net/ipv6/conf/"+of+"/disable_ipv6", "1"))
+			}
+			must(t, s.Core.Start(t.Context()))
+			must(t, s.WaitConnected(t.Context()))
+			eventually(t, patience, "the session of IPv6 is refused", func() bool {
+				var got world.Session
+				s.call("GET", "/sessions/"+six.ID, nil, &got)
+				return got.State == "ended"
+			})
+			wantState(t, client, at, true)
+			if fw := s.status().Firewall; !fw.OK {
+				t.Errorf("the firewall: %s", fw.Error)
+			}
+			err := s.API.Call(t.Context(), "POST", "/sessions", world.Map{"service": s.web, "source": client.IPv6.String(), "for": "1h"}, nil)
+			if err == nil || !strings.Contains(err.Error(), "is of IPv6, which this router does not have") {
+				t.Errorf("a session of IPv6: %v", err)
+			}
+			at = s.public(false, s.open(s.echo, client.IPv4, time.Hour, 0).PublicPort)
+			wantState(t, client, at, true)
+		})
 	}
 }

@@ -213,6 +213,7 @@ func TestAutoWithoutNFTables(t *testing.T) {
 	wantState(t, s.Bed.Client1, at, true)
 	wantState(t, s.Bed.Client2, at, false)
 
+	must(t, s.Core.Kill()) // what it runs in does not pass on that it is to stop
 	out, err := runOn(s.Bed.Router, "unshare", "-m", "sh", "-ec", `for p in nft legacy; do mount --bind /dev/null /usr/sbin/xtables-$p-multi; done; exec "$@"`, "sh", p.Core, "run", "--config", s.Path("core.yaml"))
 	if err == nil || !strings.Contains(out, "find out what nftables can do here") || !strings.Contains(out, "iptables-save and iptables-restore are not installed here") {
 		t.Errorf("without either, core ends with %v: %s", err, out)

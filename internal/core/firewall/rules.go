@@ -16,6 +16,7 @@ type Rules struct {
 	LocalNetworks []netip.Prefix // where targets are
 	IPv6Prefix    int            // bits of an IPv6 source that count
 	Reserved      []Port         // that core uses, the router serves, or the configuration names
+	IPv4Only      bool           // the router has no IPv6, or no programs for it
 }
 
 // Port is a port of one transport; an empty transport stands for both.
@@ -54,6 +55,9 @@ func (r Rules) CheckProxied(f Forward) error {
 func (r Rules) checkSource(source netip.Prefix) error {
 	if kind := ownline.KindOf(source.Addr()); kind != ownline.SourcePublic {
 		return ownline.Invalid("source", fmt.Sprintf("%s is not a public address (%s)", source, kind))
+	}
+	if r.IPv4Only && source.Addr().Is6() {
+		return ownline.Invalid("source", fmt.Sprintf("%s is of IPv6, which this router does not have", source))
 	}
 	if slices.ContainsFunc(r.Own, source.Contains) {
 		return ownline.Invalid("source", fmt.Sprintf("%s is, or holds, an address of the router itself", source))

@@ -26,6 +26,17 @@ func TestRules(t *testing.T) {
 	good6 := good4
 	good6.Source, good6.Target = netip.MustParsePrefix("2001:db8:7:1::/64"), netip.MustParseAddrPort("[fd00:7::10]:22")
 	edit := func(f Forward, change func(*Forward)) Forward { change(&f); return f }
+	only4 := rules
+	only4.IPv4Only = true
+	if err := only4.Check(good4, false); err != nil {
+		t.Errorf("IPv4 on a router of IPv4 alone: %v", err)
+	}
+	for _, err := range []error{only4.Check(good6, false), only4.CheckProxied(good6)} {
+		var fe *ownline.FieldError
+		if !errors.As(err, &fe) || fe.Field != "source" {
+			t.Errorf("IPv6 on a router of IPv4 alone: %v", err)
+		}
+	}
 	for name, tc := range map[string]struct {
 		f     Forward
 		allow bool

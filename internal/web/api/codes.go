@@ -221,6 +221,7 @@ var sentences = []sentence{
 	{"core_source_not_public", "{source} is not a public address ({kind})"},
 	{"core_source_own", "{source} is, or holds, an address of the router itself"},
 	{"core_source_gateway", "{source} is the router's gateway: the box in front of it rewrites sources, so this session would admit everybody"},
+	{"core_source_ipv6", "{source} is of IPv6, which this router does not have"},
 	{"core_source_family", "{source} is of a family that this router's proxy has no address of"},
 	{"core_no_names", "this router serves no names: see proxy.domain in its core.yaml"},
 	{"core_kind", `"{kind}" is neither forward nor proxy`},

@@ -371,6 +371,9 @@ func (d *Driver) Filters() bool { return false }
 // Ending tells how sessions end in the kernel.
 func (d *Driver) Ending() Ending { return d.ending }
 
+// IPv4Only reports whether the host has no IPv6, so that a ruleset with a forward of it is refused whole.
+func (d *Driver) IPv4Only() bool { return len(d.sides) == 1 }
+
 // Variant is "nft" or "legacy".
 func (d *Driver) Variant() string { return d.variant }
 

@@ -66,6 +66,9 @@ func (*Driver) Filters() bool { return false }
 // Ending returns "".
 func (*Driver) Ending() Ending { return "" }
 
+// IPv4Only returns false.
+func (*Driver) IPv4Only() bool { return false }
+
 // Variant returns "".
 func (*Driver) Variant() string { return "" }
 

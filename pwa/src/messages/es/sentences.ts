@@ -199,6 +199,7 @@ export const sentences: Sentences = {
   core_source_not_public: '{source} no es una dirección pública ({kind})',
   core_source_own: '{source} es, o contiene, una dirección del propio router',
   core_source_gateway: '{source} es la puerta de enlace del router: el aparato que tiene delante cambia las direcciones, así que esta sesión dejaría entrar a todos',
+  core_source_ipv6: '{source} es de IPv6, que este router no tiene',
   core_source_family: '{source} es de una familia de la que el proxy de este router no tiene dirección',
   core_no_names: 'este router no sirve nombres: mira proxy.domain en su core.yaml',
   core_kind: '«{kind}» no es ni forward ni proxy',
