@@ -2,6 +2,7 @@ package iptables_test
 
 import (
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,63 @@ func TestApart(t *testing.T) {
 				change(t, d, nil, firewall.Key{Source: f.Source, Transport: f.Transport, Port: 1})
 				cut(t, flow, bed.Cut{}, now.Add(late))
 				flow.Stop()
+			})
+		})
+	}
+}
+
+// A host's clock that is set moves the end of sessions where rules say a time, and nowhere else, as Promises
+// says; core ends them in time all the same. This machine's clock is everybody's, so not the clock is set
+// back, but what rules say forward: to the kernel that is the same.
+func TestTheClockIsSet(t *testing.T) {
+	const ahead = time.Minute
+	stops := regexp.MustCompile(`--datestop \S+`)
+	for _, e := range []iptables.Ending{iptables.ByTime, iptables.BySet, iptables.ByCore} {
+		t.Run(string(e), func(t *testing.T) {
+			each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
+				if err := b.Lan.ServeWho(whoPort); err != nil {
+					t.Fatal(err)
+				}
+				cfg.Ending = e
+				s := sides(b)[0]
+				d := newDriver(t, b.Router, cfg)
+				promises := d.Ending().Promises()
+				f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, whoPort), 3*time.Second)
+				sync(t, d, ruleset(settings, f))
+				saved := tell(t, b.Router, "", "iptables-"+cfg.Variant+"-save")
+				moved := stops.ReplaceAllStringFunc(saved, func(is string) string {
+					at, err := time.Parse("2006-01-02T15:04:05", strings.TrimPrefix(is, "--datestop "))
+					if err != nil {
+						t.Fatal(err)
+					}
+					return "--datestop " + at.Add(ahead).Format("2006-01-02T15:04:05")
+				})
+				if (moved != saved) == promises.Clock {
+					t.Errorf("rules say a time: %v", moved != saved)
+				}
+				tell(t, b.Router, moved, "iptables-"+cfg.Variant+"-restore")
+				at := netip.AddrPortFrom(s.router, 24000)
+				if _, open := s.client.AskWho(patience, "tcp", at); !open && time.Now().Before(f.Until) {
+					t.Error("the session does not open")
+				}
+				if !promises.CoreIsDead {
+					run(t, d)
+				}
+				time.Sleep(time.Until(f.Until.Add(promises.Late + late)))
+				if _, open := s.client.AskWho(patience, "tcp", at); open == promises.Clock {
+					t.Errorf("after its time, the session is open: %v", open)
+				}
+				if promises.CoreIsDead {
+					run(t, d)
+				}
+				for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+					if _, open := s.client.AskWho(patience, "tcp", at); !open {
+						break
+					}
+					if time.Now().After(end) {
+						t.Fatal("core does not end it")
+					}
+				}
 			})
 		})
 	}
