@@ -44,23 +44,21 @@ func TestFlowsEndBySet(t *testing.T) {
 // Where core ends sessions, they stay open while it does not run, as Promises says.
 func TestCoreIsDead(t *testing.T) {
 	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
-		if err := b.Lan.ServeWho(whoPort); err != nil {
-			t.Fatal(err)
-		}
+		serveWho(t, b.Lan)
 		cfg.Ending = iptables.ByCore
 		s := sides(b)[0]
 		d := newDriver(t, b.Router, cfg)
-		f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, whoPort), 500*time.Millisecond)
-		at := netip.AddrPortFrom(s.router, 24000)
+		f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, whoPort), 500*time.Millisecond)
+		at := netip.AddrPortFrom(s.Router, 24000)
 		sync(t, d, ruleset(settings, f))
 		time.Sleep(time.Until(f.Until.Add(d.Ending().Promises().Late)))
-		if _, open := s.client.AskWho(patience, "tcp", at); open == d.Ending().Promises().CoreIsDead {
+		if _, open := s.Client.AskWho(patience, "tcp", at); open == d.Ending().Promises().CoreIsDead {
 			t.Errorf("without core, the session is open after its time: %v", open)
 		}
 		// The next core ends it, even before it knows what should be open.
 		next := newDriver(t, b.Router, cfg)
 		sync(t, next, ruleset(settings))
-		if _, open := s.client.AskWho(patience, "tcp", at); open {
+		if _, open := s.Client.AskWho(patience, "tcp", at); open {
 			t.Error("the next core leaves it open")
 		}
 	})
@@ -77,19 +75,19 @@ func TestApart(t *testing.T) {
 				cfg.Ending = e
 				s := sides(b)[0]
 				d := newDriver(t, b.Router, cfg)
-				f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), 3*time.Second)
-				g := forward(s.addr(s.client), ownline.TCP, 24001, f.Target, time.Minute)
+				f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), 3*time.Second)
+				g := forward(s.Addr(s.Client), ownline.TCP, 24001, f.Target, time.Minute)
 				sync(t, d, ruleset(settings, f, g))
-				flow := startFlow(t, s.client, ownline.TCP, netip.AddrPortFrom(s.router, f.Port))
+				flow := startFlow(t, s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, f.Port))
 				promises := d.Ending().Promises()
 				time.Sleep(time.Until(f.Until.Add(promises.Late + late)))
 				if cut := flow.Report().Cut != nil; cut != promises.Apart {
 					t.Errorf("the flow of the first is cut: %v", cut)
 				}
-				if st := probe(s.client, ownline.TCP, netip.AddrPortFrom(s.router, f.Port)); st != bed.Refused {
+				if st := probe(s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, f.Port)); st != bed.Refused {
 					t.Errorf("its port is %s for a new connection", st)
 				}
-				if st := probe(s.client, ownline.TCP, netip.AddrPortFrom(s.router, g.Port)); st != bed.Open {
+				if st := probe(s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, g.Port)); st != bed.Open {
 					t.Errorf("the other's port is %s", st)
 				}
 				// Core ends it as well, when it does something.
@@ -111,14 +109,12 @@ func TestTheClockIsSet(t *testing.T) {
 	for _, e := range []iptables.Ending{iptables.ByTime, iptables.BySet, iptables.ByCore} {
 		t.Run(string(e), func(t *testing.T) {
 			each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
-				if err := b.Lan.ServeWho(whoPort); err != nil {
-					t.Fatal(err)
-				}
+				serveWho(t, b.Lan)
 				cfg.Ending = e
 				s := sides(b)[0]
 				d := newDriver(t, b.Router, cfg)
 				promises := d.Ending().Promises()
-				f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, whoPort), 3*time.Second)
+				f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, whoPort), 3*time.Second)
 				sync(t, d, ruleset(settings, f))
 				saved := tell(t, b.Router, "", "iptables-"+cfg.Variant+"-save")
 				moved := stops.ReplaceAllStringFunc(saved, func(is string) string {
@@ -132,22 +128,22 @@ func TestTheClockIsSet(t *testing.T) {
 					t.Errorf("rules say a time: %v", moved != saved)
 				}
 				tell(t, b.Router, moved, "iptables-"+cfg.Variant+"-restore")
-				at := netip.AddrPortFrom(s.router, 24000)
-				if _, open := s.client.AskWho(patience, "tcp", at); !open && time.Now().Before(f.Until) {
+				at := netip.AddrPortFrom(s.Router, 24000)
+				if _, open := s.Client.AskWho(patience, "tcp", at); !open && time.Now().Before(f.Until) {
 					t.Error("the session does not open")
 				}
 				if !promises.CoreIsDead {
 					run(t, d)
 				}
 				time.Sleep(time.Until(f.Until.Add(promises.Late + late)))
-				if _, open := s.client.AskWho(patience, "tcp", at); open == promises.Clock {
+				if _, open := s.Client.AskWho(patience, "tcp", at); open == promises.Clock {
 					t.Errorf("after its time, the session is open: %v", open)
 				}
 				if promises.CoreIsDead {
 					run(t, d)
 				}
 				for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-					if _, open := s.client.AskWho(patience, "tcp", at); !open {
+					if _, open := s.Client.AskWho(patience, "tcp", at); !open {
 						break
 					}
 					if time.Now().After(end) {

@@ -15,17 +15,6 @@ import (
 // late is what a test sees later than the kernel did it, on a machine under load.
 const late = 500 * time.Millisecond
 
-func startFlow(t *testing.T, h *bed.Host, transport ownline.Transport, at netip.AddrPort) *bed.Flow {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	f, err := h.StartFlow(ctx, string(transport), at, bed.FlowOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 // cut checks that a flow is cut, and how. After the time that is given nothing may have come back.
 func cut(t *testing.T, f *bed.Flow, how bed.Cut, after time.Time) {
 	t.Helper()
@@ -79,8 +68,8 @@ func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	until := time.Now().Add(4 * time.Second)
 	for _, s := range sides(b) {
 		for _, tr := range transports {
-			for i, target := range []netip.Addr{s.lan, s.inside} {
-				f := forward(s.addr(s.client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
+			for i, target := range []netip.Addr{s.LAN, s.Inside} {
+				f := forward(s.Addr(s.Client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
 				f.Until = until
 				want.Forwards[f.Key] = f
 				flows = append(flows, flow{forward: f, side: s})
@@ -89,9 +78,9 @@ func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	}
 	sync(t, d, want)
 	for i, f := range flows {
-		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
-		flows[i].Flow = startFlow(t, f.side.client, f.forward.Transport, at)
-		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+		at := netip.AddrPortFrom(f.side.Router, f.forward.Port)
+		flows[i].Flow = startFlow(t, f.side.Client, f.forward.Transport, at)
+		if s := probe(f.side.Neighbour, f.forward.Transport, at); s != bed.Refused {
 			t.Errorf("a neighbour finds port %d %s", f.forward.Port, s)
 		}
 	}
@@ -128,7 +117,7 @@ func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	d = newDriver(t, b.Router, cfg)
 	again := ruleset(settings)
 	for _, f := range flows {
-		f.forward.Target = netip.AddrPortFrom(f.side.other, bed.EchoPort)
+		f.forward.Target = netip.AddrPortFrom(f.side.Other, bed.EchoPort)
 		f.forward.Until = time.Now().Add(time.Minute)
 		again.Forwards[f.forward.Key] = f.forward
 	}
@@ -141,11 +130,11 @@ func endOnTime(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 			t.Errorf("%s to %s: revived at %v, last unasked %v, end %v", f.forward.Key, f.forward.Target, r.Revived, r.LastUnasked, until)
 		}
 		// The port works for what is new.
-		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
-		if s := probe(f.side.client, f.forward.Transport, at); s != bed.Open {
+		at := netip.AddrPortFrom(f.side.Router, f.forward.Port)
+		if s := probe(f.side.Client, f.forward.Transport, at); s != bed.Open {
 			t.Errorf("%s is %s for a new connection", f.forward.Key, s)
 		}
-		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+		if s := probe(f.side.Neighbour, f.forward.Transport, at); s != bed.Refused {
 			t.Errorf("a neighbour finds %s %s", at, s)
 		}
 	}
@@ -161,12 +150,12 @@ func TestCloseRetargetRenew(t *testing.T) {
 		d := newDriver(t, b.Router, cfg)
 		for _, s := range sides(b) {
 			for _, tr := range transports {
-				t.Run(s.name+" "+string(tr), func(t *testing.T) {
+				t.Run(s.Name+" "+string(tr), func(t *testing.T) {
 					sync(t, d, ruleset(settings))
-					at := netip.AddrPortFrom(s.router, 24000)
-					f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute)
+					at := netip.AddrPortFrom(s.Router, 24000)
+					f := forward(s.Addr(s.Client), tr, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Minute)
 					change(t, d, []firewall.Forward{f})
-					flow := startFlow(t, s.client, tr, at)
+					flow := startFlow(t, s.Client, tr, at)
 					before := counters(t, d)[f.Key]
 					f.Until = time.Now().Add(time.Hour)
 					change(t, d, []firewall.Forward{f})
@@ -177,12 +166,12 @@ func TestCloseRetargetRenew(t *testing.T) {
 					if now := counters(t, d)[f.Key]; now.UpPackets <= before.UpPackets || now.DownPackets <= before.DownPackets {
 						t.Errorf("after a renewal %+v, before %+v", now, before)
 					}
-					f.Target = netip.AddrPortFrom(s.other, bed.EchoPort)
+					f.Target = netip.AddrPortFrom(s.Other, bed.EchoPort)
 					now := time.Now()
 					change(t, d, []firewall.Forward{f})
 					cut(t, flow, bed.Cut{}, now.Add(late))
 					flow.Stop()
-					second := startFlow(t, s.client, tr, at)
+					second := startFlow(t, s.Client, tr, at)
 					now = time.Now()
 					change(t, d, nil, f.Key)
 					cut(t, second, bed.Cut{}, now.Add(late))
@@ -205,9 +194,7 @@ func counters(t *testing.T, d *iptables.Driver) map[firewall.Key]ownline.Traffic
 // What a client tried too early does not stand in its way later.
 func TestEarlyUDPClient(t *testing.T) {
 	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
-		if err := b.Lan.ServeWho(whoPort); err != nil {
-			t.Fatal(err)
-		}
+		serveWho(t, b.Lan)
 		d := newDriver(t, b.Router, cfg)
 		run(t, d)
 		sync(t, d, ruleset(settings))
@@ -216,11 +203,11 @@ func TestEarlyUDPClient(t *testing.T) {
 			for _, family := range []string{"iptables-", "ip6tables-"} {
 				tell(t, b.Router, "", family+cfg.Variant, "-A", "INPUT", "-p", "udp", "--dport", "24000", "-j", "ACCEPT")
 			}
-			silent, err := b.Router.ListenUDP(netip.AddrPortFrom(s.router, 24000))
+			silent, err := b.Router.ListenUDP(netip.AddrPortFrom(s.Router, 24000))
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, err := s.client.Dial("udp", netip.AddrPortFrom(s.router, 24000), patience)
+			conn, err := s.Client.Dial("udp", netip.AddrPortFrom(s.Router, 24000), patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -233,10 +220,10 @@ func TestEarlyUDPClient(t *testing.T) {
 			if ask() {
 				t.Fatal("open without a session")
 			}
-			sync(t, d, ruleset(settings, forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, whoPort), time.Minute)))
+			sync(t, d, ruleset(settings, forward(s.Addr(s.Client), ownline.UDP, 24000, netip.AddrPortFrom(s.LAN, whoPort), time.Minute)))
 			for end := time.Now().Add(patience); !ask(); {
 				if time.Now().After(end) {
-					t.Fatalf("%s: a client that tried too early stays out", s.name)
+					t.Fatalf("%s: a client that tried too early stays out", s.Name)
 				}
 			}
 			_ = conn.Close()

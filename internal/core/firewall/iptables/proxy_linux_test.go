@@ -45,13 +45,13 @@ func proxyIsReached(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	}
 	d := newDriver(t, b.Router, cfg)
 	for _, side := range sides(b) {
-		t.Run(side.name, func(t *testing.T) { testProxy(t, b, d, s, side, challenge) })
+		t.Run(side.Name, func(t *testing.T) { testProxy(t, b, d, s, side, challenge) })
 	}
 }
 
 func testProxy(t *testing.T, b *bed.Bed, d *iptables.Driver, s firewall.Settings, side side, challenge uint16) {
-	target := s.Proxy.Target(side.lan)
-	at, inside := netip.AddrPortFrom(side.router, target.Port()), netip.AddrPortFrom(side.inside, target.Port())
+	target := s.Proxy.Target(side.LAN)
+	at, inside := netip.AddrPortFrom(side.Router, target.Port()), netip.AddrPortFrom(side.Inside, target.Port())
 	closed := func(when string, from *bed.Host) {
 		t.Helper()
 		if st := probe(from, ownline.TCP, at); st != bed.Refused {
@@ -62,35 +62,35 @@ func testProxy(t *testing.T, b *bed.Bed, d *iptables.Driver, s firewall.Settings
 		}
 	}
 	sync(t, d, ruleset(s))
-	closed("without a session", side.client)
-	f := forward(side.addr(side.client), ownline.TCP, target.Port(), target, time.Minute)
+	closed("without a session", side.Client)
+	f := forward(side.Addr(side.Client), ownline.TCP, target.Port(), target, time.Minute)
 	g := f
 	g.Transport = ownline.UDP
 	sync(t, d, ruleset(s, f, g))
 	for _, tr := range transports {
-		if st := probe(side.client, tr, at); st != bed.Open {
+		if st := probe(side.Client, tr, at); st != bed.Open {
 			t.Errorf("with a session, the port of %s is %s", tr, st)
 		}
 		for _, to := range []netip.AddrPort{at, inside} {
-			if st := probe(b.Lan.From(side.lan), tr, to); st != bed.Open {
+			if st := probe(b.Lan.From(side.LAN), tr, to); st != bed.Open {
 				t.Errorf("from inside, %s of %s is %s", to, tr, st)
 			}
 		}
 	}
-	closed("a neighbour while there is a session", side.neighbour)
-	flow := startFlow(t, side.client, ownline.TCP, at)
+	closed("a neighbour while there is a session", side.Neighbour)
+	flow := startFlow(t, side.Client, ownline.TCP, at)
 	now := time.Now()
 	sync(t, d, ruleset(s))
 	cut(t, flow, bed.Cut{How: bed.Reset}, now.Add(late))
 	flow.Stop()
-	closed("after the session", side.client)
-	if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Open {
+	closed("after the session", side.Client)
+	if st := probe(b.Lan.From(side.LAN), ownline.TCP, at); st != bed.Open {
 		t.Errorf("from inside after the session, the port is %s", st)
 	}
 
 	// For a while, everybody may come to one port, and stay a little longer.
-	at80 := netip.AddrPortFrom(side.router, challenge)
-	if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Refused {
+	at80 := netip.AddrPortFrom(side.Router, challenge)
+	if st := probe(side.Neighbour, ownline.TCP, at80); st != bed.Refused {
 		t.Errorf("before it is public, the port of the challenge is %s", st)
 	}
 	public := s
@@ -100,14 +100,14 @@ func testProxy(t *testing.T, b *bed.Bed, d *iptables.Driver, s firewall.Settings
 		sync(t, d, ruleset(public))
 	}
 	everybody(time.Minute, time.Minute)
-	if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Open {
+	if st := probe(side.Neighbour, ownline.TCP, at80); st != bed.Open {
 		t.Errorf("while it is public, the port of the challenge is %s", st)
 	}
-	closed("while another port is public", side.neighbour)
-	stranger := startFlow(t, side.neighbour, ownline.TCP, at80)
+	closed("while another port is public", side.Neighbour)
+	stranger := startFlow(t, side.Neighbour, ownline.TCP, at80)
 	defer stranger.Stop()
 	everybody(0, time.Minute)
-	if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Refused {
+	if st := probe(side.Neighbour, ownline.TCP, at80); st != bed.Refused {
 		t.Errorf("shut, but while others may go on, the port is %s", st)
 	}
 	if r := stranger.Report(); r.Cut != nil {
@@ -118,11 +118,11 @@ func testProxy(t *testing.T, b *bed.Bed, d *iptables.Driver, s firewall.Settings
 	end := public.Proxy.Public[0].Stay
 	cut(t, stranger, bed.Cut{}, end.Add(late4+late))
 	time.Sleep(time.Until(end.Add(late4 + late)))
-	if st := probe(side.neighbour, ownline.TCP, at80); st != bed.Refused {
+	if st := probe(side.Neighbour, ownline.TCP, at80); st != bed.Refused {
 		t.Errorf("after it was public, the port of the challenge is %s", st)
 	}
 	sync(t, d, ruleset(settings))
-	if st := probe(b.Lan.From(side.lan), ownline.TCP, at); st != bed.Refused {
+	if st := probe(b.Lan.From(side.LAN), ownline.TCP, at); st != bed.Refused {
 		t.Errorf("from inside without a proxy, the port is %s", st)
 	}
 }
@@ -131,9 +131,7 @@ func testProxy(t *testing.T, b *bed.Bed, d *iptables.Driver, s firewall.Settings
 // addresses.
 func TestWAN(t *testing.T) {
 	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
-		if err := b.Lan.ServeWho(whoPort); err != nil {
-			t.Fatal(err)
-		}
+		serveWho(t, b.Lan)
 		for _, lan := range []netip.Prefix{b.LAN4, b.LAN6} {
 			far := b.Router.IPv4
 			if lan.Addr().Is6() {
@@ -151,14 +149,14 @@ func TestWAN(t *testing.T) {
 			set := settings
 			set.WAN = tc.wan
 			for _, s := range sides(b) {
-				f := forward(s.addr(s.client), ownline.TCP, uint16(24000+i), netip.AddrPortFrom(s.lan, whoPort), time.Minute)
-				g := forward(s.addr(s.client), ownline.UDP, whoPort, netip.AddrPortFrom(s.lan, whoPort), time.Minute)
+				f := forward(s.Addr(s.Client), ownline.TCP, uint16(24000+i), netip.AddrPortFrom(s.LAN, whoPort), time.Minute)
+				g := forward(s.Addr(s.Client), ownline.UDP, whoPort, netip.AddrPortFrom(s.LAN, whoPort), time.Minute)
 				sync(t, d, ruleset(set, f, g))
-				if _, open := s.client.AskWho(patience, "tcp", netip.AddrPortFrom(s.router, f.Port)); open != tc.open {
+				if _, open := s.Client.AskWho(patience, "tcp", netip.AddrPortFrom(s.Router, f.Port)); open != tc.open {
 					t.Errorf("with WAN %v the port is open: %v", tc.wan, open)
 				}
-				at := netip.AddrPortFrom(s.other, whoPort)
-				if who, ok := s.client.AskWho(patience, "udp", at); !ok || who != at {
+				at := netip.AddrPortFrom(s.Other, whoPort)
+				if who, ok := s.Client.AskWho(patience, "udp", at); !ok || who != at {
 					t.Errorf("asking %s behind the router: %v answers (%v)", at, who, ok)
 				}
 			}
@@ -179,16 +177,16 @@ func TestMasquerade(t *testing.T) {
 			cfg := iptables.Config{Variant: v, Within: b.Router.Do}
 			d := newDriver(t, b.Router, cfg)
 			for _, s := range sides(b) {
-				f := forward(s.addr(s.client), ownline.TCP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute)
-				at := netip.AddrPortFrom(s.router, 24000)
+				f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Minute)
+				at := netip.AddrPortFrom(s.Router, 24000)
 				set := settings
 				sync(t, d, ruleset(set, f))
-				if st := s.client.ConnectTCP(at, silence).State; st == bed.Open {
+				if st := s.Client.ConnectTCP(at, silence).State; st == bed.Open {
 					t.Error("open without masquerade")
 				}
 				set.Masquerade = true
 				sync(t, d, ruleset(set, f))
-				flow := startFlow(t, s.client, ownline.TCP, at)
+				flow := startFlow(t, s.Client, ownline.TCP, at)
 				now := time.Now()
 				sync(t, d, ruleset(set))
 				cut(t, flow, bed.Cut{How: bed.Reset}, now.Add(late))

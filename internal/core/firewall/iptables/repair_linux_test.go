@@ -117,7 +117,7 @@ func TestChangedSettings(t *testing.T) {
 		s := sides(b)[0]
 		f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
 		sync(t, d, ruleset(settings, f))
-		flow := startFlow(t, s.client, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
+		flow := startFlow(t, s.Client, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
 		had := counters(t, d)[f.Key]
 		for _, other := range []firewall.Settings{{IPv6Prefix: 56}, {IPv6Prefix: 64, Masquerade: true}, {IPv6Prefix: 64, WAN: []string{"wan0"}}} {
 			sync(t, d, ruleset(other, f))
@@ -156,15 +156,13 @@ func TestChangedSettings(t *testing.T) {
 // A thousand sessions, written at once and one by one, of which one ends at a time.
 func TestManySessions(t *testing.T) {
 	each(t, func(t *testing.T, b *bed.Bed, cfg iptables.Config) {
-		if err := b.Lan.ServeWho(whoPort); err != nil {
-			t.Fatal(err)
-		}
+		serveWho(t, b.Lan)
 		const many = 1000
 		d := newDriver(t, b.Router, cfg)
 		want := ruleset(settings)
 		for _, s := range sides(b) {
 			for i := range many / 2 {
-				f := forward(s.addr(s.client), transports[i%2], uint16(20000+i), netip.AddrPortFrom(s.lan, whoPort), time.Hour)
+				f := forward(s.Addr(s.Client), transports[i%2], uint16(20000+i), netip.AddrPortFrom(s.LAN, whoPort), time.Hour)
 				want.Forwards[f.Key] = f
 			}
 		}
@@ -174,20 +172,20 @@ func TestManySessions(t *testing.T) {
 		}
 		for _, s := range sides(b) {
 			for _, i := range []int{0, 1, many/2 - 2, many/2 - 1} {
-				tr, at := transports[i%2], netip.AddrPortFrom(s.router, uint16(20000+i))
-				if who, ok := s.client.AskWho(patience, string(tr), at); !ok || who.Addr() != s.lan {
+				tr, at := transports[i%2], netip.AddrPortFrom(s.Router, uint16(20000+i))
+				if who, ok := s.Client.AskWho(patience, string(tr), at); !ok || who.Addr() != s.LAN {
 					t.Errorf("%s %s leads to %v, %v", tr, at, who, ok)
 				}
-				if _, ok := s.neighbour.AskWho(patience, string(tr), at); ok {
+				if _, ok := s.Neighbour.AskWho(patience, string(tr), at); ok {
 					t.Errorf("a neighbour gets in at %s %s", tr, at)
 				}
-				f := forward(s.addr(s.client), tr, at.Port(), netip.AddrPortFrom(s.lan, whoPort), time.Hour)
+				f := forward(s.Addr(s.Client), tr, at.Port(), netip.AddrPortFrom(s.LAN, whoPort), time.Hour)
 				change(t, d, nil, f.Key)
-				if _, ok := s.client.AskWho(patience, string(tr), at); ok {
+				if _, ok := s.Client.AskWho(patience, string(tr), at); ok {
 					t.Errorf("%s %s is open after its session", tr, at)
 				}
 				change(t, d, []firewall.Forward{f})
-				if _, ok := s.client.AskWho(patience, string(tr), at); !ok {
+				if _, ok := s.Client.AskWho(patience, string(tr), at); !ok {
 					t.Errorf("%s %s is shut with a session", tr, at)
 				}
 			}

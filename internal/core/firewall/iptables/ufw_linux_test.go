@@ -62,47 +62,47 @@ func TestUFWLetsInSessionsAlone(t *testing.T) {
 	tell(t, b.Router, "", "iptables", strings.Fields("-t nat -A PREROUTING -p tcp --dport 2222 -j DNAT --to-destination "+netip.AddrPortFrom(b.Lan.IPv4, whoPort).String())...)
 	for _, s := range sides(b) {
 		for _, tr := range transports {
-			t.Run(s.name+" "+string(tr), func(t *testing.T) {
-				for i, target := range []netip.Addr{s.lan, s.inside} {
-					at := netip.AddrPortFrom(s.router, uint16(24000+i))
+			t.Run(s.Name+" "+string(tr), func(t *testing.T) {
+				for i, target := range []netip.Addr{s.LAN, s.Inside} {
+					at := netip.AddrPortFrom(s.Router, uint16(24000+i))
 					open := func(h *bed.Host, at netip.AddrPort, wait time.Duration) bool {
 						_, ok := h.AskWho(wait, string(tr), at)
 						return ok
 					}
 					shut := func(when string) {
 						t.Helper()
-						for _, to := range []netip.AddrPort{at, netip.AddrPortFrom(target, whoPort), netip.AddrPortFrom(s.router, whoPort), netip.AddrPortFrom(s.router, 2222)} {
-							if open(s.neighbour, to, silence) {
+						for _, to := range []netip.AddrPort{at, netip.AddrPortFrom(target, whoPort), netip.AddrPortFrom(s.Router, whoPort), netip.AddrPortFrom(s.Router, 2222)} {
+							if open(s.Neighbour, to, silence) {
 								t.Errorf("%s, a neighbour gets in at %s", when, to)
 							}
-							if to != at && open(s.client, to, silence) {
+							if to != at && open(s.Client, to, silence) {
 								t.Errorf("%s, the client gets in at %s", when, to)
 							}
 						}
 					}
 					sync(t, d, ruleset(settings))
 					shut("without a session")
-					if open(s.client, at, silence) {
+					if open(s.Client, at, silence) {
 						t.Error("open without a session")
 					}
-					f := forward(s.addr(s.client), tr, at.Port(), netip.AddrPortFrom(target, whoPort), time.Minute)
+					f := forward(s.Addr(s.Client), tr, at.Port(), netip.AddrPortFrom(target, whoPort), time.Minute)
 					sync(t, d, ruleset(settings, f))
-					if !open(s.client, at, patience) {
+					if !open(s.Client, at, patience) {
 						t.Errorf("ufw drops what a session to %s lets in", target)
 					}
 					shut("with a session")
 					// The admin's word counts.
-					rule := "deny from " + s.addr(s.client).String()
-					if target == s.lan {
+					rule := "deny from " + s.Addr(s.Client).String()
+					if target == s.LAN {
 						rule = "route " + rule
 					}
 					u.Tell(rule)
-					if open(s.client, at, silence) {
+					if open(s.Client, at, silence) {
 						t.Errorf("open though ufw says %s", rule)
 					}
 					u.Tell(strings.Replace("delete "+rule, "delete route", "route delete", 1))
 					sync(t, d, ruleset(settings, f))
-					if !open(s.client, at, patience) {
+					if !open(s.Client, at, patience) {
 						t.Errorf("shut after ufw's %s is gone", rule)
 					}
 				}
@@ -133,7 +133,7 @@ func TestUFWIsTold(t *testing.T) {
 		all := ruleset(settings)
 		for _, s := range sides(b) {
 			for _, tr := range transports {
-				f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), 0)
+				f := forward(s.Addr(s.Client), tr, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), 0)
 				f.Until = until
 				all.Forwards[f.Key] = f
 			}
@@ -147,7 +147,7 @@ func TestUFWIsTold(t *testing.T) {
 		for _, tr := range transports {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			f, err := s.client.StartFlow(ctx, string(tr), netip.AddrPortFrom(s.router, 24000), bed.FlowOptions{Quiet: 5 * time.Second})
+			f, err := s.Client.StartFlow(ctx, string(tr), netip.AddrPortFrom(s.Router, 24000), bed.FlowOptions{Quiet: 5 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,11 +163,11 @@ func TestUFWIsTold(t *testing.T) {
 			t.Errorf("after ufw %s, our rules are\n%s\nwere\n%s", words, now, had)
 		}
 		for _, s := range sides(b) {
-			at := netip.AddrPortFrom(s.router, 24000)
-			if st := probe(s.client, ownline.TCP, at); st != bed.Open {
+			at := netip.AddrPortFrom(s.Router, 24000)
+			if st := probe(s.Client, ownline.TCP, at); st != bed.Open {
 				t.Errorf("after ufw %s, the session at %s is %s", words, at, st)
 			}
-			if st := s.neighbour.ConnectTCP(at, silence).State; st == bed.Open {
+			if st := s.Neighbour.ConnectTCP(at, silence).State; st == bed.Open {
 				t.Errorf("after ufw %s, a neighbour gets in at %s", words, at)
 			}
 		}
@@ -212,9 +212,7 @@ func ownRules(t *testing.T, h *bed.Host) string {
 func TestUFWComesLater(t *testing.T) {
 	t.Parallel()
 	b := bedtest.New(t)
-	if err := b.Lan.ServeWho(whoPort); err != nil {
-		t.Fatal(err)
-	}
+	serveWho(t, b.Lan)
 	u := bedtest.NewUFW(t, b.Router)
 	cfg := iptables.Config{UFW: u.Root, Within: b.Router.Do}
 	active := func(want bool) {

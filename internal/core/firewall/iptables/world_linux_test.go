@@ -10,9 +10,7 @@ import (
 	"strings"
 	gosync "sync"
 	"testing"
-	"time"
 
-	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/fwtest"
 	"github.com/ownline/ownline/internal/core/firewall/iptables"
 	"github.com/ownline/ownline/internal/ownline"
@@ -29,13 +27,28 @@ func TestMain(m *testing.M) {
 	bedtest.Main(m)
 }
 
+// What tests of all drivers share, by short names.
 const (
-	patience = 20 * time.Second       // for an answer that should come, or a refusal, under load too
-	silence  = 200 * time.Millisecond // without an answer is enough
-	whoPort  = 7000                   // servers there say their own address
+	patience = bedtest.Patience
+	silence  = bedtest.Silence
+	whoPort  = bedtest.WhoPort
 )
 
-var settings = firewall.Settings{IPv6Prefix: 64, KnockPort: 54754, KnockLength: 128}
+type side = bedtest.Side
+
+var (
+	settings   = fwtest.Settings
+	transports = fwtest.Transports
+	source     = fwtest.Source
+	forward    = fwtest.Forward
+	ruleset    = fwtest.Ruleset
+	sync       = fwtest.Sync
+	change     = fwtest.Change
+	sides      = bedtest.Sides
+	serveWho   = bedtest.Serves
+	probe      = bedtest.Probe[ownline.Transport]
+	startFlow  = bedtest.StartFlow[ownline.Transport]
+)
 
 // variants are the two kinds of iptables, which Debian's package has both.
 var variants = []string{"nft", "legacy"}
@@ -105,75 +118,6 @@ func flush(h *bed.Host, variant string) error {
 	return nil
 }
 
-func ruleset(s firewall.Settings, forwards ...firewall.Forward) firewall.Ruleset {
-	r := firewall.Ruleset{Settings: s, Forwards: map[firewall.Key]firewall.Forward{}}
-	for _, f := range forwards {
-		r.Forwards[f.Key] = f
-	}
-	return r
-}
-
-func sync(tb testing.TB, d *iptables.Driver, want firewall.Ruleset) {
-	tb.Helper()
-	if err := d.Sync(tb.Context(), want); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-func change(tb testing.TB, d *iptables.Driver, put []firewall.Forward, drop ...firewall.Key) {
-	tb.Helper()
-	if err := d.Change(tb.Context(), put, drop); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// source is the network of a host's address that a session would admit.
-func source(a netip.Addr) netip.Prefix {
-	p, err := ownline.SourceOf(a, settings.IPv6Prefix)
-	if err != nil { // documentation addresses are public to us
-		panic(err)
-	}
-	return p
-}
-
-func forward(a netip.Addr, transport ownline.Transport, port uint16, target netip.AddrPort, last time.Duration) firewall.Forward {
-	return firewall.Forward{
-		Key:    firewall.Key{Source: source(a), Transport: transport, Port: port},
-		Target: target, Until: time.Now().Add(last),
-	}
-}
-
-// side is the bed as one address family sees it.
-type side struct {
-	name              string
-	client, neighbour *bed.Host // they dial from addr
-	lan, other        netip.Addr
-	router, inside    netip.Addr // of the router: outside, and towards the LAN
-}
-
-func sides(b *bed.Bed) []side {
-	return []side{
-		{"IPv4", b.Client1.From(b.Client1.IPv4), b.Client2.From(b.Client2.IPv4), b.Lan.IPv4s[0], b.Lan.IPv4s[1], b.Router.IPv4, b.Router.IPv4s[1]},
-		{"IPv6", b.Client1.From(b.Client1.IPv6), b.Client2.From(b.Client2.IPv6), b.Lan.IPv6s[0], b.Lan.IPv6s[1], b.Router.IPv6, b.Router.IPv6s[1]},
-	}
-}
-
-func (s side) addr(h *bed.Host) netip.Addr {
-	if s.lan.Is4() {
-		return h.IPv4
-	}
-	return h.IPv6
-}
-
-var transports = []ownline.Transport{ownline.TCP, ownline.UDP}
-
-func probe(h *bed.Host, transport ownline.Transport, at netip.AddrPort) bed.State {
-	if transport == ownline.TCP {
-		return h.ConnectTCP(at, patience).State
-	}
-	return h.ProbeUDP(at, []byte("hello"), patience).State
-}
-
 // contract has the parts of the contract pass that are wanted, all on one bed.
 func contract(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name string) bool) {
 	t.Helper()
@@ -183,9 +127,7 @@ func contract(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name st
 // contractBeside is contract where somebody puts back rules of his own when all are flushed.
 func contractBeside(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(name string) bool, then func() error) {
 	t.Helper()
-	if err := b.Lan.ServeWho(whoPort); err != nil {
-		t.Fatal(err)
-	}
+	serveWho(t, b.Lan)
 	fwtest.Parts(t, wanted, func(t *testing.T, ipv6 bool, test func(*testing.T, fwtest.World)) {
 		s := sides(b)[0]
 		if ipv6 {
@@ -194,7 +136,7 @@ func contractBeside(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(n
 		if _, err := iptables.Remove(t.Context(), cfg, ""); err != nil { // what the part before left
 			t.Fatal(err)
 		}
-		hosts := map[netip.Prefix]*bed.Host{source(s.addr(s.client)): s.client, source(s.addr(s.neighbour)): s.neighbour}
+		hosts := map[netip.Prefix]*bed.Host{source(s.Addr(s.Client)): s.Client, source(s.Addr(s.Neighbour)): s.Neighbour}
 		d := newDriver(t, b.Router, cfg)
 		promises := d.Ending().Promises()
 		if !promises.CoreIsDead {
@@ -202,10 +144,10 @@ func contractBeside(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(n
 		}
 		test(t, fwtest.World{
 			Driver: d, Settings: settings, Late: promises.Late,
-			Client: source(s.addr(s.client)), Neighbour: source(s.addr(s.neighbour)),
-			Target: netip.AddrPortFrom(s.lan, whoPort), Other: netip.AddrPortFrom(s.other, whoPort),
+			Client: source(s.Addr(s.Client)), Neighbour: source(s.Addr(s.Neighbour)),
+			Target: netip.AddrPortFrom(s.LAN, whoPort), Other: netip.AddrPortFrom(s.Other, whoPort),
 			Reach: func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
-				return hosts[from].AskWho(patience, string(transport), netip.AddrPortFrom(s.router, port))
+				return hosts[from].AskWho(patience, string(transport), netip.AddrPortFrom(s.Router, port))
 			},
 			Flush: func() error { return errors.Join(flush(b.Router, d.Variant()), then()) },
 		})

@@ -21,17 +21,6 @@ import (
 // late is how long after its end a session's flows may live (invariant 4).
 const late = 100 * time.Millisecond
 
-func startFlow(t *testing.T, h *bed.Host, transport ownline.Transport, at netip.AddrPort) *bed.Flow {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	f, err := h.StartFlow(ctx, string(transport), at, bed.FlowOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 // lag watches how late this machine wakes those who sleep, and tells the most so far. What a
 // test sees, it sees by that much later than the kernel did it.
 func lag(t *testing.T) (most func() time.Duration) {
@@ -126,8 +115,8 @@ func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
 	until := time.Now().Add(2 * time.Second)
 	for _, s := range sides(b) {
 		for _, tr := range transports {
-			for i, target := range []netip.Addr{s.lan, s.inside} {
-				f := forward(s.addr(s.client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
+			for i, target := range []netip.Addr{s.LAN, s.Inside} {
+				f := forward(s.Addr(s.Client), tr, uint16(24000+i), netip.AddrPortFrom(target, bed.EchoPort), 0)
 				f.Until = until
 				want.Forwards[f.Key] = f
 				flows = append(flows, flow{forward: f, side: s})
@@ -136,8 +125,8 @@ func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
 	}
 	sync(t, d, want)
 	for i, f := range flows {
-		flows[i].Flow = startFlow(t, f.side.client, f.forward.Transport, netip.AddrPortFrom(f.side.router, f.forward.Port))
-		if s := probe(f.side.neighbour, f.forward.Transport, netip.AddrPortFrom(f.side.router, f.forward.Port)); s != bed.Refused {
+		flows[i].Flow = startFlow(t, f.side.Client, f.forward.Transport, netip.AddrPortFrom(f.side.Router, f.forward.Port))
+		if s := probe(f.side.Neighbour, f.forward.Transport, netip.AddrPortFrom(f.side.Router, f.forward.Port)); s != bed.Refused {
 			t.Errorf("a neighbour finds port %d %s", f.forward.Port, s)
 		}
 	}
@@ -145,7 +134,7 @@ func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
 		t.Fatal(err)
 	}
 	for _, f := range flows {
-		t.Run(f.side.name+" "+f.forward.Key.String(), func(t *testing.T) { cutOnTime(t, f.Flow, f.forward.Transport, until, most) })
+		t.Run(f.side.Name+" "+f.forward.Key.String(), func(t *testing.T) { cutOnTime(t, f.Flow, f.forward.Transport, until, most) })
 	}
 
 	// Nothing of what the clients still send arrives.
@@ -172,7 +161,7 @@ func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
 	d = newDriver(t, b.Router, cfg)
 	again := ruleset(settings)
 	for _, f := range flows {
-		f.forward.Target = netip.AddrPortFrom(f.side.other, bed.EchoPort)
+		f.forward.Target = netip.AddrPortFrom(f.side.Other, bed.EchoPort)
 		f.forward.Until = time.Now().Add(time.Minute)
 		again.Forwards[f.forward.Key] = f.forward
 	}
@@ -184,11 +173,11 @@ func testEndOnTime(t *testing.T, cfg nft.Config, meddle func(*bed.Bed)) {
 			t.Errorf("%s to %s: revived %v, last unasked %v, end %v", f.forward.Key, f.forward.Target, r.Revived, r.LastUnasked, until)
 		}
 		// The port works for what is new.
-		at := netip.AddrPortFrom(f.side.router, f.forward.Port)
-		if s := probe(f.side.client, f.forward.Transport, at); s != bed.Open {
+		at := netip.AddrPortFrom(f.side.Router, f.forward.Port)
+		if s := probe(f.side.Client, f.forward.Transport, at); s != bed.Open {
 			t.Errorf("%s is %s for a new connection", f.forward.Key, s)
 		}
-		if s := probe(f.side.neighbour, f.forward.Transport, at); s != bed.Refused {
+		if s := probe(f.side.Neighbour, f.forward.Transport, at); s != bed.Refused {
 			t.Errorf("a neighbour finds %s %s", at, s)
 		}
 	}
@@ -204,13 +193,13 @@ func TestCloseRetargetRenew(t *testing.T) {
 			d := newDriver(t, b.Router, cfg)
 			sync(t, d, ruleset(settings))
 			each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
-				at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(s.router, port) }
-				target := netip.AddrPortFrom(s.lan, bed.EchoPort)
-				closed := forward(s.addr(s.client), tr, 24001, target, time.Minute)
-				moved := forward(s.addr(s.client), tr, 24002, target, time.Minute)
+				at := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(s.Router, port) }
+				target := netip.AddrPortFrom(s.LAN, bed.EchoPort)
+				closed := forward(s.Addr(s.Client), tr, 24001, target, time.Minute)
+				moved := forward(s.Addr(s.Client), tr, 24002, target, time.Minute)
 				change(t, d, []firewall.Forward{closed, moved})
-				first := startFlow(t, s.client, tr, at(24001))
-				second := startFlow(t, s.client, tr, at(24002))
+				first := startFlow(t, s.Client, tr, at(24001))
+				second := startFlow(t, s.Client, tr, at(24002))
 				kept, third, before, end := renewed(t, d, s, tr, target)
 				defer third.Stop()
 				after := counters(t, d)[kept.Key]
@@ -219,14 +208,14 @@ func TestCloseRetargetRenew(t *testing.T) {
 				}
 
 				most, now := lag(t), time.Now()
-				moved.Target = netip.AddrPortFrom(s.other, bed.EchoPort)
+				moved.Target = netip.AddrPortFrom(s.Other, bed.EchoPort)
 				change(t, d, []firewall.Forward{moved}, closed.Key)
 				cutOnTime(t, first, tr, now, most)
 				cutOnTime(t, second, tr, now, most)
-				if st := probe(s.client, tr, at(24001)); st != bed.Refused {
+				if st := probe(s.Client, tr, at(24001)); st != bed.Refused {
 					t.Errorf("the closed port is %s", st)
 				}
-				if st := probe(s.client, tr, at(24002)); st != bed.Open {
+				if st := probe(s.Client, tr, at(24002)); st != bed.Open {
 					t.Errorf("the other target is %s", st)
 				}
 				time.Sleep(time.Until(end.Add(late)))
@@ -249,11 +238,11 @@ func TestCloseRetargetRenew(t *testing.T) {
 func renewed(t *testing.T, d *nft.Driver, s side, tr ownline.Transport, target netip.AddrPort) (f firewall.Forward, flow *bed.Flow, before ownline.Traffic, end time.Time) {
 	t.Helper()
 	for last := 300 * time.Millisecond; last < patience; last *= 2 {
-		f = forward(s.addr(s.client), tr, 24003, target, last)
+		f = forward(s.Addr(s.Client), tr, 24003, target, last)
 		end = f.Until
 		change(t, d, []firewall.Forward{f})
 		ctx, cancel := context.WithTimeout(t.Context(), last)
-		flow, err := s.client.StartFlow(ctx, string(tr), netip.AddrPortFrom(s.router, 24003), bed.FlowOptions{})
+		flow, err := s.Client.StartFlow(ctx, string(tr), netip.AddrPortFrom(s.Router, 24003), bed.FlowOptions{})
 		cancel()
 		if err != nil {
 			continue
@@ -286,9 +275,9 @@ func TestCounters(t *testing.T) {
 	d := newDriver(t, b.Router, nft.Config{})
 	sync(t, d, ruleset(settings))
 	for _, s := range sides(b) {
-		f := forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute)
+		f := forward(s.Addr(s.Client), ownline.UDP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Minute)
 		change(t, d, []firewall.Forward{f})
-		c, err := s.client.Dial("udp", netip.AddrPortFrom(s.router, 24000), patience)
+		c, err := s.Client.Dial("udp", netip.AddrPortFrom(s.Router, 24000), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,12 +293,12 @@ func TestCounters(t *testing.T) {
 		}
 		_ = c.Close()
 		head := uint64(20 + 8)
-		if s.lan.Is6() {
+		if s.LAN.Is6() {
 			head = 40 + 8
 		}
 		want := ownline.Traffic{UpPackets: sent, DownPackets: sent, UpBytes: sent * (size + head), DownBytes: sent * (size + head)}
 		if got := counters(t, d)[f.Key]; got != want {
-			t.Errorf("%s: %+v, want %+v", s.name, got, want)
+			t.Errorf("%s: %+v, want %+v", s.Name, got, want)
 		}
 	}
 }
@@ -320,7 +309,7 @@ func TestErrorsOfTheNetworkPass(t *testing.T) {
 	d := newDriver(t, b.Router, nft.Config{})
 	sync(t, d, ruleset(settings))
 	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
-		f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, 9), time.Minute)
+		f := forward(s.Addr(s.Client), tr, 24000, netip.AddrPortFrom(s.LAN, 9), time.Minute)
 		change(t, d, []firewall.Forward{f})
 		drop := toPort(tr, 9)
 		alter(t, b.Router, func(c *nftables.Conn) error { // so that the answer can only be the session's
@@ -328,7 +317,7 @@ func TestErrorsOfTheNetworkPass(t *testing.T) {
 				append(toPort(tr, 24000), &expr.Verdict{Kind: expr.VerdictDrop}), append(drop, &expr.Verdict{Kind: expr.VerdictDrop}))
 			return nil
 		})
-		if st := probe(s.client, tr, netip.AddrPortFrom(s.router, 24000)); st != bed.Refused {
+		if st := probe(s.Client, tr, netip.AddrPortFrom(s.Router, 24000)); st != bed.Refused {
 			t.Errorf("a closed port of the LAN is %s", st)
 		}
 	})
@@ -361,15 +350,15 @@ func TestEarlyUDPClient(t *testing.T) {
 			SetReadDeadline(time.Time) error
 		}{}
 		for _, s := range sides(b) {
-			at := netip.AddrPortFrom(s.router, 24000)
+			at := netip.AddrPortFrom(s.Router, 24000)
 			// Somebody listens there, and does not answer: the entry of the connection lives.
 			u, err := b.Router.ListenUDP(at)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = u.Close() }()
-			conns := early[s.name]
-			for i, h := range []*bed.Host{s.client, s.neighbour} {
+			conns := early[s.Name]
+			for i, h := range []*bed.Host{s.Client, s.Neighbour} {
 				c, err := h.Dial("udp", at, patience)
 				if err != nil {
 					t.Fatal(err)
@@ -384,8 +373,8 @@ func TestEarlyUDPClient(t *testing.T) {
 					t.Fatal(err) // the entry is there once the packet is
 				}
 			}
-			early[s.name] = conns
-			put = append(put, forward(s.addr(s.client), ownline.UDP, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Minute))
+			early[s.Name] = conns
+			put = append(put, forward(s.Addr(s.Client), ownline.UDP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Minute))
 		}
 		change(t, d, put)
 		for family, conns := range early {

@@ -111,7 +111,7 @@ func TestKnockPortIsDark(t *testing.T) {
 		alter(t, b.Router, tc.policy)
 		for _, s := range sides(b) {
 			for name, payload := range garbage(hint) {
-				t.Run(tc.name+" "+s.name+" "+name, func(t *testing.T) {
+				t.Run(tc.name+" "+s.Name+" "+name, func(t *testing.T) {
 					for round := range 2 { // the second is no news to connection tracking
 						closed := errorFor(t, s, settings.KnockPort+1, payload, tc.answers)
 						knock := errorFor(t, s, settings.KnockPort, payload, tc.answers)
@@ -126,7 +126,7 @@ func TestKnockPortIsDark(t *testing.T) {
 			}
 			// An honest knock passes, and is answered, and makes nothing easier for what
 			// follows it from the same port.
-			c, err := s.client.DialFrom("udp", netip.AddrPortFrom(s.addr(s.client), 40000), netip.AddrPortFrom(s.router, settings.KnockPort), patience)
+			c, err := s.Client.DialFrom("udp", netip.AddrPortFrom(s.Addr(s.Client), 40000), netip.AddrPortFrom(s.Router, settings.KnockPort), patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,10 +134,10 @@ func TestKnockPortIsDark(t *testing.T) {
 			_ = c.SetReadDeadline(time.Now().Add(patience))
 			_, err2 := c.Read(make([]byte, 100))
 			if err := errors.Join(err, err2, c.Close()); err != nil {
-				t.Errorf("%s, %s: a knock: %v", tc.name, s.name, err)
+				t.Errorf("%s, %s: a knock: %v", tc.name, s.Name, err)
 			}
 			if n := len(errorFor(t, s, settings.KnockPort, []byte("garbage"), tc.answers)); n > 0 != tc.answers {
-				t.Errorf("%s, %s: garbage after a knock brings %d errors", tc.name, s.name, n)
+				t.Errorf("%s, %s: garbage after a knock brings %d errors", tc.name, s.Name, n)
 			}
 		}
 	}
@@ -154,15 +154,15 @@ func TestKnockPortIsDark(t *testing.T) {
 func errorFor(t *testing.T, s side, port uint16, payload []byte, expect bool) [][]byte {
 	t.Helper()
 	proto := bed.ICMP
-	if s.router.Is6() {
+	if s.Router.Is6() {
 		proto = bed.ICMPv6
 	}
-	capture, err := s.client.Capture(s.client.Link, bed.Filter{Protocol: proto, Addr: s.router})
+	capture, err := s.Client.Capture(s.Client.Link, bed.Filter{Protocol: proto, Addr: s.Router})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = capture.Close() }()
-	c, err := s.client.DialFrom("udp", netip.AddrPortFrom(s.addr(s.client), 40000), netip.AddrPortFrom(s.router, port), patience)
+	c, err := s.Client.DialFrom("udp", netip.AddrPortFrom(s.Addr(s.Client), 40000), netip.AddrPortFrom(s.Router, port), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,10 +182,10 @@ func errorFor(t *testing.T, s side, port uint16, payload []byte, expect bool) []
 		if err != nil {
 			break
 		}
-		if icmp := p.Payload; s.router.Is6() && icmp[0] >= 128 { // neighbour discovery
+		if icmp := p.Payload; s.Router.Is6() && icmp[0] >= 128 { // neighbour discovery
 			continue
 		}
-		all = append(all, normal(p.Raw, s.router.Is6()))
+		all = append(all, normal(p.Raw, s.Router.Is6()))
 		cancel()
 		ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond) // nothing more
 		defer cancel()

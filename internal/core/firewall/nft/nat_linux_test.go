@@ -31,9 +31,9 @@ func TestWAN(t *testing.T) {
 		s.WAN = tc.wan
 		port := uint16(24000 + i) // a flow of the case before lives on, should its own port be drawn again
 		each(t, b, func(t *testing.T, side side, tr ownline.Transport) {
-			f := forward(side.addr(side.client), tr, port, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
+			f := forward(side.Addr(side.Client), tr, port, netip.AddrPortFrom(side.LAN, whoPort), time.Minute)
 			sync(t, d, ruleset(s, f))
-			if _, open := askWho(side.client, tr, netip.AddrPortFrom(side.router, port)); open != tc.open {
+			if _, open := askWho(side.Client, tr, netip.AddrPortFrom(side.Router, port)); open != tc.open {
 				t.Errorf("with WAN %v the port is open: %v", tc.wan, open)
 			}
 		})
@@ -55,15 +55,15 @@ func TestOnlyForTheRouter(t *testing.T) {
 	}
 	d := newDriver(t, b.Router, nft.Config{})
 	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
-		f := forward(s.addr(s.client), tr, whoPort, netip.AddrPortFrom(s.lan, whoPort), time.Minute)
+		f := forward(s.Addr(s.Client), tr, whoPort, netip.AddrPortFrom(s.LAN, whoPort), time.Minute)
 		sync(t, d, ruleset(settings, f))
-		for _, at := range []netip.AddrPort{netip.AddrPortFrom(s.other, whoPort), netip.AddrPortFrom(s.lan, whoPort)} {
-			if who, ok := askWho(s.client, tr, at); !ok || who != at {
+		for _, at := range []netip.AddrPort{netip.AddrPortFrom(s.Other, whoPort), netip.AddrPortFrom(s.LAN, whoPort)} {
+			if who, ok := askWho(s.Client, tr, at); !ok || who != at {
 				t.Errorf("asking %s: %v answers (%v)", at, who, ok)
 			}
 		}
-		for _, at := range []netip.Addr{s.router, s.inside} {
-			if who, ok := askWho(s.client, tr, netip.AddrPortFrom(at, whoPort)); !ok || who != f.Target {
+		for _, at := range []netip.Addr{s.Router, s.Inside} {
+			if who, ok := askWho(s.Client, tr, netip.AddrPortFrom(at, whoPort)); !ok || who != f.Target {
 				t.Errorf("asking the router at %s: %v answers (%v)", at, who, ok)
 			}
 		}
@@ -83,17 +83,17 @@ func TestMasquerade(t *testing.T) {
 		s := settings
 		s.Masquerade = masquerade
 		each(t, b, func(t *testing.T, side side, tr ownline.Transport) {
-			f := forward(side.addr(side.client), tr, 24000, netip.AddrPortFrom(side.lan, whoPort), time.Minute)
-			g := forward(side.addr(side.client), ownline.UDP, 24001, netip.AddrPortFrom(side.inside, bed.EchoPort), time.Minute)
+			f := forward(side.Addr(side.Client), tr, 24000, netip.AddrPortFrom(side.LAN, whoPort), time.Minute)
+			g := forward(side.Addr(side.Client), ownline.UDP, 24001, netip.AddrPortFrom(side.Inside, bed.EchoPort), time.Minute)
 			sync(t, d, ruleset(s, f, g))
 			wait := silence
 			if masquerade {
 				wait = patience
 			}
-			if _, open := askWhoFor(wait, side.client, tr, netip.AddrPortFrom(side.router, 24000)); open != masquerade {
+			if _, open := askWhoFor(wait, side.Client, tr, netip.AddrPortFrom(side.Router, 24000)); open != masquerade {
 				t.Errorf("with masquerade %v the port is open: %v", masquerade, open)
 			}
-			if st := probe(side.client, ownline.UDP, netip.AddrPortFrom(side.router, 24001)); st != bed.Open {
+			if st := probe(side.Client, ownline.UDP, netip.AddrPortFrom(side.Router, 24001)); st != bed.Open {
 				t.Errorf("a service of the router is %s", st)
 			}
 		})
@@ -135,8 +135,8 @@ func TestForeignDNAT(t *testing.T) {
 	alter(t, b.Router, func(c *nftables.Conn) error {
 		var rules [][]expr.Any
 		for _, s := range sides(b) {
-			family, n := uint32(unix.NFPROTO_IPV4), net.IP(s.other.AsSlice())
-			if s.other.Is6() {
+			family, n := uint32(unix.NFPROTO_IPV4), net.IP(s.Other.AsSlice())
+			if s.Other.Is6() {
 				family = unix.NFPROTO_IPV6
 			}
 			for _, tr := range transports {
@@ -159,9 +159,9 @@ func TestForeignDNAT(t *testing.T) {
 	d := newDriver(t, b.Router, nft.Config{})
 	each(t, b, func(t *testing.T, s side, tr ownline.Transport) {
 		sync(t, d, ruleset(settings))
-		at := netip.AddrPortFrom(s.router, 24000)
-		theirs, mine := netip.AddrPortFrom(s.other, whoPort), netip.AddrPortFrom(s.lan, whoPort)
-		flow := startFlow(t, s.client, tr, netip.AddrPortFrom(s.router, 24001))
+		at := netip.AddrPortFrom(s.Router, 24000)
+		theirs, mine := netip.AddrPortFrom(s.Other, whoPort), netip.AddrPortFrom(s.LAN, whoPort)
+		flow := startFlow(t, s.Client, tr, netip.AddrPortFrom(s.Router, 24001))
 		defer flow.Stop()
 		expect := func(h *bed.Host, want netip.AddrPort) {
 			t.Helper()
@@ -169,19 +169,19 @@ func TestForeignDNAT(t *testing.T) {
 				t.Errorf("reaches %v, %v; want %s", got, ok, want)
 			}
 		}
-		expect(s.client, theirs)
-		expect(s.neighbour, theirs)
-		f := forward(s.addr(s.client), tr, 24000, mine, time.Minute)
+		expect(s.Client, theirs)
+		expect(s.Neighbour, theirs)
+		f := forward(s.Addr(s.Client), tr, 24000, mine, time.Minute)
 		change(t, d, []firewall.Forward{f})
-		expect(s.client, mine)
-		expect(s.neighbour, theirs)
+		expect(s.Client, mine)
+		expect(s.Neighbour, theirs)
 		change(t, d, nil, f.Key)
-		expect(s.client, theirs)
-		expect(s.neighbour, theirs)
+		expect(s.Client, theirs)
+		expect(s.Neighbour, theirs)
 		if err := d.Remove(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		expect(s.client, theirs)
+		expect(s.Client, theirs)
 		if r := flow.Report(); r.Cut != nil {
 			t.Errorf("their flow was cut: %+v", *r.Cut)
 		}

@@ -35,17 +35,17 @@ func TestShapedPortIsDark(t *testing.T) {
 		for name, payload := range garbage {
 			closed, here := errorFor(t, s, with.Fwknop.Port+1, payload, true), errorFor(t, s, with.Fwknop.Port, payload, true)
 			if len(closed) != 1 || !slices.EqualFunc(closed, here, bytes.Equal) {
-				t.Errorf("%s, %s: a closed port and this one answer\n%.100x\n%.100x", s.name, name, closed, here)
+				t.Errorf("%s, %s: a closed port and this one answer\n%.100x\n%.100x", s.Name, name, closed, here)
 			}
 		}
 		for i, p := range [][]byte{packet("8", 183), packet("9", 200), packet("+", 399), packet("/", 225)} {
 			if n := len(errorFor(t, s, with.Fwknop.Port, p, false)); n != 0 {
-				t.Errorf("%s: packet %d brings %d errors", s.name, i, n)
+				t.Errorf("%s: packet %d brings %d errors", s.Name, i, n)
 			}
 			buf := make([]byte, 500)
 			n, err := u.Read(buf)
 			if err != nil || !bytes.Equal(buf[:n], p) {
-				t.Errorf("%s: %.20q of %d bytes came to the socket, %v; want packet %d", s.name, buf[:n], n, err, i)
+				t.Errorf("%s: %.20q of %d bytes came to the socket, %v; want packet %d", s.Name, buf[:n], n, err, i)
 			}
 		}
 	}

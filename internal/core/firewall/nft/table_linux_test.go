@@ -58,7 +58,7 @@ func TestRestartChangesNothing(t *testing.T) {
 	want.Hints = []firewall.Hint{{Value: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Until: time.Now().Add(time.Hour)}}
 	for _, s := range sides(b) {
 		for _, tr := range transports {
-			f := forward(s.addr(s.client), tr, 24000, netip.AddrPortFrom(s.lan, bed.EchoPort), time.Hour)
+			f := forward(s.Addr(s.Client), tr, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Hour)
 			want.Forwards[f.Key] = f
 		}
 	}
@@ -200,7 +200,7 @@ func TestChangedSettings(t *testing.T) {
 	s := sides(b)[0]
 	f := forward(b.Client1.IPv4, ownline.TCP, 24000, netip.AddrPortFrom(b.Lan.IPv4, bed.EchoPort), time.Hour)
 	sync(t, d, ruleset(settings, f))
-	flow := startFlow(t, s.client, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
+	flow := startFlow(t, s.Client, ownline.TCP, netip.AddrPortFrom(b.Router.IPv4, 24000))
 	before := counters(t, d)[f.Key]
 	for _, other := range []firewall.Settings{
 		{IPv6Prefix: 56}, {IPv6Prefix: 64, Masquerade: true}, {IPv6Prefix: 64, WAN: []string{"wan0"}}, {IPv6Prefix: 64, KnockPort: 1, KnockLength: 64},

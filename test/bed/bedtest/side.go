@@ -1,0 +1,71 @@
+package bedtest
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ownline/ownline/test/bed"
+)
+
+const (
+	// Patience is for an answer that should come, or a refusal, under load too.
+	Patience = 20 * time.Second
+	// Silence without an answer is enough.
+	Silence = 200 * time.Millisecond
+	// WhoPort is where servers say their own address.
+	WhoPort = 7000
+)
+
+// Side is the bed as one address family sees it.
+type Side struct {
+	Name              string
+	Client, Neighbour *bed.Host  // they dial from Addr
+	LAN, Other        netip.Addr // of the host in the LAN
+	Router, Inside    netip.Addr // of the router: outside, and towards the LAN
+}
+
+// Sides are IPv4 and IPv6.
+func Sides(b *bed.Bed) []Side {
+	return []Side{
+		{"IPv4", b.Client1.From(b.Client1.IPv4), b.Client2.From(b.Client2.IPv4), b.Lan.IPv4s[0], b.Lan.IPv4s[1], b.Router.IPv4, b.Router.IPv4s[1]},
+		{"IPv6", b.Client1.From(b.Client1.IPv6), b.Client2.From(b.Client2.IPv6), b.Lan.IPv6s[0], b.Lan.IPv6s[1], b.Router.IPv6, b.Router.IPv6s[1]},
+	}
+}
+
+// Addr is a host's address of the side's family.
+func (s Side) Addr(h *bed.Host) netip.Addr {
+	if s.LAN.Is4() {
+		return h.IPv4
+	}
+	return h.IPv6
+}
+
+// Probe is what a client finds at a port, of network "tcp" or "udp".
+func Probe[N ~string](h *bed.Host, network N, at netip.AddrPort) bed.State {
+	if network == "tcp" {
+		return h.ConnectTCP(at, Patience).State
+	}
+	return h.ProbeUDP(at, []byte("hello"), Patience).State
+}
+
+// StartFlow opens a connection to an echo server that goes on until it is stopped.
+func StartFlow[N ~string](t *testing.T, h *bed.Host, network N, at netip.AddrPort) *bed.Flow {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	f, err := h.StartFlow(ctx, string(network), at, bed.FlowOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Serves answers everyone who comes to WhoPort of a host with the address that they came to.
+func Serves(tb testing.TB, h *bed.Host) {
+	tb.Helper()
+	if err := h.ServeWho(WhoPort); err != nil {
+		tb.Fatal(err)
+	}
+}
