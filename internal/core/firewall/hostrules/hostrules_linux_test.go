@@ -1,9 +1,11 @@
 package hostrules_test
 
 import (
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/test/bed"
@@ -12,7 +14,8 @@ import (
 
 func TestMain(m *testing.M) { bedtest.Main(m) }
 
-// What the host's rules do with a packet is read from the kernel, whoever has written them.
+// What the host's rules do with a packet is read from the kernel, whoever has written them; and where that can
+// be tried with a packet, the kernel does it.
 func TestObstacles(t *testing.T) {
 	for _, program := range []string{"/usr/sbin/nft", "/usr/sbin/iptables-nft-restore", "/usr/sbin/iptables-legacy-restore"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -131,8 +134,29 @@ func TestObstacles(t *testing.T) {
 				if got := looked(t, b.Router, saved, tc.packet); got != tc.want {
 					t.Errorf("of %q: it %s, want it to %s", program[0], got, tc.want)
 				}
+				if both := looked(t, b.Router, saved, back); tc.packet == forward && tc.want != unsure && both != unsure && !strings.Contains(name, "Ownline's own") {
+					passes(t, b, tc.want == none && both == none)
+				}
 			}
 		})
+	}
+}
+
+// passes sends a packet, and its answer back, that the router translates, and sees whether both pass.
+func passes(t *testing.T, b *bed.Bed, want bool) {
+	t.Helper()
+	lan, err := b.Lan.TCPEcho(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lan.Close()
+	tell(t, b.Router, "add table ip forwards; add chain ip forwards in { type nat hook prerouting priority dstnat; }; add rule ip forwards in tcp dport 20007 dnat to "+b.Lan.IPv4.String()+":7", "/usr/sbin/nft", "-f", "-")
+	wait := 20 * time.Second
+	if !want {
+		wait = 200 * time.Millisecond
+	}
+	if got := b.Client1.ConnectTCP(netip.AddrPortFrom(b.Router.IPv4, 20007), wait).State == bed.Open; got != want {
+		t.Errorf("the kernel lets it pass: %v", got)
 	}
 }
 
