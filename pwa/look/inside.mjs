@@ -47,7 +47,10 @@ export function lengthen() {
   language.t = all(language.t)
 }
 
-/** Says what of the text is cut off, broken within a word where there is little of it, lies over other text, or makes the page scroll sideways. */
+/**
+ * Says what of the text is cut off, broken within a word where there is little of it, lies over other
+ * text or a code that cameras read, or makes the page scroll sideways; and which code is too small.
+ */
 export function fits() {
   const found = []
   const wide = document.documentElement.scrollWidth - innerWidth
@@ -109,6 +112,12 @@ export function fits() {
     }
     const first = rects[0]
     if (first.left < -1 && !parent.closest('.scroll, [data-scrolls]')) found.push(`outside: “${text.slice(0, 60)}”`)
+  }
+  for (const code of document.querySelectorAll('.qr')) {
+    if (!code.checkVisibility()) continue
+    const { width, height } = code.getBoundingClientRect()
+    if (Math.min(width, height) < 200) found.push(`a code of ${Math.round(width)}x${Math.round(height)} px is too small to be read`)
+    texts.push({ text: 'a code', parent: code, rects: shown([code.getBoundingClientRect()], code), layer: layerOf(code) })
   }
   for (let i = 0; i < texts.length; i++) {
     for (let j = i + 1; j < texts.length; j++) {
