@@ -84,8 +84,11 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 		return nil, err
 	}
 	n.public = newPublic()
-	admit = n.withDoorstep(admit)
-	if n.doorstep, err = doorstep.New(log); err != nil {
+	expects := func(source netip.Addr) bool {
+		_, ok := admit(ownline.DoorstepID, source)
+		return ok
+	}
+	if n.doorstep, err = doorstep.New(expects, log); err != nil {
 		return nil, fmt.Errorf("proxy: %w", err)
 	}
 	defer func() {
@@ -96,7 +99,7 @@ func newNames(cfg config.Core, admit proxy.Admission, log *slog.Logger) (*names,
 	if err = n.certificates(p.Certificate, filepath.Join(cfg.StateDir, "proxy")); err != nil {
 		return nil, fmt.Errorf("proxy.certificate: %w", err)
 	}
-	if err = n.connect(cfg, listen, admit); err != nil {
+	if err = n.connect(cfg, listen, n.withDoorstep(admit)); err != nil {
 		return nil, err
 	}
 	n.services = reconcile.NewServices(n.driver, log)

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +38,7 @@ func (idle) Apply(context.Context, []link.Service) error { return nil }
 // The status tells until when the certificates are good, and of everything that is wrong.
 func TestNamesStatus(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
-	door, err := doorstep.New(log)
+	door, err := doorstep.New(func(netip.Addr) bool { return false }, log)
 	if err != nil {
 		t.Fatal(err)
 	}

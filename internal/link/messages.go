@@ -63,7 +63,8 @@ type Service struct {
 }
 
 // Doorstep is a name at the proxy for guests, who can't be known: see internal/core/doorstep. To
-// everybody it is open until Until, and shut when that is over.
+// everybody it is open until Until, and shut when that is over; but sessions to ownline.DoorstepID
+// lead guests there.
 type Doorstep struct {
 	Web4  netip.AddrPort `json:"web4,omitzero"` // where the router reaches web
 	Web6  netip.AddrPort `json:"web6,omitzero"`

@@ -29,6 +29,13 @@ const Doorstep = "doorstep"
 // DoorstepID is no identifier that NewID makes.
 var DoorstepID = ServiceID([]byte("ownline-doorstep"))
 
+// DoorstepSession names the session that leads the guest of another one to the doorstep. NewID
+// makes no such identifier, either: it is of version 8.
+func DoorstepSession(of SessionID) SessionID {
+	of[6] = of[6]&0x0f | 0x80
+	return of
+}
+
 // BrokerName is the name at a site's proxy that the broker inside web has with a certificate of the
 // router's. It is the only one that core has signed for web, so no proxied service may have it.
 const BrokerName = "mqtt"

@@ -50,7 +50,7 @@ var mayImport = map[string]string{
 	"internal/core/firewall/netlink":   "",
 	"internal/core/firewall/nft":       "internal/core/firewall internal/core/firewall/flows internal/core/firewall/netlink internal/logging internal/ownline",
 
-	"internal/core/doorstep":            "internal/logging",
+	"internal/core/doorstep":            "internal/core/proxy/page internal/logging",
 	"internal/core/loopback":            "internal/core/firewall/netlink",
 	"internal/core/proxy":               "internal/link internal/ownline",
 	"internal/core/proxy/caddy":         "internal/core/proxy internal/core/proxy/gate internal/core/proxy/keeper internal/core/proxy/login internal/core/proxy/page internal/link internal/logging internal/ownline",

@@ -57,6 +57,7 @@ func TestJourney(t *testing.T) {
 		{
 			"device",  // invariants 2 and 4: enrolled by its code, rotated, revoked
 			"guest",   // invariants 1, 3 and 4: invited, in, and out again
+			"single",  // invariants 1 and 4: the one use of the only invitation; its guest's page stays whole
 			"history", // invariant 7: what ended, and nobody else sees it
 			"keyboard",
 			"moved",   // invariant 3: what is open belongs to one address

@@ -130,7 +130,7 @@ await journey(async (world, browsers) => {
   // Withdrawn or used up, all of them: the door is shut.
   await world.call('DELETE', `/invitations/${kept.id}`)
   await world.until('the doorstep is shut', async () => !(await world.reaches('stranger', 9999)))
-  await world.until('all guests are out', async () => !(await world.reaches('client2', 9999)))
+  await world.until('all guests are out', async () => !(await opens(clean, album)))
 })
 
 /** Whether a browser gets an answer of the service behind an address. */

@@ -75,7 +75,7 @@ func guest(browser *http.Client, call, secret string, head ...string) (status in
 
 // Invariants 1, 3, 4 and 8: to guests the router is dark until somebody is invited. Then
 // everybody meets the page for guests, under one name, and nothing else; the guest is let in for the
-// address they come from; and with the last invitation the door is shut.
+// address they come from; and with the last invitation the door is shut, to all but the guest.
 func TestDoorstep(t *testing.T) {
 	for name, made := range fronts {
 		t.Run(name, func(t *testing.T) {
@@ -196,8 +196,11 @@ func testDoorstep(t *testing.T, front string, s *suite) {
 	if _, err := get(client, "cloud", "/"); err != nil {
 		t.Errorf("the guest, with the door shut: %v", err)
 	}
-	if status, text := guest(client, "preview", secret); status != 0 && status != 403 && status != 404 {
-		t.Errorf("with the door shut, the guest's own connection gets %d %s", status, text)
+	if status, text := guest(stranger, "preview", secret); status == 200 {
+		t.Errorf("with the door shut, somebody else with the link is told %s", text)
+	}
+	if status, text := guest(s.browser(b.Client1), "preview", secret); status != 200 || !strings.Contains(text, `"opened":`) {
+		t.Errorf("with the door shut, the guest is told %d %s", status, text)
 	}
 
 	// Revoked, it is shut when that is answered.

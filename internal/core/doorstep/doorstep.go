@@ -37,6 +37,7 @@ const (
 // Doorstep is shut at first. It has its port from New on; Run it.
 type Doorstep struct {
 	log      *slog.Logger
+	expects  func(netip.Addr) bool
 	listener net.Listener
 	web      *http.Transport
 
@@ -50,13 +51,14 @@ type Doorstep struct {
 	total   int
 }
 
-// New takes a port that only this host reaches.
-func New(log *slog.Logger) (*Doorstep, error) {
+// New takes a port that only this host reaches. expects reports whom the doorstep is open to even when
+// it is shut: guests who have been let in, where they are.
+func New(expects func(netip.Addr) bool, log *slog.Logger) (*Doorstep, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	d := &Doorstep{log: log, listener: l, busy: map[netip.Prefix]int{}}
+	d := &Doorstep{log: log, expects: expects, listener: l, busy: map[netip.Prefix]int{}}
 	d.web = &http.Transport{
 		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx) },
 		MaxIdleConnsPerHost: 4, MaxConnsPerHost: maxBusy, IdleConnTimeout: time.Minute,
@@ -194,35 +196,33 @@ func (d *Doorstep) enter(source netip.Addr) (leave func(), ok bool) {
 	}, true
 }
 
-// ServeHTTP answers one request. What is not of the page is not there, whatever the method, and
-// when the doorstep is shut nothing is.
+// ServeHTTP answers one request. What is not of the page is not there, whatever the method; and
+// nothing is when the doorstep is shut, but to whom it expects all the same.
 func (d *Doorstep) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if d.Until().IsZero() || !known(r) {
-		refuse(w, http.StatusNotFound, "There is nothing here. An invitation's link may have been used, or be over.")
-		return
-	}
 	source, ok := sourceOf(r)
-	if !ok || !ownPage(r) {
-		refuse(w, http.StatusBadRequest, "This request does not come from the page.")
+	switch {
+	case !known(r) || d.Until().IsZero() && !(ok && d.expects(source)):
+		refuse(w, r, nothing)
+		return
+	case !ok || !ownPage(r):
+		refuse(w, r, notOurs)
 		return
 	}
 	leave, ok := d.enter(source)
 	if !ok {
-		w.Header().Set("Retry-After", "2")
-		refuse(w, http.StatusServiceUnavailable, "Too many ask at once. Try again in a moment.")
+		refuse(w, r, crowded)
 		return
 	}
 	defer leave()
 	out, err := request(r, source)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "This request is not one that the page makes.")
+		refuse(w, r, notOurs)
 		return
 	}
 	resp, err := d.web.RoundTrip(out)
 	if err != nil {
 		d.log.Warn("the doorstep does not reach web", logging.Err, err)
-		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, "The server is not reachable. Try again later.")
+		refuse(w, r, away)
 		return
 	}
 	defer resp.Body.Close()

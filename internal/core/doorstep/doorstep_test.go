@@ -16,12 +16,17 @@ import (
 	"github.com/ownline/ownline/internal/core/doorstep"
 )
 
+// guest has been let in where they are: the doorstep is open to them when it is shut.
+const guest = "198.51.100.77"
+
+func expects(a netip.Addr) bool { return a.String() == guest }
+
 // start runs a doorstep before a web that is a handler.
 func start(t *testing.T, web http.HandlerFunc) (*doorstep.Doorstep, []netip.AddrPort) {
 	t.Helper()
 	server := httptest.NewServer(web)
 	t.Cleanup(server.Close)
-	d, err := doorstep.New(slog.New(slog.DiscardHandler))
+	d, err := doorstep.New(expects, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +150,36 @@ func TestRefused(t *testing.T) {
 	if resp := ask(t, d, "GET", "/i/", ""); resp.StatusCode != 404 {
 		t.Errorf("shut: %s", resp.Status)
 	}
+	for path, want := range map[string]int{"/i/": 200, "/": 404} {
+		if resp := ask(t, d, "GET", path, "", "X-Forwarded-For", guest); resp.StatusCode != want {
+			t.Errorf("shut, %s to a guest who was let in: %s", path, resp.Status)
+		}
+	}
+	if resp := ask(t, d, "GET", "/i/", "", "X-Forwarded-For", guest+", 198.51.100.7"); resp.StatusCode != 404 {
+		t.Errorf("shut, to two of whom one was let in: %s", resp.Status)
+	}
+	if asked != 9 {
+		t.Errorf("web was asked %d times", asked)
+	}
+}
+
+// Whom it refuses reads a page in their language, with nothing in it but words.
+func TestWords(t *testing.T) {
+	d, web := start(t, nil)
+	d.Set(web, time.Time{})
+	for languages, want := range map[string]string{
+		"": "There is nothing here.", "de, en;q=0.5, es;q=0.4": "There is nothing here.", "es-ES,es;q=0.9,en;q=0.8": "Aquí no hay nada.", "ES": "Aquí no hay nada.", "fr;q=1, es;q=0.2": "Aquí no hay nada.",
+	} {
+		resp := ask(t, d, "GET", "/i/", "", "Accept-Language", languages, "Accept", "text/html")
+		b, err := io.ReadAll(resp.Body)
+		if err != nil || !strings.Contains(string(b), "<h1>"+want) || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
+			!strings.HasPrefix(resp.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%q: %s %v", languages, b, resp.Header)
+		}
+		if lang := map[bool]string{true: `<html lang="es">`, false: `<html lang="en">`}[want[0] == 'A']; !strings.Contains(string(b), lang) {
+			t.Errorf("%q: %s", languages, b)
+		}
+	}
 }
 
 // Invariant 11: one place can't take all the room that guests have, and all together can't take
@@ -196,7 +231,7 @@ func TestWebAway(t *testing.T) {
 func TestShut(t *testing.T) {
 	web := []netip.AddrPort{netip.MustParseAddrPort("192.168.7.5:8080")}
 	synctest.Test(t, func(t *testing.T) {
-		d, err := doorstep.New(slog.New(slog.DiscardHandler))
+		d, err := doorstep.New(expects, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -99,14 +98,4 @@ func reply(w http.ResponseWriter, resp *http.Response) {
 	if n, err := io.Copy(w, io.LimitReader(resp.Body, maxReply)); err != nil || n == maxReply {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 	}
-}
-
-func refuse(w http.ResponseWriter, status int, text string) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(text)+1))
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") // a client that went away needs no answer
 }

@@ -80,7 +80,17 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		if err != nil {
 			return err
 		}
-		if st.Doorstep, err = a.doorstepOf(tx, s, at); err != nil || st.Pages == "" {
+		if st.Doorstep, err = a.doorstepOf(tx, s, at); err != nil {
+			return err
+		}
+		if st.Doorstep != nil {
+			guests, err := a.atDoorstep(tx, s, at)
+			st.Sessions = append(st.Sessions, guests...)
+			if err != nil {
+				return err
+			}
+		}
+		if st.Pages == "" {
 			return err // a core without such a service may be too old for passes
 		}
 		passes, err := tx.Passes(site, at)

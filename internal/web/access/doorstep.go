@@ -54,6 +54,32 @@ func (a *Access) expected(tx Tx, site ownline.SiteID, at time.Time) (time.Time, 
 	return time.Time{}, nil
 }
 
+// guestStays is for how long a guest whose session is over meets the doorstep still: the page that
+// they have open finds out why.
+const guestStays = 2 * time.Minute
+
+// atDoorstep returns what leads the guests of a site to its doorstep while they have a session, and a
+// little longer, from where they are; nobody else. With the last use of an invitation the doorstep
+// is shut, but its guest has a page that says until when it is open, and closes it.
+func (a *Access) atDoorstep(tx Tx, site ownline.Site, at time.Time) ([]link.Session, error) {
+	guests, err := tx.GuestSessions(site.ID, at.Add(-goneAfter), at.Add(-guestStays))
+	var ss []link.Session
+	for _, g := range guests {
+		end := g.Expires
+		if g.State == ownline.Ended && g.EndedAt.Before(end) {
+			end = g.EndedAt
+		}
+		if end = end.Add(guestStays); !end.After(at) {
+			continue
+		}
+		ss = append(ss, link.Session{
+			ID: ownline.DoorstepSession(g.ID), Service: ownline.Doorstep, ServiceID: ownline.DoorstepID, User: g.UserName, Kind: ownline.Proxy,
+			Source: g.Source, Transport: ownline.TCP, PublicPort: site.Proxy.Port, Expires: end,
+		})
+	}
+	return ss, err
+}
+
 // keepDoorsteps tells the cores whose doorstep has to be open until another time than they were
 // told last. Whatever has led to that, they learn it from here.
 func (a *Access) keepDoorsteps(ctx context.Context) error {
@@ -102,29 +128,37 @@ func (a *Access) keepDoorsteps(ctx context.Context) error {
 // settingDoorstep and a site's id name the setting that says what its core was told last.
 const settingDoorstep = "doorstep."
 
-// doorstepMoved returns until when a core was told that its doorstep is open, and what it is to
-// be told.
+// doorstepMoved returns until when a core was told that its doorstep is open, to everybody and to the
+// guests of sessions, and what it is to be told.
 func (a *Access) doorstepMoved(tx Tx, s ownline.Site) (was, is string, err error) {
 	if was, err = tx.Setting(settingDoorstep + s.ID.String()); err != nil {
 		return "", "", err
 	}
-	d, err := a.doorstepOf(tx, s, now())
-	switch {
-	case d == nil:
-	case d.Until.IsZero():
-		is = "shut"
-	default:
+	at := now()
+	d, err := a.doorstepOf(tx, s, at)
+	if d == nil {
+		return was, "", err
+	}
+	is = "shut"
+	if !d.Until.IsZero() {
 		is = strconv.FormatInt(d.Until.UnixMilli(), 10)
+	}
+	guests, err := a.atDoorstep(tx, s, at)
+	for _, g := range guests {
+		is += " " + g.ID.String() + " " + strconv.FormatInt(g.Expires.UnixMilli(), 10)
 	}
 	return was, is, err
 }
 
-// concernsGuests reports whether a change may be one of who is expected.
+// concernsGuests reports whether a change may be one of who is expected, or is here.
 func (c *change) concernsGuests() bool {
 	return slices.ContainsFunc(c.events, func(e Event) bool {
 		switch e.Kind {
 		case EventInvitation, EventGrant, EventUser, EventService, EventSite:
 			return true
+		case EventSession:
+			s, ok := e.Resource.(ownline.SessionInfo)
+			return ok && !s.Invitation.IsZero() && !c.local // nor only of what came through
 		}
 		return false
 	})

@@ -2,7 +2,9 @@ package access_test
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
@@ -91,12 +93,85 @@ func TestDoorstep(t *testing.T) {
 		}
 	}()
 	h.mustRedeem(secret, guestAt)
-	for end := time.Now().Add(15 * time.Second); h.setting("doorstep."+h.site.ID.String()) != "shut"; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); !strings.HasPrefix(h.setting("doorstep."+h.site.ID.String()), "shut"); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("after the last use, core is not told")
 		}
 	}
 	follows("after the last use", time.Time{})
+}
+
+// Invariants 1 and 4: with the doorstep shut, the guest of a session meets it until a moment after that is
+// over, from where they are, and nobody else does; core learns it, and of what comes through it does not.
+func TestGuestAtDoorstep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, until := stepped(t)
+		defer h.run()()
+		ctx := t.Context()
+		led := func() (ss []link.Session) {
+			t.Helper()
+			synctest.Wait()
+			st, _, err := h.Desired(ctx, h.site.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range st.Sessions {
+				if s.ServiceID == ownline.DoorstepID {
+					ss = append(ss, s)
+				}
+			}
+			return ss
+		}
+		said := func() string { return h.setting("doorstep." + h.site.ID.String()) }
+		told := said()
+		learns := func(when string) {
+			t.Helper()
+			if is := said(); is == told {
+				t.Errorf("%s, core is not told", when)
+			} else {
+				told = is
+			}
+		}
+		ends := func(when string, ss []link.Session, want time.Time) {
+			t.Helper()
+			if len(ss) != 1 || !ss[0].Expires.Equal(want.UTC().Truncate(time.Millisecond)) {
+				t.Fatalf("%s, guests are led to the doorstep by %+v, want it until %v", when, ss, want)
+			}
+		}
+		i, secret := h.invite(access.NewInvitation{Lasts: 2 * time.Hour, Uses: 2, For: 10*time.Minute + time.Second})
+		if ss := led(); len(ss) != 0 {
+			t.Errorf("before anybody came, guests are led to the doorstep by %+v", ss)
+		}
+		first := h.mustRedeem(secret, guestAt)
+		ends("let in", led(), first.Expires.Add(2*time.Minute))
+		learns("with a guest let in")
+		if err := h.Traffic(ctx, h.site.ID, []link.Traffic{{ID: first.ID, Traffic: ownline.Traffic{UpPackets: 1}}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(first.Expires) + time.Minute)
+		ends("over by itself", led(), first.Expires.Add(2*time.Minute))
+		if said() != told {
+			t.Error("core is told again of what it knows")
+		}
+		time.Sleep(2 * time.Minute)
+		if ss := led(); len(ss) != 0 {
+			t.Errorf("a while after the session, its guest is led to the doorstep by %+v", ss)
+		}
+
+		// The last use, which is withdrawn.
+		second := h.mustRedeem(secret, guestAt)
+		ss := led()
+		ends("let in again", ss, second.Expires.Add(2*time.Minute))
+		if got := ss[0]; !until().IsZero() || got.ID == second.ID || got.Kind != ownline.Proxy || got.Source != second.Source || got.Transport != ownline.TCP || got.PublicPort != 9999 {
+			t.Errorf("open to everybody until %v, to the guest by %+v, their session is %+v", until(), got, second)
+		}
+		learns("after the last use")
+		if _, err := h.RevokeInvitation(ctx, h.ana, i.ID); err != nil {
+			t.Fatal(err)
+		}
+		ends("withdrawn", led(), time.Now().Add(2*time.Minute))
+		learns("with it withdrawn")
+	})
 }
 
 func (h *house) setting(key string) (v string) {

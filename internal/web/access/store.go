@@ -190,6 +190,8 @@ type sessionRows interface {
 	Session(ownline.SessionID) (ownline.SessionInfo, error)
 	Sessions(ownline.SessionQuery) ([]ownline.SessionInfo, string, error)
 	LiveSessions(ownline.SessionQuery) ([]ownline.SessionInfo, error) // all, whatever the page
+	// GuestSessions lists those of a site that invitations have opened since, but those that were over before gone.
+	GuestSessions(s ownline.SiteID, since, gone time.Time) ([]ownline.SessionInfo, error)
 	// LiveNear lists the site's live sessions of a source, and those of a device.
 	LiveNear(ownline.SiteID, netip.Prefix, ownline.DeviceID) ([]ownline.Session, error)
 	AddSession(ownline.Session) error

@@ -128,6 +128,13 @@ func (t *Tx) LiveSessions(q ownline.SessionQuery) ([]ownline.SessionInfo, error)
 	return all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+" WHERE "+where, args...)
 }
 
+// GuestSessions lists the sessions of a site that invitations have opened since, but those that
+// were over before gone; in the order in which they were opened.
+func (t *Tx) GuestSessions(site ownline.SiteID, since, gone time.Time) ([]ownline.SessionInfo, error) {
+	return all(t, scanSessionInfo, "SELECT "+sessionInfoFrom+` WHERE e.invitation_id IS NOT NULL AND e.site_id = ? AND e.opened >= ?
+			AND (e.state <> 'ended' OR e.ended >= ?) ORDER BY e.opened, e.id`, site.String(), ms(since), ms(gone))
+}
+
 func filter(q ownline.SessionQuery) (string, []any) {
 	where, args := "1 = 1", []any(nil)
 	if q.Live || q.State != "" && q.State != ownline.Ended {

@@ -106,6 +106,22 @@ describe('the page for guests', () => {
     expect(root.textContent).not.toContain('Open photos')
   })
 
+  it('says that it was withdrawn, without being asked', async () => {
+    vi.useFakeTimers()
+    try {
+      answers['preview'] = { ...valid, opened: access }
+      const root = await shown()
+      answers['preview'] = { ...valid, state: 'revoked' }
+      await vi.advanceTimersByTimeAsync(31_000)
+      expect(root.querySelector('h1')?.textContent).toBe('This link was withdrawn.')
+      const before = asked.length
+      await vi.advanceTimersByTimeAsync(120_000)
+      expect(asked.length, 'it asks on').toBe(before)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   it('notices another address, and opens for it', async () => {
     answers['preview'] = { ...valid, opened: access }
     const root = await shown()

@@ -10,6 +10,9 @@ function element<K extends keyof HTMLElementTagNameMap>(name: K, props: Partial<
   return e
 }
 
+/** Milliseconds. Whoever is shut out meets the page for two minutes more: time to learn why. */
+const lookEvery = 30_000
+
 /** What is wrong, where nothing else is said: said at once, and the page's heading. */
 function trouble(text: string): HTMLElement {
   return element('div', { role: 'alert' }, element('h1', { className: 'bad' }, text))
@@ -27,6 +30,7 @@ export async function startPage(root: HTMLElement): Promise<void> {
 
 class Page {
   private timer: number | undefined
+  private looks: number | undefined
   private looking: (() => Promise<void>) | undefined
 
   constructor(
@@ -212,14 +216,13 @@ class Page {
     try {
       await leave()
     } catch {
-      // The door that the page came through is shut with the last use.
       return button.replaceWith(element('p', { className: 'bad', role: 'alert' }, w.notLeft))
     }
     const now = await way.ask('show').catch(() => undefined)
     this.show(element('h1', {}, w.closed), ...(now?.status === 'valid' ? [this.redeem(way, w.openAgain)] : []))
   }
 
-  /** Looks, when the guest comes back to the page, whether it is still open for where they are. */
+  /** Looks, when the guest comes back to the page and now and then, whether it is still open for where they are. */
   private watch(way: Way, was: Reply): void {
     const look = async (): Promise<void> => {
       if (document.hidden || way.leave === undefined) return
@@ -235,6 +238,7 @@ class Page {
       )
     }
     this.looking = look
+    this.looks = window.setInterval(look, lookEvery)
     document.addEventListener('visibilitychange', look)
     addEventListener('online', look)
   }
@@ -270,6 +274,7 @@ class Page {
 
   private show(...children: Child[]): void {
     clearTimeout(this.timer)
+    clearInterval(this.looks)
     if (this.looking) {
       document.removeEventListener('visibilitychange', this.looking)
       removeEventListener('online', this.looking)

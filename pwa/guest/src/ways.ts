@@ -79,7 +79,6 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
     async ask(kind) {
       if (kind === 'show') return show()
       const answer = await post('redeem')
-      // Nothing more may be asked: with the last use, the door that we came through is shut.
       if (answer.ok) return opened((await answer.json()) as Opened)
       const problem = (await answer.json().catch(() => ({}))) as Problem
       if (answer.status === 429 || answer.status >= 500) throw new Failure(troubleOf(answer.status))

@@ -3,6 +3,7 @@
 package page
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -23,6 +24,8 @@ type Failure struct {
 	GRPC   int    // the code of gRPC that says so best
 	JSON   bool   // whatever the client prefers
 	Login  string // the path at which one logs in; ""
+	// Language is that of the title and the text; "": English.
+	Language string
 }
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color:#222;background:#fff}` +
@@ -93,9 +96,9 @@ func (f *Failure) HTML(service string) string {
 	if f.Login != "" {
 		way = `<p><a href="` + html.EscapeString(f.Login) + `" target="_top">Log in</a></p>`
 	}
-	return fmt.Sprintf(`<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">`+
+	return fmt.Sprintf(`<!doctype html><html lang="%[7]s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">`+
 		`<title>%[1]s</title><style>%[2]s</style></head><body><h1>%[1]s</h1><p>%[3]s</p>%[6]s<p><small>%[4]sOwnline · %[5]d</small></p></body></html>`+"\n",
-		html.EscapeString(f.Title), style, html.EscapeString(f.Text), html.EscapeString(service), f.Status, way)
+		html.EscapeString(f.Title), style, html.EscapeString(f.Text), html.EscapeString(service), f.Status, way, cmp.Or(f.Language, "en"))
 }
 
 // prefersJSON reports whether JSON is wished for at least as much as HTML (RFC 9110, section

@@ -105,6 +105,18 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 	if len(live) != 1 || live[0].ID != e.ID || live[0].Invitation != i.ID {
 		t.Errorf("sessions of the invitation = %+v", live)
 	}
+	guests := func(site ownline.SiteID, since, gone time.Time) int {
+		return len(read(t, s, func(tx *store.Tx) ([]ownline.SessionInfo, error) { return tx.GuestSessions(site, since, gone) }))
+	}
+	own := f.NewSession()
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.AddSession(own) }))
+	equal(t, "guests' sessions", guests(f.Site.ID, e.Opened, after), 1)
+	equal(t, "guests' sessions elsewhere", guests(ownline.NewID[ownline.Site](), e.Opened, after), 0)
+	equal(t, "guests' sessions opened later", guests(f.Site.ID, e.Opened.Add(time.Millisecond), after), 0)
+	e.State, e.Reason, e.EndedAt = ownline.Ended, ownline.Closed, after
+	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.SaveSession(e) }))
+	equal(t, "guests' sessions just over", guests(f.Site.ID, e.Opened, after), 1)
+	equal(t, "guests' sessions that were over", guests(f.Site.ID, e.Opened, after.Add(time.Millisecond)), 0)
 
 	unsealing := func() map[ownline.InvitationID]ownline.Secret {
 		return read(t, s, func(tx *store.Tx) (map[ownline.InvitationID]ownline.Secret, error) { return tx.Unsealing() })
