@@ -194,7 +194,7 @@ var sentences = []sentence{
 	{"invitation_secret", "is not that of an invitation's link; was the link copied whole?"},
 
 	// Sessions.
-	{"source", "is not an address or a network like 198.51.100.7 or 2001:db8:7:1::/64"},
+	{"source", "is not an address like 198.51.100.7, or the network of a session like 2001:db8:7:1::/64"},
 	{"source_address", "is not an address like 198.51.100.7"},
 	{"source_not_public", "{address} is not a public address ({kind}), so a session for it would admit nobody or everybody"},
 	{"source_inside", "{address} is inside the site's network {network}: no session is needed there"},

@@ -162,7 +162,9 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s: %d", query, n)
 		}
 	}
-	w.do(w.ana, "GET", "/sessions?source=here", nil).problem(422, "query.source")
+	for _, source := range []string{"here", "198.51.100.0/24", "2001:db8::/32"} {
+		w.do(w.ana, "GET", "/sessions?source="+source, nil).problem(422, "query.source")
+	}
 }
 
 // What goes through a session shows in events and lists.

@@ -116,19 +116,24 @@ func parseSources(s string) ([]netip.Prefix, error) {
 	if s == "" {
 		return nil, nil
 	}
+	const widest6 = 48 // a session's source is one address of IPv4, and no wider than this of IPv6
+	wrong := ownline.Invalid("source", "is not an address like 198.51.100.7, or the network of a session like 2001:db8:7:1::/64")
 	if p, err := netip.ParsePrefix(s); err == nil {
+		if p.Addr().Is4() && !p.IsSingleIP() || p.Bits() < widest6 && p.Addr().Is6() {
+			return nil, wrong // nothing would be found, whatever lies within
+		}
 		return []netip.Prefix{p.Masked()}, nil
 	}
 	a, err := netip.ParseAddr(s)
 	if err != nil || a.Zone() != "" {
-		return nil, ownline.Invalid("source", "is not an address or a network like 198.51.100.7 or 2001:db8:7:1::/64")
+		return nil, wrong
 	}
 	a = a.Unmap()
 	if a.Is4() {
 		return []netip.Prefix{netip.PrefixFrom(a, 32)}, nil
 	}
 	var out []netip.Prefix
-	for bits := 48; bits <= 128; bits++ {
+	for bits := widest6; bits <= 128; bits++ {
 		out = append(out, netip.PrefixFrom(a, bits).Masked())
 	}
 	return out, nil

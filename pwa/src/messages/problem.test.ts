@@ -18,6 +18,12 @@ it('does not say that nothing was changed when nobody knows', () => {
   for (const status of [401, 500, 503]) expect(new Problem(status).unreachable).toBe(false)
 })
 
+it('says of the core alone that the core did not answer', () => {
+  const by = (message: string, code?: 'core_away') => new Problem(503, '', [{ field: '', message, code }])
+  expect(sayProblem(en, by("the site's core can't be reached", 'core_away'))).toBe(en.problem.core)
+  expect(sayProblem(es, by('the database does not answer'))).toBe(es.problem.silent)
+})
+
 it('leaves out the name that a field has in the API', () => {
   const refused = new Problem(422, 'name: is taken', [{ field: 'name', message: 'is taken' }])
   expect(sayProblem(en, refused)).toBe(en.problem.refused('is taken'))

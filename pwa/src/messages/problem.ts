@@ -18,8 +18,12 @@ export function sayProblem(t: Messages, problem: Problem): string {
       return t.problem.gone
     case 429:
       return t.login.tooMany(Math.ceil((problem.retryAfter ?? 60) / 60))
-    case 503:
-      return t.problem.core
+    case 503: {
+      // It is the core, mostly; else a database, or an identity provider.
+      const what = problem.fields[0]
+      if (!what || what.code?.startsWith('core_away')) return t.problem.core
+      return what.code ? t.problem.refused(what.message.replace(/\.$/, '')) : t.problem.silent
+    }
     case 400:
     case 409:
     case 422: {

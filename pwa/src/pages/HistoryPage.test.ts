@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { ref } from 'vue'
 import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/history'
+import { Problem } from '@/api/problem'
 import { listUsers } from '@/api/users'
 import { useAccount } from '@/stores/account'
 import { useServices } from '@/stores/services'
@@ -53,6 +54,13 @@ describe('history', () => {
     expect(page.text()).toContain('Time was up')
     expect(page.text()).toContain('from 203.0.113.24, port 20443, 30 min')
     expect(api.historyPage).toHaveBeenCalledWith({}, 50, undefined)
+  })
+
+  it('says what is wrong with an address, which trying again would not mend', async () => {
+    vi.mocked(api.historyPage).mockRejectedValue(new Problem(422, '', [{ field: 'source', message: 'is not an address like 198.51.100.7' }]))
+    const { page } = await at('/history?source=192.0.2')
+    expect(page.text()).toContain('From address is not an address like 198.51.100.7.')
+    expect(page.text()).not.toContain('Try again')
   })
 
   it('is a table by day where there is room', async () => {

@@ -1,4 +1,5 @@
 import { createPinia, setActivePinia } from 'pinia'
+import { nextTick, watch } from 'vue'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { useAlerts } from './alerts'
 
@@ -43,9 +44,14 @@ describe('notifications of this browser', () => {
   it('stay off where they are refused', async () => {
     ask.mockResolvedValue('denied')
     const alerts = useAlerts()
+    const drawn: boolean[] = []
+    watch(() => alerts.on.includes('opened'), (on) => drawn.push(on))
     await alerts.choose('opened', true)
     expect(alerts.on).toEqual([])
     expect(alerts.permission).toBe('denied')
+    await alerts.choose('opened', true)
+    await nextTick()
+    expect(drawn).toEqual([true, false, true, false]) // else the browser would leave its switch on
     expect(localStorage.getItem('ownline.alerts')).toBeNull()
   })
 

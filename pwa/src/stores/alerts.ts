@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { computed, ref } from 'vue'
+import { computed, nextTick, ref } from 'vue'
 import { local } from './local'
 
 /** What this browser can tell while the page is hidden. */
@@ -24,15 +24,20 @@ function allowed(): Permission {
 export const useAlerts = defineStore('alerts', () => {
   const chosen = ref<AlertKind[]>(stored())
   const permission = ref<Permission>(allowed())
+  /** One that is being switched on, which the browser may refuse. */
+  const asked = ref<AlertKind>()
   /** Those that are wanted, and may be shown. */
-  const on = computed(() => (permission.value === 'granted' ? chosen.value : []))
+  const on = computed(() => (permission.value === 'granted' ? chosen.value : alertKinds.filter((kind) => kind === asked.value)))
 
   /** Switches a kind; only then, and only where nobody has answered yet, the browser asks. */
   async function choose(kind: AlertKind, wanted: boolean): Promise<void> {
-    if (wanted && permission.value === 'default') {
-      permission.value = await Notification.requestPermission()
+    if (wanted && permission.value !== 'granted') {
+      asked.value = kind
+      if (permission.value === 'default') permission.value = await Notification.requestPermission()
+      await nextTick() // the switch has to be drawn as on before it can be drawn as off again
+      asked.value = undefined
+      if (permission.value !== 'granted') return
     }
-    if (wanted && permission.value !== 'granted') return
     chosen.value = alertKinds.filter((one) => (one === kind ? wanted : chosen.value.includes(one)))
     if (chosen.value.length > 0) local.set(storageKey, chosen.value.join(' '))
     else local.remove(storageKey)

@@ -4,6 +4,7 @@ export const problem = {
   notAllowed: 'You may not do that.',
   notFromHere: 'Nothing may be opened for this address.',
   gone: 'It is not there any more.',
+  silent: 'What is needed for this did not answer. Try again in a moment.',
   core: 'The core could not be reached. Nothing was opened.',
   field: (label: string, message: string) => `${label}: ${message}.`,
   refused: (detail: string) => `Ownline refused: ${detail}.`,

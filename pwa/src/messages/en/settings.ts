@@ -75,6 +75,7 @@ export const settings = {
   recoveryOnce: 'They are shown only now. Keep them where you find them without your phone: each lets you in once, in place of a code.',
   recoveryDownload: 'Download',
   recoveryCopy: 'Copy',
+  onceGone: 'Once this is closed, nobody can show it again. Close it again if you have kept it.',
   recoveryDone: 'I have kept them',
 
   provider: 'Single sign-on',
@@ -111,7 +112,8 @@ export const settings = {
   },
 
   proof: 'Confirm that it is you',
-  proofAbout: 'You signed in a while ago. Enter your password to go on.',
+  proofAbout: 'This changes how you get in. Enter your password to go on.',
+  proofNone: 'Your account has no password to ask for. Sign out and in again, and you are not asked for 15 minutes.',
   proofCode: 'Use a code instead',
   proofPassword: 'Use the password instead',
   proofCodeLabel: 'Code of your app, or a recovery code',

@@ -6,6 +6,7 @@ export const problem: Messages['problem'] = {
   notAllowed: 'No puedes hacer eso.',
   notFromHere: 'No se puede abrir nada para esta dirección.',
   gone: 'Ya no está.',
+  silent: 'Lo que hace falta para esto no respondió. Inténtalo de nuevo en un momento.',
   core: 'No se llegó al core. No se ha abierto nada.',
   field: (label, message) => `${label}: ${message}.`,
   refused: (detail) => `Ownline lo rechazó: ${detail}.`,

@@ -172,7 +172,7 @@ export const sentences: Sentences = {
   invitation_nowhere: 'no se abre nada para {address}, por el lugar donde está',
   invitation_secret: 'no es el del enlace de una invitación; ¿se copió entero?',
 
-  source: 'no es una dirección ni una red como 198.51.100.7 o 2001:db8:7:1::/64',
+  source: 'no es una dirección como 198.51.100.7 ni la red de una sesión como 2001:db8:7:1::/64',
   source_address: 'no es una dirección como 198.51.100.7',
   source_not_public: '{address} no es una dirección pública ({kind}), así que una sesión para ella no dejaría pasar a nadie, o a todos',
   source_inside: '{address} está dentro de la red {network} de la sede: ahí no hace falta sesión',

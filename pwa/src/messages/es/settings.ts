@@ -76,6 +76,7 @@ export const settings: Messages['settings'] = {
   recoveryOnce: 'Solo se muestran ahora. Guárdalos donde los encuentres sin tu móvil: cada uno te deja entrar una vez, en lugar de un código.',
   recoveryDownload: 'Descargar',
   recoveryCopy: 'Copiar',
+  onceGone: 'Cuando se cierre, nadie podrá volver a mostrarlo. Vuelve a cerrarlo si lo has guardado.',
   recoveryDone: 'Los he guardado',
 
   provider: 'Acceso único',
@@ -112,7 +113,8 @@ export const settings: Messages['settings'] = {
   },
 
   proof: 'Confirma que eres tú',
-  proofAbout: 'Hace un rato que entraste. Escribe tu contraseña para seguir.',
+  proofAbout: 'Esto cambia cómo entras. Escribe tu contraseña para seguir.',
+  proofNone: 'Tu cuenta no tiene contraseña que pedir. Sal y vuelve a entrar, y durante 15 minutos no se te preguntará.',
   proofCode: 'Usar un código',
   proofPassword: 'Usar la contraseña',
   proofCodeLabel: 'Código de tu aplicación, o uno de recuperación',

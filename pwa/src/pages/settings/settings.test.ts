@@ -141,6 +141,19 @@ describe('passkeys', () => {
     expect(shown.find('dialog').exists()).toBe(false)
   })
 
+  it('sends who has no password to sign in anew', async () => {
+    vi.mocked(factors.factors).mockResolvedValue({ password: false, totp: false, recovery_codes: 0, passkeys: 0 })
+    vi.mocked(passkeys.addPasskey).mockRejectedValueOnce(needed)
+    const { press, dialog } = await show(SignInPage, '/settings/sign-in')
+    await press('Add a passkey')
+    await dialog()?.get('input').setValue('laptop')
+    await press('Add a passkey')
+    expect(dialog()?.text()).toContain('Your account has no password to ask for.')
+    expect(dialog()?.find('input').exists()).toBe(false)
+    await press('Sign out')
+    expect(auth.logout).toHaveBeenCalled()
+  })
+
   it('say so when none was made', async () => {
     vi.mocked(passkeys.addPasskey).mockRejectedValueOnce(new passkeys.NotUsed())
     const { press, dialog } = await show(SignInPage, '/settings/sign-in')
@@ -235,6 +248,8 @@ describe('API tokens', () => {
     await press('Create token')
     expect(vi.mocked(tokens.addToken).mock.calls[0]?.[0]).toMatchObject({ name: 'grafana', scopes: ['read'] })
     expect(dialog()?.text()).toContain('own_secret')
+    await dialog()?.trigger('cancel') // by a key that was for something else
+    expect(dialog()?.text()).toMatch(/own_secret.*nobody can show it again/s)
     await press('I have kept it')
     expect(shown.text()).not.toContain('own_secret')
     expect(shown.text()).toContain('grafana')
