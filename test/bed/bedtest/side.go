@@ -69,3 +69,31 @@ func Serves(tb testing.TB, h *bed.Host) {
 		tb.Fatal(err)
 	}
 }
+
+// ServeProxy stands for a proxy on the router: echo servers at addresses that put adds to it, to which the
+// internet knows a way.
+func ServeProxy(tb testing.TB, b *bed.Bed, put func(netip.Addr) error, at []netip.Addr, ports ...uint16) {
+	tb.Helper()
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for _, a := range at {
+		for range 2 { // it may be there
+			must(b.Router.Do(func() error { return put(a) }))
+		}
+		for _, p := range ports {
+			_, err := b.Router.TCPEcho(p, a)
+			must(err)
+			_, err = b.Router.UDPEcho(p, a)
+			must(err)
+		}
+		via := b.Router.IPv4
+		if a.Is6() {
+			via = b.Router.IPv6
+		}
+		must(b.Internet.AddRoute(netip.PrefixFrom(a, a.BitLen()), via))
+	}
+}

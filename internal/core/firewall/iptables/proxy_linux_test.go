@@ -23,26 +23,7 @@ func proxyIsReached(t *testing.T, b *bed.Bed, cfg iptables.Config) {
 	const port, challenge = 9999, 8080
 	s := settings
 	s.Proxy = firewall.Proxy{Port: port, Addr4: loopback.Addr4, Addr6: loopback.Addr6, UDP: true, LocalNetworks: []netip.Prefix{b.LAN4, b.LAN6}}
-	for _, a := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
-		if err := b.Router.Do(func() error { return loopback.Add(a) }); err != nil {
-			t.Fatal(err)
-		}
-		for _, p := range []uint16{port, challenge} {
-			if _, err := b.Router.TCPEcho(p, a); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := b.Router.UDPEcho(port, a); err != nil {
-			t.Fatal(err)
-		}
-		via := b.Router.IPv4
-		if a.Is6() {
-			via = b.Router.IPv6
-		}
-		if err := b.Internet.AddRoute(netip.PrefixFrom(a, a.BitLen()), via); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bedtest.ServeProxy(t, b, loopback.Add, []netip.Addr{loopback.Addr4, loopback.Addr6}, port, challenge)
 	d := newDriver(t, b.Router, cfg)
 	for _, side := range sides(b) {
 		t.Run(side.Name, func(t *testing.T) { testProxy(t, b, d, s, side, challenge) })

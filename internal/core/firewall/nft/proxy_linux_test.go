@@ -22,28 +22,11 @@ func TestProxy(t *testing.T) {
 }
 
 func testProxy(t *testing.T, cfg nft.Config) {
-	const port = 9999
+	const port, challenge = 9999, 8080
 	b := bedtest.New(t)
 	s := settings
 	s.Proxy = firewall.Proxy{Port: port, Addr4: loopback.Addr4, Addr6: loopback.Addr6, LocalNetworks: []netip.Prefix{b.LAN4, b.LAN6}}
-
-	for _, a := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
-		for range 2 { // it may be there
-			if err := b.Router.Do(func() error { return loopback.Add(a) }); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := b.Router.TCPEcho(port, a); err != nil {
-			t.Fatal(err)
-		}
-		via := b.Router.IPv4
-		if a.Is6() {
-			via = b.Router.IPv6
-		}
-		if err := b.Internet.AddRoute(netip.PrefixFrom(a, a.BitLen()), via); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bedtest.ServeProxy(t, b, loopback.Add, []netip.Addr{loopback.Addr4, loopback.Addr6}, port, challenge)
 	d := newDriver(t, b.Router, cfg)
 	for _, side := range sides(b) {
 		t.Run(side.Name, func(t *testing.T) {
@@ -83,12 +66,6 @@ func testProxy(t *testing.T, cfg nft.Config) {
 			}
 
 			// For a while, everybody may come to one port.
-			const challenge = 8080
-			challenger, err := b.Router.TCPEcho(challenge, target.Addr())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer challenger.Close()
 			at80 := netip.AddrPortFrom(side.Router, challenge)
 			if st := probe(side.Neighbour, ownline.TCP, at80); st != bed.Refused {
 				t.Errorf("before it is public, the port of the challenge is %s", st)
@@ -178,14 +155,7 @@ func TestProxyOverUDP(t *testing.T) {
 	b := bedtest.New(t)
 	s := settings
 	s.Proxy = firewall.Proxy{Port: port, Addr4: loopback.Addr4, Addr6: loopback.Addr6, UDP: true, LocalNetworks: []netip.Prefix{b.LAN4, b.LAN6}}
-	for _, a := range []netip.Addr{loopback.Addr4, loopback.Addr6} {
-		if err := b.Router.Do(func() error { return loopback.Add(a) }); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Router.UDPEcho(port, a); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bedtest.ServeProxy(t, b, loopback.Add, []netip.Addr{loopback.Addr4, loopback.Addr6}, port)
 	d := newDriver(t, b.Router, nft.Config{})
 	for _, side := range sides(b) {
 		t.Run(side.Name, func(t *testing.T) {
