@@ -179,7 +179,7 @@ func TestGuest(t *testing.T) {
 			}
 			s = visit(t, map[string]any{"url": at, "language": "en-GB", "headers": tc.headers, "click": true})
 			wantWords(t, s.Before, "ana lets you use photos for 10 minutes", "Open photos for 10 minutes")
-			wantWords(t, s.After, "photos is open for you", "home.example.org:2", "Time left", "It closes by itself at ")
+			wantWords(t, s.After, "photos is open for you", "home.example.org:2", "It closes by itself at ")
 			if !regexp.MustCompile(`(?m)^(10:00|9:5\d)$`).MatchString(s.After) {
 				t.Errorf("no countdown in\n%s", s.After)
 			}

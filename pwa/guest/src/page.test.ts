@@ -89,6 +89,27 @@ describe('the page for guests', () => {
     expect(root.querySelector('button')).toBeNull()
   })
 
+  it('gives a name to who was let in to one, and an address and port to others', async () => {
+    answers['preview'] = { ...valid, opened: access }
+    const named = await shown()
+    expect(named.querySelector('code')?.textContent).toBe('https://photos.example.org:9999/')
+    expect(named.textContent).not.toContain('home.example.org')
+    const { url: _, ...forwarded } = access
+    answers['preview'] = { ...valid, opened: { ...forwarded, host: '2001:db8::1' } }
+    const other = await shown()
+    expect(other.querySelector('code')?.textContent).toBe('[2001:db8::1]:20443')
+    expect(other.textContent).toContain('Connect to')
+  })
+
+  it('draws the service and the time left, and says it', async () => {
+    expect((await shown()).querySelector('.monogram')?.textContent).toBe('P')
+    answers['preview'] = { ...valid, opened: { ...access, expires: iso(19 * 60_000 - 500) } }
+    const root = await shown()
+    expect(root.querySelector<HTMLElement>('.monogram')?.dataset['tint']).toMatch(/^[0-7]$/)
+    expect(root.querySelector('[role=img]')?.getAttribute('aria-label')).toBe('19 minutes left')
+    expect(root.textContent).not.toContain('Time left')
+  })
+
   it('says when it can not be closed from here, and stays', async () => {
     answers['preview'] = { ...valid, opened: access }
     answers['leave'] = 404

@@ -1,3 +1,4 @@
+import { tintOf } from '../../src/components/service/tint'
 import { parseSecret, type Reply } from './sealed'
 import { byAPI, byBroker, type Config, Failure, type Way } from './ways'
 import { type Words, wordsFor } from './words'
@@ -132,6 +133,7 @@ class Page {
     const button = this.redeem(way, w.open(service, length))
     button.disabled = !fits || shared
     this.show(
+      monogram(service),
       element('h1', {}, w.title(reply.from ?? '', service, length)),
       ...(reply.message ? [element('blockquote', {}, reply.message)] : []),
       ...(address === '' ? [] : [element('p', {}, w.only(address))]),
@@ -171,17 +173,19 @@ class Page {
   private opened(way: Way, reply: Reply): void {
     const w = this.words
     const host = reply.host?.includes(':') ? `[${reply.host}]` : (reply.host ?? '')
-    const count = element('p', { className: 'count' })
+    // A name leads to it, or an address and a port; never what the other has.
+    const url = safeURL(reply.url) ? reply.url : undefined
+    const count = element('p', { className: 'count', ariaHidden: 'true' })
     const rest = ring()
+    const time = element('div', { className: 'time', role: 'img' }, rest.drawing, count)
     const whole = reply.seconds === undefined ? undefined : reply.seconds * 1000
     const length = (reply.expires ?? 0) - reply.time
     this.show(
+      monogram(reply.service ?? ''),
       element('h1', { className: 'ok' }, w.opened(reply.service ?? '')),
-      element('div', { className: 'time' }, rest.drawing, count),
-      element('p', { className: 'muted' }, w.left),
-      ...(safeURL(reply.url) ? [this.link(reply.url as string, reply)] : []),
-      element('p', { className: 'muted' }, w.connect),
-      this.copyable(`${host}:${reply.port ?? 0}`),
+      time,
+      ...(url === undefined ? [element('p', { className: 'muted' }, w.connect)] : [this.link(url, reply)]),
+      this.copyable(url ?? `${host}:${reply.port ?? 0}`),
       element('p', { className: 'muted' }, w.closes(this.time(Date.now() + length))),
       ...(way.leave ? [this.leave(way, way.leave)] : []),
     )
@@ -194,6 +198,7 @@ class Page {
         return
       }
       count.textContent = clock(Math.ceil(left / 1000))
+      time.setAttribute('aria-label', w.left(this.duration(Math.ceil(left / 60_000) * 60)))
       rest.draw(left / (whole ?? length))
       this.timer = window.setTimeout(tick, 500)
     }
@@ -307,6 +312,14 @@ async function copy(text: string): Promise<boolean> {
   } catch {
     return false
   }
+}
+
+/** What stands for a service: its first letter, on the colour that it has in the app. */
+function monogram(service: string): HTMLElement {
+  const letter = [...service][0]?.toLocaleUpperCase() ?? '?'
+  const icon = element('div', { className: 'monogram', ariaHidden: 'true' }, letter)
+  icon.dataset['tint'] = String(tintOf(service))
+  return icon
 }
 
 /** The time left, drawn as a ring; draw is told the share that is left. */
