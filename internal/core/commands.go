@@ -88,6 +88,7 @@ func (c commands) PutState(ctx context.Context, s link.State) ([]link.Result, er
 	if err := c.door.SetDevices(s.Site, s.IPv6Prefix, s.Devices, s.FwknopDevices); err != nil {
 		return nil, err
 	}
+	c.setInside(s.Inside)
 	c.names.pass(s, until)
 	if err := c.expect(s, began); err != nil {
 		c.log.Error("there is no doorstep for guests", logging.Err, err)
@@ -114,7 +115,7 @@ func (c *Core) expect(s link.State, now time.Time) error {
 		until = now.Add(s.Doorstep.Until.Sub(s.Now))
 	}
 	err := c.names.expect(s.Doorstep, until, c.host.localNetworks())
-	c.setProxy()
+	c.setLAN()
 	return err
 }
 
@@ -132,6 +133,11 @@ func checkState(s link.State) error {
 	for _, d := range s.Devices {
 		if len(d.Secret) != knock.SecretSize {
 			return ownline.Invalid("devices", fmt.Sprintf("the secret of %s has not %d bytes", d.ID, knock.SecretSize))
+		}
+	}
+	for _, in := range s.Inside {
+		if in.Transport != ownline.TCP && in.Transport != ownline.UDP || in.PublicPort == 0 {
+			return ownline.Invalid("inside", fmt.Sprintf("%s %d is not a port", in.Transport, in.PublicPort))
 		}
 	}
 	return udpknock.CheckFwknop(s.FwknopDevices)

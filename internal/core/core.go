@@ -48,7 +48,8 @@ type Core struct {
 	reconciler *reconcile.Reconciler
 	door       *udpknock.Door
 	names      *names
-	proxyTurn  sync.Mutex // held from asking where the proxy is until the reconciler knows
+	lanTurn    sync.Mutex    // held from asking how the LAN is until the reconciler knows
+	inside     []link.Inside // as web wants it; guarded by lanTurn
 	link       *link.Server
 	listener   net.Listener // nil when core only dials
 }
@@ -107,14 +108,15 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 		return nil, err
 	}
 	closers = append(closers, c.names.Close)
-	c.host.looked = c.setProxy
+	c.host.looked = c.setLAN
 	c.names.onPublic(func(ctx context.Context) error {
-		c.setProxy()
+		c.setLAN()
 		return c.reconciler.Apply(ctx)
 	})
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
 		KnockPort: c.door.Port(), KnockLength: knock.Size, Fwknop: fwknopShape(c.door.FwknopPort()), Proxy: c.proxyAt(),
+		Gateways: c.host.gateways(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
 	c.link = link.NewServer(id, commands{c}, log)
 	c.names.certifies(c.link)
@@ -135,11 +137,20 @@ func fwknopShape(port uint16) firewall.Shape {
 
 func (c *Core) proxyAt() firewall.Proxy { return c.names.at(c.host.localNetworks()) }
 
-// setProxy tells the reconciler where the proxy is now, and who may come.
-func (c *Core) setProxy() {
-	c.proxyTurn.Lock()
-	defer c.proxyTurn.Unlock()
+// setLAN tells the reconciler where the proxy is now, who may come, and what else is led into the LAN.
+func (c *Core) setLAN() {
+	c.lanTurn.Lock()
+	defer c.lanTurn.Unlock()
 	c.reconciler.SetProxy(c.proxyAt())
+	c.reconciler.SetInside(c.host.hairpins(c.inside), c.host.gateways())
+}
+
+// setInside replaces what web wants to be led into the LAN. The firewall follows with what is applied next.
+func (c *Core) setInside(want []link.Inside) {
+	c.lanTurn.Lock()
+	c.inside = want
+	c.lanTurn.Unlock()
+	c.setLAN()
 }
 
 // ownPorts are those that core listens on where others could see it.
@@ -177,7 +188,7 @@ func (c *Core) admit(s link.Session) (link.Session, error) {
 // mayReach judges who may reach a proxied service: whoever is inside, and the sources of its
 // sessions.
 func (c *Core) mayReach(service ownline.ServiceID, source netip.Addr) (context.Context, bool) {
-	if c.host.inside(source) {
+	if c.host.enters(source) {
 		return context.Background(), true
 	}
 	return c.book.Admitted(service, source)

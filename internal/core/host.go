@@ -76,6 +76,42 @@ func (h *host) inside(a netip.Addr) bool {
 	return slices.ContainsFunc(h.localNetworks(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// gateways are those that are in a local network, as those of a box behind the provider's router. If that
+// rewrites sources, the whole internet comes from there, so what does counts as inside only where
+// local_networks names the very address.
+func (h *host) gateways() (out []netip.Addr) {
+	for _, g := range h.seen.Load().Gateways {
+		if h.inside(g) && !slices.Contains(h.cfg.LocalNetworks, netip.PrefixFrom(g, g.BitLen())) && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// enters reports whether whoever has an address reaches the proxy without a session.
+func (h *host) enters(a netip.Addr) bool { return h.inside(a) && !slices.Contains(h.gateways(), a) }
+
+// hairpins are those of what web wants that this router can have: into the network that a target is in, at
+// ports that nobody here uses.
+func (h *host) hairpins(want []link.Inside) (out []firewall.Hairpin) {
+	rules := firewall.Rules{Reserved: h.reserved()}
+	for _, w := range want {
+		if rules.Taken(w.Transport, w.PublicPort) {
+			continue
+		}
+		for _, target := range [...]netip.AddrPort{w.Target4, w.Target6} {
+			// Networks as they are, not as local_networks may sum them up: between two, the router's own
+			// rules decide.
+			for _, n := range h.seen.Load().Networks() {
+				if p := (firewall.Hairpin{Network: n, Transport: w.Transport, Port: w.PublicPort, Target: target}); p.Validate() == nil && h.inside(target.Addr()) {
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // lanAddresses are where web in the LAN can reach this router, IPv4 in front.
 func (h *host) lanAddresses() []netip.Addr {
 	var v4, v6 []netip.Addr

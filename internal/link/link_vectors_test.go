@@ -144,6 +144,10 @@ func goodMessages() []struct {
 			Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{},
 			FwknopDevices: []FwknopDevice{{ID: vecID[ownline.Device](4), Digest: "sha256", Key: bytes.Repeat([]byte{0x3c}, 64)}},
 		}},
+		{"state with a service that the LAN reaches by the public name", State{
+			Stamp: vecStamp(1), Site: vecSite, SiteName: "home", IPv6Prefix: 64, Sessions: []Session{}, Devices: []Device{}, Services: []Service{},
+			Inside: []Inside{{Transport: ownline.TCP, PublicPort: 20443, Target4: netip.MustParseAddrPort("192.168.7.10:443"), Target6: netip.MustParseAddrPort("[fd00:7::10]:443")}, {Transport: ownline.UDP, PublicPort: 20443, Target4: netip.MustParseAddrPort("192.168.7.10:443")}},
+		}},
 		{"preview", Preview{"server {\n\tserver_name wiki.home.example.org;\n}\n"}},
 		{"certificate wanted", CertificateRequest{[]byte{0x30, 0x00}}},
 		{"certificate of the internal authority", Certificate{"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"}},

@@ -71,6 +71,15 @@ type Doorstep struct {
 	Until time.Time      `json:"until,omitzero"` // by web's clock; core counts from the stamp's Now
 }
 
+// Inside is a port by which the hosts of a local network reach a service in that same network, at any
+// address of the router and without a session: so that the public name does for them, too.
+type Inside struct {
+	Transport  ownline.Transport `json:"transport"`
+	PublicPort uint16            `json:"public_port"`
+	Target4    netip.AddrPort    `json:"target4,omitzero"`
+	Target6    netip.AddrPort    `json:"target6,omitzero"`
+}
+
 // State is everything that one core should hold.
 type State struct {
 	Stamp
@@ -82,6 +91,7 @@ type State struct {
 	// FwknopDevices are none for a core that has told no FwknopPort: it may be too old for them.
 	FwknopDevices []FwknopDevice `json:"fwknop_devices,omitempty"`
 
+	Inside   []Inside  `json:"inside,omitempty"`   // no port of a transport twice
 	Services []Service `json:"services"`           // of kind proxy
 	Pages    string    `json:"pages,omitempty"`    // URL of Ownline's own, where people log in; "": nowhere
 	Passes   []Pass    `json:"passes,omitempty"`   // to services that require a login

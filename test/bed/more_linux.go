@@ -1,7 +1,9 @@
 package bed
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -63,6 +65,12 @@ func (h *Host) Switch(name string, addrs []netip.Prefix, ports ...string) error 
 	}
 	if err := h.dress(end{link: name, addrs: addrs}); err != nil {
 		return err
+	}
+	// A switch does not look into packets, as br_netfilter would where it is loaded.
+	for _, family := range []string{"iptables", "ip6tables"} {
+		if err := h.Sysctl("net/bridge/bridge-nf-call-"+family, "0"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	h.settle()
 	return nil

@@ -193,12 +193,11 @@ add rule inet isp forward ip6 daddr 2001:db8:8:2::2 tcp dport { 8443, 20000-2999
 `)
 }
 
-// Deployment B: core and web on one box behind the provider's router, as its page says. Two NATs are in the
-// way of every packet: the provider's forward to the box, and the box's own with its masquerade.
-func TestOneBox(t *testing.T) {
+// oneBox is deployment B as its page says; more is what else is in core.yaml.
+func oneBox(t *testing.T, more func(guide *page) string) (*suite, *bed.House) {
+	t.Helper()
 	dir := t.TempDir()
-	guide := readPage(t, "start/b-one-box.md", "/run/ownline-pair", filepath.Join(dir, "pair"))
-	open := readPage(t, "start/a-router-and-server.md", "192.168.1.10:22", "192.168.8.10:7", " ana", " "+world.AdminName)
+	guide := readPage(t, "start/b-one-box.md", "/run/ownline-pair", filepath.Join(dir, "pair"), "192.168.1.", "192.168.8.")
 	var house *bed.House
 	s := begin(t, world.Options{Dir: dir, Place: func(b *bed.Bed) (p world.Place, err error) {
 		house, err = b.AddHouse()
@@ -208,10 +207,20 @@ func TestOneBox(t *testing.T) {
 		web := guide.file("On the box", "/etc/ownline/web.yaml")
 		return world.Place{
 			Core: house.Box, Web: house.Box, WebAt: netip.MustParseAddrPort(listens.FindStringSubmatch(web)[1]), PairFile: true,
-			CoreFile: guide.file("On the box", "/etc/ownline/core.yaml"), WebFile: web,
+			CoreFile: guide.file("On the box", "/etc/ownline/core.yaml") + more(guide), WebFile: web,
 		}, nil
 	}})
 	s.provide(house)
+	return s, house
+}
+
+func nothing(*page) string { return "" }
+
+// Deployment B: core and web on one box behind the provider's router, as its page says. Two NATs are in the
+// way of every packet: the provider's forward to the box, and the box's own with its masquerade.
+func TestOneBox(t *testing.T) {
+	open := readPage(t, "start/a-router-and-server.md", "192.168.1.10:22", "192.168.8.10:7", " ana", " "+world.AdminName)
+	s, house := oneBox(t, nothing)
 	nas, client, public := house.NAS, s.Bed.Client1, house.Provider.IPv4
 	echo, err := nas.TCPEcho(bed.EchoPort)
 	must(t, err)

@@ -86,6 +86,31 @@ type Settings struct {
 	KnockLength int      // bytes of UDP payload of a knock, at least 8
 	Fwknop      Shape    // of packets of fwknop's clients; only with a KnockPort
 	Proxy       Proxy
+	Hairpins    []Hairpin
+	Gateways    []netip.Addr // what comes from these counts as from outside, whatever network they are in
+}
+
+// Hairpin leads a local network, by a port of any address of the router, to a target in that same network,
+// without a session: the way back of a public name. The target sees the router as its client.
+type Hairpin struct {
+	Network   netip.Prefix
+	Transport ownline.Transport
+	Port      uint16
+	Target    netip.AddrPort
+}
+
+// Validate refuses a hairpin that no driver could put into a kernel, naming the field, and one that would
+// lead into another network: whether its own may go there is for others to say.
+func (h Hairpin) Validate() error {
+	switch {
+	case h.Transport != ownline.TCP && h.Transport != ownline.UDP:
+		return ownline.Invalid("transport", fmt.Sprintf("%q is neither tcp nor udp", h.Transport))
+	case h.Port == 0 || h.Target.Port() == 0:
+		return ownline.Invalid("public_port", "0 is not a port; use 1 to 65535")
+	case !h.Network.IsValid() || h.Network.Masked() != h.Network || !h.Network.Contains(h.Target.Addr()):
+		return ownline.Invalid("target", fmt.Sprintf("%s is not in the network %s", h.Target, h.Network))
+	}
+	return nil
 }
 
 // Shape is all that the kernel can tell of datagrams which have no hint.
@@ -150,6 +175,11 @@ func (s Settings) Validate() error {
 	for _, p := range s.Proxy.LocalNetworks {
 		if !p.IsValid() || p.Masked() != p {
 			return ownline.Invalid("local_networks", fmt.Sprintf("%s is not a network", p))
+		}
+	}
+	for _, h := range s.Hairpins {
+		if err := h.Validate(); err != nil {
+			return fmt.Errorf("hairpin of %s %d: %w", h.Transport, h.Port, err)
 		}
 	}
 	return nil

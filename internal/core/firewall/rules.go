@@ -38,7 +38,7 @@ func (r Rules) Check(f Forward, allowReserved bool) error {
 	if !slices.ContainsFunc(r.LocalNetworks, func(p netip.Prefix) bool { return p.Contains(target) }) {
 		return ownline.Invalid("target", fmt.Sprintf("%s is in none of the router's local networks %v; see local_networks in core.yaml", target, r.LocalNetworks))
 	}
-	if !allowReserved && r.reservedFor(f.Transport, f.Port) {
+	if !allowReserved && r.Taken(f.Transport, f.Port) {
 		return ownline.Conflict("public_port", fmt.Sprintf("%d/%s is used by the router itself; choose another port, or let an admin allow it in the grant", f.Port, f.Transport))
 	}
 	return nil
@@ -68,8 +68,8 @@ func (r Rules) checkSource(source netip.Prefix) error {
 	return nil
 }
 
-// reservedFor reports whether the router uses that port itself.
-func (r Rules) reservedFor(t ownline.Transport, number uint16) bool {
+// Taken reports whether the router uses that port itself.
+func (r Rules) Taken(t ownline.Transport, number uint16) bool {
 	return slices.ContainsFunc(r.Reserved, func(p Port) bool {
 		return p.Number == number && (p.Transport == "" || p.Transport == t)
 	})

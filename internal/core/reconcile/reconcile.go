@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"reflect"
 	"sync"
 	"time"
@@ -82,6 +83,18 @@ func (r *Reconciler) SetProxy(p firewall.Proxy) {
 	r.settings.Proxy = p
 	r.mu.Unlock()
 	if !reflect.DeepEqual(was, p) {
+		r.wakeUp()
+	}
+}
+
+// SetInside replaces what the local networks reach by the public name, and which addresses count as none of
+// theirs.
+func (r *Reconciler) SetInside(hairpins []firewall.Hairpin, gateways []netip.Addr) {
+	r.mu.Lock()
+	same := reflect.DeepEqual(r.settings.Hairpins, hairpins) && reflect.DeepEqual(r.settings.Gateways, gateways)
+	r.settings.Hairpins, r.settings.Gateways = hairpins, gateways
+	r.mu.Unlock()
+	if !same {
 		r.wakeUp()
 	}
 }

@@ -66,6 +66,11 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		if st.FwknopDevices, err = fwknopDevices(tx, s); err != nil {
 			return err
 		}
+		fixed, err := tx.FixedPorts(site)
+		if err != nil {
+			return err
+		}
+		st.Inside = unambiguous(fixed)
 		services, err := tx.ProxiedServices(site)
 		for _, v := range services {
 			served, err := serverblock.Service(v)
@@ -100,6 +105,20 @@ func (a *Access) Desired(ctx context.Context, site ownline.SiteID) (st link.Stat
 		return err
 	})
 	return st, opening, err
+}
+
+// unambiguous leaves out the ports that lead to more than one service: which of them somebody inside
+// wants, nobody can tell. Those of one port stand together.
+func unambiguous(fixed []link.Inside) (one []link.Inside) {
+	for i, in := range fixed {
+		same := func(j int) bool {
+			return j >= 0 && j < len(fixed) && fixed[j].PublicPort == in.PublicPort && fixed[j].Transport == in.Transport
+		}
+		if !same(i-1) && !same(i+1) {
+			one = append(one, in)
+		}
+	}
+	return one
 }
 
 // Again makes a new revision for what a verdict opened, and reads it afresh: for a verdict

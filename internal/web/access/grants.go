@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -76,7 +77,7 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 	if err := actor.MustAdmin(); err != nil {
 		return ownline.Grant{}, err
 	}
-	_, err := a.change(ctx, actor, func(c *change) error {
+	err := a.changeAndEnforce(ctx, actor, func(c *change) error {
 		u, err := c.User(g.User)
 		if err != nil {
 			return err
@@ -91,7 +92,7 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 		if g.AllowedFrom, err = a.allowedFrom(c.Tx, s.Site, n.AllowedFrom); err != nil {
 			return err
 		}
-		if err := c.AddGrant(g); err != nil {
+		if err := cmp.Or(c.AddGrant(g), c.insideMoved(s, 0, g.PublicPort)); err != nil {
 			return err
 		}
 		c.publish(Event{Kind: EventGrant, Owner: g.User, Resource: g})
@@ -102,6 +103,26 @@ func (a *Access) AddGrant(ctx context.Context, actor Actor, n NewGrant) (ownline
 		return ownline.Grant{}, err
 	}
 	return g, nil
+}
+
+// insideMoved has core told that the LAN finds a service at another port of the public name.
+func (c *change) insideMoved(s ownline.Service, was, is uint16) error {
+	if s.Kind != ownline.Forward || was == is {
+		return nil
+	}
+	return c.whole(s.Site)
+}
+
+// insideLeaves has core told that a service is no longer where the LAN may have found it.
+func (c *change) insideLeaves(s ownline.Service) error {
+	fixed, err := c.FixedPorts(s.Site)
+	there := func(in link.Inside) bool {
+		return s.Kind == ownline.Forward && in.Transport == s.Transport && in.Target4 == s.Target4 && in.Target6 == s.Target6
+	}
+	if err != nil || !slices.ContainsFunc(fixed, there) {
+		return err
+	}
+	return c.whole(s.Site)
 }
 
 func describeGrant(g ownline.Grant, user, service string) string {
@@ -170,7 +191,7 @@ func (a *Access) ChangeGrant(ctx context.Context, actor Actor, id ownline.GrantI
 				return err
 			}
 		}
-		if err := c.SaveGrant(g); err != nil {
+		if err := cmp.Or(c.SaveGrant(g), c.insideMoved(s, was.PublicPort, g.PublicPort)); err != nil {
 			return err
 		}
 		if _, err := c.endAll(ownline.SessionQuery{User: g.User, Service: g.Service}, ownline.Revoked, func(e ownline.SessionInfo) bool {
@@ -217,7 +238,7 @@ func (a *Access) RemoveGrant(ctx context.Context, actor Actor, id ownline.GrantI
 		if _, err := c.endAll(ownline.SessionQuery{User: g.User, Service: g.Service}, ownline.Revoked, nil); err != nil {
 			return err
 		}
-		if err := c.RemoveGrant(id); err != nil {
+		if err := cmp.Or(c.RemoveGrant(id), c.insideMoved(s, g.PublicPort, 0)); err != nil {
 			return err
 		}
 		if err := c.outside(g.User, g.Service, s.Site); err != nil {

@@ -338,10 +338,12 @@ func (a *Access) ChangeService(ctx context.Context, actor Actor, id ownline.Serv
 		if err := cmp.Or(checkService(s, was, site), a.checkLogin(s, was)); err != nil {
 			return err
 		}
-		if err := c.SaveService(s); err != nil {
-			return err
+		if s.Transport != was.Transport || s.Target4 != was.Target4 || s.Target6 != was.Target6 {
+			if err := c.insideLeaves(was); err != nil {
+				return err
+			}
 		}
-		if err := c.served(s); err != nil {
+		if err := cmp.Or(c.SaveService(s), c.served(s)); err != nil {
 			return err
 		}
 		elsewhere := func(e ownline.SessionInfo) bool {
@@ -426,7 +428,7 @@ func (a *Access) RemoveService(ctx context.Context, actor Actor, id ownline.Serv
 		if _, err := c.endAll(ownline.SessionQuery{Service: id}, ownline.Revoked, nil); err != nil {
 			return err
 		}
-		if err := c.served(s); err != nil {
+		if err := cmp.Or(c.served(s), c.insideLeaves(s)); err != nil {
 			return err
 		}
 		readers, err := grantees(c.Tx, id)

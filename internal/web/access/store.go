@@ -113,6 +113,8 @@ type serviceRows interface {
 	Services(p ownline.Page, site ownline.SiteID, grantedTo ownline.UserID) ([]ownline.Service, string, error)
 	ServicesNamed(string) ([]ownline.Service, error)
 	ProxiedServices(ownline.SiteID) ([]ownline.Service, error)
+	// FixedPorts lists the forwards that are granted at a port of their own, by port and transport.
+	FixedPorts(ownline.SiteID) ([]link.Inside, error)
 	AddService(ownline.Service) error
 	Icon(ownline.ServiceID) (content []byte, kind string, err error) // the uploaded one
 	SaveIcon(s ownline.ServiceID, content []byte, kind string) error

@@ -3,6 +3,7 @@ package store
 import (
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/policy"
 )
@@ -93,6 +94,17 @@ func (t *Tx) RemoveService(s ownline.ServiceID, now time.Time) error {
 // ProxiedServices lists the services of kind proxy of a site.
 func (t *Tx) ProxiedServices(site ownline.SiteID) ([]ownline.Service, error) {
 	return all(t, scanService, "SELECT "+serviceColumns+serviceFrom+"WHERE s.site_id = ? AND s.kind = 'proxy' AND s.removed = 0 ORDER BY s.id", site.String())
+}
+
+// FixedPorts lists the forwards of a site that are granted at a port of their own, with that port.
+func (t *Tx) FixedPorts(site ownline.SiteID) ([]link.Inside, error) {
+	return all(t, func(scan scanner) (in link.Inside, err error) {
+		var s ownline.Service
+		err = scan(append(serviceDest(&s), &in.PublicPort)...)
+		in.Transport, in.Target4, in.Target6 = s.Transport, s.Target4, s.Target6
+		return in, err
+	}, "SELECT DISTINCT "+serviceColumns+`, g.public_port FROM grants g JOIN services s ON s.id = g.service_id JOIN sites st ON st.id = s.site_id
+		WHERE s.site_id = ? AND s.kind = 'forward' AND s.removed = 0 AND g.public_port <> 0 ORDER BY g.public_port, s.transport, s.id`, site.String())
 }
 
 // Offers lists what the user may use at the site: by a grant, or, with a zero grant, as

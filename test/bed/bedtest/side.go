@@ -22,15 +22,15 @@ const (
 type Side struct {
 	Name              string
 	Client, Neighbour *bed.Host  // they dial from Addr
-	LAN, Other        netip.Addr // of the host in the LAN
+	LAN, Other, Third netip.Addr // of the host in the LAN
 	Router, Inside    netip.Addr // of the router: outside, and towards the LAN
 }
 
 // Sides are IPv4 and IPv6.
 func Sides(b *bed.Bed) []Side {
 	return []Side{
-		{"IPv4", b.Client1.From(b.Client1.IPv4), b.Client2.From(b.Client2.IPv4), b.Lan.IPv4s[0], b.Lan.IPv4s[1], b.Router.IPv4, b.Router.IPv4s[1]},
-		{"IPv6", b.Client1.From(b.Client1.IPv6), b.Client2.From(b.Client2.IPv6), b.Lan.IPv6s[0], b.Lan.IPv6s[1], b.Router.IPv6, b.Router.IPv6s[1]},
+		{"IPv4", b.Client1.From(b.Client1.IPv4), b.Client2.From(b.Client2.IPv4), b.Lan.IPv4s[0], b.Lan.IPv4s[1], b.Lan.IPv4s[2], b.Router.IPv4, b.Router.IPv4s[1]},
+		{"IPv6", b.Client1.From(b.Client1.IPv6), b.Client2.From(b.Client2.IPv6), b.Lan.IPv6s[0], b.Lan.IPv6s[1], b.Lan.IPv6s[2], b.Router.IPv6, b.Router.IPv6s[1]},
 	}
 }
 
@@ -40,6 +40,15 @@ func (s Side) Addr(h *bed.Host) netip.Addr {
 		return h.IPv4
 	}
 	return h.IPv6
+}
+
+// Network is the LAN.
+func (s Side) Network() netip.Prefix {
+	bits := 24
+	if s.LAN.Is6() {
+		bits = 64
+	}
+	return netip.PrefixFrom(s.LAN, bits).Masked()
 }
 
 // Probe is what a client finds at a port, of network "tcp" or "udp".

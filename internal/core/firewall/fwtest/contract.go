@@ -30,6 +30,12 @@ type World struct {
 	// Reach tries the public port from an address of a source, and reports which target
 	// answered, if any did.
 	Reach func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool)
+
+	LAN     netip.Prefix // that Target and Other are in, and
+	LANHost netip.Addr   // a host that is neither
+	// FromLAN tries a port of the router's public address from a host of the LAN, like Reach.
+	FromLAN func(from netip.Addr, transport ownline.Transport, port uint16) (netip.AddrPort, bool)
+
 	// Flush deletes all rules behind the driver's back.
 	Flush func() error
 
@@ -53,6 +59,7 @@ func Parts(t *testing.T, wanted func(name string) bool, run func(t *testing.T, i
 		{"3 only its source gets in and only while it is wanted", (*part).opens},
 		{"3 two sources on one port reach two targets", (*part).twoSources},
 		{"3 another target replaces the first", (*part).retarget},
+		{"3 the LAN comes by the public name to its own network alone", (*part).hairpin},
 		{"4 access ends on time by itself", (*part).expires},
 		{"4 a renewal extends", (*part).renews},
 		{"4 a renewal by the time that was left extends", (*part).renewsBySame},
@@ -167,6 +174,53 @@ func (p *part) retarget() {
 	p.sync(p.forward(p.Client, p.Target, time.Minute))
 	p.open(p.Client, p.Target)
 	p.shut(p.Neighbour)
+}
+
+// fromLAN tries the public port from inside; want is no address if it should be shut.
+func (p *part) fromLAN(want netip.AddrPort) {
+	p.Helper()
+	if got, ok := p.FromLAN(p.LANHost, p.transport, publicPort); ok != want.IsValid() || got != want {
+		p.Fatalf("%s reaches %v, %v by the public name; want %v", p.LANHost, got, ok, want)
+	}
+}
+
+func (p *part) hairpin() {
+	none := netip.AddrPort{}
+	p.sync()
+	p.fromLAN(none)
+	h := firewall.Hairpin{Network: p.LAN, Transport: p.transport, Port: publicPort, Target: p.Target}
+	p.Settings.Hairpins = []firewall.Hairpin{h}
+	p.sync()
+	p.fromLAN(p.Target)
+	p.shut(p.Client) // nobody else is let in by it
+	if got, ok := p.FromLAN(p.LANHost, p.transport, publicPort+1); ok {
+		p.Fatalf("%s answers at another port", got)
+	}
+	p.sync(p.forward(p.Client, p.Other, time.Minute)) // and no session is changed by it, or changes it
+	p.open(p.Client, p.Other)
+	p.fromLAN(p.Target)
+	p.shut(p.Neighbour)
+	p.Settings.Gateways = []netip.Addr{p.LANHost}
+	p.sync(p.forward(p.Client, p.Other, time.Minute))
+	p.fromLAN(none) // the whole internet may be behind that
+	p.open(p.Client, p.Other)
+	p.Settings.Gateways = nil
+	if err := p.Flush(); err != nil {
+		p.Fatal(err)
+	}
+	p.sync()
+	p.fromLAN(p.Target)
+	p.Settings.Hairpins = nil
+	p.sync()
+	p.fromLAN(none)
+
+	h.Target = netip.AddrPortFrom(p.Client.Addr(), 7)
+	p.Settings.Hairpins = []firewall.Hairpin{h}
+	var named *ownline.FieldError
+	err := p.Driver.Sync(p.Context(), firewall.Ruleset{Settings: p.Settings})
+	if !errors.As(err, &named) || named.Field != "target" || !errors.Is(err, ownline.ErrInvalid) {
+		p.Errorf("Sync of a hairpin into another network = %v", err)
+	}
 }
 
 // soon tries what has to be looked at before a short time is over, with longer times until

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -147,12 +148,24 @@ func (f *Fake) Reach(from netip.Addr, transport ownline.Transport, port uint16) 
 	return netip.AddrPort{}, false
 }
 
+// FromLAN sends a packet from a local network to a public port, and reports where it went.
+func (f *Fake) FromLAN(from netip.Addr, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range f.settings.Hairpins {
+		if h.Transport == transport && h.Port == port && h.Network.Contains(from) && !slices.Contains(f.settings.Gateways, from) {
+			return h.Target, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
 // Flush does what `nft flush ruleset` does: nothing of ours is left.
 func (f *Fake) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.synced, f.changed = false, true
-	f.forwards, f.traffic, f.hints = nil, nil, nil
+	f.forwards, f.traffic, f.hints, f.settings = nil, nil, nil, firewall.Settings{}
 }
 
 // Fail makes all calls fail with err, until Fail(nil). They change nothing then.

@@ -25,13 +25,17 @@ func TestFakePassesTheContract(t *testing.T) {
 				Reach: func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
 					return f.Reach(from.Addr(), transport, port)
 				},
-				Flush: func() error { f.Flush(); return nil },
+				LAN:     netip.MustParsePrefix("192.168.7.0/24"),
+				LANHost: netip.MustParseAddr("192.168.7.12"),
+				FromLAN: f.FromLAN,
+				Flush:   func() error { f.Flush(); return nil },
 			}
 			if ipv6 {
 				w.Client = netip.MustParsePrefix("2001:db8:1:1::/64")
 				w.Neighbour = netip.MustParsePrefix("2001:db8:1:2::/64")
 				w.Target = netip.MustParseAddrPort("[fd00:7::10]:7")
 				w.Other = netip.MustParseAddrPort("[fd00:7::11]:7")
+				w.LAN, w.LANHost = netip.MustParsePrefix("fd00:7::/64"), netip.MustParseAddr("fd00:7::12")
 			}
 			test(t, w)
 		})

@@ -2,8 +2,10 @@
 // ip6tables, for routers without nftables. Both variants do, that of the legacy kernel interface
 // and that on top of nftables. All chains are its own, and each is hooked once:
 //
+//	nat     PREROUTING   ownline-in → ownline-inside   the LAN, to the proxy's port or by a hairpin?  translate
 //	nat     PREROUTING   ownline-in → ownline-take → ownline-dnat   source, protocol, public port?  mark, translate
 //	nat     POSTROUTING  ownline-out     masquerade, when configured
+//	nat     POSTROUTING  ownline-back    masquerade of hairpins
 //	mangle  FORWARD      ownline-gate    packet of ours → ownline-up or ownline-down: is its session live?
 //	mangle  INPUT        ownline-input   the same, and who may reach the proxy
 //	mangle  OUTPUT       ownline-output  the same

@@ -20,6 +20,8 @@ const (
 	chainTake   = prefix + "take"
 	chainDNAT   = prefix + "dnat"
 	chainOut    = prefix + "out"
+	chainInside = prefix + "inside"
+	chainBack   = prefix + "back"
 	chainGate   = prefix + "gate"
 	chainUp     = prefix + "up"   // from the source
 	chainDown   = prefix + "down" // to the source
@@ -113,6 +115,13 @@ func hooks(s firewall.Settings) []hook {
 	if s.Masquerade {
 		all = append(all, hook{nat, "POSTROUTING", jumps(isMarked(ours)+"-m conntrack --ctdir ORIGINAL ", chainOut), 0})
 	}
+	if len(s.Hairpins) > 0 {
+		at := 0
+		if s.Masquerade {
+			at = 1
+		}
+		all = append(all, hook{nat, "POSTROUTING", jumps(isNotMarked(ours)+"-m conntrack --ctstate DNAT ", chainBack), at})
+	}
 	return all
 }
 
@@ -135,7 +144,7 @@ func (e Ending) chains(s firewall.Settings, f side, now time.Time) []chain {
 		{mangle, chainUp, []rule{goes("", chainEnded)}, true},
 		{mangle, chainDown, []rule{goes("", chainEnded)}, true},
 		{mangle, chainEnded, []rule{does("! -p tcp ", "DROP"), does("", "CONNMARK --set-xmark "+bit(ended)+"/"+bit(ended))}, false},
-		{mangle, chainInput, append([]rule{jumps(isMarked(ours), chainGate)}, e.fromElsewhere(s.Proxy, f, now)...), false},
+		{mangle, chainInput, append([]rule{jumps(isMarked(ours), chainGate)}, e.fromElsewhere(s, f, now)...), false},
 		{mangle, chainOutput, []rule{ourReset, jumps("", chainGate), does(isMarked(ended), "DROP")}, false},
 		{mangle, chainLate, []rule{ourReset, does("", "DROP")}, false},
 		// The mark comes first: the translation is the last that a packet meets here.
@@ -146,7 +155,8 @@ func (e Ending) chains(s firewall.Settings, f side, now time.Time) []chain {
 		}, false},
 		{nat, chainDNAT, nil, true},
 	}
-	in := chain{table: nat, name: chainIn, rules: fromInside(s.Proxy, f)}
+	all = append(all, chain{nat, chainInside, fromInside(s, f), false})
+	in := chain{table: nat, name: chainIn, rules: []rule{jumps("", chainInside)}}
 	if len(s.WAN) == 0 {
 		in.rules = append(in.rules, jumps("", chainTake))
 	}
@@ -161,24 +171,10 @@ func (e Ending) chains(s firewall.Settings, f side, now time.Time) []chain {
 	if s.Masquerade {
 		all = append(all, chain{nat, chainOut, []rule{does("", "MASQUERADE")}, false})
 	}
-	return all
-}
-
-// fromInside leads the local networks to the proxy, by the names that lead to the router. Their
-// connections are not marked: no session ends them.
-func fromInside(p firewall.Proxy, f side) (rules []rule) {
-	for _, n := range p.LocalNetworks {
-		to := p.Target(n.Addr())
-		if !f.has(n.Addr()) || !to.IsValid() || to.Port() == 0 {
-			continue
-		}
-		for _, proto := range []string{"tcp", "udp"} {
-			if proto == "tcp" || p.UDP {
-				rules = append(rules, does("-s "+n.String()+" -p "+proto+" -m "+proto+" --dport "+port(p.Port)+" ", "DNAT --to-destination "+to.String()))
-			}
-		}
+	if len(s.Hairpins) > 0 {
+		all = append(all, chain{nat, chainBack, fromHairpins(s.Hairpins, f), false})
 	}
-	return rules
+	return all
 }
 
 // fromEverywhere leads everybody to what is public for a while. Sessions have been asked for by
@@ -194,20 +190,26 @@ func (e Ending) fromEverywhere(p firewall.Proxy, f side, now time.Time) (rules [
 
 // fromElsewhere keeps others from the proxy's address: a neighbour of the router could send
 // packets there without any translation.
-func (e Ending) fromElsewhere(p firewall.Proxy, f side, now time.Time) (rules []rule) {
+func (e Ending) fromElsewhere(s firewall.Settings, f side, now time.Time) (rules []rule) {
+	p := s.Proxy
 	addr := f.of(p)
 	if p.Port == 0 || !addr.IsValid() {
 		return nil
 	}
 	to := "-d " + addr.String() + " "
-	for _, n := range p.LocalNetworks {
-		if f.has(n.Addr()) {
-			rules = append(rules, does("-s "+n.String()+" "+to, "RETURN"))
-		}
-	}
 	for _, a := range p.Public {
 		if f.has(a.Addr()) && a.Stay.After(now) {
 			rules = append(rules, does(to+"-p tcp -m tcp --dport "+port(a.Port())+" "+e.until(a.Stay, now)+"-m conntrack --ctstate DNAT ", "RETURN"))
+		}
+	}
+	for _, g := range s.Gateways {
+		if f.has(g) {
+			rules = append(rules, does("-s "+g.String()+" "+to+isNotMarked(ours), "DROP"))
+		}
+	}
+	for _, n := range p.LocalNetworks {
+		if f.has(n.Addr()) {
+			rules = append(rules, does("-s "+n.String()+" "+to, "RETURN"))
 		}
 	}
 	return append(rules, does(to+"! -i lo "+isNotMarked(ours), "DROP"))

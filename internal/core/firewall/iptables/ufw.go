@@ -16,6 +16,8 @@ import (
 // Nothing is in ufw's chains or in its files. These it empties and writes anew, and leaves the kernel's
 // own chains alone, so our hooks stay there whatever it does, also while core does not run.
 
+const translated = "-m conntrack --ctstate DNAT "
+
 // isUFWs reports whether a rule leads to where ufw asks its admin's rules. Until it does, ufw refuses nothing.
 func isUFWs(id string) bool {
 	rest, ok := strings.CutPrefix(id, "ufw")
@@ -25,7 +27,7 @@ func isUFWs(id string) bool {
 // letsIn are the hooks beside ufw, where its own are there. The one for resets is before them.
 func (k kernel) letsIn() (all []hook) {
 	if n, ok := k.asked["FORWARD"]; ok {
-		all = append(all, hook{filter, "FORWARD", jumps(isMarked(ours), chainLet), n + 1})
+		all = append(all, hook{filter, "FORWARD", jumps(translated, chainLet), n + 1})
 	}
 	if n, ok := k.asked["INPUT"]; ok {
 		all = append(all, hook{filter, "INPUT", jumps("", chainLetIn), n + 1})
@@ -34,11 +36,16 @@ func (k kernel) letsIn() (all []hook) {
 }
 
 // lets are the chains beside ufw. What no session has brought to the proxy, mangle has judged.
-func lets(p firewall.Proxy, f side) []chain {
-	const translated = "-m conntrack --ctstate DNAT "
+func lets(s firewall.Settings, f side) []chain {
+	p, forward := s.Proxy, []rule{does(isMarked(ours), "ACCEPT")}
+	for _, h := range s.Hairpins {
+		if f.has(h.Target.Addr()) {
+			forward = append(forward, does(back(h), "ACCEPT"))
+		}
+	}
 	in := chain{table: filter, name: chainLetIn, rules: []rule{does(isMarked(ours)+translated, "ACCEPT")}}
 	if to := f.of(p); p.Port != 0 && to.IsValid() {
 		in.rules = append(in.rules, does("-d "+to.String()+" "+translated, "ACCEPT"))
 	}
-	return []chain{{filter, chainLet, []rule{does(translated, "ACCEPT")}, false}, in}
+	return []chain{{filter, chainLet, forward, false}, in}
 }

@@ -50,7 +50,7 @@ func (d *Driver) hooks(s firewall.Settings, is kernel) []hook {
 func (d *Driver) chains(s firewall.Settings, f side, now time.Time) []chain {
 	all := d.ending.chains(s, f, now)
 	if d.ufw {
-		all = append(all, lets(s.Proxy, f)...)
+		all = append(all, lets(s, f)...)
 	}
 	return all
 }

@@ -239,7 +239,7 @@ func TestUFWComesLater(t *testing.T) {
 		t.Helper()
 		saved := ownRules(t, b.Router)
 		for _, rules := range []string{
-			"-A FORWARD -j ufw-before-forward\n-A FORWARD -m connmark --mark 0x20000000/0x20000000 -j ownline-let\n-A FORWARD -j ufw-after-forward\n",
+			"-A FORWARD -j ufw-before-forward\n-A FORWARD -m conntrack --ctstate DNAT -j ownline-let\n-A FORWARD -j ufw-after-forward\n",
 			"-A INPUT -j ufw-before-input\n-A INPUT -j ownline-let-in\n-A INPUT -j ufw-after-input\n",
 			"-A INPUT -j ufw6-before-input\n-A INPUT -j ownline-let-in\n-A INPUT -j ufw6-after-input\n",
 		} {
@@ -271,13 +271,13 @@ func TestUFWComesLater(t *testing.T) {
 	next := func(when string) {
 		t.Helper()
 		saved := ownRules(t, b.Router)
-		if !strings.Contains(saved, "-A FORWARD -j ufw-before-forward\n-A FORWARD -m connmark --mark 0x20000000/0x20000000 -j ownline-let\n-A FORWARD -j ufw-before-logging-forward\n") {
+		if !strings.Contains(saved, "-A FORWARD -j ufw-before-forward\n-A FORWARD -m conntrack --ctstate DNAT -j ownline-let\n-A FORWARD -j ufw-before-logging-forward\n") {
 			t.Errorf("%s, our hook is not where it belongs:\n%s", when, saved)
 		}
 	}
 	next("in another order")
-	tell(t, b.Router, "", "iptables", "-D", "FORWARD", "-j", "ownline-let", "-m", "connmark", "--mark", "0x20000000/0x20000000")
-	tell(t, b.Router, "", "iptables", "-A", "FORWARD", "-j", "ownline-let", "-m", "connmark", "--mark", "0x20000000/0x20000000")
+	tell(t, b.Router, "", "iptables", "-D", "FORWARD", "-j", "ownline-let", "-m", "conntrack", "--ctstate", "DNAT")
+	tell(t, b.Router, "", "iptables", "-A", "FORWARD", "-j", "ownline-let", "-m", "conntrack", "--ctstate", "DNAT")
 	d.LiftNow()
 	check("behind ufw's")
 	next("behind ufw's")

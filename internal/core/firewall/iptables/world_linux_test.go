@@ -149,6 +149,10 @@ func contractBeside(t *testing.T, b *bed.Bed, cfg iptables.Config, wanted func(n
 			Reach: func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
 				return hosts[from].AskWho(patience, string(transport), netip.AddrPortFrom(s.Router, port))
 			},
+			LAN: s.Network(), LANHost: s.Third,
+			FromLAN: func(from netip.Addr, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
+				return b.Lan.From(from).AskWho(bedtest.Patience, string(transport), netip.AddrPortFrom(s.Router, port))
+			},
 			Flush: func() error { return errors.Join(flush(b.Router, d.Variant()), then()) },
 		})
 	})

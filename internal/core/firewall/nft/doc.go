@@ -2,10 +2,11 @@
 // `inet ownline`, talked to by netlink.
 //
 //	raw      knock_filter   a datagram to the knock port: valid hint? untracked, to the socket
+//	-110     nat_in → inside         the LAN, to the proxy's port or by a hairpin?  translate
 //	-110     nat_in → take   source . protocol . public port in map dnat4/6?  mark as ours, translate
 //	-10      gate_* → gate  packet of ours: is its session in up4/6 or down4/6?  else refuse
 //	+100     knock_closed   what else comes to the knock port: port unreachable
-//	srcnat   nat_out        masquerade, when configured
+//	srcnat   nat_out        masquerade, when configured, and of hairpins
 //
 // Elements of the map and of the live sets carry the session's remaining time as their
 // timeout, so the kernel ends access by itself. What a rule must recognise later is a bit in

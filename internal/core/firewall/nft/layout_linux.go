@@ -211,8 +211,12 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 	b.rule("ended", b.protocol(protoTCP), reject(unix.NFT_REJECT_TCP_RST, 0))
 	b.rule("ended", verdict(verdictDrop, ""))
 
-	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
+	b.chain("inside", "", 0, 0)
+	b.gatewaysAreOutside(s.Gateways, fams)
 	b.proxyFromInside(s.Proxy, fams)
+	b.hairpins(s.Hairpins, fams)
+	b.chain("nat_in", "nat", unix.NF_INET_PRE_ROUTING, priorityDNAT)
+	b.rule("", verdict(unix.NFT_JUMP, "inside"))
 	if len(s.WAN) == 0 {
 		b.rule("", verdict(unix.NFT_JUMP, "take"))
 	}
@@ -224,35 +228,21 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
-	b.proxyFromElsewhere(s.Proxy, fams)
+	b.proxyFromElsewhere(s.Proxy, s.Gateways, fams)
 	b.chain("gate_output", "filter", unix.NF_INET_LOCAL_OUT, priorityGate)
 	b.rule("our own resets pass here once more", b.protocol(protoTCP), b.reset(), verdict(verdictAccept, ""))
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
-	if s.Masquerade {
+	if s.Masquerade || len(s.Hairpins) > 0 {
 		b.chain("nat_out", "nat", unix.NF_INET_POST_ROUTING, prioritySource)
+	}
+	if s.Masquerade {
 		b.rule("", b.mark.isSet(), b.direction(0), masq())
 	}
+	b.hairpinsBack(s.Hairpins, fams)
 	if s.KnockPort != 0 {
 		b.knocks(s, fams, filter)
 	}
 	return b.layout
-}
-
-// proxyFromInside leads the local networks to the proxy, by the names that lead to the router.
-// Their connections are not marked: no session ends them.
-func (b *builder) proxyFromInside(p firewall.Proxy, fams [2]family) {
-	for _, f := range fams {
-		for _, n := range p.LocalNetworks {
-			to := p.Target(n.Addr())
-			if !f.has(n.Addr()) || !to.IsValid() || to.Port() == 0 {
-				continue
-			}
-			b.rule("the proxy, from inside", b.family(f), b.inside(f, n), b.protocol(protoTCP), b.port(2, p.Port), b.local(), leadTo(f, to))
-			if p.UDP {
-				b.rule("the proxy, from inside, over UDP", b.family(f), b.inside(f, n), b.protocol(protoUDP), b.port(2, p.Port), b.local(), leadTo(f, to))
-			}
-		}
-	}
 }
 
 // proxyFromEverywhere leads everybody to what is public for a while. Sessions have been asked
@@ -292,19 +282,24 @@ func leadTo(f family, to netip.AddrPort) exprs {
 
 // proxyFromElsewhere keeps others from the proxy's addresses: a neighbour of the router could
 // send packets to them without any translation.
-func (b *builder) proxyFromElsewhere(p firewall.Proxy, fams [2]family) {
+func (b *builder) proxyFromElsewhere(p firewall.Proxy, gateways []netip.Addr, fams [2]family) {
 	for _, f := range fams {
 		addr := proxyAddress(p, f)
 		if !addr.IsValid() {
 			continue
 		}
 		to := b.payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.daddr, addr.AsSlice())
+		b.rule("the proxy, from everywhere", b.family(f), to, b.protocol(protoTCP), b.anyPort(2, f.stay), b.translated(), verdict(unix.NFT_RETURN, ""))
+		for _, g := range gateways {
+			if f.has(g) {
+				b.rule("the proxy, from elsewhere", b.family(f), to, b.source(f, g), b.mark.isNotSet(), verdict(verdictDrop, ""))
+			}
+		}
 		for _, n := range p.LocalNetworks {
 			if f.has(n.Addr()) {
 				b.rule("the proxy, from inside", b.family(f), to, b.inside(f, n), verdict(unix.NFT_RETURN, ""))
 			}
 		}
-		b.rule("the proxy, from everywhere", b.family(f), to, b.protocol(protoTCP), b.anyPort(2, f.stay), b.translated(), verdict(unix.NFT_RETURN, ""))
 		b.rule("the proxy, from elsewhere", b.family(f), to, b.notFrom("lo"), b.mark.isNotSet(), verdict(verdictDrop, ""))
 	}
 }

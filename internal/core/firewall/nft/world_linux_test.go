@@ -152,6 +152,10 @@ func TestContract(t *testing.T) {
 					Reach: func(from netip.Prefix, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
 						return askWho(hosts[from], transport, netip.AddrPortFrom(s.Router, port))
 					},
+					LAN: s.Network(), LANHost: s.Third,
+					FromLAN: func(from netip.Addr, transport ownline.Transport, port uint16) (netip.AddrPort, bool) {
+						return b.Lan.From(from).AskWho(bedtest.Patience, string(transport), netip.AddrPortFrom(s.Router, port))
+					},
 					Flush: func() error { return flush(b.Router) },
 				})
 			})

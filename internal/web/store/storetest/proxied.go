@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/store"
 )
@@ -30,6 +31,13 @@ func testProxied(t *testing.T, open func(testing.TB) *store.Store) {
 	must(t, s.Write(t.Context(), func(tx *store.Tx) error { return tx.SaveService(wiki) }))
 	equal(t, "one that was changed", service(wiki.ID), wiki)
 	equal(t, "those of the site", read(t, s, func(tx *store.Tx) ([]ownline.Service, error) { return tx.ProxiedServices(f.Site.ID) }), []ownline.Service{wiki})
+
+	// The LAN comes to forwards at the ports that are fixed, and not to what is proxied.
+	fixed := func() []link.Inside {
+		return read(t, s, func(tx *store.Tx) ([]link.Inside, error) { return tx.FixedPorts(f.Site.ID) })
+	}
+	ssh := link.Inside{Transport: f.Service.Transport, PublicPort: f.Grant.PublicPort, Target4: f.Service.Target4, Target6: f.Service.Target6}
+	equal(t, "the fixed ports", fixed(), []link.Inside{ssh})
 
 	// What is for everybody is there without a grant, and once with one.
 	bob := ownline.User{ID: ownline.NewID[ownline.User](), Name: "bob", Role: ownline.Person, Created: T0}
