@@ -157,6 +157,16 @@ add rule inet admin arriving iifname wan0 ip daddr 203.0.113.2 tcp dport 57330 d
 		t.Errorf("live are %+v", l)
 	}
 	wantState(t, client, door(o.site, live()[services[o.site]]), true)
+
+	// The office gets another address, and the link finds its way from there.
+	readdress(t, o.house.Provider, netip.PrefixFrom(public, 25), netip.MustParsePrefix("192.0.2.199/25"))
+	s.nft(o.house.Provider, "add rule inet isp arriving iifname wan0 ip daddr 192.0.2.199 tcp dport 20000-29999 dnat ip to 192.168.8.2\n")
+	var other world.Session
+	eventually(t, time.Minute, "a session opens at the office again", func() bool {
+		in := world.Map{"service": services[o.site], "source": s.Bed.Client2.IPv4.String()}
+		return s.API.Call(t.Context(), "POST", "/sessions", in, &other) == nil && other.State == "active"
+	})
+	wantState(t, s.Bed.Client2, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.199"), other.PublicPort), true)
 }
 
 // pairOffice pairs with the office's core as the page says for a server that runs.
