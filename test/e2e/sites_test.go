@@ -204,3 +204,10 @@ func (s *suite) pairOffice(guide *page, o *office) {
 		s.t.Fatalf("sites are %+v", sites.Items)
 	}
 }
+
+// readdress gives an interface another address of the same network, as a provider does.
+func readdress(t *testing.T, h *bed.Host, was, is netip.Prefix) {
+	t.Helper()
+	must(t, h.AddAddr(h.Link, is))
+	must(t, h.DelAddr(h.Link, was))
+}
