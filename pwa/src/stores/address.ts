@@ -37,6 +37,7 @@ export const useAddress = defineStore('address', () => {
     here.value = undefined
     last.value = undefined
     before.value = undefined
+    problem.value = undefined
     state.value = 'idle'
   }
 

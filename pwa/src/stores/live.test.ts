@@ -11,8 +11,12 @@ import { me } from '@/api/auth'
 import { whoami } from '@/api/whoami'
 import { noon, sampleMe, sampleSession } from '@/testing/samples'
 import { useAccount } from './account'
+import { useAddress } from './address'
+import { useGrants } from './grants'
 import { useLive } from './live'
+import { useServices } from './services'
 import { useSessions } from './sessions'
+import { useSites } from './sites'
 
 vi.mock('@/api/auth')
 vi.mock('@/api/events')
@@ -69,6 +73,40 @@ describe('live', () => {
     stream.opened()
     await vi.advanceTimersByTimeAsync(1000)
     for (const list of [listLive, listServices, listSites]) expect(list).toHaveBeenCalledTimes(1)
+  })
+
+  it('fetches everything again when nobody answered at the start', async () => {
+    const away = new Problem(502)
+    for (const list of [listLive, listServices, listSites, listGrants]) vi.mocked(list).mockRejectedValueOnce(away)
+    vi.mocked(whoami).mockRejectedValueOnce(away)
+    useLive().start()
+    stream.cut(true)
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(useAddress().state).toBe('failed')
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(useAddress().state).toBe('ready')
+    for (const store of [useGrants(), useServices(), useSessions(), useSites()]) expect(store.fresh).toBe(true)
+  })
+
+  it('fetches again what fails at the start behind a stream that is there', async () => {
+    let fail: (why: Problem) => void = () => {}
+    vi.mocked(whoami).mockReturnValueOnce(new Promise((_, reject) => (fail = reject)))
+    useLive().start()
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    fail(new Problem(0))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(useAddress().state).toBe('ready')
+  })
+
+  it('forgets failures to reach the server, and no others, when it is there again', () => {
+    const { failures } = useSessions()
+    useLive().start()
+    failures.set('photos-id', new Problem(502))
+    failures.set('nas-id', new Problem(409))
+    stream.opened()
+    expect([...failures.keys()]).toEqual(['nas-id'])
   })
 
   it('says after ten seconds that updates are paused, and stops saying so', () => {

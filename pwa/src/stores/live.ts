@@ -64,6 +64,11 @@ export const useLive = defineStore('live', () => {
     await Promise.all([sites.load(), sessions.load()])
   }
 
+  /** Something of what is fetched at the start did not come. */
+  function lacks(): boolean {
+    return [address, services, grants].some(({ problem }) => problem)
+  }
+
   function connect(): void {
     disconnect()
     stop = listen({
@@ -114,15 +119,17 @@ export const useLive = defineStore('live', () => {
     worry = undefined
     paused.value = false
     attempt = 0
+    // Whatever found nobody may be tried again.
+    sessions.forgive()
     if (account.state === 'away' || account.unanswered) void account.load()
     if (following) {
       // A cut that the browser mended may come from another network.
       void address.load()
       return
     }
-    // What happened before this stream nobody told. Right after the start the rest is fresh.
+    // What happened before this stream nobody told. Right after the start the rest is fresh, if it came.
     clearTimeout(soon)
-    void (first ? refreshChanging() : refresh())
+    void (first && !lacks() ? refreshChanging() : refresh())
     following = true
     first = false
   }
@@ -173,12 +180,18 @@ export const useLive = defineStore('live', () => {
     connect()
   }
 
+  /** Fetches what does not change by itself; once more if that failed only after the stream was there. */
+  async function begin(): Promise<void> {
+    await Promise.all([address.load(), services.load(), grants.load()])
+    if (following && lacks()) await refresh()
+  }
+
   /** Fetches everything and follows it from then on. */
   function start(): void {
     if (running) return
     running = true
     first = true
-    void Promise.all([address.load(), services.load(), grants.load()])
+    void begin()
     connect()
     soon = setTimeout(() => void refreshChanging(), streamSoon)
     document.addEventListener('visibilitychange', onVisibility)

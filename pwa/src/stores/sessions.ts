@@ -139,6 +139,11 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
+  /** Forgets the failures of which only a server that did not answer was the reason. */
+  function forgive(): void {
+    for (const [service, problem] of failures) if (problem.unreachable) failures.delete(service)
+  }
+
   /** How many seconds a session of a service may last at most, as far as it is known. */
   function most(service: string): number {
     const granted = secondsOf(grants.of(service)?.max_duration) ?? Infinity
@@ -285,6 +290,6 @@ export const useSessions = defineStore('sessions', () => {
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
-    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, extend, close, move, closeAll, clear,
+    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, forgive, extend, close, move, closeAll, clear,
   }
 })
