@@ -4,6 +4,8 @@ import { holdToasts, journey, see } from './harness.mjs'
 
 await journey(async (world, browsers) => {
   const { id } = await world.addProxied('recipes')
+  // So that what is open would come before others.
+  await world.addProxied('cinema')
   await world.letIn()
   const page = await (await browsers.new({ viewport: { width: 320, height: 640 } })).newPage()
   await holdToasts(page)
@@ -44,10 +46,15 @@ await journey(async (world, browsers) => {
   await page.keyboard.press('Enter')
   assert.equal(await page.evaluate(() => document.activeElement.id), 'content')
 
-  // A tile opens; its toast takes that back; the tile opens again.
+  // A tile opens, and keeps its place and the focus; its toast takes that back; the tile opens again.
+  const order = () => page.getByRole('region', { name: 'Services' }).locator('.name').allInnerTexts()
+  const before = await order()
   await tabTo(button(/^recipes Closed/))
   await page.keyboard.press('Enter')
   await see(page, 'recipes is open for 30 min')
+  await button(/^recipes Open/).waitFor()
+  assert.deepEqual(await order(), before)
+  assert(await focused(button(/^recipes Open/)), 'the tile has lost the focus')
   await tabTo(button('Undo'))
   await page.keyboard.press('Enter')
   await world.until('it is closed again', async () => (await live()).length === 0)

@@ -1,13 +1,18 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Whoami } from '@/api/whoami'
-import { noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
+import { listServices } from '@/api/services'
+import { listLive } from '@/api/sessions'
+import { at, noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
 import { useTiles } from './tiles'
+
+vi.mock('@/api/services')
+vi.mock('@/api/sessions')
 
 const outside: Whoami = {
   address: '203.0.113.24', family: 4, forwarded: false, kind: 'public', source: '203.0.113.24/32',
@@ -56,6 +61,26 @@ describe('a tile', () => {
     useServices().put(sampleService({ id: 'wiki-id', name: 'wiki' }))
     useSessions().apply(sampleSession())
     expect(useTiles().all.map(({ service }) => service.name)).toEqual(['photos', 'nas', 'wiki'])
+  })
+
+  it('stays at its place while it is looked at, and is where it belongs at the next visit', async () => {
+    const wiki = sampleService({ id: 'wiki-id', name: 'wiki' })
+    vi.mocked(listServices).mockResolvedValue([wiki, sampleService(), sampleService({ id: 'nas-id', name: 'nas' })])
+    vi.mocked(listLive).mockResolvedValue([sampleSession()])
+    const names = () => useTiles().all.map(({ service }) => service.name)
+    const opened = sampleSession({ id: 'wiki-session', service: 'wiki-id' })
+    useTiles().arrange()
+    await useServices().load()
+    await useSessions().load()
+    expect(names()).toEqual(['photos', 'nas', 'wiki'])
+    useSessions().apply(opened)
+    useSessions().apply(sampleSession({ state: 'ended', ended: at(0) }))
+    expect(names()).toEqual(['photos', 'nas', 'wiki'])
+    // What is new stands at the end.
+    useServices().put(sampleService({ id: 'cam-id', name: 'cam' }))
+    expect(names()).toEqual(['photos', 'nas', 'wiki', 'cam'])
+    useTiles().arrange()
+    expect(names()).toEqual(['wiki', 'cam', 'nas', 'photos'])
   })
 
   it('stays at its place when where this is turns out to be where it was', () => {

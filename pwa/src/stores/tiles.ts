@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { computed } from 'vue'
+import { computed, shallowRef, watch } from 'vue'
 import type { Service } from '@/api/services'
 import type { TileState } from '@/components/service/tile'
 import { countdown } from '@/messages/format'
@@ -10,7 +10,10 @@ import { useServices } from './services'
 import { useSessions } from './sessions'
 import { useSites } from './sites'
 
-/** How each service stands for this address: open ones first, then those used most, then by name. */
+/**
+ * How each service stands for this address: open ones first, then those used most, then by name. Once
+ * that is known, each keeps its place until the next visit: none moves from under a finger or the focus.
+ */
 export const useTiles = defineStore('tiles', () => {
   const address = useAddress()
   const choices = useChoices()
@@ -34,6 +37,10 @@ export const useTiles = defineStore('tiles', () => {
   const first = (id: string, state: TileState) =>
     state === 'open' || (!address.here && sessions.forHere(id, address.last) !== undefined)
 
+  /** The place of each, by its id, while they are looked at. */
+  const places = shallowRef<Map<string, number>>()
+  const placeOf = ({ service }: { service: Service }) => places.value?.get(service.id) ?? Infinity
+
   const all = computed(() =>
     services.all
       .map((service) => {
@@ -43,11 +50,27 @@ export const useTiles = defineStore('tiles', () => {
       })
       .toSorted(
         (a, b) =>
+          // Of two without a place that is no number.
+          placeOf(a) - placeOf(b) ||
           Number(first(b.service.id, b.state)) - Number(first(a.service.id, a.state)) ||
           choices.of(b.service.id).used - choices.of(a.service.id).used ||
           a.service.name.localeCompare(b.service.name),
       ),
   )
 
-  return { all }
+  const known = computed(() => services.fresh && sessions.fresh && address.here !== undefined)
+  watch(
+    () => known.value && !places.value,
+    (wanted) => {
+      if (wanted) places.value = new Map(all.value.map(({ service }, place) => [service.id, place]))
+    },
+    { flush: 'sync' },
+  )
+
+  /** A visit begins: all come to where they belong by now. */
+  function arrange(): void {
+    places.value = undefined
+  }
+
+  return { all, arrange }
 })
