@@ -41,6 +41,19 @@ export async function read(): Promise<StoredDevice | undefined> {
   }
 }
 
+/** Whether a device can be kept here: tried, because nothing else tells. */
+export async function hasRoom(): Promise<boolean> {
+  try {
+    await during('readwrite', (store) => {
+      store.put(new Uint8Array(1 << 14), 'trial')
+      return store.delete('trial')
+    })
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** Throws ShelfFull. */
 export async function write(device: StoredDevice): Promise<void> {
   await during('readwrite', (store) => store.put(device, place))

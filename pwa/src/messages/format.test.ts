@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { countdown, length, minutesLeft, sourceText } from './format'
+import { bytes, countdown, length, minutesLeft, sourceText } from './format'
 
 it.each([
   [1_199_000, '19:59'],
@@ -42,4 +42,13 @@ it.each([
   ['2001:db8::/32', '2001:db8::/32'],
 ])('writes the source %s as %s', (source, text) => {
   expect(sourceText(source)).toBe(text)
+})
+
+it.each([
+  ['en', 0, '0 B'],
+  ['es', 999, '999 B'],
+  ['en', 114_000, '114 kB'],
+  ['en', 1_240_000_000, '1.2 GB'],
+])('writes in %s an amount of %i bytes as %s', (locale, n, text) => {
+  expect(bytes(locale, n).replaceAll('\u00A0', ' ')).toBe(text)
 })

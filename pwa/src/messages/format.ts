@@ -56,11 +56,13 @@ const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte']
 export function bytes(locale: string, n: number): string {
   const step = Math.min(units.length - 1, n < 1000 ? 0 : Math.floor(Math.log10(n) / 3))
   const value = n / 1000 ** step
+  // The short name of a byte is the long one, and the narrow one leaves no space.
+  if (step === 0) return `${new Intl.NumberFormat(locale).format(n)} B`
   return new Intl.NumberFormat(locale, {
     style: 'unit',
     unit: units[step] ?? 'byte',
-    unitDisplay: step === 0 ? 'narrow' : 'short',
-    maximumFractionDigits: value < 10 && step > 0 ? 1 : 0,
+    unitDisplay: 'short',
+    maximumFractionDigits: value < 10 ? 1 : 0,
   }).format(value)
 }
 

@@ -5,6 +5,7 @@ import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/devices'
 import { Problem } from '@/api/problem'
 import QrCode from '@/components/part/QrCode.vue'
+import { hasRoom } from '@/device/shelf'
 import { useAccount } from '@/stores/account'
 import { useDevice } from '@/stores/device'
 import { useDevices } from '@/stores/devices'
@@ -18,6 +19,7 @@ import DevicesPage from './DevicesPage.vue'
 vi.mock('@/api/devices')
 vi.mock('@/api/sessions')
 vi.mock('@/api/users')
+vi.mock('@/device/shelf', async (original) => ({ ...(await original<object>()), hasRoom: vi.fn<typeof hasRoom>() }))
 
 const profile = 'ownline://home.example.org:54754/?v=1&key=secret'
 const made: api.Enrolled = { ...sampleDevice({ id: 'new', name: 'tablet' }), profile, qr: '' }
@@ -65,6 +67,7 @@ async function at(path: string) {
 }
 
 beforeEach(() => {
+  vi.mocked(hasRoom).mockResolvedValue(true)
   document.body.replaceChildren()
   vi.useFakeTimers({ now: noon, toFake: ['Date'] })
   setActivePinia(createPinia())
@@ -157,6 +160,14 @@ describe('devices', () => {
     await press('Use this browser')
     expect(offer).toHaveBeenCalledWith(profile)
     expect(router.currentRoute.value.path).toBe('/client')
+  })
+
+  it('are not made for a browser that keeps nothing', async () => {
+    vi.mocked(hasRoom).mockResolvedValue(false)
+    const { page, press } = await at('/devices/new')
+    await press('Use this browser')
+    expect(page.get('[role=alert]').text()).toContain('no room left')
+    expect(api.addDevice).not.toHaveBeenCalled()
   })
 
   it('say why this browser can not be one', async () => {

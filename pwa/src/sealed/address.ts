@@ -38,6 +38,19 @@ export function addressText(bytes: Bytes): string {
   return longest === '' ? text : text.replace(new RegExp(`(^|:)${longest}(:|$)`), '::')
 }
 
+/** What inner addresses begin with: so many bits, and their value. */
+type Prefix = [bits: number, value: number]
+const inner4: Prefix[] = [[8, 0], [8, 10], [8, 127], [12, 0xac1], [16, 0xc0a8], [16, 0xa9fe], [3, 7]]
+const inner6: Prefix[] = [[8, 0], [7, 0x7e], [10, 0x3fa], [8, 0xff]]
+
+/** Whether it is one that no router in the internet leads to: of a LAN, of one host or of many. */
+export function isInner(bytes: Bytes): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, 16)
+  const is4 = bytes.subarray(0, 10).every((b) => b === 0) && view.getUint16(10) === 0xffff
+  const head = view.getUint32(is4 ? 12 : 0)
+  return (is4 ? inner4 : inner6).some(([bits, value]) => head >>> (32 - bits) === value)
+}
+
 /** 4 or 6. */
 export function familyOf(address: string): 4 | 6 {
   return address.includes(':') ? 6 : 4

@@ -1,7 +1,7 @@
 // @vitest-environment node
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { addressBytes, addressText } from './address'
+import { addressBytes, addressText, isInner } from './address'
 import { type Bytes, fromBase64url } from './bytes'
 import { knockKeys, openKnockAnswer, sealKnock } from './knock'
 import { answerTopic, hintOf, type Keys } from './packet'
@@ -134,6 +134,15 @@ describe('addresses', () => {
   ])('reads and writes %s', (text, want) => {
     expect(hex(addressBytes(text) as Bytes)).toBe(want)
     expect(addressText(unhex(want))).toBe(text)
+  })
+
+  it.each([
+    ['10.0.0.1', true], ['172.31.0.1', true], ['192.168.1.1', true], ['127.0.0.1', true], ['169.254.1.1', true], ['0.0.0.0', true],
+    ['224.0.0.1', true], ['255.255.255.255', true], ['::1', true], ['fe80::1', true], ['febf::1', true], ['fd00::1', true], ['fc00::1', true], ['ff02::1', true],
+    ['11.0.0.1', false], ['172.32.0.1', false], ['172.15.0.1', false], ['192.169.1.1', false], ['198.51.100.7', false], ['223.1.1.1', false],
+    ['2001:db8::1', false], ['fec0::1', false],
+  ])('tells whether the internet does not see %s: %s', (text, is) => {
+    expect(isInner(addressBytes(text) as Bytes)).toBe(is)
   })
 
   it.each(['', '1.2.3', '1.2.3.256', '<html>', '1::2::3', '1:2:3', '1:2:3:4:5:6:7:8:9', 'g::', '12345::', '1:2:3:4:5:6:7::8:9'])('refuses %j', (text) =>

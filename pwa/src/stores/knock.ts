@@ -4,7 +4,7 @@ import { publicAddresses } from '@/api/addresses'
 import { BrokerTrouble, exchange, type Message } from '@/api/exchange'
 import { type Reached, reach } from '@/api/reach'
 import { whoami } from '@/api/whoami'
-import { addressBytes, familyOf } from '@/sealed/address'
+import { addressBytes, familyOf, isInner } from '@/sealed/address'
 import { type Bytes, random } from '@/sealed/bytes'
 import { type Answer, openKnockAnswer, sealKnock } from '@/sealed/knock'
 import { answerTopic, nonceSize } from '@/sealed/packet'
@@ -77,12 +77,14 @@ export const useKnock = defineStore('knock', () => {
     }
   }
 
-  /** Takes an address that was typed; false when it is none. */
-  function type(text: string): boolean {
-    if (addressBytes(text) === undefined) return false
+  /** Takes an address that was typed, or tells why not: it is none, or one that the internet does not see. */
+  function type(text: string): 'none' | 'inner' | undefined {
+    const bytes = addressBytes(text)
+    if (bytes === undefined) return 'none'
+    if (isInner(bytes)) return 'inner'
     addresses.value = [text]
     lost.value = false
-    return true
+    return undefined
   }
 
   function tick(step: Step, next?: Step): void {

@@ -57,7 +57,10 @@ export const client = {
   byHand: 'Enter it by hand',
   address: 'Public address',
   addressHelp: 'The one that the internet sees, like 203.0.113.24.',
-  addressWrong: 'This is no address.',
+  addressFlaws: {
+    none: 'This is no address.',
+    inner: 'This address is of a local network. Use the one that the internet sees.',
+  },
   use: 'Use this address',
   knock: 'Knock',
   again: 'Knock again',

@@ -54,6 +54,7 @@ export const device = {
   useBrowserHelp: 'Makes this browser the device. It can then knock when Ownline can’t be reached.',
   browserTaken: (name: string) =>
     `This browser is the device ${name} already. Forget that one first, on the page Knock.`,
+  browserFull: 'This browser has no room left, or keeps nothing in this window. Nothing was added.',
   browserFlaw: 'This browser can’t knock for this site: there is no broker that browsers reach.',
   thisBrowser: 'This browser',
   noSites: 'A device knocks at a site of a service that you may use. There is none yet.',

@@ -57,7 +57,10 @@ export const client: Messages['client'] = {
   byHand: 'Escribirla a mano',
   address: 'Dirección pública',
   addressHelp: 'La que ve internet, como 203.0.113.24.',
-  addressWrong: 'Esto no es una dirección.',
+  addressFlaws: {
+    none: 'Esto no es una dirección.',
+    inner: 'Esta dirección es de una red local. Usa la que ve internet.',
+  },
   use: 'Usar esta dirección',
   knock: 'Llamar ahora',
   again: 'Llamar otra vez',

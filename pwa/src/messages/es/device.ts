@@ -55,6 +55,7 @@ export const device: Messages['device'] = {
   useBrowserHelp: 'El dispositivo será este navegador. Así puede llamar cuando no se llega a Ownline.',
   browserTaken: (name) =>
     `Este navegador ya es el dispositivo ${name}. Olvida antes ese, en la página Llamar.`,
+  browserFull: 'A este navegador no le queda sitio, o no guarda nada en esta ventana. No se ha añadido nada.',
   browserFlaw: 'Este navegador no puede llamar a esta sede: no hay un intermediario al que lleguen los navegadores.',
   thisBrowser: 'Este navegador',
   noSites: 'Un dispositivo llama a la sede de un servicio que puedes usar. Todavía no hay ninguna.',

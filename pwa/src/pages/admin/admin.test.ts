@@ -95,6 +95,15 @@ it.each(['users', 'services', 'grants', 'sites', 'audit', 'audit/refusals'])('ke
   expect(refusalsApi.listRefusals).not.toHaveBeenCalled()
 })
 
+it.each(['users', 'services', 'grants', 'sites', 'audit'])('%s lead back to the settings on a phone', async (name) => {
+  const { page } = await open(`/admin/${name}`)
+  expect(page.find('a[aria-label=Back]').exists()).toBe(false)
+  leave()
+  vi.spyOn(window, 'matchMedia').mockReturnValue(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
+  const narrow = await open(`/admin/${name}`)
+  expect(narrow.page.get('a[aria-label=Back]').attributes('href')).toBe('/settings')
+})
+
 describe('users', () => {
   it('are listed with what they have', async () => {
     const { page } = await open('/admin/users')
