@@ -52,7 +52,8 @@ func startFwknop(t *testing.T, webYAML string) *fwknopLab {
 
 func (l *fwknopLab) enrol(digest string, more world.Map) *fwknopClient {
 	l.t.Helper()
-	in := world.Map{"site": l.Site, "name": "fwknop " + digest, "fwknop": digest}
+	l.devices++
+	in := world.Map{"site": l.Site, "name": fmt.Sprintf("fwknop %s %d", digest, l.devices), "fwknop": digest}
 	for k, v := range more {
 		in[k] = v
 	}

@@ -42,6 +42,7 @@ type suite struct {
 	*world.World
 	t                          *testing.T
 	echo, udp, web, routerEcho string // services: TCP and UDP echo, a web server, UDP echo on the router itself
+	devices                    int    // that device made
 }
 
 // begin makes a world without services.
@@ -155,7 +156,8 @@ func (s *suite) public(v6 bool, port uint16) netip.AddrPort {
 
 func (s *suite) device() *world.Device {
 	s.t.Helper()
-	d, err := s.NewDevice(s.t.Context(), "phone", nil)
+	s.devices++
+	d, err := s.NewDevice(s.t.Context(), fmt.Sprintf("phone %d", s.devices), nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -216,6 +217,60 @@ func (h *house) count() string {
 }
 
 // Invariants 7 and 10: whose it is, and that bad input names its field and changes nothing.
+// Two devices of a user at a site can be told apart by their names, but for what was there before.
+func TestDeviceNames(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	add := func(actor access.Actor, n access.NewDevice) (ownline.Device, error) {
+		if n.Site.IsZero() {
+			n.Site = h.site.ID
+		}
+		d, _, err := h.AddDevice(ctx, actor, n)
+		return d, err
+	}
+	taken := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, ownline.ErrConflict) || field(err) != "name" {
+			t.Errorf("%s: %v, want a conflict about the name", what, err)
+		}
+	}
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	phone, err := add(h.ana, access.NewDevice{Name: "phone"})
+	must("the first", err)
+	_, err = add(h.ana, access.NewDevice{Name: "phone"})
+	taken("another one", err)
+	_, err = add(h.root, access.NewDevice{Name: "phone", User: h.ana.User.ID})
+	taken("by an admin", err)
+	_, err = add(h.root, access.NewDevice{Name: "phone", User: h.bob.User.ID})
+	must("of another user", err)
+	code := link.Code{Addr: "cabin:1", Pin: link.Pin(strings.Repeat("B", 42) + "A"), Token: "t"}.String()
+	if cabin, err := h.PairSite(ctx, command, code, "cabin", "cabin.example.org"); err != nil {
+		t.Error(err)
+	} else {
+		_, err = add(h.root, access.NewDevice{Name: "phone", User: h.ana.User.ID, Site: cabin.ID})
+		must("at another site", err)
+	}
+	tablet, err := add(h.ana, access.NewDevice{Name: "tablet"})
+	must("of another name", err)
+	rename := func(d ownline.Device, name string) error {
+		_, err := h.ChangeDevice(ctx, h.ana, d.ID, access.DeviceChange{Name: &name, RequireClaimedSource: new(true)})
+		return err
+	}
+	taken("renamed to it", rename(tablet, "phone"))
+	must("renamed to what it is", rename(phone, "phone"))
+	if _, err := h.RevokeDevice(ctx, h.ana, phone.ID); err != nil {
+		t.Fatal(err)
+	}
+	must("once the other is revoked", rename(tablet, "phone"))
+	must("of one that is revoked", rename(phone, "tablet"))
+	must("of one that is revoked, the same", rename(phone, "phone"))
+}
+
 func TestRefusals(t *testing.T) {
 	h := newHouse(t)
 	ctx := t.Context()

@@ -121,14 +121,14 @@ func TestKnockRefusals(t *testing.T) {
 	h.log = slog.NewTextHandler(&log, nil)
 	h.Access = h.with(h.cores)
 	ctx := t.Context()
-	add := func(claimed bool) ownline.Device {
-		d, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "phone", RequireClaimedSource: claimed})
+	add := func(name string, claimed bool) ownline.Device {
+		d, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: name, RequireClaimedSource: claimed})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	d, strict, revoked := add(false), add(true), add(false)
+	d, strict, revoked := add("phone", false), add("strict", true), add("revoked", false)
 	if _, err := h.RevokeDevice(ctx, h.ana, revoked.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -104,6 +104,9 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 		if err != nil {
 			return err
 		}
+		if err := nameIsFree(c.Tx, d); err != nil {
+			return err
+		}
 		if d.AllowedFrom, err = a.allowedFrom(c.Tx, site.ID, n.AllowedFrom); err != nil {
 			return err
 		}
@@ -123,6 +126,21 @@ func (a *Access) AddDevice(ctx context.Context, actor Actor, n NewDevice) (ownli
 	}
 	d.Secret = nil
 	return d, profile, nil
+}
+
+// nameIsFree refuses a name that another device of the user has at the site: nobody could tell them apart. The
+// name of one that is revoked is free again, and imports bring what there was.
+func nameIsFree(tx Tx, d ownline.Device) error {
+	others, err := tx.DevicesOf(d.User)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if o.ID != d.ID && o.Site == d.Site && o.Name == d.Name && !o.Revoked {
+			return ownline.Conflict("name", "is another device's of this user at this site already")
+		}
+	}
+	return nil
 }
 
 func newSecret() ownline.Secret {
@@ -232,11 +250,16 @@ func (a *Access) ChangeDevice(ctx context.Context, actor Actor, id ownline.Devic
 		}
 	}
 	return a.changeDevice(ctx, actor, id, func(c *change, d *ownline.Device) error {
-		was := d.AllowedFrom
+		was := *d
 		if err := a.writeDevice(c, d, w); err != nil {
 			return err
 		}
-		return c.device("device.change", was, *d, false)
+		if d.Name != was.Name && !d.Revoked {
+			if err := nameIsFree(c.Tx, *d); err != nil {
+				return err
+			}
+		}
+		return c.device("device.change", was.AllowedFrom, *d, false)
 	})
 }
 

@@ -43,6 +43,7 @@ var sentences = []sentence{
 	{"name_of_user", "is another user's already"},
 	{"name_of_site", "is another site's already"},
 	{"name_of_service", "is another service's of this site already"},
+	{"name_of_device", "is another device's of this user at this site already"},
 	{"service_name", "must be 1 to 63 of a-z 0-9 -, with - only inside"},
 	{"service_name_pages", `"{name}" is for Ownline's own pages: set publish in web.yaml`},
 	{"service_name_guests", `"{name}" is where guests meet Ownline: choose another one`},

@@ -146,7 +146,7 @@ func (s *Server) devices() {
 		RequireClaimedSource *bool     `json:"require_claimed_source,omitempty" doc:"Knocks must name the address that they come from"`
 		AllowedFrom          *[]string `json:"allowed_from,omitempty" maxItems:"200" doc:"Countries, autonomous systems and networks that sessions may be opened from, besides what other lists say. Told by an admin; none: anywhere. Ends the sessions of those who are elsewhere" example:"[\"ES\",\"AS3352\",\"198.51.100.0/24\"]"`
 	}
-	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", maxBody: listBody, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
+	register(s, operation{method: http.MethodPatch, path: one, id: "change-device", maxBody: listBody, fails: []int{http.StatusConflict}, who: owner, scope: []string{ownline.ScopeDevices, ownline.ScopeAdmin}, tag: tag, summary: "Change a device"},
 		func(ctx context.Context, id auth.Identity, in *bodyByID[deviceChange]) (*output[Device], error) {
 			did, err := parseID[ownline.Device]("id", in.ID)
 			if err != nil {

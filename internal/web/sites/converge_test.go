@@ -211,7 +211,7 @@ func TestAtOnce(t *testing.T) {
 		})
 		if i%10 == 0 {
 			wg.Go(func() {
-				if _, _, err := w.AddDevice(ctx, w.ana, access.NewDevice{Site: w.site.ID, Name: "other"}); err != nil {
+				if _, _, err := w.AddDevice(ctx, w.ana, access.NewDevice{Site: w.site.ID, Name: fmt.Sprint("other ", i)}); err != nil {
 					t.Error(err)
 				}
 			})

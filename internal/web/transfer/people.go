@@ -162,7 +162,7 @@ func (p *planner) planDevices() {
 }
 
 // findDevice finds a device by its ID, or the only one of that name of its user at its site
-// that is not revoked: names of devices may come twice.
+// that is not revoked: of old, names of devices may come twice.
 func (p *planner) findDevice(path string, d ownline.Device) (is *ownline.Device, ok bool) {
 	for i := range p.have.Devices {
 		h := &p.have.Devices[i]

@@ -26,6 +26,7 @@ export const sentences: Sentences = {
   name_of_user: 'ya es de otro usuario',
   name_of_site: 'ya es de otra sede',
   name_of_service: 'ya es de otro servicio de esta sede',
+  name_of_device: 'ya es de otro dispositivo de este usuario en esta sede',
   service_name: 'debe tener de 1 a 63 de estos caracteres: a-z 0-9 -, con - solo en medio',
   service_name_pages: '«{name}» es para las páginas de Ownline: configura publish en web.yaml',
   service_name_guests: '«{name}» es donde llegan los invitados: elige otro',
