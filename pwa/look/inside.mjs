@@ -128,6 +128,14 @@ export function fits() {
       if (over) found.push(`“${a.text.slice(0, 40)}” lies over “${b.text.slice(0, 40)}”`)
     }
   }
+  // On a phone a toast leaves a sheet's body and buttons to whoever goes on.
+  for (const toast of innerWidth < 960 ? document.querySelectorAll('dialog[open] .toast') : []) {
+    const t = toast.getBoundingClientRect()
+    for (const used of toast.closest('dialog').querySelectorAll(':is(.body, .foot) :is(a, button, input, [tabindex])')) {
+      const covered = shown([used.getBoundingClientRect()], used).some((r) => Math.min(r.right, t.right) > Math.max(r.left, t.left) && Math.min(r.bottom, t.bottom) > Math.max(r.top, t.top))
+      if (covered) found.push(`a toast lies over “${(used.getAttribute('aria-label') ?? used.textContent).trim().slice(0, 40)}”`)
+    }
+  }
   for (const field of document.querySelectorAll('button, a, label, legend, summary, th')) {
     if (!field.checkVisibility() || field.closest('.hidden-text, .skip, [data-named]')) continue
     const style = getComputedStyle(field)

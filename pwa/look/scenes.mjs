@@ -91,6 +91,10 @@ const home = [
   { name: 'home-sign-in-ends', path: '/', demo: 'ends', jumps: true },
   { name: 'home-sign-in-over', path: '/', act: then(store('account', { state: 'over' }), sheet) },
   { name: 'home-opened', path: '/', act: then((page) => page.getByRole('button', { name: /^mail/i }).click(), shows('mail is open for')) },
+  {
+    name: 'home-opened-more', path: '/',
+    act: then((page) => page.getByRole('button', { name: /^mail/i }).click(), shows('mail is open for'), press('More of mail'), sheet, (page) => page.locator('dialog .toast').waitFor()),
+  },
   { name: 'home-closed', path: '/', act: then(press('Close photos'), shows('photos is closed')) },
   { name: 'home-refused', path: '/', demo: 'refusing', act: then((page) => page.getByRole('button', { name: /^mail/i }).click(), shows('was not opened')) },
   { name: 'home-install', path: '/', before: () => localStorage.setItem('ownline.install', '{"opened":2}'), act: (page) => page.evaluate(() => window.dispatchEvent(new Event('beforeinstallprompt', { cancelable: true }))) },
@@ -308,7 +312,7 @@ const knock = [
 
 /** For each page the scene that tells most, a sheet, a menu, a confirmation and errors among them. */
 export const telling = [
-  'setup', 'login-wrong', 'home-named', 'home-core-unreachable', 'close-all', 'page-missing', 'service-open', 'session', 'invitations',
+  'setup', 'login-wrong', 'home-named', 'home-core-unreachable', 'close-all', 'home-opened-more', 'page-missing', 'service-open', 'session', 'invitations',
   'invitation-created', 'guest-before', 'devices', 'device-enrolment', 'history', 'settings', 'settings-sign-in', 'settings-passkey-menu',
   'settings-token-made', 'settings-notifications', 'settings-app-page', 'users', 'user', 'services-admin', 'service-form-wrong', 'grants',
   'sites', 'site', 'pairing-wrong', 'audit', 'refusals', 'knock-failed',

@@ -56,6 +56,32 @@ describe('open', () => {
     expect(useNotices().shown[0]?.text).toBe('photos is open for 20 min')
   })
 
+  it('leads there, or copies the address of what has no page', async () => {
+    const actions = () => useNotices().shown.at(-1)?.actions
+    vi.mocked(api.openSession).mockResolvedValueOnce({ ...session, url: 'https://photos.example.org/' })
+    await useSessions().open(service)
+    expect(actions()?.map(({ label }) => label)).toEqual(['Go', 'Undo'])
+    vi.mocked(api.openSession).mockResolvedValueOnce(session)
+    await useSessions().open(service)
+    expect(actions()?.map(({ label }) => label)).toEqual(['Copy address', 'Undo'])
+    const write = vi.spyOn(navigator.clipboard, 'writeText').mockResolvedValue()
+    actions()?.[0]?.run?.()
+    expect(write).toHaveBeenCalledWith(session.address)
+  })
+
+  it('for another address names that, and leads nowhere', async () => {
+    const source = '198.51.100.99/32'
+    vi.mocked(api.openSession).mockResolvedValue({ ...session, url: 'https://photos.example.org/', source })
+    await useSessions().open(service, { source: '198.51.100.99' })
+    expect(useNotices().shown[0]?.text).toBe('photos for 198.51.100.99 is open for 20 min')
+    expect(useNotices().shown[0]?.actions.map(({ label }) => label)).toEqual(['Undo'])
+  })
+
+  it('never has more time left than it was given', () => {
+    useClock().now = noon - 900
+    expect(useSessions().left(sampleSession({ opened: at(0), expires: at(1_800_000) }))).toBe(1_800_000)
+  })
+
   it('opens one session for two taps', async () => {
     const sessions = useSessions()
     vi.mocked(api.openSession).mockResolvedValue(session)

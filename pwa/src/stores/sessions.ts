@@ -13,6 +13,7 @@ import { useAddress } from './address'
 import { useChoices } from './choices'
 import { useClock } from './clock'
 import { collection } from './collection'
+import { useCopy } from './copy'
 import { useGrants } from './grants'
 import { useInstall } from './install'
 import { type NoticeAction, useNotices } from './notices'
@@ -37,6 +38,7 @@ export const useSessions = defineStore('sessions', () => {
   const address = useAddress()
   const choices = useChoices()
   const clock = useClock()
+  const copy = useCopy()
   const grants = useGrants()
   const language = useLanguage()
   const install = useInstall()
@@ -56,7 +58,8 @@ export const useSessions = defineStore('sessions', () => {
 
   const isMine = (session: Session) => session.user === account.me?.id
   const isHere = (act: Act) => admits(act, address.source)
-  const left = (session: Session) => Date.parse(session.expires) - clock.now
+  /** The clock may be a little behind: never more than the whole of it. */
+  const left = ({ opened, expires }: Session) => Date.parse(expires) - Math.max(clock.now, Date.parse(opened))
   const isLive = (session: Session) => session.state !== 'ended' && left(session) > -grace
   const justEnded = (session: Session) =>
     session.state === 'ended' &&
@@ -101,6 +104,11 @@ export const useSessions = defineStore('sessions', () => {
     return tooLong ? language.t.part.atMost(length(longest * 1000)) : sayProblem(language.t, problem)
   }
 
+  /** The way to what is open, for a toast. */
+  function wayTo({ url, address: text }: Session): NoticeAction {
+    return url ? { label: language.t.session.go, href: url } : { label: language.t.session.copy, run: () => void copy(text) }
+  }
+
   /** Says what did not work; that nobody is signed in any more says the page. */
   function fail(
     words: (name: string, why: string) => string,
@@ -126,8 +134,10 @@ export const useSessions = defineStore('sessions', () => {
       choices.keep(service.id, { used: used + 1 })
       const span = Date.parse(session.expires) - clock.read()
       const undo = { label: language.t.session.undo, run: () => void close(session, false) }
-      const go: NoticeAction[] = session.url ? [{ label: language.t.session.go, href: session.url }] : []
-      notices.show(language.t.session.opened(service.name, length(span)), [...go, undo])
+      // For another address: whoever opened it is not let in.
+      const elsewhere = wish?.source !== undefined && !isHere(session)
+      const name = elsewhere ? language.t.session.forSource(service.name, sourceText(session.source)) : service.name
+      notices.show(language.t.session.opened(name, length(span)), elsewhere ? [undo] : [wayTo(session), undo])
       return true
     } catch (error) {
       const problem = asProblem(error)
