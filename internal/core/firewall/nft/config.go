@@ -12,4 +12,7 @@ type Config struct {
 	// UseMark recognises connections by a bit of their mark, as on kernels without
 	// connection labels. Another table that overwrites marks then opens the gate.
 	UseMark bool
+	// Elsewhere has another firewall translate, which is asked after this one. The table says whose
+	// connections live, and refuses those that the other may translate for sessions that ended: see Ask.
+	Elsewhere bool
 }

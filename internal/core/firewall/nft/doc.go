@@ -18,6 +18,9 @@
 // past the gate. It follows that a UDP client which keeps sending from one port can't change
 // to another target under the same public port before its old entry has timed out.
 //
+// Where another firewall translates (Config.Elsewhere), take marks and leaves the rest to it, and what
+// nobody may begin is kept from it: see Driver.Ask.
+//
 // Counters count network-layer packets as the router's receive path delivers them: with
 // receive offload, several segments of a stream arrive as one.
 package nft

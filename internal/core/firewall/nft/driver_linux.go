@@ -34,7 +34,9 @@ type Driver struct {
 	table string
 	can   abilities
 	room  int                                                // bytes that one transaction may have, where the socket allows them
-	plan  func(firewall.Settings, marking, filtering) layout // newLayout
+	plan  func(firewall.Settings, marking, filtering) layout // newLayout, or another
+
+	elsewhere bool // another firewall translates
 
 	sweeper *flows.Sweeper
 
@@ -47,6 +49,8 @@ type Driver struct {
 	settings firewall.Settings // of the table
 	held     map[firewall.Key]held
 	timed    map[timed]time.Time
+	asks     map[timed]bool       // see Ask
+	asksOnly bool                 // no others
 	counts   firewall.KnockCounts // since New
 	seen     firewall.KnockCounts // what the present table had counted when it was last read
 }
@@ -60,6 +64,9 @@ func New(cfg Config) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32, plan: newLayout}
+	if d.elsewhere = cfg.Elsewhere; d.elsewhere {
+		d.plan = newLayoutElsewhere
+	}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -148,6 +155,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 	for _, k := range drop {
 		c.drop(d.held, k)
 	}
+	c.ask(d, d.timed)
 	if c.empty() {
 		d.remember(c)
 		return nil
@@ -174,6 +182,7 @@ func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []fire
 func (d *Driver) change(c changes) error {
 	t := newTransaction(d.table, 0)
 	c.writeRemovals(t)
+	c.writeTimed(t)
 	c.writeForwards(t, c.put)
 	err := d.conn.Batch(t.message())
 	if errors.Is(err, netlink.ErrTooBig) {
@@ -276,12 +285,16 @@ func (d *Driver) sync(want firewall.Ruleset, exact, less bool) error {
 		if exact && !less && build != nil && d.filter != filterAll {
 			return errAnew
 		}
+		if err := d.keepAsked(is); err != nil {
+			return err
+		}
 		if have, err = d.read(want.Settings, is, build != nil); err != nil {
 			return err
 		}
 	}
 	now := time.Now()
 	c := difference(have, want, now, d.can)
+	c.ask(d, have.timed)
 	if build == nil && c.empty() {
 		if err := d.found(gen, exact, want.Settings, have); err != nil {
 			return err
@@ -349,7 +362,7 @@ func (d *Driver) read(s firewall.Settings, is kernelTable, anew bool) (v view, e
 		return v, err
 	}
 	if v.held, v.strays, err = d.readForwards(s.IPv6Prefix); err == nil {
-		err = d.readTimed(v.timed, timedSets(s))
+		err = d.readTimed(v.timed, append(timedSets(s), d.askedSets()...))
 	}
 	return v, err
 }

@@ -101,7 +101,7 @@ func TestExpressions(t *testing.T) {
 
 	everything := firewall.Settings{WAN: []string{"wan"}, IPv6Prefix: 64, Masquerade: true, KnockPort: 1, KnockLength: 100, Fwknop: firewall.Shape{Port: 2, Min: 3, Max: 4, FirstBits: []firewall.Bits{{Mask: 1, Value: 1}}, Spare: 5}}
 	for _, m := range []marking{byLabel, byMark} {
-		for _, c := range newLayout(everything, m, filterAll).chains {
+		for _, c := range append(newLayout(everything, m, filterAll).chains, newLayoutElsewhere(everything, m, filterAll).chains...) {
 			for _, r := range c.rules {
 				for _, e := range names(r.exprs) {
 					if !tested[e] {

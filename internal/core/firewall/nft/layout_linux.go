@@ -25,7 +25,9 @@ const (
 	setShares          = "shares"         // of the sources of packets without a hint
 	setOpen4, setOpen6 = "open4", "open6" // ports of the proxy for everybody
 	setStay4, setStay6 = "stay4", "stay6" // ports of the proxy where everybody's connections may go on
-	chainByMark        = "by_mark"        // empty
+	setAsked4          = "asked4"         // what another firewall may translate
+	setAsked6          = "asked6"
+	chainByMark        = "by_mark" // empty
 	counterPassed      = "knock_passed"
 	counterLimited     = "knock_limited"
 	counterGarbage     = "knock_garbage"
@@ -125,6 +127,7 @@ type family struct {
 	saddr, daddr    uint32 // offsets in the network header
 	dnat, up, down  string
 	open, stay      string
+	asked           string
 	mask            []byte // nil: the whole address counts
 	keyLen, liveLen uint32
 	icmp            byte
@@ -136,7 +139,7 @@ func (f family) has(a netip.Addr) bool { return a.Is4() == (f.nfproto == unix.NF
 func families(prefix6 int) [2]family {
 	v6 := family{
 		nfproto: unix.NFPROTO_IPV6, addrType: typeIPv6, addrLen: 16, shareLen: 7, saddr: 8, daddr: 24,
-		dnat: setDNAT6, up: setUp6, down: setDown6, open: setOpen6, stay: setStay6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
+		dnat: setDNAT6, up: setUp6, down: setDown6, open: setOpen6, stay: setStay6, asked: setAsked6, keyLen: 24, liveLen: 44, icmp: unix.IPPROTO_ICMPV6,
 	}
 	if prefix6 < 128 {
 		v6.mask = make([]byte, 16)
@@ -146,7 +149,7 @@ func families(prefix6 int) [2]family {
 	}
 	return [2]family{{
 		nfproto: unix.NFPROTO_IPV4, addrType: typeIPv4, addrLen: 4, shareLen: 4, saddr: 12, daddr: 16,
-		dnat: setDNAT4, up: setUp4, down: setDown4, open: setOpen4, stay: setStay4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
+		dnat: setDNAT4, up: setUp4, down: setDown4, open: setOpen4, stay: setStay4, asked: setAsked4, keyLen: 12, liveLen: 20, icmp: unix.IPPROTO_ICMP,
 	}, v6}
 }
 
@@ -160,7 +163,15 @@ const (
 
 // newLayout writes down the table for the settings.
 func newLayout(s firewall.Settings, how marking, filter filtering) layout {
-	b := builder{mark: how}
+	return (&builder{mark: how}).table(s, filter)
+}
+
+// newLayoutElsewhere does so where another firewall translates.
+func newLayoutElsewhere(s firewall.Settings, how marking, filter filtering) layout {
+	return (&builder{mark: how, elsewhere: true}).table(s, filter)
+}
+
+func (b *builder) table(s firewall.Settings, filter filtering) layout {
 	fams := families(s.IPv6Prefix)
 	const timed = unix.NFT_SET_TIMEOUT
 	for _, f := range fams {
@@ -177,15 +188,25 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 			b.set(set{name: f.open, flags: timed, keyType: typeService, keyLen: 2}, "ports that lead everybody to the proxy")
 			b.set(set{name: f.stay, flags: timed, keyType: typeService, keyLen: 2}, "ports of the proxy where everybody may go on")
 		}
+		if b.elsewhere {
+			b.set(set{name: f.asked, flags: timed, keyType: source, keyLen: f.keyLen}, "source . protocol . public port that another firewall may translate")
+		}
 	}
 
-	if how == byMark { // tells the next driver that there are connections with nothing else
+	if b.mark == byMark { // tells the next driver that there are connections with nothing else
 		b.chain(chainByMark, "", 0, 0)
 	}
 
 	// A connection is taken by name: from this source, to this port, of this host.
 	b.chain("take", "", 0, 0)
 	for _, f := range fams {
+		if b.elsewhere {
+			// The other does not ask which host a packet is for: what it translates has to be ours.
+			b.rule("another firewall translates, if it can be recognised later",
+				b.family(f), b.sourceKey(f), lookupMap(reg0, f.dnat, regTarget),
+				b.mark.set(), b.mark.isSet(), verdict(verdictAccept, ""))
+			continue
+		}
 		b.rule("translate, if it can be recognised later",
 			b.family(f), b.local(), b.sourceKey(f),
 			lookupMap(reg0, f.dnat, regTarget),
@@ -222,6 +243,17 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 	}
 	for _, name := range s.WAN {
 		b.rule("", b.from(name), verdict(unix.NFT_JUMP, "take"))
+	}
+	if b.elsewhere {
+		for _, f := range fams {
+			// To translate it to what it is leaves it as it is, for others too.
+			port := regTarget + f.addrLen/4
+			b.rule("another firewall would translate it, and its session is over",
+				b.family(f), b.sourceKey(f), lookup(reg0, f.asked),
+				payload(unix.NFT_PAYLOAD_NETWORK_HEADER, f.daddr, f.addrLen, regTarget),
+				payload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, port),
+				dnat(uint32(f.nfproto), regTarget, port))
+		}
 	}
 	b.proxyFromEverywhere(s.Proxy, fams)
 	b.chain("gate_forward", "filter", unix.NF_INET_FORWARD, priorityGate)
@@ -378,8 +410,9 @@ func (b *builder) shaped(s firewall.Shape, fams [2]family, filter filtering) {
 
 // builder collects a layout.
 type builder struct {
-	layout layout
-	mark   marking
+	layout    layout
+	mark      marking
+	elsewhere bool // another firewall translates
 }
 
 func (b *builder) set(s set, comment string) {
