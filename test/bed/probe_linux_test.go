@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -380,5 +381,19 @@ func TestDoStaysInItsNamespace(t *testing.T) {
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/self/ns/net", &st); err != nil || st.Ino != outside {
 		t.Errorf("the process's namespace is %d, %v; was %d", st.Ino, err, outside)
+	}
+}
+
+// What runs on a host does not find the message bus of the machine, where its firewall could be asked to change.
+func TestNoMessageBus(t *testing.T) {
+	b := bedtest.New(t)
+	var out strings.Builder
+	cmd := b.Router.Command(t.Context(), "/bin/sh", "-c", "echo $DBUS_SYSTEM_BUS_ADDRESS")
+	cmd.Stdout = &out
+	if err := b.Router.Run(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(out.String()); got != "unix:path=/nonexistent" {
+		t.Errorf("the bus is at %q", got)
 	}
 }
