@@ -110,10 +110,13 @@ nmap:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v nmap >/dev/null || missing=nmap; command -v nft >/dev/null || missing="$$missing nftables"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
-# The firewalls that core drives: iptables of both variants, what it ends sessions by, and ufw.
+# The firewalls that core drives: iptables of both variants, what it ends sessions by, ufw, and
+# firewalld, whose unit is masked: it would become the firewall of this machine.
 firewalls:
 	@PATH=$$PATH:/usr/sbin; missing=; command -v iptables-legacy-restore >/dev/null || missing=iptables; command -v ipset >/dev/null || missing="$$missing ipset"; \
 	command -v nft >/dev/null || missing="$$missing nftables"; command -v ufw >/dev/null || missing="$$missing ufw"; \
+	command -v firewalld >/dev/null || { missing="$$missing firewalld"; mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/firewalld.service; }; \
+	command -v dbus-daemon >/dev/null || missing="$$missing dbus-daemon"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.

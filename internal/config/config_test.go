@@ -132,7 +132,7 @@ func TestMistakes(t *testing.T) {
 		"not yaml":            {"link: {\n", nil, []string{"FILE:1:1: not valid YAML: did not find expected node content"}},
 		"nothing to meet on":  {"link: {listen: ''}\n", nil, []string{"FILE:1:7: link: neither listen nor dial is set, so web could never command this core"}},
 		"later":               {"metrics: {listen: ':9'}\n", nil, []string{"FILE:1:19: metrics.listen: is not supported yet; leave it out"}},
-		"firewall driver":     {"firewall: {driver: pf}\n", nil, []string{`FILE:1:20: firewall.driver: "pf" is not one of nftables, iptables, ufw, auto`}},
+		"firewall driver":     {"firewall: {driver: pf}\n", nil, []string{`FILE:1:20: firewall.driver: "pf" is not one of nftables, iptables, ufw, firewalld, auto`}},
 		"caddy elsewhere":     {"proxy: {driver: caddy, caddy: {admin: 'http://192.168.1.2:2019'}}\n", nil, []string{`FILE:1:39: proxy.caddy.admin: "http://192.168.1.2:2019" is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there`}},
 		"caddy, no scheme":    {"proxy: {driver: caddy, caddy: {admin: 'localhost:2019'}}\n", nil, []string{`FILE:1:39: proxy.caddy.admin: "localhost:2019" is not http://ADDRESS:PORT of this very machine, like http://127.0.0.1:2019, and not unix:/path; certificates' keys go there`}},
 		"proxy driver":        {"proxy: {driver: apache}\n", nil, []string{`FILE:1:17: proxy.driver: "apache" is not one of embedded, nginx, caddy, none`}},

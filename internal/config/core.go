@@ -44,7 +44,7 @@ type Knock struct {
 
 // Firewall is how the kernel is kept.
 type Firewall struct {
-	Driver        string   `key:"driver"`         // nftables, iptables, ufw, or auto: see ownline.AutoFirewall
+	Driver        string   `key:"driver"`         // nftables, iptables, ufw, firewalld, or auto: see ownline.AutoFirewall
 	WANInterfaces []string `key:"wan_interfaces"` // empty: any
 	ReservedPorts []uint16 `key:"reserved_ports"` // besides those that are found in use
 	Masquerade    bool     `key:"masquerade"`
@@ -166,7 +166,7 @@ func (c *Core) validate(report func(key, detail string)) {
 	if f := c.Knock.FwknopListen; f.IsValid() && (f.Port() == 0 || f.Port() == c.Knock.Listen.Port()) {
 		report("knock.fwknop_listen", "needs a port from 1 to 65535 of its own, like [::]:62201")
 	}
-	r.oneOf("firewall.driver", c.Firewall.Driver, ownline.NFTables, ownline.IPTables, ownline.UFW, ownline.AutoFirewall)
+	r.oneOf("firewall.driver", c.Firewall.Driver, ownline.NFTables, ownline.IPTables, ownline.UFW, ownline.Firewalld, ownline.AutoFirewall)
 	r.between("knock.max_clock_skew", c.Knock.MaxClockSkew, 5*time.Second, 10*time.Minute)
 	for i, name := range c.Firewall.WANInterfaces {
 		if name == "" || len(name) > 15 {

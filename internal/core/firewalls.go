@@ -36,6 +36,9 @@ func openFirewall(ctx context.Context, driver string, log *slog.Logger) (*heir, 
 	case ownline.NFTables:
 		h, err := openNFTables(ctx, log)
 		return h, ownline.NFTables, err
+	case ownline.Firewalld:
+		h, err := openFirewalld(ctx, log)
+		return h, ownline.Firewalld, err
 	}
 	if iptables.UFWActive(ctx, iptables.Config{}) {
 		h, err := openIPTables(ctx, "/", log)
@@ -43,6 +46,13 @@ func openFirewall(ctx context.Context, driver string, log *slog.Logger) (*heir, 
 			return h, ownline.UFW, nil
 		}
 		log.Warn("ufw is active, but Ownline can't be beside it; its rules may drop what sessions let in", "err", err)
+	}
+	if firewalldRuns(ctx) {
+		h, err := openFirewalld(ctx, log)
+		if err == nil {
+			return h, ownline.Firewalld, nil
+		}
+		log.Warn("firewalld runs, but Ownline can't have it open sessions; trying without", "err", err)
 	}
 	h, err := openNFTables(ctx, log)
 	if err == nil {
@@ -63,7 +73,8 @@ func openNFTables(ctx context.Context, log *slog.Logger) (*heir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &heir{kernel: d, log: log, left: left, clear: func(ctx context.Context) error {
+	fromFirewalld := firewalldLeft(ctx)
+	return &heir{kernel: d, log: log, left: left || fromFirewalld, leave: leaving(fromFirewalld), clear: func(ctx context.Context) error {
 		_, err := iptables.Remove(ctx, iptables.Config{}, "")
 		return err
 	}}, nil
@@ -75,8 +86,9 @@ func openIPTables(ctx context.Context, ufw string, log *slog.Logger) (*heir, err
 	if err != nil {
 		return nil, err
 	}
-	left := nft.Left() || iptables.Left(ctx, iptables.Config{}, d.Variant())
-	return &heir{kernel: d, log: log, left: left, v4: d.IPv4Only(), clear: func(ctx context.Context) error {
+	fromFirewalld := firewalldLeft(ctx)
+	left := fromFirewalld || nft.Left() || iptables.Left(ctx, iptables.Config{}, d.Variant())
+	return &heir{kernel: d, log: log, left: left, leave: leaving(fromFirewalld), v4: d.IPv4Only(), clear: func(ctx context.Context) error {
 		_, err := nft.Remove()
 		_, err2 := iptables.Remove(ctx, iptables.Config{}, d.Variant())
 		return errors.Join(err, err2)
@@ -89,8 +101,9 @@ func openIPTables(ctx context.Context, ufw string, log *slog.Logger) (*heir, err
 type heir struct {
 	kernel
 	log   *slog.Logger
-	left  bool // by another driver; used by whoever may call Sync
-	v4    bool // it has nothing for IPv6
+	left  bool                        // by another driver; used by whoever may call Sync
+	v4    bool                        // it has nothing for IPv6
+	leave func(context.Context) error // before its own are there, what only the other's hold in check; may be nil
 	clear func(context.Context) error
 }
 
@@ -98,6 +111,12 @@ type heir struct {
 func (h *heir) Sync(ctx context.Context, want firewall.Ruleset) error {
 	if h.left && want.Adopt {
 		return want.Validate()
+	}
+	if h.leave != nil {
+		if err := h.leave(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("take away what firewalld was told: %w", err)
+		}
+		h.leave = nil
 	}
 	if err := h.kernel.Sync(ctx, want); err != nil || !h.left {
 		return err

@@ -4,6 +4,7 @@ package ownline
 const (
 	NFTables     = "nftables"
 	IPTables     = "iptables"
-	UFW          = "ufw"  // iptables, let in beside ufw's rules
-	AutoFirewall = "auto" // ufw where it is active, else the first of the others that works
+	UFW          = "ufw"       // iptables, let in beside ufw's rules
+	Firewalld    = "firewalld" // which translates, with nftables before it
+	AutoFirewall = "auto"      // ufw or firewalld where it is active, else the first of the others that works
 )

@@ -37,7 +37,7 @@ func (l *looking) firewall(ctx context.Context) {
 	switch {
 	case !l.runs:
 		if err := l.Driver(ctx); err != nil {
-			l.say(&unable, name, err, l.install(name == ownline.IPTables || name == ownline.UFW), l.File)
+			l.say(&unable, name, err, l.install(name), l.File)
 			return
 		}
 		l.say(&able, name)
@@ -51,9 +51,11 @@ func (l *looking) firewall(ctx context.Context) {
 }
 
 // install is how a system gets what a driver needs.
-func (l *looking) install(iptables bool) string {
-	openWrt := l.exists("/etc/openwrt_release")
+func (l *looking) install(driver string) string {
+	openWrt, iptables := l.exists("/etc/openwrt_release"), driver == ownline.IPTables || driver == ownline.UFW
 	switch {
+	case driver == ownline.Firewalld:
+		return "systemctl enable --now firewalld"
 	case openWrt && iptables:
 		return "opkg update\nopkg install iptables ip6tables kmod-ipt-conntrack-extra kmod-ipt-extra kmod-ipt-nat6"
 	case openWrt:

@@ -19,6 +19,9 @@ type need struct {
 const (
 	translated, byIPTables = "ct status dnat accept", "-m conntrack --ctstate DNAT -j ACCEPT"
 
+	// Into the zone of what comes from the internet, as that usually is.
+	byFirewalld = "firewall-cmd --permanent --add-port=%[1]d/udp\nfirewall-cmd --reload"
+
 	toLAN, fromLAN = "connections to services in the LAN", "what services in the LAN answer"
 )
 
@@ -52,10 +55,10 @@ func (l *looking) rules(ctx context.Context) {
 	if l.runs {
 		driver = l.status.Firewall.Driver
 	}
-	// Beside ufw, the driver lets in what it has translated.
-	beside := driver == ownline.UFW
+	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
+	beside := driver == ownline.UFW || driver == ownline.Firewalld
 	// Valid knocks are not tracked where the kernel filters them.
-	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && !beside
+	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && driver != ownline.UFW
 	wan := l.wan()
 	if len(wan) == 0 {
 		l.say(&noWAN, l.File)
@@ -134,6 +137,9 @@ func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 	for _, p.IPv6 = range [...]bool{false, true} {
 		for _, o := range c.rules.Obstacles(p) {
 			fix := o.Accept(nft, ipt, o.Last)
+			if o.Family == "inet" && o.Table == "firewalld" && p.Hook == "input" && !p.Translated { // which takes no rule of nft's
+				fix = fill(byFirewalld, []any{p.To})
+			}
 			w := &drops
 			if o.Unsure {
 				w = &mayDrop

@@ -244,6 +244,7 @@ func (b *builder) table(s firewall.Settings, filter filtering) layout {
 	for _, name := range s.WAN {
 		b.rule("", b.from(name), verdict(unix.NFT_JUMP, "take"))
 	}
+	b.proxyFromEverywhere(s.Proxy, fams)
 	if b.elsewhere {
 		for _, f := range fams {
 			// To translate it to what it is leaves it as it is, for others too.
@@ -255,7 +256,6 @@ func (b *builder) table(s firewall.Settings, filter filtering) layout {
 				dnat(uint32(f.nfproto), regTarget, port))
 		}
 	}
-	b.proxyFromEverywhere(s.Proxy, fams)
 	b.chain("gate_forward", "filter", unix.NF_INET_FORWARD, priorityGate)
 	b.rule("", b.mark.isSet(), verdict(unix.NFT_JUMP, "gate"))
 	b.chain("gate_input", "filter", unix.NF_INET_LOCAL_IN, priorityGate)
