@@ -26,9 +26,13 @@ await journey(async (world, browsers) => {
   await see(page, '3 of 4')
   await browsers.shoot('setup-core')
 
-  // The link has done its work, for everybody.
+  // The link has done its work, for everybody; also put into the address bar of the page, which then loads nothing.
   const other = await (await browsers.new(laptop, 'client1', world.detour)).newPage()
-  await other.goto(link)
+  await other.goto('/setup')
+  await see(other, 'Set up Ownline')
+  await other.evaluate((address) => location.assign(address), link)
+  await see(other, '1 of 4')
+  assert(!other.url().includes('#'), 'the secret stands in the address')
   await other.getByLabel('User name').fill('mallory')
   await other.getByLabel('Password', { exact: true }).fill('a good long password')
   await other.getByRole('button', { name: 'Create account' }).click()

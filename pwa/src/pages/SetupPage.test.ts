@@ -22,16 +22,20 @@ beforeEach(() => {
   vi.mocked(listSites).mockResolvedValue([])
 })
 
+let leave = (): void => {}
 afterEach(() => {
+  leave()
   sessionStorage.clear()
   history.replaceState(null, '', '/')
 })
 
 async function page(fragment: string) {
+  leave()
   setActivePinia(createPinia())
   const router = makeRouter()
   await router.replace(`/setup${fragment}`)
   const setup = mount(SetupPage, { global: { plugins: [router] } })
+  leave = () => setup.unmount()
   async function submit(name: string, password: string) {
     const [nameInput, passwordInput] = setup.findAll('input')
     await nameInput?.setValue(name)
@@ -56,6 +60,24 @@ describe('the setup', () => {
     await submit('ana', 'a good long password')
     expect(auth.setup).toHaveBeenCalledWith('secret', 'ana', 'a good long password')
     expect(JSON.stringify({ ...sessionStorage })).not.toContain('secret')
+  })
+
+  it('takes the link that is put into the address bar of the page', async () => {
+    vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
+    const { setup, submit } = await page('')
+    expect(setup.text()).not.toContain('1 of 4')
+    history.replaceState(history.state, '', '/setup#another-secret')
+    window.dispatchEvent(new Event('hashchange'))
+    await flushPromises()
+    expect(setup.text()).toContain('1 of 4')
+    expect(location.href + JSON.stringify(history.state)).not.toContain('secret')
+    await submit('ana', 'a good long password')
+    expect(auth.setup).toHaveBeenCalledWith('another-secret', 'ana', 'a good long password')
+    leave()
+    leave = () => {}
+    location.hash = 'left'
+    window.dispatchEvent(new Event('hashchange'))
+    expect(location.hash).toBe('#left')
   })
 
   it('survives a reload', async () => {
