@@ -48,11 +48,17 @@ await journey(async (world, browsers) => {
   await see(page, 'Where you are')
   await cached(page)
 
-  // A code of a different Ownline: the page may not speak to its broker.
+  // A code of a different Ownline: the page may not speak to its broker, and says so at once.
   await enrol(page, device.profile.replace(encodeURIComponent('broker.test'), 'elsewhere.test'))
-  await page.getByLabel('New passphrase').fill('short')
-  await page.getByRole('button', { name: 'Protect with a passphrase' }).click()
-  await see(page, 'Use at least 10 characters.')
+  await see(page, /^This code is of another Ownline, /)
+  // Where the page can't look up its policy, that shows when it knocks.
+  await page.evaluate(() => void (caches.match = () => Promise.reject(new Error('nothing is kept'))))
+  await page.getByRole('button', { name: 'Enrol this browser' }).click()
+  for (const weak of ['short', ' '.repeat(12)]) {
+    await page.getByLabel('New passphrase').fill(weak)
+    await page.getByRole('button', { name: 'Protect with a passphrase' }).click()
+    await see(page, 'Use at least 10 characters.')
+  }
   await page.getByLabel('New passphrase').fill(passphrase)
   await page.getByRole('button', { name: 'Protect with a passphrase' }).click()
   await see(page, world.addresses.client1)

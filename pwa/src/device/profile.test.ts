@@ -38,6 +38,8 @@ describe('a profile', () => {
     [whole.replace(site, 'x'), 'damaged'],
     [whole.replace(`&device=${device}`, ''), 'damaged'],
     ['ownline://', 'damaged'],
+    ['ownline://evil', 'damaged'],
+    ['ownline://home.example.org:54754/?v=', 'damaged'],
     [head, 'noBroker'],
     [`${head}&mqtt=tls%3A%2F%2Fb%3A8883`, 'noWebSocket'],
     [`${head}&mqtt=wss%3A%2F%2Fu%3Ap%40b`, 'noWebSocket'],

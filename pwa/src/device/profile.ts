@@ -32,6 +32,13 @@ export class BadProfile extends Error {
   }
 }
 
+/** A code that is whole, but of another Ownline: this one's pages may not speak to its broker. */
+export class OtherOwnline extends Error {
+  constructor(readonly host: string) {
+    super(host)
+  }
+}
+
 function given(query: URLSearchParams, name: string): string {
   return query.get(name) ?? ''
 }
@@ -48,7 +55,9 @@ export function parseProfile(text: string): Profile {
     throw new BadProfile('damaged')
   }
   const query = url.searchParams
-  if (given(query, 'v') !== '1') throw new BadProfile('version')
+  // What is cut off says nothing of its version.
+  const version = given(query, 'v')
+  if (version !== '1') throw new BadProfile(version ? 'version' : 'damaged')
   const key = fromBase64url(given(query, 'key'))
   const site = given(query, 'site')
   const device = given(query, 'device')

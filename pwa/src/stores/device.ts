@@ -1,7 +1,8 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
+import { barred } from '@/api/policy'
 import { makePasskey, usePasskey } from '@/device/passkey'
-import { BadProfile, parseProfile, type Profile } from '@/device/profile'
+import { BadProfile, OtherOwnline, parseProfile, type Profile } from '@/device/profile'
 import { read, wipe, write } from '@/device/shelf'
 import {
   type Opened,
@@ -63,11 +64,13 @@ export const useDevice = defineStore('device', () => {
 
   /**
    * Takes a profile, ownline://…, to be protected on the page /client, where to go next; nothing is
-   * kept before. A profile has the name of its site; whoever knows the device's gives that. Throws a BadProfile. A clash with the device that this browser is already is
-   * returned: that one has to be forgotten first.
+   * kept before. A profile has the name of its site; whoever knows the device's gives that. Throws a
+   * BadProfile, or OtherOwnline. A clash with the device that this browser is already is returned: that
+   * one has to be forgotten first.
    */
   async function offer(text: string, called?: string): Promise<Clash | undefined> {
     const profile = { ...parseProfile(text), ...(called && { name: called }) }
+    if (await barred(profile.broker.url)) throw new OtherOwnline(profile.host)
     await load()
     const here = stored.value
     // The same device again: its key was rotated.

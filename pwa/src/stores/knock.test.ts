@@ -11,6 +11,7 @@ import * as shelf from '@/device/shelf'
 import { useDevice } from './device'
 import { useKnock } from './knock'
 
+vi.mock('@/api/policy')
 vi.mock('@/api/addresses')
 vi.mock('@/api/reach')
 vi.mock('@/api/exchange', async (original) => ({ ...(await original<object>()), exchange: vi.fn<typeof exchange>() }))

@@ -1,6 +1,6 @@
 import { useRouter } from 'vue-router'
 import type { Enrolled } from '@/api/devices'
-import { BadProfile } from '@/device/profile'
+import { BadProfile, OtherOwnline } from '@/device/profile'
 import { useDevice } from '@/stores/device'
 
 /** Returns what makes this browser a device and leads to where it is protected; false: it can't be. */
@@ -11,7 +11,7 @@ export function useThisBrowser(): (enrolled: Enrolled) => Promise<boolean> {
     try {
       if (await own.offer(enrolled.profile)) return false
     } catch (error) {
-      if (error instanceof BadProfile) return false
+      if (error instanceof BadProfile || error instanceof OtherOwnline) return false
       throw error
     }
     await router.push('/client')

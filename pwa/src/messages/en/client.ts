@@ -22,6 +22,7 @@ export const client = {
     noBroker: 'This code names no broker, so a browser can’t knock with it. Ask your admin to set mqtt in web.yaml.',
     noWebSocket: 'A browser can’t speak to the broker of this code. Ask your admin for one of wss:// in web.yaml.',
   },
+  otherOwnline: (host: string) => `This code is of another Ownline, ${host}. Add it in the app of that one. If this one’s broker was changed, reload this page.`,
   clashSame: (name: string) => `This browser is the device “${name}” already. Forget it first, or keep it.`,
   clashOther: (name: string) =>
     `This code is of a different site. This browser is the device “${name}” of its own site; forget it first, or take the code of that site.`,

@@ -22,6 +22,7 @@ export const client: Messages['client'] = {
     noBroker: 'Este código no nombra ningún broker, así que un navegador no puede llamar con él. Pide a quien administra que ponga mqtt en web.yaml.',
     noWebSocket: 'Un navegador no puede hablar con el broker de este código. Pide a quien administra uno de wss:// en web.yaml.',
   },
+  otherOwnline: (host) => `Este código es de otro Ownline, ${host}. Añádelo en la app de aquel. Si el broker de este cambió, recarga esta página.`,
   clashSame: (name) => `Este navegador ya es el dispositivo «${name}». Olvídalo primero, o quédate con él.`,
   clashOther: (name) =>
     `Este código es de otra sede. Este navegador es el dispositivo «${name}» de la suya; olvídalo primero, o usa el código de esa sede.`,
