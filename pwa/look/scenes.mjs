@@ -87,6 +87,7 @@ const home = [
   { name: 'home-unsure', path: '/', demo: 'unsure' },
   { name: 'home-paused', path: '/', act: store('live', { paused: true }) },
   { name: 'home-lost', path: '/', act: store('account', { unanswered: true }) },
+  { name: 'home-gone', path: '/', act: then(store('account', { unanswered: true }), store('live', { paused: true }), shows('be reached from here')) },
   { name: 'home-moved', path: '/', act: store('address', { before: '203.0.113.24/32', here: { address: '198.51.100.7', family: 4, kind: 'public', forwarded: false, source: '198.51.100.7/32' } }) },
   { name: 'home-sign-in-ends', path: '/', demo: 'ends', jumps: true },
   { name: 'home-sign-in-over', path: '/', act: then(store('account', { state: 'over' }), sheet) },

@@ -50,6 +50,7 @@ func TestJourney(t *testing.T) {
 			"end",     // invariant 4: what nobody extends ends
 			"two",     // two browsers say the same, whatever happens to the stream between
 			"core",    // invariant 4: what is open goes on without core, and nothing else opens
+			"away",    // the server goes and comes back
 			"refused", // what is refused opens nothing
 			"signin",  // invariant 9: a wrong password is told from a right one, and says no more; codes and passkeys
 			"setup",   // from the link of the first start to the first service; all before is gone

@@ -40,7 +40,8 @@ await journey(async (world, browsers) => {
     await row(other, 'tasks').waitFor({ state: 'hidden' })
     await tap('lists')
     await row(other, 'lists').waitFor()
-    await see(page, 'Live updates paused. Reconnecting…')
+    // As long as nothing answers.
+    await see(page, "Ownline can't be reached from here.")
     await browsers.shoot('two-cut')
     assert(await row(page, 'lists').isHidden(), 'it is known although the stream is cut')
     await row(page, 'tasks').getByRole('button', { name: 'Close tasks' }).waitFor()
@@ -49,7 +50,7 @@ await journey(async (world, browsers) => {
   }
   await row(page, 'lists').getByText(`from ${world.addresses.client2}`).waitFor()
   await row(page, 'tasks').getByRole('button', { name: 'Close tasks' }).waitFor({ state: 'hidden' })
-  await page.getByText('Live updates paused').waitFor({ state: 'hidden' })
+  await page.locator('.banners').getByText("Ownline can't be reached from here.").waitFor({ state: 'hidden' })
   assert.equal(fetched(), before, 'the page has fetched sessions, and was not told of them')
   assert((await events().at(-1).allHeaders())['last-event-id'], 'the stream begins anew')
   await world.dark('client2')

@@ -148,7 +148,9 @@ export const useLive = defineStore('live', () => {
     void account.load()
   }
 
+  /** Asks whether the server answers now, and if so goes on. */
   async function reconnect(): Promise<void> {
+    clearTimeout(retry)
     await account.load()
     if (!running) return
     if (account.state === 'in') connect()
@@ -216,13 +218,18 @@ export const useLive = defineStore('live', () => {
   }
 
   watch(
+    () => account.state === 'away' || (paused.value && account.unanswered),
+    (is) => (offline.away = is),
+    { flush: 'sync', immediate: true },
+  )
+  watch(
     () => offline.is,
     (is) => {
       if (!is) hurry()
     },
   )
 
-  return { paused, refresh, follow, hurry, start, rest, end }
+  return { paused, refresh, follow, hurry, reconnect, start, rest, end }
 })
 
 /** Has the component told of changes while it is mounted. */

@@ -49,6 +49,22 @@ describe('the banners', () => {
     expect(shown.getComponent(RouterLinkStub).props('to')).toBe('/client')
   })
 
+  it('say so too of a page that was there before, once updates are paused', async () => {
+    const account = useAccount()
+    const shown = banners()
+    account.unanswered = true
+    await nextTick()
+    expect(shown.text()).toBe('')
+    useLive().paused = true
+    await nextTick()
+    expect(shown.text()).toContain("Ownline can't be reached from here.")
+    expect(shown.getComponent(RouterLinkStub).props('to')).toBe('/client')
+    vi.mocked(auth.me).mockResolvedValue(sampleMe())
+    await shown.get('button').trigger('click')
+    await flushPromises()
+    expect(shown.text()).not.toContain("can't be reached")
+  })
+
   it('say that updates are paused, or that the browser is offline', async () => {
     const live = useLive()
     const shown = banners()

@@ -1,6 +1,8 @@
 import { mount } from '@vue/test-utils'
 import { createPinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { nextTick } from 'vue'
+import { useOffline } from '@/stores/offline'
 import { sampleService } from '@/testing/samples'
 import ServiceTile from './ServiceTile.vue'
 
@@ -41,6 +43,15 @@ describe('a tile', () => {
     const shown = tile(state)
     expect(shown.get('.hidden-text').text()).toBe('You are offline. This needs the server.')
     expect(shown.get('.tile').attributes('aria-disabled')).toBe('true')
+    await shown.get('.tile').trigger('click')
+    expect(shown.emitted('open')).toBeUndefined()
+  })
+
+  it('opens nothing while the server is away, and says why', async () => {
+    const shown = tile('closed')
+    useOffline().away = true
+    await nextTick()
+    expect(shown.get('.hidden-text').text()).toBe("Ownline can't be reached from here.")
     await shown.get('.tile').trigger('click')
     expect(shown.emitted('open')).toBeUndefined()
   })
