@@ -169,6 +169,20 @@ type Status struct {
 	Firewall      Firewall       `json:"firewall"`
 	Proxy         Proxy          `json:"proxy"`
 	Knocks        Knocks         `json:"knocks"`
+	Ports         *Ports         `json:"ports,omitempty"` // nil: no router in front is asked
+}
+
+// Ports tells how the router in front of this one is asked to lead public ports here.
+type Ports struct {
+	Open     string     `json:"open"`               // ports.open of the settings
+	Protocol string     `json:"protocol,omitempty"` // that the router speaks: "pcp", "nat-pmp" or "upnp"; "": none, or it does not answer
+	Router   netip.Addr `json:"router,omitzero"`
+	External netip.Addr `json:"external,omitzero"` // public address of that router, as it says itself
+	OK       bool       `json:"ok"`
+	Error    string     `json:"error,omitempty"`
+	Opened   int        `json:"opened"`            // ports that it leads here
+	Narrow   int        `json:"narrow"`            // of those, how many it was told the source of
+	Refused  []string   `json:"refused,omitempty"` // ports that it does not open, like "20000/tcp"
 }
 
 // Proxy tells how the reverse proxy is.
