@@ -132,6 +132,7 @@ func printStatus(out io.Writer, s link.Status) error {
 	}
 	fmt.Fprintf(w, "clock\t%s\n", clock)
 	printProxy(w, s.Proxy)
+	printPorts(w, s.Ports)
 	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
 	fmt.Fprintf(w, "devices\t%d\n", s.Devices)
 	fmt.Fprintf(w, "knock port\t%d/udp\n", s.KnockPort)

@@ -122,6 +122,7 @@ func TestMistakes(t *testing.T) {
 		"duration, nonsense":  {"knock: {max_clock_skew: soon}\n", nil, []string{`FILE:1:25: knock.max_clock_skew: "soon" is not a duration like 30m or 90s`}},
 		"duration, range":     {"knock: {max_clock_skew: 1h}\n", nil, []string{"FILE:1:25: knock.max_clock_skew: 1h0m0s is not from 5s to 10m0s"}},
 		"truth":               {"knock: {answer: maybe}\n", nil, []string{`FILE:1:17: knock.answer: must be true or false, not "maybe"`}},
+		"way to open ports":   {"ports: {open: igd}\n", nil, []string{`FILE:1:15: ports.open: "igd" is not one of off, auto, pcp, nat-pmp, upnp`}},
 		"address":             {"knock: {listen: here}\n", nil, []string{`FILE:1:17: knock.listen: "here" is not an address and port like 127.0.0.1:8080 or [::]:8080`}},
 		"port":                {"firewall:\n  reserved_ports: [22, 70000]\n", nil, []string{`FILE:2:24: firewall.reserved_ports[1]: "70000" is not a number from 0 to 65535`}},
 		"port zero":           {"firewall:\n  reserved_ports: [22, 0]\n", nil, []string{`FILE:2:24: firewall.reserved_ports[1]: is not a port: 1 to 65535`}},

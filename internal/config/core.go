@@ -22,6 +22,7 @@ type Core struct {
 	Link          CoreLink       `key:"link"`
 	Knock         Knock          `key:"knock"`
 	Firewall      Firewall       `key:"firewall"`
+	Ports         Ports          `key:"ports"`
 	Proxy         Proxy          `key:"proxy"`
 	LocalNetworks []netip.Prefix `key:"local_networks"` // empty: found on the router's interfaces
 	Metrics       Metrics        `key:"metrics"`
@@ -48,6 +49,12 @@ type Firewall struct {
 	WANInterfaces []string `key:"wan_interfaces"` // empty: any
 	ReservedPorts []uint16 `key:"reserved_ports"` // besides those that are found in use
 	Masquerade    bool     `key:"masquerade"`
+}
+
+// Ports is how the router in front of this one is asked to lead public ports here.
+type Ports struct {
+	Open  string `key:"open"`  // off, auto, pcp, nat-pmp or upnp: see ownline.AutoPorts
+	Knock bool   `key:"knock"` // the ports of knocks as well, as long as core runs
 }
 
 // Proxy is the reverse proxy. It serves when Domain is set.
@@ -123,6 +130,7 @@ func DefaultCore() Core {
 			Answer:       true,
 		},
 		Firewall: Firewall{Driver: ownline.NFTables},
+		Ports:    Ports{Open: ownline.NoPorts, Knock: true},
 		Proxy: Proxy{
 			Driver: ownline.EmbeddedProxy, Listen: ":9999", GateSocket: "/run/ownline-core-gate.sock",
 			Nginx: Nginx{Directory: "/etc/nginx/ownline.d", Program: "nginx"},
@@ -167,6 +175,7 @@ func (c *Core) validate(report func(key, detail string)) {
 		report("knock.fwknop_listen", "needs a port from 1 to 65535 of its own, like [::]:62201")
 	}
 	r.oneOf("firewall.driver", c.Firewall.Driver, ownline.NFTables, ownline.IPTables, ownline.UFW, ownline.Firewalld, ownline.AutoFirewall)
+	r.oneOf("ports.open", c.Ports.Open, ownline.NoPorts, ownline.AutoPorts, ownline.PCPPorts, ownline.NATPMPPorts, ownline.UPnPPorts)
 	r.between("knock.max_clock_skew", c.Knock.MaxClockSkew, 5*time.Second, 10*time.Minute)
 	for i, name := range c.Firewall.WANInterfaces {
 		if name == "" || len(name) > 15 {

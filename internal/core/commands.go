@@ -171,6 +171,7 @@ func (c *Core) open(ctx context.Context, stamp link.Stamp, sessions []link.Sessi
 			}
 		}
 	}
+	c.ports.wait(ctx) // so that who is told of a session gets in at once
 	for i, s := range sessions {
 		log := c.log.With(logging.Session, s.ID, logging.Source, s.Source, logging.Service, s.Service, logging.User, s.User, "port", s.PublicPort)
 		if errs[i] != nil {

@@ -48,6 +48,7 @@ type Core struct {
 	reconciler *reconcile.Reconciler
 	door       *udpknock.Door
 	names      *names
+	ports      *ports
 	lanTurn    sync.Mutex    // held from asking how the LAN is until the reconciler knows
 	inside     []link.Inside // as web wants it; guarded by lanTurn
 	link       *link.Server
@@ -55,7 +56,12 @@ type Core struct {
 }
 
 // Check tells what this build can't do of what is set, without doing anything.
-func Check(cfg config.Core) error { return checkNames(cfg) }
+func Check(cfg config.Core) error {
+	if err := checkNames(cfg); err != nil {
+		return err
+	}
+	return checkPorts(cfg)
+}
 
 // New takes the ports, reads the state directory and finds out what the kernel can do. It
 // starts nothing and changes no rule.
@@ -111,13 +117,19 @@ func New(cfg config.Core, version string, log *slog.Logger) (_ *Core, err error)
 	c.host.looked = c.setLAN
 	c.names.onPublic(func(ctx context.Context) error {
 		c.setLAN()
-		return c.reconciler.Apply(ctx)
+		err := c.reconciler.Apply(ctx)
+		c.ports.wait(ctx)
+		return err
 	})
+	if c.ports, err = c.newPorts(); err != nil {
+		return nil, err
+	}
 	c.reconciler = reconcile.New(c.book, c.driver, firewall.Settings{
 		WAN: cfg.Firewall.WANInterfaces, Masquerade: cfg.Firewall.Masquerade, IPv6Prefix: c.ipv6Prefix(),
 		KnockPort: c.door.Port(), KnockLength: knock.Size, Fwknop: fwknopShape(c.door.FwknopPort()), Proxy: c.proxyAt(),
 		Gateways: c.host.gateways(),
 	}, func(ev link.Event) { c.hub.send(ev) }, log)
+	c.reconciler.OnApplied(c.ports.wake)
 	c.link = link.NewServer(id, commands{c}, log)
 	c.names.certifies(c.link)
 	return c, nil
@@ -205,6 +217,7 @@ func (c *Core) Run(ctx context.Context) error {
 	g.Go(func() error { return c.host.Run(ctx) })
 	g.Go(func() error { return c.hub.Run(ctx) })
 	g.Go(func() error { return c.names.Run(ctx) })
+	g.Go(func() error { return c.ports.Run(ctx) })
 	g.Go(func() error { return c.serveControl(ctx) })
 	if c.listener != nil {
 		g.Go(func() error { return c.link.Serve(ctx, c.listener) })
@@ -230,7 +243,7 @@ func (c *Core) Status(ctx context.Context) link.Status {
 		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),
 		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.driverName, OK: true},
-		Proxy: c.names.status(),
+		Proxy: c.names.status(), Ports: c.ports.status(),
 	}
 	for _, p := range c.host.reserved() {
 		if !slices.Contains(s.ReservedPorts, p.Number) {

@@ -112,6 +112,16 @@ func (h *host) hairpins(want []link.Inside) (out []firewall.Hairpin) {
 	return out
 }
 
+// gateway4 is the IPv4 router in front of this one, zero if there is none.
+func (h *host) gateway4() netip.Addr {
+	for _, a := range h.seen.Load().Gateways {
+		if a.Is4() {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
 // lanAddresses are where web in the LAN can reach this router, IPv4 in front.
 func (h *host) lanAddresses() []netip.Addr {
 	var v4, v6 []netip.Addr

@@ -124,6 +124,22 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"a driver is missing": {func(r *doctor.Router, d *daemon) {
 			d.err, r.Driver = errors.New("none"), func(context.Context) error { return errors.New("no module") }
 		}, "firewall", doctor.Problem, "modprobe -a nf_tables"},
+		"the router in front opens": {func(_ *doctor.Router, d *daemon) {
+			d.status.Ports = &link.Ports{OK: true, Protocol: "pcp", Router: netip.MustParseAddr("192.168.1.1"), External: netip.MustParseAddr("198.51.100.9")}
+		}, "port-opening", doctor.Good, "192.168.1.1, opens ports as they are needed (pcp)"},
+		"the router in front opens nothing": {func(_ *doctor.Router, d *daemon) {
+			d.status.Ports = &link.Ports{Error: "it does not answer"}
+		}, "port-opening", doctor.Problem, "does not open ports: it does not answer.\nallow it there (PCP, NAT-PMP or UPnP), or forward the ports there by hand and write `ports: {open: off}` into core.yaml"},
+		"the router in front is behind another": {func(_ *doctor.Router, d *daemon) {
+			d.status.Ports = &link.Ports{OK: true, External: netip.MustParseAddr("100.64.0.9")}
+		}, "port-opening", doctor.Problem, "has the address 100.64.0.9 itself"},
+		"no forwarding by hand": {func(r *doctor.Router, d *daemon) {
+			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
+			d.status.Ports = &link.Ports{OK: true}
+		}, "port-opening", doctor.Good, "opens ports"},
+		"forwarding by hand": {func(r *doctor.Router, _ *daemon) {
+			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
+		}, "address", doctor.Warning, "let that box forward 54754/udp"},
 		"settings are wrong": {func(r *doctor.Router, _ *daemon) { r.Lacks = errors.New("no nginx") }, "settings", doctor.Problem, "no nginx"},
 		"served":             {proxy(func(*link.Proxy) {}), "certificate", doctor.Good, "*.home.example.org"},
 		"nothing served yet": {proxy(func(p *link.Proxy) { p.Services, p.Expires = 0, time.Time{} }), "certificate", doctor.Good, "none needs a certificate"},

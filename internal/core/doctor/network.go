@@ -192,6 +192,7 @@ func (l *looking) address(ctx context.Context) {
 			l.say(&rewrites, gateway)
 		}
 	}
+	opens := l.opening()
 	w, public := &behind, ""
 	for _, a := range l.Host.Own {
 		switch ownline.KindOf(a) {
@@ -204,6 +205,9 @@ func (l *looking) address(ctx context.Context) {
 	if public != "" {
 		l.say(&internet, public[2:])
 		return
+	}
+	if opens && w == &behind {
+		return // nobody has to forward anything there
 	}
 	l.say(w, l.Config.Knock.Listen.Port())
 }

@@ -46,6 +46,7 @@ type Reconciler struct {
 	fw   Firewall
 	log  *slog.Logger
 	tell func(link.Event)
+	then func() // see OnApplied
 
 	wake chan struct{} // a Sync is wanted
 
@@ -64,9 +65,13 @@ type Reconciler struct {
 func New(book *session.Book, fw Firewall, settings firewall.Settings, tell func(link.Event), log *slog.Logger) *Reconciler {
 	return &Reconciler{
 		book: book, fw: fw, log: log, tell: tell, settings: settings, adopt: true,
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), then: func() {},
 	}
 }
+
+// OnApplied has f called whenever the kernel was made to follow. It must not block. To be set before
+// anything else is called.
+func (r *Reconciler) OnApplied(f func()) { r.then = f }
 
 // SetHints replaces the hints that the knock filter lets through.
 func (r *Reconciler) SetHints(h []firewall.Hint) {
@@ -151,6 +156,9 @@ func (r *Reconciler) Wait(ctx context.Context, generation uint64) error {
 
 // finish notes what a transaction came to, and passes its error on.
 func (r *Reconciler) finish(generation uint64, err error) error {
+	if err == nil {
+		defer r.then()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if (err == nil) != (r.err == nil) {
