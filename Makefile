@@ -18,7 +18,7 @@ GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop nmap firewalls schemathesis pages demo test check bench soak fmt generate clean guests
+.PHONY: help axe lighthouse screenshots build core http3 cross compiler database peers systemd desktop ssh fwknop nmap firewalls igd schemathesis pages demo test check bench soak fmt generate clean guests
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -119,6 +119,11 @@ firewalls:
 	command -v dbus-daemon >/dev/null || missing="$$missing dbus-daemon"; \
 	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
+# A provider's router that opens ports; its package starts nothing.
+igd:
+	@PATH=$$PATH:/usr/sbin; missing=; command -v miniupnpd >/dev/null || missing=miniupnpd-nftables; command -v nft >/dev/null || missing="$$missing nftables"; \
+	[ -z "$$missing" ] || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
+
 # A tool from PyPI, in an environment of its own. EXAMPLES for each operation, SECONDS for each role.
 TOOL := $(CURDIR)/$(BIN)/schemathesis/bin/schemathesis
 EXAMPLES ?= 20
@@ -141,9 +146,10 @@ RACE := -race -gcflags=modernc.org/sqlite/lib=-race=false
 # make check vets, and nobody debugs these programs.
 LEAN := -vet=off -ldflags=-w
 
-test: build compiler guests database peers systemd desktop ssh fwknop nmap firewalls $(TOOL) ## run every test
+test: build compiler guests database peers systemd desktop ssh fwknop nmap firewalls igd $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test $(RACE) $(LEAN) -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test $(RACE) $(LEAN) -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
+	$(GO) test $(LEAN) -tags noproxy $(GOTESTFLAGS) -run NoProxy ./cmd/ownline-core
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(LEAN) $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test && $(NPM) run budgets && $(NPM) run axe -- --few
 
