@@ -1,3 +1,5 @@
+//go:build !noproxy
+
 package nft
 
 import (
@@ -5,6 +7,14 @@ import (
 
 	"github.com/ownline/ownline/internal/core/firewall"
 )
+
+// mayBeElsewhere is false in the small core, whose firewall translates always.
+const mayBeElsewhere = true
+
+// newLayoutElsewhere is newLayout where another firewall translates.
+func newLayoutElsewhere(s firewall.Settings, how marking, filter filtering) layout {
+	return (&builder{mark: how, elsewhere: true}).table(s, filter)
+}
 
 // forever is how long the kernel keeps what another firewall may translate, should nobody tell it otherwise.
 const forever = 10 * 365 * 24 * time.Hour

@@ -64,7 +64,7 @@ func New(cfg Config) (*Driver, error) {
 		return nil, err
 	}
 	d := &Driver{log: cfg.Logger, conn: conn, table: tableName, room: math.MaxInt32, plan: newLayout}
-	if d.elsewhere = cfg.Elsewhere; d.elsewhere {
+	if d.elsewhere = mayBeElsewhere && cfg.Elsewhere; d.elsewhere {
 		d.plan = newLayoutElsewhere
 	}
 	if d.log == nil {

@@ -166,11 +166,6 @@ func newLayout(s firewall.Settings, how marking, filter filtering) layout {
 	return (&builder{mark: how}).table(s, filter)
 }
 
-// newLayoutElsewhere does so where another firewall translates.
-func newLayoutElsewhere(s firewall.Settings, how marking, filter filtering) layout {
-	return (&builder{mark: how, elsewhere: true}).table(s, filter)
-}
-
 func (b *builder) table(s firewall.Settings, filter filtering) layout {
 	fams := families(s.IPv6Prefix)
 	const timed = unix.NFT_SET_TIMEOUT
@@ -188,7 +183,7 @@ func (b *builder) table(s firewall.Settings, filter filtering) layout {
 			b.set(set{name: f.open, flags: timed, keyType: typeService, keyLen: 2}, "ports that lead everybody to the proxy")
 			b.set(set{name: f.stay, flags: timed, keyType: typeService, keyLen: 2}, "ports of the proxy where everybody may go on")
 		}
-		if b.elsewhere {
+		if mayBeElsewhere && b.elsewhere {
 			b.set(set{name: f.asked, flags: timed, keyType: source, keyLen: f.keyLen}, "source . protocol . public port that another firewall may translate")
 		}
 	}
@@ -200,7 +195,7 @@ func (b *builder) table(s firewall.Settings, filter filtering) layout {
 	// A connection is taken by name: from this source, to this port, of this host.
 	b.chain("take", "", 0, 0)
 	for _, f := range fams {
-		if b.elsewhere {
+		if mayBeElsewhere && b.elsewhere {
 			// The other does not ask which host a packet is for: what it translates has to be ours.
 			b.rule("another firewall translates, if it can be recognised later",
 				b.family(f), b.sourceKey(f), lookupMap(reg0, f.dnat, regTarget),
@@ -245,7 +240,7 @@ func (b *builder) table(s firewall.Settings, filter filtering) layout {
 		b.rule("", b.from(name), verdict(unix.NFT_JUMP, "take"))
 	}
 	b.proxyFromEverywhere(s.Proxy, fams)
-	if b.elsewhere {
+	if mayBeElsewhere && b.elsewhere {
 		for _, f := range fams {
 			// To translate it to what it is leaves it as it is, for others too.
 			port := regTarget + f.addrLen/4
