@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/validation"
 )
 
 // sentence is what is wrong with a field, without the field's name.
@@ -18,12 +19,12 @@ type sentence struct{ code, words string }
 // reads them there. A code never changes, its sentence may.
 var sentences = []sentence{
 	// Any field.
-	{"length_least", "expected length >= {least}"}, // the first six are huma's words
-	{"length_most", "expected length <= {most}"},
-	{"number_least", "expected number >= {least}"},
-	{"number_most", "expected number <= {most}"},
-	{"items_most", "expected array length <= {most}"},
-	{"one_of", `expected value to be one of "{words}"`},
+	{"length_least", "must have {least} characters or more"}, // the first six says huma, in our words
+	{"length_most", "must have {most} characters at most"},
+	{"number_least", "must be {least} or more"},
+	{"number_most", "must be no more than {most}"},
+	{"items_most", "must have {most} entries at most"},
+	{"one_of", `must be one of "{words}"`},
 	{"identifier", "is not an identifier"},
 	{"duration", "is not a duration like 30m or 2h"},
 	{"range_from_1", "must be 1 to {most}"},
@@ -233,6 +234,16 @@ var sentences = []sentence{
 	{"pass_state", "is not what the service's router has sent: open the service's page again"},
 	{"pass_path", "must be a path of the service"},
 	{"pass_no_login", "needs no login"},
+}
+
+// What huma says of input reads like what we say of it.
+func init() {
+	validation.MsgExpectedMinLength = "must have %d characters or more"
+	validation.MsgExpectedMaxLength = "must have %d characters at most"
+	validation.MsgExpectedMinimumNumber = "must be %v or more"
+	validation.MsgExpectedMaximumNumber = "must be no more than %v"
+	validation.MsgExpectedMaxItems = "must have %d entries at most"
+	validation.MsgExpectedOneOf = `must be one of "%s"`
 }
 
 // parameter is a place in a sentence; {{.Guard}} is none.

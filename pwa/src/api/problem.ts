@@ -71,8 +71,10 @@ export class Problem extends Error {
       params: error.params,
     }))
     const wait = Number.parseInt(response.headers.get('Retry-After') ?? '', 10)
+    // What the path says is no identifier: no more is there than under one that names nothing.
+    const lost = fields.some(({ field }) => field.startsWith('path.'))
     return new Problem(
-      response.status,
+      lost ? 404 : response.status,
       model.detail,
       fields,
       Number.isNaN(wait) ? undefined : wait,

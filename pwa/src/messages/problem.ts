@@ -6,6 +6,20 @@ export function asSentence(words: string): string {
   return /[.?!]$/.test(words) ? words : `${words}.`
 }
 
+/** How sentences begin whose subject is the field that they are about: in English, in Spanish. */
+const predicate =
+  /^(?:is|are|was|must|needs|has|can't|lies|names an|debe|deben|no|es|son|ya|necesita|tiene|está|ha|hace|falta|se|cierra|solo|ocupa)(?![a-záéíóú])/
+
+/** Whether a sentence lacks a subject: that is the field that it is about. */
+export function lacksSubject(words: string): boolean {
+  return predicate.test(words)
+}
+
+/** What the server says is wrong with a field, as a sentence that stands below it. */
+export function atField(t: Messages, label: string, words: string): string {
+  return asSentence(lacksSubject(words) ? t.problem.about(label, words) : words.charAt(0).toLocaleUpperCase() + words.slice(1))
+}
+
 /** What happened, in words for a person. */
 export function sayProblem(t: Messages, problem: Problem): string {
   if (problem.unreachable) return t.app.unreachable
@@ -29,7 +43,8 @@ export function sayProblem(t: Messages, problem: Problem): string {
     case 422: {
       // The detail begins with the name that the field has in the API, which says nothing here.
       const why = problem.fields[0]?.message || problem.detail
-      return why ? t.problem.refused(why.replace(/\.$/, '')) : t.problem.unknown
+      if (!why) return t.problem.unknown
+      return (lacksSubject(why) ? t.problem.refusedEntry : t.problem.refused)(why.replace(/\.$/, ''))
     }
     default:
       return t.problem.unknown

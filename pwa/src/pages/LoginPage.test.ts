@@ -61,6 +61,13 @@ describe('the sign-in', () => {
     await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/'), 20_000)
   })
 
+  it('takes a name that nobody can have for a wrong one', async () => {
+    vi.mocked(auth.login).mockRejectedValue(new Problem(422, '', [{ field: 'name', message: 'must have 64 characters at most' }]))
+    const { login, submit } = await page('/login')
+    await submit('a'.repeat(65), 'a good long password')
+    expect(login.get('[role=alert]').text()).toBe('Name or password is not right.')
+  })
+
   it('does not say which of the two was wrong', async () => {
     vi.mocked(auth.login).mockRejectedValue(new Problem(401))
     const { login, submit, password } = await page('/login')

@@ -131,6 +131,19 @@ describe('the sheet of a service', () => {
     expect(api.openSession).not.toHaveBeenCalled()
   })
 
+  it('says at its field what is wrong with another address', async () => {
+    vi.mocked(api.openSession).mockRejectedValue(
+      new Problem(422, '', [{ field: 'source', message: 'is not an address like 198.51.100.7', code: 'source_address' }]),
+    )
+    const { shown, button } = await sheet(ServiceSheet, path, true)
+    await shown.findAll('input[value=other]')[1]?.setValue()
+    await shown.findAll('input:not([type=radio]):not([type=checkbox])')[1]?.setValue('foo')
+    await button('Open for 30 min').trigger('click')
+    await flushPromises()
+    expect(shown.get('.error').text()).toBe('Address to let in is not an address like 198.51.100.7.')
+    expect(shown.find('.failure').exists()).toBe(false)
+  })
+
   it('lets admins open for another address', async () => {
     vi.mocked(api.openSession).mockResolvedValue(sampleSession({ source: '198.51.100.7/32' }))
     const { shown, button } = await sheet(ServiceSheet, path, true)

@@ -26,7 +26,8 @@ it.each([
   [422, 'pairing_used', 'used'],
   [422, 'pairing_not_newest', 'used'],
   [422, 'pairing_wrong_key', 'wrongKey'],
-  [409, 'pairing_this_site', 'other'],
+  [409, 'pairing_this_site', 'there'],
+  [409, 'pairing_other_site', 'other'],
 ] as const)('tells why pairing failed: %i %s', (status, code, why) => {
   expect(pairingFailure(new Problem(status, '', [{ field: 'code', message: 'no', code }]))).toBe(why)
 })

@@ -23,7 +23,7 @@ export function fingerprint(pin: string): string {
   return pin.match(/.{1,6}/g)?.join(' ') ?? ''
 }
 
-export type PairingFailure = 'old' | 'used' | 'silent' | 'wrongKey' | 'other'
+export type PairingFailure = 'old' | 'used' | 'silent' | 'wrongKey' | 'there' | 'other'
 
 /** Why pairing failed. */
 export function pairingFailure(problem: Problem): PairingFailure {
@@ -36,6 +36,8 @@ export function pairingFailure(problem: Problem): PairingFailure {
     case 'pairing_used':
     case 'pairing_not_newest':
       return 'used'
+    case 'pairing_this_site':
+      return 'there'
     default:
       return 'other'
   }

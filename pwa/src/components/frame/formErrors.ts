@@ -1,7 +1,7 @@
 import { nextTick, type Ref, ref } from 'vue'
 import type { Problem } from '@/api/problem'
 import { useMessages } from '@/messages'
-import { asSentence, sayProblem } from '@/messages/problem'
+import { atField, lacksSubject, sayProblem } from '@/messages/problem'
 
 /** What is wrong with the fields of a form, by their names, and what is wrong with none of them. */
 export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
@@ -20,7 +20,7 @@ export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
 
   /** Tells why the server refused; fieldOf: where what the server calls it is in the form. */
   async function explain(problem: Problem, fieldOf = (name: string) => name): Promise<void> {
-    await show(Object.fromEntries(problem.fields.map(({ field, message }) => [fieldOf(field), asSentence(message)])))
+    await show(Object.fromEntries(problem.fields.map(({ field, message }) => [fieldOf(field), lacksSubject(message) ? message : atField(t.value, '', message)])))
     // What no field shows has to be said all the same.
     if (!form.value?.querySelector('[aria-invalid]')) failure.value = sayProblem(t.value, problem)
   }

@@ -24,6 +24,7 @@ export const siteAdmin = {
   hostHelp: 'By which the router is found from outside.',
   hostMissing: 'Say by which name or address the router is found from outside.',
   paired: (name: string) => `${name} is paired`,
+  pairedAlready: (name: string) => `That core is the site ${name} already. To pair with it again, open ${name} in Sites and choose “Pair again”.`,
   old: 'The code is older than 10 minutes. Run it again.',
   used: 'The code was used already, or is not the newest. Run it again.',
   silent: (at: string) => `Nothing answered at ${at}.`,

@@ -24,6 +24,7 @@ export const siteAdmin: Messages['siteAdmin'] = {
   hostHelp: 'Por el que se encuentra el router desde fuera.',
   hostMissing: 'Di por qué nombre o dirección se encuentra el router desde fuera.',
   paired: (name) => `${name} está emparejada`,
+  pairedAlready: (name) => `Ese core ya es la sede ${name}. Para emparejarlo otra vez, abre ${name} en Sedes y elige «Emparejar otra vez».`,
   old: 'El código tiene más de 10 minutos. Ejecútalo otra vez.',
   used: 'El código ya se usó, o no es el más nuevo. Ejecútalo otra vez.',
   silent: (at) => `Nada respondió en ${at}.`,

@@ -232,7 +232,7 @@ describe('services', () => {
     const { page, press, fill } = await open('/admin/services/wiki-id')
     await fill('nginx template', 'server {')
     await press('Save')
-    expect(page.text()).toContain('line 3: unknown directive.')
+    expect(page.text()).toContain('Line 3: unknown directive.')
     expect(servicesApi.changeService).not.toHaveBeenCalled()
   })
 
