@@ -4,7 +4,7 @@
 // that tell most, which are part of the tests.
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { fits } from './inside.mjs'
+import { fits, grows } from './inside.mjs'
 import { scenes, telling } from './scenes.mjs'
 import { keeps, stage } from './stage.mjs'
 
@@ -31,10 +31,13 @@ function check(page, colours) {
 }
 
 const view = (size, language, theme, by) => ({ size, language, theme, by, longer: by === 'room' })
+const large = (size, text) => Object.assign(view(size, 'en', 'light', 'text'), { text })
+/** Text of twice the usual size on a phone and on a small screen, and a window at four times its size. */
+const larger = [large('phone', 2), large('laptop', 2), large('zoomed', 1)]
 
 /**
  * How a scene is played, and in which views it is looked at then: by all rules, by colours alone, or
- * for the room that its words need, which are longer then. The words that a scene is played by are
+ * for the room that its words need, which are longer then, or whose text is larger. The words that a scene is played by are
  * English, but of one that keeps its language.
  */
 function tour(scene) {
@@ -43,13 +46,14 @@ function tour(scene) {
   if (keeps(scene)) {
     const plays = whole ? ['phone', 'desktop'].flatMap((size) => ['en', 'es'].map((language) => [size, language])) : [['phone', 'en'], ['desktop', 'es']]
     return plays.map(([size, language]) => ({
-      size, language, views: [view(size, language, 'light', 'rules'), view(size, language, 'dark', whole ? 'rules' : 'colours')],
+      size, language,
+      views: [view(size, language, 'light', 'rules'), view(size, language, 'dark', whole ? 'rules' : 'colours'), ...(size === 'phone' && language === 'en' ? larger : [])],
     }))
   }
-  if (!whole) return [{ size: 'phone', language: 'en', views: [...both, ...room.slice(0, few ? 1 : 2)] }]
+  if (!whole) return [{ size: 'phone', language: 'en', views: [...both, ...larger.slice(0, few ? 2 : 3), ...room.slice(0, few ? 1 : 2)] }]
   const each = (size) => ['en', 'es'].flatMap((language) => ['light', 'dark'].map((theme) => view(size, language, theme, 'rules')))
   return [
-    { size: 'phone', language: 'en', views: [...each('phone'), ...room] },
+    { size: 'phone', language: 'en', views: [...each('phone'), ...larger, ...room] },
     { size: 'desktop', language: 'en', views: [...each('desktop'), view('desktop', 'en', 'light', 'room')] },
   ]
 }
@@ -57,6 +61,7 @@ function tour(scene) {
 async function look(page, { by }) {
   const room = by === 'colours' ? [] : await page.evaluate(fits)
   if (by === 'room') return room
+  if (by === 'text') return [...room, ...(await page.evaluate(grows))]
   // By the debugger, which the content policy does not bind: the pages keep theirs.
   await page.evaluate(source)
   return [...room, ...(await check(page, by === 'colours'))]

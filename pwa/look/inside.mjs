@@ -145,3 +145,46 @@ export function fits() {
   }
   return [...new Set(found)]
 }
+
+/**
+ * Says what large text or a small window breaks, beyond what fits says: words that are broken although half of the
+ * window would hold them, marks that stay small or lose their shape, and bars that leave no room for the page.
+ */
+export function grows() {
+  const found = []
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+  const seen = (element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !element.closest('.hidden-text, .skip')
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+    const parent = node.parentElement
+    if (!node.data.trim() || parent.closest('noscript, script, style, option, code, .mono, [data-named]') || !seen(parent)) continue
+    const range = document.createRange()
+    // Words alone: what is part of an address or of a host's name may break anywhere.
+    for (const { 0: word, index } of node.data.matchAll(/(?<![^\s(“])\p{L}{2,24}(?![^\s).,:;!?…”’])/gu)) {
+      range.setStart(node, index)
+      range.setEnd(node, index + word.length)
+      const pieces = [...range.getClientRects()].filter(({ width }) => width > 1)
+      const lines = new Set(pieces.map(({ top }) => Math.round(top))).size
+      if (lines > 1 && pieces.reduce((sum, { width }) => sum + width, 0) < innerWidth / 2) {
+        found.push(`broken: “${word}” of “${node.data.trim().slice(0, 60)}”`)
+      }
+    }
+  }
+  for (const mark of document.querySelectorAll('svg, input[role=switch]')) {
+    if (!seen(mark)) continue
+    const { width, height } = mark.getBoundingClientRect()
+    const what = `${mark.tagName.toLowerCase()}.${mark.getAttribute('class') ?? ''} in ${mark.parentElement.className}`
+    if (mark.matches('svg') ? Math.abs(width - height) > 1 : width < 1.5 * height) found.push(`squeezed: ${what}: ${width} by ${height}`)
+    if (height > 0 && height < 0.7 * rem) found.push(`small: ${what}: ${width} by ${height} px`)
+  }
+  if (!document.querySelector('dialog[open], :popover-open')) {
+    let kept = 0
+    for (const bar of document.querySelectorAll('header, nav, .action')) {
+      const { position } = getComputedStyle(bar)
+      const { width, height, top, bottom } = bar.getBoundingClientRect()
+      if ((position === 'fixed' || position === 'sticky') && seen(bar) && height < innerHeight && width > 0) kept += Math.max(0, Math.min(bottom, innerHeight) - Math.max(top, 0))
+    }
+    if (kept > innerHeight / 2) found.push(`what stays takes ${Math.round(kept)} of ${innerHeight} px`)
+  }
+  return [...new Set(found)]
+}

@@ -3,10 +3,13 @@ import { chromium } from 'playwright-core'
 import { startDemo } from './demo.mjs'
 import { jumps, lengthen, settled, shifted, speak } from './inside.mjs'
 
-/** narrow is the narrowest that everything has to fit. */
+/** narrow is the narrowest that everything has to fit; zoomed is what a window of 1280 by 1024 has room for at 400 %. */
 export const sizes = {
   phone: { width: 390, height: 844 }, desktop: { width: 1440, height: 900 }, narrow: { width: 320, height: 640 },
+  laptop: { width: 1280, height: 800 }, zoomed: { width: 320, height: 256 },
 }
+/** What browsers write in, unless they are told otherwise. */
+const usual = 16
 /** The demo answers some requests with an error on purpose; a worker would answer in its place. */
 const expected = /^Failed to load resource|^Service Worker registration blocked/
 
@@ -37,12 +40,16 @@ export async function play(page, url, scene) {
 export const keeps = (scene) => scene.guest === true || scene.demo === 'slow' || (scene.misses !== undefined && !scene.act)
 
 /**
- * Shows the scene that was played in another way, as a view tells: size, theme, language, and
- * whether all words are longer.
+ * Shows the scene that was played in another way, as a view tells: size, theme, language,
+ * whether all words are longer, and how many times as large as usual the text is. That is the browser's own
+ * setting: what the page itself says of its root does not reach the media queries.
  */
-export async function show(page, { size, theme, language, longer }, scene) {
-  const { width } = page.viewportSize()
-  if (width !== sizes[size].width) await page.setViewportSize(sizes[size])
+export async function show(page, { size, theme, language, longer, text = 1 }, scene) {
+  const { width, height } = page.viewportSize()
+  if (width !== sizes[size].width || height !== sizes[size].height) await page.setViewportSize(sizes[size])
+  const settings = await page.context().newCDPSession(page)
+  await settings.send('Page.setFontSizes', { fontSizes: { standard: usual * text } })
+  await settings.detach()
   await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
   if (!keeps(scene)) {
     await page.evaluate(speak, language)
@@ -88,7 +95,7 @@ export async function stage({ scenes, tour, look, mostJump = Infinity, workers =
       const sum = jumped.reduce((all, { value }) => all + value, 0)
       if (sum > mostJump && !scene.act && !scene.jumps && !scene.offline) fail(name, `it jumps by ${sum.toFixed(3)}: ${JSON.stringify(jumped)}`)
       for (const view of views) {
-        name = [scene.name, view.size, view.theme, view.language, ...(view.longer ? ['longer'] : [])].join(' ')
+        name = [scene.name, view.size, view.theme, view.language, ...(view.longer ? ['longer'] : []), ...(view.text > 1 ? [`text ${view.text * 100} %`] : [])].join(' ')
         await show(page, view, scene)
         counts.views++
         for (const what of await look(page, view, scene)) fail(name, what)

@@ -19,7 +19,7 @@ const media = vi.spyOn(window, 'matchMedia')
 function wide(is: boolean): void {
   media.mockImplementation((query) => {
     const list = new EventTarget() as MediaQueryList
-    return Object.assign(list, { matches: is && query.includes('960px'), media: query })
+    return Object.assign(list, { matches: is && query.includes('60em'), media: query })
   })
 }
 
