@@ -128,10 +128,9 @@ add chain inet filter leaving { type nat hook postrouting priority srcnat; }
 add rule inet filter leaving oifname wan0 masquerade
 `)
 	firewall := readPage(t, "how/host-firewall.md")
-	for _, args := range firewall.commands("1. Connections that were translated") {
+	for _, args := range firewall.commands("Rules of your own") {
 		s.nft(router, strings.Join(args[1:], " "))
 	}
-	s.nft(router, "insert rule inet filter input "+strings.Trim(block.FindString(firewall.section("2. Knocks")), "`\n"))
 
 	dir := filepath.Join(t.TempDir(), "laptop")
 	s.does(guide, "Open something", client, dir, router.IPv4)

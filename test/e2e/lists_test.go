@@ -185,7 +185,7 @@ func TestAllowLists(t *testing.T) {
 				t.Errorf("core has dropped %d by policy, and %d before", n, dropped)
 			}
 			after, devices := l.refused()
-			if after[reason] < before[reason]+2 || devices[reason+" phone"] == 0 || devices[reason+" fwknop sha256"] == 0 {
+			if after[reason] < before[reason]+2 || devices[reason+" phone"] == 0 || devices[reason+" fwknop sha256 1"] == 0 {
 				t.Errorf("refused: %v, by device: %v; before: %v", after, devices, before)
 			}
 			for other, n := range after {
