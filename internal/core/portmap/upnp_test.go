@@ -241,7 +241,7 @@ func TestUPnPTrustsNobody(t *testing.T) {
 	asked := false
 	other, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
-		t.Skip(err) // not all systems have more than one loopback address
+		t.Fatal(err)
 	}
 	server := &httptest.Server{Listener: other, Config: &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true })}}
 	server.Start()
@@ -286,7 +286,7 @@ func TestSearch(t *testing.T) {
 	answer := func(at string, text string) netip.AddrPort {
 		conn, err := net.ListenPacket("udp4", at+":0")
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		t.Cleanup(func() { conn.Close() })
 		go func() {

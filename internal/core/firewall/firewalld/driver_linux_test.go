@@ -19,20 +19,7 @@ import (
 	"github.com/ownline/ownline/test/bed/bedtest"
 )
 
-func sync(tb testing.TB, d *firewalld.Driver, want firewall.Ruleset) {
-	tb.Helper()
-	if err := d.Sync(tb.Context(), want); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-func change(tb testing.TB, d *firewalld.Driver, put []firewall.Forward, drop ...firewall.Key) {
-	tb.Helper()
-	if err := d.Change(tb.Context(), put, drop); err != nil {
-		tb.Fatal(err)
-	}
-}
-
+// changed looks until firewalld's signals have told the driver, if they should.
 func changed(t *testing.T, d *firewalld.Driver, want bool, when string) {
 	t.Helper()
 	got, err := d.Changed(t.Context())

@@ -1,26 +1,32 @@
 package firewalld_test
 
 import (
-	"net/netip"
 	"testing"
-	"time"
 
-	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/firewalld"
-	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/core/firewall/fwtest"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/bed/bedtest"
 )
 
 func TestMain(m *testing.M) { bedtest.Main(m) }
 
+// What tests of all drivers share, by short names.
 const (
 	patience = bedtest.Patience
 	silence  = bedtest.Silence
 	whoPort  = bedtest.WhoPort
 )
 
-var settings = firewall.Settings{IPv6Prefix: 64, KnockPort: 54754, KnockLength: 128}
+var (
+	settings   = fwtest.Settings
+	transports = fwtest.Transports
+	source     = fwtest.Source
+	forward    = fwtest.Forward
+	ruleset    = fwtest.Ruleset
+	sync       = fwtest.Sync
+	change     = fwtest.Change
+)
 
 // start makes a bed with a firewalld that refuses all, as it does after its installation.
 func start(t *testing.T) (*bed.Bed, *bedtest.Firewalld) {
@@ -46,29 +52,3 @@ func newDriver(tb testing.TB, h *bed.Host, cfg firewalld.Config) *firewalld.Driv
 	})
 	return d
 }
-
-func ruleset(s firewall.Settings, forwards ...firewall.Forward) firewall.Ruleset {
-	r := firewall.Ruleset{Settings: s, Forwards: map[firewall.Key]firewall.Forward{}}
-	for _, f := range forwards {
-		r.Forwards[f.Key] = f
-	}
-	return r
-}
-
-// source is the network of a host's address that a session would admit.
-func source(a netip.Addr) netip.Prefix {
-	p, err := ownline.SourceOf(a, settings.IPv6Prefix)
-	if err != nil { // documentation addresses are public to us
-		panic(err)
-	}
-	return p
-}
-
-func forward(a netip.Addr, transport ownline.Transport, port uint16, target netip.AddrPort, last time.Duration) firewall.Forward {
-	return firewall.Forward{
-		Key:    firewall.Key{Source: source(a), Transport: transport, Port: port},
-		Target: target, Until: time.Now().Add(last),
-	}
-}
-
-var transports = []ownline.Transport{ownline.TCP, ownline.UDP}
