@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vite'
+import { glyphs } from './build/glyphs.ts'
 
 // The page for invited guests: a few files that any web host can serve, at any path. The content
 // policy allows nothing inline.
@@ -8,6 +9,7 @@ const browsers = ['chrome123', 'edge123', 'firefox125', 'safari17.5']
 export default defineConfig({
   root: fileURLToPath(new URL('./guest', import.meta.url)),
   base: './',
+  plugins: [glyphs()],
   resolve: {
     alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) },
   },

@@ -127,7 +127,7 @@ func badAsks(t testing.TB) map[string][]byte {
 func goodReplies() map[string]Reply {
 	return map[string]Reply{
 		"valid": {
-			Status: Valid, Time: testTime.UnixMilli(), Host: "home.example.org", Service: "photos", From: "ana", Message: "Mind the dog <3 «ñ»\nBye",
+			Status: Valid, Time: testTime.UnixMilli(), Host: "home.example.org", Service: "photos", Icon: "image", From: "ana", Message: "Mind the dog <3 «ñ»\nBye",
 			Seconds: 1800, Until: testTime.UnixMilli() + 86_400_000, Left: 1, Families: []int{4, 6},
 		},
 		"opened": {
@@ -137,7 +137,7 @@ func goodReplies() map[string]Reply {
 		"refused": {Status: Refused, Detail: "this invitation is not for guests from where you are", Time: testTime.UnixMilli()},
 		"clock":   {Status: Clock, Time: testTime.UnixMilli()},
 		"the largest": {
-			Status: Opened, Time: maxTime, Host: strings.Repeat("h", 253), Service: strings.Repeat("s", 63), From: strings.Repeat("f", 64),
+			Status: Opened, Time: maxTime, Host: strings.Repeat("h", 253), Service: strings.Repeat("s", 63), Icon: "thermometer", From: strings.Repeat("f", 64),
 			Message: strings.Repeat("𝄞", 240), Seconds: 31_622_400, Until: maxTime, Left: 1000, Families: []int{4, 6},
 			Transport: "tcp", Port: 65535, Expires: maxTime, Source: "2001:0db8:0000:0000:0000:0000:0000:0000/128",
 		},

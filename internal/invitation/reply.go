@@ -36,6 +36,7 @@ type Reply struct {
 	Time     int64  `json:"time"`              // web's clock
 	Host     string `json:"host,omitempty"`    // where the service is
 	Service  string `json:"service,omitempty"` // its name
+	Icon     string `json:"icon,omitempty"`    // the name of its built-in icon
 	From     string `json:"from,omitempty"`    // who invites
 	Message  string `json:"message,omitempty"`
 	Seconds  int64  `json:"seconds,omitempty"`  // how long a session lasts

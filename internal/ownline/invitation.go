@@ -50,6 +50,7 @@ type InvitationInfo struct {
 	ServiceName      string
 	ServiceKind      ServiceKind
 	ServiceTransport Transport
+	ServiceIcon      string
 	Target4, Target6 bool // families of the service's targets
 	Site             SiteID
 	SiteName         string

@@ -52,7 +52,7 @@ func newParty(t *testing.T, set ...func(*config.Web)) *party {
 		t.Fatal(err)
 	}
 	p.host = access.Actor{User: u, By: access.ByLogin}
-	if p.service, err = a.AddService(ctx, access.Command(), access.NewService{Site: site.ID, Name: "photos", Target4: netip.MustParseAddrPort("192.168.7.10:80")}); err != nil {
+	if p.service, err = a.AddService(ctx, access.Command(), access.NewService{Site: site.ID, Name: "photos", Icon: "image", Target4: netip.MustParseAddrPort("192.168.7.10:80")}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() string {
@@ -164,7 +164,7 @@ func (g guest) used() int {
 func TestSealedRedeem(t *testing.T) {
 	p := newParty(t)
 	g := p.invite(access.NewInvitation{Uses: 2, Message: "For you", For: 10 * time.Minute})
-	if r := g.ask(invitation.Show, "198.51.100.40"); r.Status != invitation.Valid || r.Host != "home.example.org" || r.Service != "photos" || r.From != "ana" || r.Message != "For you" || r.Seconds != 600 || r.Left != 2 {
+	if r := g.ask(invitation.Show, "198.51.100.40"); r.Status != invitation.Valid || r.Host != "home.example.org" || r.Service != "photos" || r.Icon != "image" || r.From != "ana" || r.Message != "For you" || r.Seconds != 600 || r.Left != 2 {
 		t.Errorf("shown: %+v", r)
 	}
 	if g.used() != 0 || len(p.core.Sessions()) != 0 {
@@ -200,6 +200,13 @@ func TestSealedRedeem(t *testing.T) {
 	}
 	if g.used() != 1 || len(p.core.Sessions()) != 0 {
 		t.Errorf("after a repetition: %d uses, core holds %d", g.used(), len(p.core.Sessions()))
+	}
+	// A picture has no room in a reply, and the page draws a letter.
+	if _, err := p.web.Access().SetIcon(t.Context(), p.host, p.service.ID, []byte(`<svg xmlns="http://www.w3.org/2000/svg"></svg>`)); err != nil {
+		t.Fatal(err)
+	}
+	if r := g.ask(invitation.Show, "198.51.100.40"); r.Status != invitation.Valid || r.Icon != "" {
+		t.Errorf("with a picture: %+v", r)
 	}
 	late := newAsk(invitation.Redeem, "198.51.100.40")
 	late.Time = late.Time.Add(-invitation.Window - time.Second)

@@ -13,7 +13,8 @@ const read = (file) => readFileSync(join(dist, file))
 /** What the page for guests consists of, as files of its own folder. */
 function guestFiles() {
   const html = readFileSync(join(guests, 'index.html')).toString()
-  return ['index.html', ...[...html.matchAll(/<(?:link|script)[^>]*?(?:href|src)="\.\/([^"]+)"/g)].map(([, file]) => file)].map((file) => join(guests, file))
+  const glyphs = `assets/${readdirSync(join(guests, 'assets')).find((file) => file.startsWith('glyphs-'))}` // of the service's icon
+  return ['index.html', ...[...html.matchAll(/<(?:link|script)[^>]*?(?:href|src)="\.\/([^"]+)"/g)].map(([, file]) => file), glyphs].map((file) => join(guests, file))
 }
 const sizes = new Map()
 function size(file) {

@@ -19,6 +19,14 @@ try {
   const settled = () => page.waitForFunction(() => document.querySelector('main h1, main [role=alert]') !== null, undefined, { timeout: 40_000 })
   await settled()
   const before = await page.innerText('main')
+  // What stands for the service: a glyph, a picture that was drawn, or a letter.
+  const drawn = () => page.waitForFunction(() => {
+    const mark = document.querySelector('main .mark')
+    if (mark === null) return 'none'
+    const picture = mark.querySelector('img')
+    return picture ? picture.naturalWidth > 0 && 'picture' : mark.querySelector('path') ? 'glyph' : mark.textContent
+  }, undefined, { timeout: 40_000 }).then((found) => found.jsonValue())
+  const mark = await drawn()
   let after = ''
   if (click) {
     await page.click('main button')
@@ -26,7 +34,7 @@ try {
     after = await page.innerText('main')
   }
   if (process.env.SCREENSHOT) await page.screenshot({ path: process.env.SCREENSHOT })
-  process.stdout.write(JSON.stringify({ before, after, problems, asked, language: await page.getAttribute('html', 'lang') }))
+  process.stdout.write(JSON.stringify({ before, after, mark, problems, asked, language: await page.getAttribute('html', 'lang') }))
 } finally {
   await browser.close()
 }

@@ -179,7 +179,7 @@ export const profile = (origin) =>
   `&mqtt=${encodeURIComponent(`${origin.replace('http', 'ws')}/mqtt`)}&address=https://address.example.org/`
 /** What an invitation shows to the guest who has its link. */
 export const invited = {
-  state: 'valid', host: 'home.example.org', service: 'photos', from: 'ana', message: 'The pictures of Sunday', seconds: 3600, left: 2,
+  state: 'valid', host: 'home.example.org', service: 'photos', icon: 'image', from: 'ana', message: 'The pictures of Sunday', seconds: 3600, left: 2,
   expires: at(2 * day), families: [4, 6], source: '203.0.113.24', time: at(0),
 }
 export const redeemed = {

@@ -30,8 +30,8 @@ import (
 
 // seen is what visit.mjs prints.
 type seen struct {
-	Before, After, Language string
-	Problems, Asked         []string
+	Before, After, Mark, Language string
+	Problems, Asked               []string
 }
 
 func visit(t *testing.T, what map[string]any) seen {
@@ -124,7 +124,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	h.host = access.Actor{User: u, By: access.ByLogin}
-	if h.photos, err = a.AddService(ctx, access.Command(), access.NewService{Site: site.ID, Name: "photos", Target4: netip.MustParseAddrPort("192.168.7.10:80")}); err != nil {
+	if h.photos, err = a.AddService(ctx, access.Command(), access.NewService{Site: site.ID, Name: "photos", Icon: "image", Target4: netip.MustParseAddrPort("192.168.7.10:80")}); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -164,16 +164,32 @@ func TestGuest(t *testing.T) {
 	for name, tc := range map[string]struct {
 		page    string
 		headers map[string]string
+		picture bool // the service has a picture, not an icon of ours
+		mark    string
 	}{
-		"through the broker": {h.other, nil},
-		"from Ownline":       {h.own, map[string]string{"X-Forwarded-For": "198.51.100.40"}},
+		"through the broker": {h.other, nil, false, "glyph"},
+		"from Ownline":       {h.own, map[string]string{"X-Forwarded-For": "198.51.100.40"}, true, "picture"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h.t = t
+			icon := "image"
+			if tc.picture {
+				icon = ""
+			}
+			v, err := h.web.Access().ChangeService(t.Context(), h.host, h.photos.ID, access.ServiceChange{Icon: &icon})
+			if err == nil && tc.picture {
+				_, err = h.web.Access().SetIcon(t.Context(), h.host, v.ID, []byte(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><path d="M4 4h16v16H4z"/></svg>`))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
 			id, secret := h.invite()
 			at := tc.page + "#" + secret
 			s := visit(t, map[string]any{"url": at, "language": "es-ES", "headers": tc.headers})
 			wantWords(t, s.Before, "ana te deja usar photos durante 10 minutos", "home.example.org", "Solo para tu dirección 198.51.100.40", "<b>Mind the dog</b>", "Abrir photos durante 10 minutos")
+			if s.Mark != tc.mark {
+				t.Errorf("the service is drawn as %q, want %q", s.Mark, tc.mark)
+			}
 			if s.Language != "es" || h.used(id) != 0 || len(h.core.Sessions()) != 0 {
 				t.Fatalf("after looking: %d uses, core holds %d, language %s", h.used(id), len(h.core.Sessions()), s.Language)
 			}

@@ -1,5 +1,5 @@
 // Package doorstep: what strangers get of web while a guest is expected: the page that an
-// invitation's link leads to, and the three calls that the page makes; until an end that web
+// invitation's link leads to, and the four calls that the page makes; until an end that web
 // names. The reverse proxy, whichever driver it has, leads the doorstep's name here, where a
 // request is made anew out of what is known to be needed, and passed on to web.
 package doorstep

@@ -108,23 +108,23 @@ func TestPassedOn(t *testing.T) {
 	}
 }
 
-// Invariant 3: only the page and its three calls are there.
+// Invariant 3: only the page and its four calls are there.
 func TestRefused(t *testing.T) {
 	asked := 0
 	d, web := start(t, func(http.ResponseWriter, *http.Request) { asked++ })
 	d.Set(web, time.Now().Add(time.Minute))
-	for _, what := range []string{"GET /i/", "HEAD /i/", "GET /i/config.json", "GET /i/icon.svg", "GET /i/assets/index-Ab_1.js", "POST " + redeem, "POST /api/v1/invitations/preview", "POST /api/v1/invitations/leave"} {
+	for _, what := range []string{"GET /i/", "HEAD /i/", "GET /i/config.json", "GET /i/icon.svg", "GET /i/assets/index-Ab_1.js", "POST " + redeem, "POST /api/v1/invitations/preview", "POST /api/v1/invitations/icon", "POST /api/v1/invitations/leave"} {
 		method, path, _ := strings.Cut(what, " ")
 		if resp := ask(t, d, method, path, "{}"); resp.StatusCode != 200 {
 			t.Errorf("%s: %s", what, resp.Status)
 		}
 	}
-	if asked != 8 {
+	if asked != 9 {
 		t.Fatalf("web was asked %d times", asked)
 	}
 	for _, what := range []string{
 		"GET /", "GET /i", "GET /i/index.html", "GET /i/?a", "GET /i/assets/", "GET /i/assets/../x", "GET /i/assets/.x", "GET /i/assets/a/b", "GET /i/assets/a%2fb", "GET /%69/",
-		"GET " + redeem, "PUT " + redeem, "POST " + redeem + "/", "POST " + redeem + "?x", "POST /api/v1/invitations", "POST /i/", "OPTIONS /i/", "GET //i/", "GET /healthz",
+		"GET " + redeem, "PUT " + redeem, "POST " + redeem + "/", "POST " + redeem + "?x", "POST /api/v1/invitations", "POST /api/v1/invitations/", "GET /api/v1/invitations/icon", "POST /i/", "OPTIONS /i/", "GET //i/", "GET /healthz",
 	} {
 		method, path, _ := strings.Cut(what, " ")
 		if resp := ask(t, d, method, path, "{}"); resp.StatusCode != 404 {
@@ -143,7 +143,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: %s", what, resp.Status)
 		}
 	}
-	if asked != 8 {
+	if asked != 9 {
 		t.Errorf("web was asked %d times", asked)
 	}
 	d.Set(web, time.Time{})
@@ -158,7 +158,7 @@ func TestRefused(t *testing.T) {
 	if resp := ask(t, d, "GET", "/i/", "", "X-Forwarded-For", guest+", 198.51.100.7"); resp.StatusCode != 404 {
 		t.Errorf("shut, to two of whom one was let in: %s", resp.Status)
 	}
-	if asked != 9 {
+	if asked != 10 {
 		t.Errorf("web was asked %d times", asked)
 	}
 }

@@ -21,7 +21,8 @@ func known(r *http.Request) bool {
 	case http.MethodGet, http.MethodHead:
 		return path == "/i/" || path == "/i/config.json" || path == "/i/icon.svg" || asset.MatchString(path)
 	case http.MethodPost:
-		return path == "/api/v1/invitations/preview" || path == "/api/v1/invitations/redeem" || path == "/api/v1/invitations/leave"
+		call, ok := strings.CutPrefix(path, "/api/v1/invitations/")
+		return ok && (call == "preview" || call == "icon" || call == "redeem" || call == "leave")
 	}
 	return false
 }

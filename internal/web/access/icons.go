@@ -46,13 +46,39 @@ func (a *Access) Icon(ctx context.Context, actor Actor, id ownline.ServiceID) (p
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(s.Icon, uploaded) {
-			return ownline.NotFound("icon", s.Name)
-		}
-		p.Icon = s.Icon
-		p.Content, p.Kind, err = tx.Icon(id)
+		p, err = pictureOf(tx, s)
 		return err
 	})
+	return p, err
+}
+
+// GuestIcon returns the picture of the service that a link opens, as long as it opens it, or has it open
+// for the guest.
+func (a *Access) GuestIcon(ctx context.Context, g Guest) (p Picture, err error) {
+	w, err := a.Welcome(ctx, g)
+	if err == nil && w.Session.ID.IsZero() {
+		err = isOver(w.State)
+	}
+	if err != nil {
+		return p, err
+	}
+	err = a.store.Read(ctx, func(tx Tx) error {
+		s, err := tx.Service(w.Service)
+		if err != nil {
+			return err
+		}
+		p, err = pictureOf(tx, s)
+		return err
+	})
+	return p, err
+}
+
+func pictureOf(tx Tx, s ownline.Service) (p Picture, err error) {
+	if !strings.HasPrefix(s.Icon, uploaded) {
+		return p, ownline.NotFound("icon", s.Name)
+	}
+	p.Icon = s.Icon
+	p.Content, p.Kind, err = tx.Icon(s.ID)
 	return p, err
 }
 
@@ -85,6 +111,9 @@ func (a *Access) SetIcon(ctx context.Context, actor Actor, id ownline.ServiceID,
 	}
 	return s, nil
 }
+
+// IsBuiltinIcon reports whether a service's icon is one that our pages can draw by themselves.
+func IsBuiltinIcon(name string) bool { return icon.IsBuiltin(name) }
 
 // BuiltinIcons lists the names that a service's icon may have, in the order of the alphabet.
 func BuiltinIcons() []string { return icon.Builtin() }

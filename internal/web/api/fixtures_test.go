@@ -117,6 +117,12 @@ var fixtures = map[string]func(scene) request{
 		_, secret := s.invite(s.of.token, s.service(), nil)
 		return request{body: m{"secret": secret}}
 	},
+	"invitation-icon": func(s scene) request {
+		v := s.service()
+		s.do(s.admin, "PUT", "/services/"+v.ID+"/icon", sampleSVG, "Content-Type", "image/svg+xml").want(200)
+		_, secret := s.invite(s.of.token, v, nil)
+		return request{body: m{"secret": secret}}
+	},
 	"leave-invitation": func(s scene) request {
 		_, secret := s.invite(s.of.token, s.service(), nil)
 		return request{body: m{"secret": secret}}

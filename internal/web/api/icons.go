@@ -68,7 +68,7 @@ func (s *Server) icons() {
 			if err != nil {
 				return nil, err
 			}
-			out := &iconOutput{ContentType: p.Kind, ETag: `"` + p.Icon + `"`, Cache: "private, no-cache", Policy: iconPolicy, NoSniff: "nosniff", Body: p.Content, Status: http.StatusOK}
+			out := iconOf(p, "private, no-cache")
 			if in.IfNoneMatch == out.ETag {
 				out.Status, out.Body = http.StatusNotModified, nil
 			}
@@ -76,13 +76,39 @@ func (s *Server) icons() {
 		})
 	paths := s.huma.OpenAPI().Paths[base+one]
 	upload := paths.Put.RequestBody
-	picture := func(example any) *huma.MediaType {
-		return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: example}
-	}
 	for _, kind := range []string{"image/png", "image/jpeg", "image/webp", "image/svg+xml"} {
 		upload.Content[kind] = picture(sampleSVG)
 	}
 	answer := paths.Get.Responses["200"]
-	answer.Content = map[string]*huma.MediaType{"image/svg+xml": picture(sampleSVG), "image/png": picture("…")}
+	answer.Content = pictures()
 	paths.Get.Responses["304"] = &huma.Response{Description: "The picture is the one that If-None-Match names"}
+}
+
+// guestIcon is the picture for guests. What proves that they may see it comes in the body, as always.
+func (s *Server) guestIcon() {
+	const path = "/invitations/icon"
+	register(s, operation{
+		method: http.MethodPost, path: path, id: "invitation-icon", fails: []int{http.StatusConflict, http.StatusTooManyRequests}, who: anybody, tag: "invitations",
+		summary: "The picture that was uploaded for the service that a link opens, as long as it opens it",
+	},
+		func(ctx context.Context, id auth.Identity, in *body[linkSecret]) (*iconOutput, error) {
+			return asGuest(ctx, s, id, in.Body, func(g access.Guest) (*iconOutput, error) {
+				p, err := s.access.GuestIcon(ctx, g)
+				return iconOf(p, "no-store"), err
+			})
+		})
+	s.huma.OpenAPI().Paths[base+path].Post.Responses["200"].Content = pictures()
+}
+
+func iconOf(p access.Picture, cache string) *iconOutput {
+	return &iconOutput{Status: http.StatusOK, ContentType: p.Kind, ETag: `"` + p.Icon + `"`, Cache: cache, Policy: iconPolicy, NoSniff: "nosniff", Body: p.Content}
+}
+
+func picture(example any) *huma.MediaType {
+	return &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}, Example: example}
+}
+
+// pictures are the kinds that are kept.
+func pictures() map[string]*huma.MediaType {
+	return map[string]*huma.MediaType{"image/svg+xml": picture(sampleSVG), "image/png": picture("…")}
 }

@@ -139,6 +139,7 @@ func (s *Server) invitations() {
 			return show(invitationView(i)), err
 		})
 	s.guests()
+	s.guestIcon()
 	s.leave()
 }
 
@@ -157,6 +158,7 @@ type welcome struct {
 	State    string       `json:"state" enum:"valid,used,expired,revoked"`
 	Host     string       `json:"host" doc:"Where the service is"`
 	Service  string       `json:"service" doc:"Its name"`
+	Icon     string       `json:"icon,omitempty" doc:"Its icon: one of GET /icons, or uploaded:… for a picture, which POST /invitations/icon has" example:"image"`
 	From     string       `json:"from" doc:"Who invites"`
 	Message  string       `json:"message,omitempty"`
 	Seconds  int          `json:"seconds" doc:"How long a session lasts"`
@@ -208,7 +210,7 @@ func (s *Server) guests() {
 					return nil, err
 				}
 				v := welcome{
-					State: string(w.State), Host: w.SiteHost, Service: w.ServiceName, From: w.UserName, Message: w.Message,
+					State: string(w.State), Host: w.SiteHost, Service: w.ServiceName, Icon: w.ServiceIcon, From: w.UserName, Message: w.Message,
 					Seconds: int(w.For / time.Second), Left: w.Uses - w.Used, Expires: w.Expires.UTC(), Families: w.Families(),
 					Source: id.Client.String(), Kind: string(ownline.KindOf(id.Client)), Inside: w.Inside, Time: time.Now().UTC(),
 				}

@@ -137,6 +137,42 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// A guest sees the icon of the service; a picture is for nobody without the link, nor for who is late.
+func TestIconForGuests(t *testing.T) {
+	w := newWorld(t)
+	ssh := w.addService("ssh", "192.168.7.10:22")
+	w.do(w.admin, "PATCH", "/services/"+ssh.ID, m{"icon": "terminal"}).want(200)
+	i, secret := w.invite(w.admin, ssh, nil)
+	const from = "198.51.100.40"
+	if v := as[welcome](w.guest("preview", secret, from), 200); v.Icon != "terminal" {
+		t.Errorf("the icon is %q", v.Icon)
+	}
+	w.guest("icon", secret, from).problem(422, "body")
+	changed := as[service](w.do(w.admin, "PUT", "/services/"+ssh.ID+"/icon", sampleSVG, "Content-Type", "image/svg+xml"), 200)
+	if v := as[welcome](w.guest("preview", secret, from), 200); v.Icon != changed.Icon {
+		t.Errorf("the icon is %q, want %q", v.Icon, changed.Icon)
+	}
+	got := w.guest("icon", secret, from).want(200)
+	if string(got.body) != sampleSVG {
+		t.Errorf("the picture is %s", got.body)
+	}
+	for header, want := range map[string]string{
+		"Content-Type": "image/svg+xml", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": iconPolicy, "Cache-Control": "no-store",
+	} {
+		if got.header.Get(header) != want {
+			t.Errorf("%s is %q", header, got.header.Get(header))
+		}
+	}
+	w.guest("icon", strings.Repeat("A", 43), from).problem(422, "body.secret")
+	w.raw("GET", "/services/"+ssh.ID+"/icon", nil).problem(401, "")
+	// Used up, it is for who is in alone; revoked, for nobody.
+	w.guest("redeem", secret, from).want(200)
+	w.guest("icon", secret, from).want(200)
+	w.guest("icon", secret, "198.51.100.41").problem(409, "body")
+	w.do(w.admin, "DELETE", "/invitations/"+i.ID, nil).want(200)
+	w.guest("icon", secret, from).problem(409, "body")
+}
+
 // Core down: the use is given back. Two at once: one session.
 func TestRedeem(t *testing.T) {
 	w := newWorld(t)

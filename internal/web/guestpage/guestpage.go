@@ -48,7 +48,7 @@ type Config struct {
 // policy is the page's content security policy: nothing inline, and connections only to where
 // it has to ask.
 func policy(connect ...string) string {
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src " + strings.Join(append([]string{"'self'"}, connect...), " ") +
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src " + strings.Join(append([]string{"'self'"}, connect...), " ") +
 		"; base-uri 'none'; form-action 'none'"
 }
 

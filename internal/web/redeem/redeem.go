@@ -183,6 +183,9 @@ func (r *Room) reply(ctx context.Context, id ownline.InvitationID, ask invitatio
 		Host: w.SiteHost, Service: w.ServiceName, From: w.UserName, Message: w.Message,
 		Seconds: int64(w.For / time.Second), Until: w.Expires.UnixMilli(), Left: w.Uses - w.Used, Families: w.Families(),
 	}
+	if access.IsBuiltinIcon(w.ServiceIcon) { // pictures have no room in a reply
+		out.Icon = w.ServiceIcon
+	}
 	switch {
 	case refused != nil:
 		r.refuse(&out, id, refused)

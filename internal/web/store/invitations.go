@@ -8,13 +8,13 @@ import (
 
 const invitationColumns = "i.id, i.user_id, i.service_id, i.message, i.duration, i.uses, i.used, i.countries, i.created, i.expires, i.revoked"
 
-const invitationFrom = invitationColumns + `, u.name, s.name, s.kind, s.transport, s.target4 <> '', s.target6 <> '', t.id, t.name, t.host, t.proxy_driver, t.proxy_domain, t.proxy_port
+const invitationFrom = invitationColumns + `, u.name, s.name, s.kind, s.transport, s.icon, s.target4 <> '', s.target6 <> '', t.id, t.name, t.host, t.proxy_driver, t.proxy_domain, t.proxy_port
 	FROM invitations i JOIN users u ON u.id = i.user_id JOIN services s ON s.id = i.service_id JOIN sites t ON t.id = s.site_id`
 
 func scanInvitation(scan scanner) (i ownline.InvitationInfo, err error) {
 	err = scan(id(&i.ID), id(&i.User), id(&i.Service), &i.Message, span(&i.For), &i.Uses, &i.Used, list(&i.Countries, asIs),
 		when(&i.Created), when(&i.Expires), when(&i.Revoked),
-		&i.UserName, &i.ServiceName, &i.ServiceKind, &i.ServiceTransport, &i.Target4, &i.Target6, id(&i.Site), &i.SiteName, &i.SiteHost,
+		&i.UserName, &i.ServiceName, &i.ServiceKind, &i.ServiceTransport, &i.ServiceIcon, &i.Target4, &i.Target6, id(&i.Site), &i.SiteName, &i.SiteHost,
 		&i.SiteProxy.Driver, &i.SiteProxy.Domain, &i.SiteProxy.Port)
 	return i, err
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { glyphs } from '../../src/components/service/glyphs'
 import { startPage } from './page'
 import { wordsFor } from './words'
 
@@ -102,12 +103,41 @@ describe('the page for guests', () => {
   })
 
   it('draws the service and the time left, and says it', async () => {
-    expect((await shown()).querySelector('.monogram')?.textContent).toBe('P')
+    expect((await shown()).querySelector('.mark')?.textContent).toBe('P')
     answers['preview'] = { ...valid, opened: { ...access, expires: iso(19 * 60_000 - 500) } }
     const root = await shown()
-    expect(root.querySelector<HTMLElement>('.monogram')?.dataset['tint']).toMatch(/^[0-7]$/)
+    expect(root.querySelector<HTMLElement>('.mark')?.dataset['tint']).toMatch(/^[0-7]$/)
     expect(root.querySelector('[role=img]')?.getAttribute('aria-label')).toBe('19 minutes left')
     expect(root.textContent).not.toContain('Time left')
+  })
+
+  it('draws the icon that was chosen, before and after', async () => {
+    answers['preview'] = { ...valid, icon: 'terminal' }
+    const root = await shown()
+    await vi.waitFor(() => expect(root.querySelector('.mark path')?.getAttribute('d')).toBe(glyphs['terminal']), 20_000)
+    expect(root.querySelector<HTMLElement>('.mark')?.dataset['tint']).toMatch(/^[0-7]$/)
+    press(root, 'Open photos for 1 hour')
+    await settled(root, 'photos is open for you')
+    await vi.waitFor(() => expect(root.querySelector('.mark path')?.getAttribute('d')).toBe(glyphs['terminal']), 20_000)
+    answers['preview'] = { ...valid, icon: 'newer' }
+    const newer = await shown()
+    await vi.waitFor(() => expect(newer.querySelector('.mark')?.textContent).toBe('P'), 20_000)
+  })
+
+  it('draws a picture, fetched once by the secret, and a letter without', async () => {
+    answers['preview'] = { ...valid, icon: 'uploaded:ab12' }
+    answers['icon'] = new Response('<svg xmlns="http://www.w3.org/2000/svg"/>', { headers: { 'Content-Type': 'image/svg+xml' } })
+    const root = await shown()
+    await vi.waitFor(() => expect(root.querySelector('.mark img')?.getAttribute('src')).toMatch(/^blob:/), 20_000)
+    press(root, 'Open photos for 1 hour')
+    await settled(root, 'photos is open for you')
+    await vi.waitFor(() => expect(root.querySelector('.mark img')).not.toBeNull(), 20_000)
+    expect(asked).toEqual(['config.json', 'preview', 'icon', 'redeem'])
+    root.querySelector('.mark img')?.dispatchEvent(new Event('error'))
+    expect(root.querySelector('.mark')?.innerHTML).toBe('P')
+    answers['icon'] = 409
+    const over = await shown()
+    await vi.waitFor(() => expect(over.querySelector('.mark')?.textContent).toBe('P'), 20_000)
   })
 
   it('says when it can not be closed from here, and stays', async () => {

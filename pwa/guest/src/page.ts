@@ -133,7 +133,7 @@ class Page {
     const button = this.redeem(way, w.open(service, length))
     button.disabled = !fits || shared
     this.show(
-      monogram(service),
+      mark(way, reply),
       element('h1', {}, w.title(reply.from ?? '', service, length)),
       ...(reply.message ? [element('blockquote', {}, reply.message)] : []),
       ...(address === '' ? [] : [element('p', {}, w.only(address))]),
@@ -181,7 +181,7 @@ class Page {
     const whole = reply.seconds === undefined ? undefined : reply.seconds * 1000
     const length = (reply.expires ?? 0) - reply.time
     this.show(
-      monogram(reply.service ?? ''),
+      mark(way, reply),
       element('h1', { className: 'ok' }, w.opened(reply.service ?? '')),
       time,
       ...(url === undefined ? [element('p', { className: 'muted' }, w.connect)] : [this.link(url, reply)]),
@@ -314,12 +314,26 @@ async function copy(text: string): Promise<boolean> {
   }
 }
 
-/** What stands for a service: its first letter, on the colour that it has in the app. */
-function monogram(service: string): HTMLElement {
-  const letter = [...service][0]?.toLocaleUpperCase() ?? '?'
-  const icon = element('div', { className: 'monogram', ariaHidden: 'true' }, letter)
-  icon.dataset['tint'] = String(tintOf(service))
-  return icon
+/** What stands for a service, as in the app: its icon, else its first letter, on the colour of its name. */
+function mark(way: Way, { service = '', icon = '' }: Reply): HTMLElement {
+  const place = element('div', { className: 'mark', ariaHidden: 'true' })
+  const letter = (): void => {
+    place.dataset['tint'] = String(tintOf(service))
+    place.textContent = [...service][0]?.toLocaleUpperCase() ?? '?'
+  }
+  const draw = async (): Promise<void> => {
+    if (icon.startsWith('uploaded:') && way.picture) {
+      return place.append(element('img', { src: await way.picture(icon), alt: '', onerror: letter }))
+    }
+    const path = /^[a-z]+$/.test(icon) ? (await import('../../src/components/service/glyphs')).glyphs[icon] : undefined
+    if (path === undefined) return letter()
+    const drawing = drawn('svg', { viewBox: '0 0 24 24' })
+    drawing.append(drawn('path', { d: path, fill: 'currentcolor' }))
+    place.dataset['tint'] = String(tintOf(service))
+    place.append(drawing)
+  }
+  draw().catch(letter)
+  return place
 }
 
 /** The time left, drawn as a ring; draw is told the share that is left. */

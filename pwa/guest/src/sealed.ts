@@ -31,6 +31,8 @@ export interface Reply {
   time: number
   host?: string
   service?: string
+  /** A built-in one's name; Ownline itself tells of pictures, too: uploaded:… */
+  icon?: string
   from?: string
   message?: string
   seconds?: number

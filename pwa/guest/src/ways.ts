@@ -31,6 +31,8 @@ export interface Way {
   /** The public address of the guest that is asked for. */
   address(): string | undefined
   ask(kind: Kind): Promise<Reply>
+  /** Where the picture of the service is, where there can be one. */
+  picture?: (icon: string) => Promise<string>
   /** Ends what is open for the guest, where that can be asked for. */
   leave?: () => Promise<void>
 }
@@ -38,6 +40,13 @@ export interface Way {
 /** Asks Ownline itself. The secret is in the body, which no server logs. */
 export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
   let seen: string | undefined
+  let icon: string | undefined
+  const pictures = new Map<string, Promise<string>>()
+  const fetchPicture = async (): Promise<string> => {
+    const answer = await post('icon')
+    if (!answer.ok) throw new Failure(troubleOf(answer.status))
+    return URL.createObjectURL(await answer.blob())
+  }
   const post = async (path: string): Promise<Response> => {
     try {
       return await fetcher(`/api/v1/invitations/${path}`, {
@@ -55,12 +64,14 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
     if (!answer.ok) throw new Failure(troubleOf(answer.status))
     const v = (await answer.json()) as Preview
     seen = v.source
+    icon = v.icon
     return {
       status: v.state,
       time: Date.parse(v.time),
       host: v.host,
       service: v.service,
       from: v.from,
+      ...(icon === undefined ? {} : { icon }),
       ...(v.message === undefined ? {} : { message: v.message }),
       seconds: v.seconds,
       until: Date.parse(v.expires),
@@ -72,6 +83,11 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
   }
   return {
     address: () => seen,
+    picture(one) {
+      const picture = pictures.get(one) ?? fetchPicture()
+      pictures.set(one, picture)
+      return picture
+    },
     async leave() {
       const answer = await post('leave')
       if (!answer.ok) throw new Failure(troubleOf(answer.status))
@@ -79,7 +95,7 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
     async ask(kind) {
       if (kind === 'show') return show()
       const answer = await post('redeem')
-      if (answer.ok) return opened((await answer.json()) as Opened)
+      if (answer.ok) return { ...opened((await answer.json()) as Opened), ...(icon === undefined ? {} : { icon }) }
       const problem = (await answer.json().catch(() => ({}))) as Problem
       if (answer.status === 429 || answer.status >= 500) throw new Failure(troubleOf(answer.status))
       const now = await show()
@@ -105,6 +121,7 @@ interface Preview {
   state: 'valid' | 'used' | 'expired' | 'revoked'
   host: string
   service: string
+  icon?: string
   from: string
   message?: string
   seconds: number

@@ -27,7 +27,7 @@ func testInvitations(t *testing.T, open func(testing.TB) *store.Store) {
 		return errors.Join(tx.AddInvitation(i, []byte("h1"), keys), tx.AddInvitation(late, []byte("h2"), keys))
 	}))
 	want := ownline.InvitationInfo{
-		Invitation: i, UserName: "ana", ServiceName: "ssh", ServiceKind: ownline.Forward, ServiceTransport: ownline.TCP,
+		Invitation: i, UserName: "ana", ServiceName: "ssh", ServiceKind: ownline.Forward, ServiceTransport: ownline.TCP, ServiceIcon: f.Service.Icon,
 		Target4: true, Target6: true, Site: f.Site.ID, SiteName: "home", SiteHost: "home.example.org", SiteProxy: f.Site.Proxy,
 	}
 	get := func() ownline.InvitationInfo {
