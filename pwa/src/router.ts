@@ -1,7 +1,7 @@
 import { nextTick } from 'vue'
 import { createRouter, createWebHistory, type Router, START_LOCATION } from 'vue-router'
 import { read } from './device/shelf'
-import { useLanguage, withWords, type Messages } from './messages'
+import { withWords, type Messages } from './messages'
 import { adminRoutes } from './pages/admin/routes'
 import { settingsRoutes } from './pages/settings/routes'
 import { useAccount } from './stores/account'
@@ -156,8 +156,6 @@ export function makeRouter(): Router {
 
   router.afterEach(async (to, from, failure) => {
     if (failure) return
-    const { t } = useLanguage()
-    document.title = `${to.meta.title(t)} · ${t.app.name}`
     // The first page keeps the browser's focus, so that the skip link comes first.
     if (from.matched.length === 0 || to.path === from.path || to.meta.sheet || from.meta.sheet) return
     await nextTick()

@@ -24,6 +24,8 @@ await journey(async (world, browsers) => {
       const outlined = (e, which) => parseFloat(getComputedStyle(e, which).outlineWidth) >= 2 && getComputedStyle(e, which).outlineStyle !== 'none'
       const box = one.getBoundingClientRect()
       const around = [one, one.parentElement, one.nextElementSibling].filter(Boolean)
+      const above = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)?.closest('nav, header')
+      if (above && !above.contains(one)) return false
       return (around.some((e) => outlined(e)) || outlined(one, '::after')) && box.bottom > 0 && box.top < innerHeight
     })
     await world.until(`the focus of ${locator} is to be seen`, seen)

@@ -112,6 +112,8 @@ await journey(async (world, browsers) => {
     await page.goto(path)
     await see(within, text)
     await check(path)
+    const name = await page.title()
+    if (!/. · Ownline$/.test(name)) troubles.push(`${path}: the window is called ${name}`)
   }
 
   await visit('/setup', 'Pégalo entero.')

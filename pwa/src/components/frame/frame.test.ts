@@ -10,7 +10,7 @@ import { useLayers } from '@/stores/layers'
 import { useShortcuts } from '@/stores/shortcuts'
 import { sampleMe } from '@/testing/samples'
 import AppFrame from './AppFrame.vue'
-import { useSheet, useTitle } from './sheet'
+import { useSheet } from './sheet'
 
 vi.mock('@/api/auth')
 
@@ -138,17 +138,16 @@ describe('a sheet with a route', () => {
       routes: [{ path: '/', component: blank }, { path: '/sessions/1', component: blank }],
     })
     let close = () => {}
-    const shown = mount(
+    mount(
       defineComponent({
         setup() {
           close = useSheet('/')
-          useTitle(() => 'Photos')
           return () => h('i')
         },
       }),
       { global: { plugins: [router] } },
     )
-    return { router, close: () => close(), shown }
+    return { router, close: () => close() }
   }
 
   afterEach(() => history.replaceState(null, ''))
@@ -167,13 +166,5 @@ describe('a sheet with a route', () => {
     const replace = vi.spyOn(router, 'replace')
     close()
     expect(replace).toHaveBeenCalledWith('/')
-  })
-
-  it('names the window while it is shown', () => {
-    document.title = 'Home · Ownline'
-    const { shown } = routed()
-    expect(document.title).toBe('Photos · Ownline')
-    shown.unmount()
-    expect(document.title).toBe('Home · Ownline')
   })
 })

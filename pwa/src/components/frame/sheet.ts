@@ -1,6 +1,4 @@
-import { onScopeDispose, watchEffect } from 'vue'
 import { useRouter } from 'vue-router'
-import { useMessages } from '@/messages'
 
 /**
  * Returns what closes a sheet that has a route of its own: back to where it was opened, or to the
@@ -18,15 +16,4 @@ export function useSheet(below: string): () => void {
     if (typeof history.state?.back === 'string') router.back()
     else void router.replace(below)
   }
-}
-
-/** Has the window named after what a sheet shows, as long as it is shown. */
-export function useTitle(title: () => string | undefined): void {
-  const t = useMessages()
-  const before = document.title
-  watchEffect(() => {
-    const name = title()
-    if (name) document.title = `${name} · ${t.value.app.name}`
-  })
-  onScopeDispose(() => (document.title = before))
 }

@@ -1,7 +1,7 @@
 import { flushPromises, mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { defineComponent, h } from 'vue'
+import { defineComponent, h, nextTick } from 'vue'
 import { RouterView } from 'vue-router'
 import * as auditApi from '@/api/audit'
 import * as grantsApi from '@/api/grants'
@@ -95,6 +95,15 @@ it.each(['users', 'services', 'grants', 'sites', 'audit', 'audit/refusals'])('ke
   expect(refusalsApi.listRefusals).not.toHaveBeenCalled()
 })
 
+it('floats over lists what makes something new, but not over the buttons of sites', async () => {
+  vi.spyOn(window, 'matchMedia').mockReturnValue(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
+  for (const [name, floats] of [['users', 'true'], ['services', 'true'], ['sites', 'false']]) {
+    const { page } = await open(`/admin/${name}`)
+    expect(page.get('.head .action').attributes('data-floats'), name).toBe(floats)
+    leave()
+  }
+})
+
 it.each(['users', 'services', 'grants', 'sites', 'audit'])('%s lead back to the settings on a phone', async (name) => {
   const { page } = await open(`/admin/${name}`)
   expect(page.find('a[aria-label=Back]').exists()).toBe(false)
@@ -125,6 +134,18 @@ describe('users', () => {
     vi.mocked(usersApi.listUsers).mockResolvedValue([sampleUser()])
     await press('Try again')
     expect(page.text()).toContain('ana')
+  })
+
+  it('are shown at once, not before the names of their services are known', async () => {
+    const { page } = await open('/admin/users/ana-id')
+    expect(page.text()).toMatch(/May use\s*photos/)
+    useServices().clear()
+    const loaded = useServices().load()
+    await nextTick()
+    expect(page.text()).not.toContain('May use')
+    await loaded
+    await nextTick()
+    expect(page.text()).toMatch(/May use\s*photos/)
   })
 
   it('get a password that is shown once', async () => {
