@@ -5,7 +5,6 @@ import { asProblem } from '@/api/problem'
 import { useLanguage } from '@/messages'
 import { sayProblem } from '@/messages/problem'
 import { collection } from './collection'
-import { whenLeft } from './forget'
 import { useNotices } from './notices'
 
 /** A channel is known by its name. */
@@ -37,6 +36,5 @@ export const useChannels = defineStore('channels', () => {
     }
   }
 
-  whenLeft(list.clear)
   return { ...list, testing, test, follow: (channel: api.Channel) => list.put(known(channel)) }
 })

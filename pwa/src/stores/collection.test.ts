@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { createPinia, setActivePinia } from 'pinia'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { Problem } from '@/api/problem'
 import { collection } from './collection'
 
@@ -9,6 +10,8 @@ interface Thing {
 
 const one: Thing = { id: '1', word: 'one' }
 const two: Thing = { id: '2', word: 'two' }
+
+beforeEach(() => setActivePinia(createPinia()))
 
 describe('collection', () => {
   it('knows loading, ready and failed', async () => {

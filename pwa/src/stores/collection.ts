@@ -1,6 +1,7 @@
 import { computed, type ComputedRef, ref, type Ref, shallowReactive, shallowRef, type ShallowRef } from 'vue'
 import type { Change } from '@/api/events'
 import { asProblem, type Problem } from '@/api/problem'
+import { whenLeft } from './forget'
 
 /** Where a list stands. Once ready it stays so: a later failure keeps what is known. */
 export type Load = 'idle' | 'loading' | 'ready' | 'failed'
@@ -30,7 +31,7 @@ export interface Collection<T> {
   clear: () => void
 }
 
-/** A list of the server's, kept by id, that events may change while it is being fetched. */
+/** A list of the server's, kept by id, that events may change while it is being fetched; nobody else finds it here later. */
 export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]>): Collection<T> {
   const byId = shallowReactive(new Map<string, T>())
   const state = ref<Load>('idle')
@@ -100,6 +101,7 @@ export function collection<T extends { id: string }>(fetchAll: () => Promise<T[]
     problem.value = undefined
   }
 
+  whenLeft(clear)
   return {
     all: computed(() => [...byId.values()]),
     state,

@@ -1,13 +1,16 @@
 import { watch } from 'vue'
 import { useAccount } from './account'
 
-/** Has a store forget what it knows when nobody is signed in any more: the next person must not see it. */
+/**
+ * Has a store forget what it knows of somebody once they are signed out, or somebody else is in: the next person
+ * must not see it. Whoever signs in again finds all as it was.
+ */
 export function whenLeft(forget: () => void): void {
   const account = useAccount()
   watch(
-    () => account.state,
-    (state) => {
-      if (state === 'out') forget()
+    () => account.me?.id,
+    (_, before) => {
+      if (before !== undefined) forget()
     },
     { flush: 'sync' },
   )

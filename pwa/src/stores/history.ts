@@ -41,12 +41,7 @@ export const useHistory = defineStore('history', () => {
   /** All that the filter lets through; throws a Problem. */
   const everything = () => exported(historyPage, filter)
 
-  function clear(): void {
-    list.clear()
-    key = undefined
-  }
-
-  return { ...list, sessions, acts, place, show, reload, apply, everything, clear }
+  return { ...list, sessions, acts, place, show, reload, apply, everything }
 })
 
 function inOrder(sessions: Session[]): Act[] {

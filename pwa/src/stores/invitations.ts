@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import * as api from '@/api/invitations'
 import { collection } from './collection'
+import { whenLeft } from './forget'
 
 /** Invitations: one's own, or everybody's for an admin who asks. */
 export const useInvitations = defineStore('invitations', () => {
@@ -37,5 +38,6 @@ export const useInvitations = defineStore('invitations', () => {
     list.put(await api.revokeInvitation(id))
   }
 
+  whenLeft(() => (everyone.value = false))
   return { ...list, everyone, sorted, show, invite, revoke }
 })

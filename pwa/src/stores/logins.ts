@@ -1,7 +1,6 @@
 import { defineStore } from 'pinia'
 import * as api from '@/api/logins'
 import { collection } from './collection'
-import { whenLeft } from './forget'
 
 /** The browsers in which one is signed in, the newest first. */
 export const useLogins = defineStore('logins', () => {
@@ -24,6 +23,5 @@ export const useLogins = defineStore('logins', () => {
     await list.load()
   }
 
-  whenLeft(list.clear)
   return { ...list, end, endOthers }
 })

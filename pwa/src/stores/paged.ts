@@ -1,6 +1,7 @@
 import { computed, type ComputedRef, ref, type Ref, shallowRef, type ShallowRef } from 'vue'
 import { asProblem, type Problem } from '@/api/problem'
 import type { Load } from './collection'
+import { whenLeft } from './forget'
 
 const pageSize = 50
 const exportPage = 200
@@ -26,7 +27,10 @@ export interface Paged<T, F> {
   clear: () => void
 }
 
-/** A list of the server's, the newest first, fetched as far as somebody looks. What failed later keeps what is there. */
+/**
+ * A list of the server's, the newest first, fetched as far as somebody looks; nobody else finds it here later. What
+ * failed later keeps what is there.
+ */
 export function paged<T extends { id: string }, F extends object>(fetchPage: FetchPage<T, F>): Paged<T, F> {
   const items = shallowRef<T[]>([])
   const state = ref<Load>('idle')
@@ -75,7 +79,9 @@ export function paged<T extends { id: string }, F extends object>(fetchPage: Fet
     }
   }
 
-  return { items, state, problem, fetching, hasMore, load, more, clear: () => empty('idle') }
+  const clear = () => empty('idle')
+  whenLeft(clear)
+  return { items, state, problem, fetching, hasMore, load, more, clear }
 }
 
 /** All that the filter lets through, for an export; throws a Problem. */

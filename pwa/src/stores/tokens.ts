@@ -1,7 +1,6 @@
 import { defineStore } from 'pinia'
 import * as api from '@/api/tokens'
 import { collection } from './collection'
-import { whenLeft } from './forget'
 
 /** One's own bearer tokens, the oldest first. */
 export const useTokens = defineStore('tokens', () => {
@@ -19,6 +18,5 @@ export const useTokens = defineStore('tokens', () => {
     list.remove(token.id)
   }
 
-  whenLeft(list.clear)
   return { ...list, add, remove }
 })
