@@ -130,7 +130,7 @@ const unknownCountries = 'has countries, and nobody knows where addresses are: s
 
 const places = {
   inside: { address: '192.168.1.77', kind: 'private', source: undefined },
-  shared: { address: '100.72.3.4', kind: 'carrier_nat', source: '100.72.3.4/32' },
+  shared: { address: '100.72.3.4', kind: 'carrier_nat' },
   network: { address: '2001:db8:7:1::24', family: 6, source: '2001:db8:7:1::/64' },
   unsure: { forwarded: true },
 }

@@ -1,4 +1,4 @@
-// Journey 9: a service is made automatic, and a device enrolled by the QR code that the page shows:
+// Journey 9: a service is automatic, and a device enrolled by the QR code that the page shows:
 // the program ownline reads it, as a phone would. Its knocks show up live; a new key makes the old one
 // worthless; revoked, it has nothing open any more. The router has a name with addresses of both families:
 // what a knock opens by IPv4 and IPv6 is one to who looks.
@@ -10,7 +10,7 @@ import { journey, laptop, place, see, signIn } from './harness.mjs'
 
 await journey(async (world, browsers) => {
   await world.call('PATCH', `/sites/${world.site}`, { host: world.host })
-  const own = await world.addProxied('radio')
+  const own = await world.addProxied('radio', { automatic: true })
   await world.letIn()
   // As sharp as a camera sees it.
   const page = await (await browsers.new({ ...laptop, deviceScaleFactor: 2 })).newPage()
@@ -39,15 +39,6 @@ await journey(async (world, browsers) => {
       return !trouble
     }).catch((error) => assert.fail(`${error.message}: ${trouble}`))
   }
-
-  // Automatic on.
-  await page.getByRole('button', { name: 'More of radio' }).click()
-  const automatic = dialog.getByRole('switch', { name: 'Opens when this device knocks' })
-  assert.equal(await automatic.isChecked(), false)
-  await automatic.click()
-  await world.until('it is automatic', async () => (await world.call('GET', `/grants?service=${own.id}`)).items[0].automatic)
-  await page.keyboard.press('Escape')
-  await dialog.waitFor({ state: 'hidden' })
 
   // Enrolled by the code. A name may be long, and makes the code so. (No words: the journey in Spanish looks for those.)
   const tablet = `tablet ${'kitchen '.repeat(6)}upstairs`
@@ -79,6 +70,18 @@ await journey(async (world, browsers) => {
   await page.keyboard.press('Escape')
   await dialog.waitFor({ state: 'hidden' })
   assert.equal(await row.count(), 1, 'the two sessions of a knock are not one')
+
+  // Automatic off: what the knock opened closes. And on again: there is a device that can knock.
+  await page.getByRole('button', { name: 'More of radio' }).click()
+  const automatic = dialog.getByRole('switch', { name: 'Opens when this device knocks' })
+  for (const on of [false, true]) {
+    await automatic.click()
+    await world.until(`automatic is ${on}`, async () => (await world.call('GET', `/grants?service=${own.id}`)).items[0].automatic === on)
+    assert.equal(await automatic.isChecked(), on)
+    if (!on) await world.until('nothing of it is open', async () => (await live()).length === 0)
+  }
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
 
   // A new key: the old one is worthless at once.
   await world.do('agent', 'client2', 'stop')
@@ -121,12 +124,12 @@ await journey(async (world, browsers) => {
 
   // So it is in history.
   const ended = (await world.call('GET', `/sessions?state=ended&service=${own.id}&all=true`)).items
-  assert.equal(ended.filter(({ reason }) => reason === 'revoked').length, 2)
+  assert.equal(ended.filter(({ reason }) => reason === 'revoked').length, 4)
   await page.goto(`/history?service=${own.id}&reason=revoked`)
   const past = page.locator('main').getByRole('link', { name: 'radio', exact: true })
   await past.first().waitFor()
-  assert.equal(await past.count(), 1, 'the two sessions of a knock are not one in history')
-  await past.click()
+  await world.until('the two sessions of a knock are one in history', async () => (await past.count()) === 2)
+  await past.first().click()
   for (const source of [away, '2001:db8:2:1::/64']) await see(dialog, source)
   await world.call('PATCH', `/sites/${world.site}`, { host: world.router })
   await rm(folder, { recursive: true })

@@ -44,7 +44,7 @@ await journey(async (world, browsers) => {
   await soon.waitFor()
   assert((await left(songs.id)) < 61, 'it is said too early')
   await browsers.shoot('end-soon')
-  await soon.getByRole('button', { name: 'Extend' }).click()
+  await soon.getByRole('button', { name: 'Extend 30 min' }).click()
   await toast(page, 'songs is open until').waitFor()
   assert((await left(songs.id)) > 29 * 60, 'nothing is extended')
 

@@ -110,6 +110,11 @@ describe('history', () => {
     expect(vi.mocked(api.historyPage).mock.lastCall?.[0]).toMatchObject({ service: 'photos-id' })
   })
 
+  it('has its filters a key away', async () => {
+    const { page } = await at('/history')
+    expect(page.findAll('[aria-keyshortcuts="/"]').map((one) => one.attributes('aria-label'))).toEqual(['Service'])
+  })
+
   it('says that nothing matches, and clears the filters', async () => {
     vi.mocked(api.historyPage).mockResolvedValue({ items: [], next: undefined })
     const { page, router } = await at('/history?reason=failed')

@@ -61,6 +61,14 @@ describe('invitations', () => {
     expect(page.text()).not.toContain("Everyone's")
   })
 
+  it('show the picture of their service', async () => {
+    vi.spyOn(window, 'matchMedia').mockReturnValueOnce(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
+    useServices().put(sampleService({ icon: 'uploaded:abc' }))
+    const page = await at('/invitations/invitation-id')
+    const pictures = page.findAll('img').map((one) => one.attributes('src'))
+    expect(pictures).toEqual(Array.from({ length: 2 }, () => '/api/v1/services/photos-id/icon?v=abc'))
+  })
+
   it('say that there are none, and what failed', async () => {
     vi.mocked(api.listInvitations).mockResolvedValue([])
     expect((await at('/invitations')).text()).toContain('they need no account')

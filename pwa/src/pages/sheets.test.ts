@@ -1,6 +1,7 @@
 import { enableAutoUnmount, flushPromises, mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import * as devices from '@/api/devices'
 import * as grants from '@/api/grants'
 import { Problem } from '@/api/problem'
 import { listServices } from '@/api/services'
@@ -12,13 +13,15 @@ import { makeRouter } from '@/router'
 import { useAccount } from '@/stores/account'
 import { useAddress } from '@/stores/address'
 import { useChoices } from '@/stores/choices'
+import { useNotices } from '@/stores/notices'
 import { useServices } from '@/stores/services'
 import { useSessions } from '@/stores/sessions'
 import { useSites } from '@/stores/sites'
-import { at, noon, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
+import { at, noon, sampleDevice, sampleGrant, sampleMe, sampleService, sampleSession, sampleSite } from '@/testing/samples'
 import ServiceSheet from './ServiceSheet.vue'
 import SessionSheet from './SessionSheet.vue'
 
+vi.mock('@/api/devices')
 vi.mock('@/api/grants')
 vi.mock('@/api/services')
 vi.mock('@/api/sessions')
@@ -30,6 +33,7 @@ beforeEach(() => {
   vi.useFakeTimers({ now: noon, toFake: ['Date', 'setInterval', 'clearInterval'] })
   localStorage.clear()
   setActivePinia(createPinia())
+  vi.mocked(devices.listDevices).mockResolvedValue([sampleDevice()])
   vi.mocked(grants.listGrants).mockResolvedValue([])
   vi.mocked(listServices).mockResolvedValue([sampleService()])
   vi.mocked(listSites).mockResolvedValue([sampleSite()])
@@ -88,6 +92,50 @@ describe('the sheet of a service', () => {
     const { shown } = await sheet(ServiceSheet, path)
     expect(shown.text()).toContain('Up to 1 h')
     expect(shown.find('input[value="14400"]').exists()).toBe(false)
+  })
+
+  it('says that a port is saved, once', async () => {
+    const { shown } = await sheet(ServiceSheet, path)
+    await shown.get('input[inputmode=numeric]').setValue('20443')
+    await shown.get('input[inputmode=numeric]').trigger('change')
+    await shown.get('input[inputmode=numeric]').trigger('change')
+    expect(useNotices().shown.map(({ text }) => text)).toEqual(['Saved'])
+  })
+
+  const not = { another: sampleDevice({ user: 'bob-id' }), elsewhere: sampleDevice({ site: 'beach-id' }), revoked: sampleDevice({ revoked: true }) }
+  it.each([
+    ['no device', [], 'Enrol a device first.'],
+    ["somebody else's", [not.another], 'Enrol a device first.'],
+    ['one of another site', [not.elsewhere], 'Enrol a device first.'],
+    ['one that is revoked', [not.revoked], 'Enrol a device first.'],
+    ['one that can knock', [sampleDevice()], undefined],
+  ])('lets an admin who has %s have it open by a knock, or says why not', async (_, all, why) => {
+    vi.mocked(grants.listGrants).mockResolvedValue([sampleGrant()])
+    vi.mocked(devices.listDevices).mockResolvedValue(all)
+    const { shown } = await sheet(ServiceSheet, path, true)
+    const automatic = shown.get<HTMLInputElement>('input[role=switch]')
+    expect(automatic.element.disabled).toBe(why !== undefined)
+    expect(automatic.attributes('aria-describedby') !== undefined && shown.get(`[id="${automatic.attributes('aria-describedby')}"]`).text()).toBe(why ?? false)
+  })
+
+  it('can be made not to open by a knock without a device, too, and says so', async () => {
+    vi.mocked(grants.listGrants).mockResolvedValue([sampleGrant({ automatic: true })])
+    vi.mocked(grants.setAutomatic).mockResolvedValue(sampleGrant())
+    vi.mocked(devices.listDevices).mockResolvedValue([])
+    const { shown } = await sheet(ServiceSheet, path, true)
+    await shown.get('input[role=switch]').setValue(false)
+    await flushPromises()
+    expect(grants.setAutomatic).toHaveBeenCalledWith('grant-id', false)
+    expect(useNotices().shown.map(({ text }) => text)).toEqual(['Saved'])
+  })
+
+  it('says when no service could be fetched, and tries again', async () => {
+    vi.mocked(listServices).mockRejectedValueOnce(new Problem(500))
+    const { shown, button } = await sheet(ServiceSheet, path)
+    expect(shown.get('[role=alert]').text()).toBe("The services can't be shown.")
+    await button('Try again').trigger('click')
+    await flushPromises()
+    expect(shown.text()).toContain('TCP forward · Home')
   })
 
   it('refuses a port out of the range, and opens nothing', async () => {
@@ -213,6 +261,13 @@ describe('the sheet of a session', () => {
     vi.mocked(api.openSession).mockResolvedValue(sampleSession({ id: 'new' }))
     await button('Open again').trigger('click')
     expect(api.openSession).toHaveBeenCalledOnce()
+  })
+
+  it('opens nothing again while the core is away', async () => {
+    vi.mocked(listSites).mockResolvedValue([sampleSite({ connected: false })])
+    const { button } = await shownOf({ state: 'ended', reason: 'expired', ended: at(0) })
+    await button('Open again').trigger('click')
+    expect(api.openSession).not.toHaveBeenCalled()
   })
 
   it('shows both of what a knock opened, and asks for the traffic of both', async () => {

@@ -94,7 +94,7 @@ describe('the words of a line', () => {
     ['invitation.revoke', 'nas; sessions ended: 2', 'nas · 2 sesiones terminadas'],
     ['invitation.redeem', "use 1 of 2, in the guest's browser", 'uso 1 de 2, en el navegador de la persona invitada'],
     ['knock', 'refused: 198.51.100.7 (FR, AS3215) is refused by the list of the site home',
-      'rechazada · la lista del sitio home no admite 198.51.100.7 (FR, AS3215)'],
+      'rechazada · la lista de la sede home no admite 198.51.100.7 (FR, AS3215)'],
     ['knock', 'opened: 198.51.100.7 is refused by the list of the grant', 'abrió · la lista del permiso no admite 198.51.100.7'],
     ['grant.add', 'ana may use nas; automatic false, port 0, reserved false, at most 0s, 2 sources of a device, from ES and AS3352 only',
       'ana puede usar nas · solo desde ES, AS3352'],

@@ -1,10 +1,11 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import * as api from '@/api/sessions'
-import { at, noon, sampleMe, sampleSession } from '@/testing/samples'
+import { at, noon, sampleGrant, sampleMe, sampleSession } from '@/testing/samples'
 import { useAccount } from './account'
 import { useClock } from './clock'
 import { useEndings } from './endings'
+import { useGrants } from './grants'
 import { useNotices } from './notices'
 import { useSessions } from './sessions'
 
@@ -43,5 +44,16 @@ it('warns once at five minutes by voice, and once at one minute by a toast', () 
   }
   expect(heard).toEqual(['', 'photos: 5 minutes left', 'photos closes in 1 minute'])
   expect(notices.shown).toHaveLength(1)
-  expect(notices.shown[0]?.actions[0]?.label).toBe('Extend')
+  expect(notices.shown[0]?.actions[0]?.label).toBe('Extend 30 min')
+})
+
+it.each([['10m0s', ['Extend 9 min']], ['1m0s', []]])('offers no more than a grant of %s allows', (max_duration, offered) => {
+  useGrants().put(sampleGrant({ max_duration }))
+  useSessions().apply(sampleSession({ expires: at(61_000) }))
+  for (let second = 0; second < 2; second++) {
+    useClock().tick()
+    useEndings().remind()
+    vi.advanceTimersByTime(1000)
+  }
+  expect(useNotices().shown.map(({ actions }) => actions.map(({ label }) => label))).toEqual([offered])
 })

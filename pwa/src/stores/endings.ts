@@ -1,5 +1,6 @@
 import { defineStore } from 'pinia'
 import { useMessages } from '@/messages'
+import { length } from '@/messages/format'
 import { useNotices } from './notices'
 import { useSessions } from './sessions'
 
@@ -23,9 +24,9 @@ export const useEndings = defineStore('endings', () => {
       const name = session.service_name
       if (crossed(5 * minute)) notices.say(t.value.session.leftOf(name, 5))
       if (crossed(minute)) {
-        notices.show(t.value.session.closesSoon(name), [
-          { label: t.value.session.extend, run: () => void sessions.extend(session) },
-        ])
+        const by = sessions.extendsBy(session)
+        const extend = { label: t.value.session.extendBy(length(by * 1000)), run: () => void sessions.extend(session) }
+        notices.show(t.value.session.closesSoon(name), by > 0 ? [extend] : [])
       }
     }
     for (const id of before.keys()) {

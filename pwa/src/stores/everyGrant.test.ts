@@ -84,6 +84,17 @@ describe('grants', () => {
     expect(grants.of(pair)?.public_port).toBe(20443)
   })
 
+  it('have the terms that they had by undo', async () => {
+    const before = grant({ public_port: 20443 })
+    const grants = await filled(before)
+    vi.mocked(api.changeGrant).mockResolvedValueOnce(grant({ automatic: true })).mockResolvedValueOnce(before)
+    await grants.change(before, { automatic: true, public_port: undefined })
+    expect(useNotices().shown.at(-1)?.text).toBe('Saved')
+    await undo()
+    expect(api.changeGrant).toHaveBeenLastCalledWith('grant-id', { automatic: false, public_port: 20443 })
+    expect(grants.of(pair)).toEqual(before)
+  })
+
   it('allow more addresses side by side, and the usual two again', async () => {
     const grants = await filled(grant())
     vi.mocked(api.changeGrant).mockResolvedValue(grant({ max_sources: 3 }))

@@ -105,7 +105,15 @@ export const useEveryGrant = defineStore('everyGrant', () => {
       ...('allowed_from' in terms && { allowed_from: terms.allowed_from ?? [] }),
     }
     const done = api.changeGrant(grant.id, body).then(list.put)
-    if (await settle([{ done, takeBack }])) notices.say(language.t.part.saved)
+    if (!(await settle([{ done, takeBack }]))) return
+    const before = termsOf(grant)
+    const were = Object.fromEntries(Object.keys(terms).map((name) => [name, before[name as keyof Terms]])) as Partial<Terms>
+    notices.show(language.t.part.saved, [{ label: language.t.session.undo, run: () => void setBack(grant, were) }])
+  }
+
+  async function setBack(grant: Grant, were: Partial<Terms>): Promise<void> {
+    const now = list.get(grant.id)
+    if (now) await change(now, were)
   }
 
   /** Has it count only from there, or from anywhere; throws a Problem. */

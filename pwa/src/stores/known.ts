@@ -4,6 +4,7 @@ import type { Me } from '@/api/auth'
 import type { Service } from '@/api/services'
 import type { Session } from '@/api/sessions'
 import type { Site } from '@/api/sites'
+import { useLanguage } from '@/messages'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { local } from './local'
@@ -44,11 +45,14 @@ export function lastKnown(): Me | undefined {
 export const useKnown = defineStore('known', () => {
   const account = useAccount()
   const address = useAddress()
+  const language = useLanguage()
   const services = useServices()
   const sessions = useSessions()
   const sites = useSites()
   /** When what is shown was known; undefined once the server has told it anew. */
   const asOf = ref<number>()
+  /** The same, as people read it. */
+  const since = computed(() => (asOf.value === undefined ? undefined : language.moment(new Date(asOf.value), new Date())))
   const fresh = computed(() => services.fresh && sessions.fresh && sites.fresh)
 
   /** Shows what was known of the person signed in. */
@@ -83,5 +87,5 @@ export const useKnown = defineStore('known', () => {
 
   watch(() => [fresh.value, services.all, sessions.all, sites.all, address.source], keep)
 
-  return { asOf, show, wipe }
+  return { asOf, since, show, wipe }
 })

@@ -205,6 +205,11 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
+  /** By how many seconds a tap extends an act: no further than it may last, 0 where that is now. */
+  function extendsBy(act: Act): number {
+    return Math.max(0, Math.floor(Math.min(extension, most(act.service) - left(act) / 1000)))
+  }
+
   /** Extends all of an act. */
   async function extend(act: Act, by = extension): Promise<void> {
     const ids = partsOf(act).map(({ id }) => id)
@@ -300,6 +305,6 @@ export const useSessions = defineStore('sessions', () => {
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
-    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, forgive, extend, close, move, closeAll, clear,
+    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, forgive, extendsBy, extend, close, move, closeAll, clear,
   }
 })

@@ -8,7 +8,7 @@ function row(props: Partial<InstanceType<typeof SessionRow>['$props']> = {}) {
   return mount(SessionRow, {
     global: { plugins: [createPinia()], stubs: { RouterLink: RouterLinkStub } },
     props: {
-      session: sampleSession(), left: 1_199_000, at: 'here', mine: true, extending: false, ...props,
+      session: sampleSession(), left: 1_199_000, at: 'here', mine: true, extending: false, down: false, ...props,
     },
   })
 }
@@ -77,5 +77,13 @@ describe('a session row', () => {
     expect(ended.text()).toContain('Closed · Access was withdrawn')
     await ended.get('button').trigger('click')
     expect(ended.emitted('again')).toHaveLength(1)
+  })
+
+  it('opens nothing again at a core that is away, nor for a guest', async () => {
+    const session = sampleSession({ state: 'ended', reason: 'expired' })
+    const away = row({ session, down: true })
+    await away.get('button').trigger('click')
+    expect(away.emitted('again')).toBeUndefined()
+    expect(row({ session: { ...session, guest: true } }).find('button').exists()).toBe(false)
   })
 })

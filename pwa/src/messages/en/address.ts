@@ -4,7 +4,7 @@ export const address = {
   alone: 'Sessions open for this address alone.',
   network: (source: string) => `Sessions open for your network, ${source}.`,
   inside: "You're inside. Services answer without a session.",
-  shared: 'Others behind your carrier share this address while a session is open.',
+  shared: 'Your carrier shares this address out to many, so no session can be opened for it.',
   unsure: 'The server sees a proxy, not you. Ask your admin to check trusted_proxies.',
   badgeUnsure: 'Unsure',
   unusable: 'No session can be opened for this address.',

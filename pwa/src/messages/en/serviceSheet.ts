@@ -12,6 +12,7 @@ export const serviceSheet = {
     `Port ${port} is in use until ${time}. Choose another.`,
   automatic: 'Opens when this device knocks',
   automaticNoGrant: 'It needs a grant first.',
+  automaticNoDevice: 'Enrol a device first.',
   automaticOn: 'A knock of any of your devices opens it.',
   automaticAsk: 'Your admin can allow it.',
   forWhom: 'For address',

@@ -22,6 +22,7 @@ export const session = {
   copy: 'Copy address',
   copyNamed: (name: string) => `Copy address of ${name}`,
   extend: 'Extend',
+  extendBy: (length: string) => `Extend ${length}`,
   extendNamed: (name: string) => `Extend ${name}`,
   again: 'Open again',
   undo: 'Undo',

@@ -6,7 +6,7 @@ export const address: Messages['address'] = {
   alone: 'Las sesiones se abren solo para esta dirección.',
   network: (source) => `Las sesiones se abren para tu red, ${source}.`,
   inside: 'Estás dentro. Los servicios responden sin sesión.',
-  shared: 'Otros de tu operador comparten esta dirección mientras haya una sesión abierta.',
+  shared: 'Tu operador reparte esta dirección entre muchos, así que no se puede abrir ninguna sesión para ella.',
   unsure: 'El servidor ve un proxy, no a ti. Pide a quien administra que mire trusted_proxies.',
   badgeUnsure: 'Dudosa',
   unusable: 'No se puede abrir ninguna sesión para esta dirección.',

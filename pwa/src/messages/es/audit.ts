@@ -34,7 +34,7 @@ export const audit: Messages['audit'] = {
     anywhere: 'cualquier sitio',
     refusedBy: {
       web: (source) => `la política de web.yaml no admite ${source}`,
-      site: (source, name) => `la lista del sitio ${name} no admite ${source}`,
+      site: (source, name) => `la lista de la sede ${name} no admite ${source}`,
       grant: (source) => `la lista del permiso no admite ${source}`,
       device: (source, name) => `la lista del dispositivo ${name} no admite ${source}`,
       claim: (source) => `la llamada no nombra ${source}, como exige el permiso`,

@@ -13,6 +13,7 @@ export const serviceSheet: Messages['serviceSheet'] = {
   portTakenUntil: (port, time) => `El puerto ${port} está en uso hasta las ${time}. Elige otro.`,
   automatic: 'Se abre cuando llama este dispositivo',
   automaticNoGrant: 'Antes hace falta un permiso.',
+  automaticNoDevice: 'Primero añade un dispositivo.',
   automaticOn: 'Lo abre una llamada de cualquiera de tus dispositivos.',
   automaticAsk: 'Lo puede permitir quien administra.',
   forWhom: 'Para la dirección',

@@ -23,6 +23,7 @@ export const session: Messages['session'] = {
   copy: 'Copiar la dirección',
   copyNamed: (name) => `Copiar la dirección de ${name}`,
   extend: 'Alargar',
+  extendBy: (length) => `Alargar ${length}`,
   extendNamed: (name) => `Alargar ${name}`,
   again: 'Abrir otra vez',
   undo: 'Deshacer',

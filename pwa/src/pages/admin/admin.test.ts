@@ -198,6 +198,13 @@ describe('users', () => {
     expect(page.text()).toContain('Nothing matches.')
   })
 
+  it('are found by a key', async () => {
+    vi.mocked(usersApi.listUsers).mockResolvedValue(Array.from({ length: 9 }, (_, n) => sampleUser({ id: `user-${n}`, name: `user-${n}` })))
+    const { page } = await open('/admin/users')
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))
+    expect(document.activeElement).toBe(page.get('main input[type=search]').element)
+  })
+
   it('say why something was refused, where it was asked', async () => {
     vi.mocked(usersApi.changeUser).mockRejectedValue(refused('disabled', 'this is the last admin', 409))
     const { page, press } = await open('/admin/users/ana-id')
@@ -338,6 +345,12 @@ describe('sites', () => {
 })
 
 describe('the audit log', () => {
+  it('has its filters a key away', async () => {
+    const { page } = await open('/admin/audit')
+    document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))
+    expect(document.activeElement).toBe(page.get('select').element)
+  })
+
   it('is narrowed by what stands in the address', async () => {
     const { page, router } = await open('/admin/audit?action=user&actor=ana-id&from=2030-05-01&until=2030-05-02')
     expect(vi.mocked(auditApi.auditPage).mock.lastCall?.[0]).toMatchObject({ action: 'user', actor: 'ana-id', from: new Date('2030-05-01T00:00').toISOString(), until: new Date('2030-05-03T00:00').toISOString() })
