@@ -12,7 +12,6 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core"
-	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
@@ -133,7 +132,11 @@ func printStatus(out io.Writer, s link.Status) error {
 	fmt.Fprintf(w, "clock\t%s\n", clock)
 	printProxy(w, s.Proxy)
 	printPorts(w, s.Ports)
-	fmt.Fprintf(w, "sessions\t%d\n", s.Sessions)
+	guests := ""
+	if s.DoorstepSessions > 0 {
+		guests = fmt.Sprintf(", and %d that lead guests to the doorstep", s.DoorstepSessions)
+	}
+	fmt.Fprintf(w, "sessions\t%d%s\n", s.Sessions, guests)
 	fmt.Fprintf(w, "devices\t%d\n", s.Devices)
 	fmt.Fprintf(w, "knock port\t%d/udp\n", s.KnockPort)
 	fwknop := "none: its packets are not taken"
@@ -215,19 +218,25 @@ func sessionsCommand() command {
 	}
 }
 
-func printSessions(out io.Writer, list []session.Session) error {
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(out, "Nothing is open.")
-		return err
-	}
+func printSessions(out io.Writer, list []core.Listed) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SOURCE\tPORT\tTARGET\tSERVICE\tUSER\tLEFT\tUP\tDOWN\tID")
-	for _, s := range list {
-		fmt.Fprintf(w, "%s\t%d/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n", s.Source, s.PublicPort, s.Transport, s.Target, s.Service, s.User,
-			time.Until(s.Until).Round(time.Second), s.Traffic.UpBytes, s.Traffic.DownBytes, s.ID)
+	open := owned(list)
+	if len(open) == 0 {
+		fmt.Fprintln(w, "Nothing is open.")
+	} else {
+		head, inFront := frontColumn(open)
+		fmt.Fprintln(w, "SOURCE\tPORT\tTARGET\tSERVICE\tUSER\tLEFT\tUP\tDOWN\tID"+head)
+		for i := range open {
+			s := &open[i]
+			fmt.Fprintf(w, "%s\t%d/%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s%s\n", s.Source, s.PublicPort, s.Transport, s.Target, s.Service, s.User,
+				left(s.Until), s.Traffic.UpBytes, s.Traffic.DownBytes, s.ID, inFront(s))
+		}
 	}
+	printGuests(w, list)
 	return w.Flush()
 }
+
+func left(until time.Time) time.Duration { return time.Until(until).Round(time.Second) }
 
 func flushCommand() command {
 	return command{

@@ -14,7 +14,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -27,7 +26,7 @@ type PairingCode struct {
 
 // Flushed is what `ownline-core flush` prints.
 type Flushed struct {
-	Sessions int `json:"sessions"`
+	Sessions int `json:"sessions"` // but those that led guests to the doorstep
 	// Unknown says that core had not heard from web since it started: what the kernel still
 	// held open was closed, but nobody counted it.
 	Unknown bool `json:"unknown,omitempty"`
@@ -52,7 +51,7 @@ func (c *Core) serveControl(ctx context.Context) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { sendJSON(w, c.Status(r.Context()), nil) })
-	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.book.List(), nil) })
+	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.list(), nil) })
 	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		source, _ := netip.ParseAddr(q.Get("source")) // what is no address, Explain refuses
@@ -88,11 +87,16 @@ func (c *Core) flush(ctx context.Context) (Flushed, error) {
 	if err != nil {
 		return Flushed{}, err
 	}
-	for _, s := range flushed {
+	n := 0
+	for i := range flushed {
+		s := &flushed[i]
+		if !s.ToDoorstep() {
+			n++
+		}
 		c.hub.send(link.Event{Type: link.EventEnded, Ended: &link.Ended{ID: s.ID, Reason: ownline.Flushed, Traffic: s.Traffic}})
 	}
-	c.log.Info("flushed", "sessions", len(flushed))
-	return Flushed{Sessions: len(flushed), Unknown: !known}, nil
+	c.log.Info("flushed", "sessions", n)
+	return Flushed{Sessions: n, Unknown: !known}, nil
 }
 
 func sendJSON(w http.ResponseWriter, v any, err error) {
@@ -119,8 +123,8 @@ func (c *Control) Status(ctx context.Context) (link.Status, error) {
 }
 
 // Sessions lists what is open.
-func (c *Control) Sessions(ctx context.Context) ([]session.Session, error) {
-	var s []session.Session
+func (c *Control) Sessions(ctx context.Context) ([]Listed, error) {
+	var s []Listed
 	return s, c.call(ctx, "GET", "/sessions", &s)
 }
 

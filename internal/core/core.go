@@ -236,11 +236,11 @@ func (c *Core) Run(ctx context.Context) error {
 // Status tells how core is.
 func (c *Core) Status(ctx context.Context) link.Status {
 	saved := c.state.get()
-	sessions, applied := c.book.Len()
+	sessions, doorstep, applied := c.book.Len()
 	s := link.Status{
 		Version: c.version, Run: c.run, Started: c.started.UTC(), Up: time.Since(c.started), Site: saved.Site, SiteName: saved.SiteName,
 		Paired: saved.Web != "", Connected: c.hub.connected(),
-		Applied: applied, Sessions: sessions, Devices: c.door.Devices(),
+		Applied: applied, Sessions: sessions, DoorstepSessions: doorstep, Devices: c.door.Devices(),
 		KnockPort: c.door.Port(), FwknopPort: c.door.FwknopPort(), LocalNetworks: slices.Clone(c.host.localNetworks()),
 		Knocks: c.door.Counts(), Firewall: link.Firewall{Driver: c.driverName, OK: true},
 		Proxy: c.names.status(), Ports: c.ports.status(),

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/firewall"
-	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -37,7 +36,7 @@ type Finding struct {
 
 // Explained is a session of the source, and what the kernel has of it.
 type Explained struct {
-	session.Session
+	Listed
 	Live bool `json:"live"` // in the kernel
 }
 
@@ -131,11 +130,11 @@ func (e *explaining) sessions(ctx context.Context) {
 		e.problem("mend what the error says", "The kernel's sessions can't be read: %v.", err)
 	}
 	e.counted = err == nil
-	for _, s := range e.book.List() {
+	for _, s := range e.list() {
 		if !s.Source.Contains(e.Source) || e.Service != "" && e.Service != s.Service && e.Service != s.ServiceID.String() {
 			continue
 		}
-		x := Explained{Session: s}
+		x := Explained{Listed: s}
 		if t, ok := live[s.Key()]; ok {
 			x.Live, x.Traffic = true, t
 		}
@@ -154,7 +153,7 @@ func (e *explaining) sessions(ctx context.Context) {
 
 // access judges what is open by what came through.
 func (e *explaining) access() {
-	if len(e.Sessions) == 0 {
+	if !e.open() {
 		what := "No session"
 		if e.Service != "" {
 			what = fmt.Sprintf("No session for %q", e.Service)
@@ -164,6 +163,9 @@ func (e *explaining) access() {
 	}
 	e.try()
 	for _, s := range e.Sessions {
+		if e.guests(&s) {
+			continue
+		}
 		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
 		switch t := s.Traffic; {
 		case !e.counted:
@@ -179,6 +181,7 @@ func (e *explaining) access() {
 		default:
 			e.note("%s: %d bytes came and %d went back, so it works.", at, t.UpBytes, t.DownBytes)
 		}
+		e.inFront(&s)
 	}
 }
 

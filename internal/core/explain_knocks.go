@@ -57,7 +57,7 @@ func (e *explaining) knocks(ctx context.Context) {
 		e.judge(seen)
 		return
 	}
-	if len(e.Sessions) > 0 {
+	if e.open() {
 		return
 	}
 	text := fmt.Sprintf("No knock from there has reached core since it started, %s ago", time.Since(e.started).Round(time.Second))
@@ -121,7 +121,7 @@ func (e *explaining) judge(seen []udpknock.Seen) {
 		e.genuine(which, last)
 	case other != nil:
 		text := fmt.Sprintf("%swas not about %q, but about other services", ago(which, other), e.Service)
-		if len(e.Sessions) > 0 {
+		if e.open() {
 			e.note("%s.", text)
 		} else {
 			e.problem("let the device knock for it, or grant it to its user, \"automatic\" if knocks name no service; and see that it has a target of this family", "%s.", text)
@@ -154,7 +154,7 @@ func (e *explaining) anybodys(which string, k udpknock.Seen, several int) {
 	switch {
 	case k.Gone:
 		e.problem(enrolAnew, "%s%s.", text, keyGone)
-	case noise && len(e.Sessions) > 0: // it keeps nobody out
+	case noise && e.open(): // it keeps nobody out
 		e.note("%s.", text)
 	default:
 		e.problem(said[1], "%s.", text)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/core/portmap"
+	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/wholefile"
@@ -78,6 +79,20 @@ func (p *ports) wait(ctx context.Context) {
 	if p != nil {
 		p.keeper.Wait(ctx)
 	}
+}
+
+// of tells how the router in front is to the port of a session; nil: it is not asked for that.
+func (p *ports) of(s *session.Session) *link.FrontPort {
+	if p == nil || !s.Source.Addr().Is4() {
+		return nil
+	}
+	port, asked := p.keeper.Port(s.Transport, s.PublicPort)
+	if whole := p.keeper.Status(); whole.Protocol == "" { // what it was told before, it may have forgotten
+		port = link.FrontPort{Error: whole.Error}
+	} else if !asked {
+		port = link.FrontPort{Error: "it was not asked yet"}
+	}
+	return &port
 }
 
 func (p *ports) status() *link.Ports {

@@ -150,26 +150,28 @@ type NextKey struct {
 
 // Status is how a core is.
 type Status struct {
-	Version       string         `json:"version"`
-	Run           string         `json:"run"`     // names this run of core: random, another one after every start
-	Started       time.Time      `json:"started"` // by the router's clock as it was then; it may have been wrong
-	Up            time.Duration  `json:"up"`      // nanoseconds since; no clock that is set changes it
-	Site          ownline.SiteID `json:"site"`
-	SiteName      string         `json:"site_name"`
-	Paired        bool           `json:"paired"`
-	Connected     bool           `json:"connected"` // web is listening to events
-	Applied       Revision       `json:"applied"`   // newest that core has applied
-	Sessions      int            `json:"sessions"`
-	Devices       int            `json:"devices"`
-	KnockPort     uint16         `json:"knock_port"`
-	FwknopPort    uint16         `json:"fwknop_port,omitempty"` // 0: packets of fwknop clients are not taken
-	LocalNetworks []netip.Prefix `json:"local_networks"`
-	ReservedPorts []uint16       `json:"reserved_ports"`
-	Clock         Clock          `json:"clock"`
-	Firewall      Firewall       `json:"firewall"`
-	Proxy         Proxy          `json:"proxy"`
-	Knocks        Knocks         `json:"knocks"`
-	Ports         *Ports         `json:"ports,omitempty"` // nil: no router in front is asked
+	Version   string         `json:"version"`
+	Run       string         `json:"run"`     // names this run of core: random, another one after every start
+	Started   time.Time      `json:"started"` // by the router's clock as it was then; it may have been wrong
+	Up        time.Duration  `json:"up"`      // nanoseconds since; no clock that is set changes it
+	Site      ownline.SiteID `json:"site"`
+	SiteName  string         `json:"site_name"`
+	Paired    bool           `json:"paired"`
+	Connected bool           `json:"connected"` // web is listening to events
+	Applied   Revision       `json:"applied"`   // newest that core has applied
+	Sessions  int            `json:"sessions"`
+	// DoorstepSessions are besides: they lead guests to the doorstep while other sessions of theirs are open.
+	DoorstepSessions int            `json:"doorstep_sessions,omitempty"`
+	Devices          int            `json:"devices"`
+	KnockPort        uint16         `json:"knock_port"`
+	FwknopPort       uint16         `json:"fwknop_port,omitempty"` // 0: packets of fwknop clients are not taken
+	LocalNetworks    []netip.Prefix `json:"local_networks"`
+	ReservedPorts    []uint16       `json:"reserved_ports"`
+	Clock            Clock          `json:"clock"`
+	Firewall         Firewall       `json:"firewall"`
+	Proxy            Proxy          `json:"proxy"`
+	Knocks           Knocks         `json:"knocks"`
+	Ports            *Ports         `json:"ports,omitempty"` // nil: no router in front is asked
 }
 
 // Ports tells how the router in front of this one is asked to lead public ports here.
@@ -183,6 +185,14 @@ type Ports struct {
 	Opened   int        `json:"opened"`            // ports that it leads here
 	Narrow   int        `json:"narrow"`            // of those, how many it was told the source of
 	Refused  []string   `json:"refused,omitempty"` // ports that it does not open, like "20000/tcp"
+}
+
+// FrontPort tells how the router in front is to one public port.
+type FrontPort struct {
+	Open  bool         `json:"open"`
+	For   []netip.Addr `json:"for,omitempty"`   // whom alone it was told to let through; none: it lets everybody
+	Until time.Time    `json:"until,omitzero"`  // when it shuts the port, unless that is renewed
+	Error string       `json:"error,omitempty"` // why it is not open
 }
 
 // Proxy tells how the reverse proxy is.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/nftables"
 
+	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
@@ -196,6 +197,7 @@ func testDoorstep(t *testing.T, front string, s *suite) {
 	if _, err := get(client, "cloud", "/"); err != nil {
 		t.Errorf("the guest, with the door shut: %v", err)
 	}
+	s.guestAtDoorstep()
 	if status, text := guest(stranger, "preview", secret); status == 200 {
 		t.Errorf("with the door shut, somebody else with the link is told %s", text)
 	}
@@ -249,6 +251,37 @@ func testDoorstep(t *testing.T, front string, s *suite) {
 	}
 	if err := json.Unmarshal(out, &said); err != nil || time.Until(said.Proxy.Doorstep) < 3*time.Minute || time.Until(said.Proxy.Doorstep) > 5*time.Minute {
 		t.Errorf("core says that it shuts the door at %v, %v", said.Proxy.Doorstep, err)
+	}
+}
+
+// guestAtDoorstep is with one guest, whose session the router tells from what leads them to the doorstep meanwhile.
+func (s *suite) guestAtDoorstep() {
+	s.t.Helper()
+	var list []core.Listed
+	out, err := s.CoreCommand(s.t.Context(), "sessions", "--json")
+	if err != nil || json.Unmarshal(out, &list) != nil || len(list) != 2 {
+		s.t.Fatalf("open are %s, %v", out, err)
+	}
+	for _, l := range list {
+		if l.Doorstep != (l.Service == ownline.Doorstep) {
+			s.t.Errorf("of a session, core says %+v", l)
+		}
+	}
+	if st := s.status(); st.Sessions != 1 || st.DoorstepSessions != 1 {
+		s.t.Errorf("core counts %d sessions, and %d for the doorstep", st.Sessions, st.DoorstepSessions)
+	}
+	from := s.Bed.Client1.IPv4.String()
+	said := ""
+	for _, f := range s.explain(from).Findings {
+		if strings.Contains(f.Text, ownline.Doorstep) {
+			said += f.Text
+			if f.Problem {
+				s.t.Errorf("a problem is %s", f.Text)
+			}
+		}
+	}
+	if !strings.HasPrefix(said, "A guest at "+from) {
+		s.t.Errorf("of the doorstep, it explains %q", said)
 	}
 }
 

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
@@ -114,6 +116,12 @@ func TestPortsOfRouterInFront(t *testing.T) {
 				t.Errorf("what a neighbour sends gets through the router in front: %v; the status is %+v", came, s.status().Ports)
 			}
 
+			to := "to everybody"
+			if protocol != ownline.NATPMPPorts {
+				to = "to " + client.IPv4.String() + " alone"
+			}
+			s.says([]string{client.IPv4.String()}, "The router in front, 192.168.8.1, has port 20000/tcp open "+to, protocol)
+
 			g.Reboot()
 			if !opened(false) {
 				t.Fatal("the router in front has not forgotten anything")
@@ -171,6 +179,12 @@ func TestRouterInFrontRefuses(t *testing.T) {
 	if text := problem(); !strings.Contains(text, "20001/tcp") {
 		t.Errorf("the doctor says %q", text)
 	}
+	s.says([]string{client.IPv4.String()}, "does not open port 20001/tcp: the router refuses", "forward the port there by hand")
+	var list []core.Listed
+	if out, err := s.CoreCommand(t.Context(), "sessions", "--json"); err != nil || json.Unmarshal(out, &list) != nil || len(list) != 1 ||
+		list[0].InFront == nil || list[0].InFront.Open || !strings.Contains(list[0].InFront.Error, "the router refuses") {
+		t.Errorf("sessions says %s, %v", out, err)
+	}
 	s.close(session.ID)
 	s.asks(true, "nothing is refused")
 	s.igd.Kill()
@@ -179,6 +193,7 @@ func TestRouterInFrontRefuses(t *testing.T) {
 		return strings.Contains(problem(), "192.168.8.1, opens no ports: pcp: connection refused")
 	})
 	s.open(s.echo, client.IPv4, time.Hour, 0)
+	s.says([]string{client.IPv4.String()}, "does not open port", "connection refused")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if out, err := s.CoreCommand(ctx, "status"); err != nil || !strings.Contains(string(out), "auto, FAILED: ") {

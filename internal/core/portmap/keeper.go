@@ -13,6 +13,7 @@ import (
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/logging"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // How the Keeper paces itself.
@@ -51,15 +52,17 @@ type Keeper struct {
 
 	mu     sync.Mutex // guards the following
 	status link.Ports
-	asked  uint64        // rounds that were asked for
-	done   uint64        // of those, answered by a round that began later
-	turned chan struct{} // closed after every round
+	ports  map[key]link.FrontPort // not changed once it is here
+	asked  uint64                 // rounds that were asked for
+	done   uint64                 // of those, answered by a round that began later
+	turned chan struct{}          // closed after every round
 }
 
 // hold is a port that the router leads here.
 type hold struct {
 	Opening
 	narrow bool
+	until  time.Time // of the lease
 	renew  time.Time
 	lost   bool // the router may have forgotten it
 }
@@ -122,6 +125,14 @@ func (k *Keeper) Status() link.Ports {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.status
+}
+
+// Port tells how the router is to one port; false: it was not asked for it, or is not yet.
+func (k *Keeper) Port(transport ownline.Transport, port uint16) (link.FrontPort, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p, ok := k.ports[key{transport, port}]
+	return p, ok
 }
 
 // Run works until ctx ends. Ports of sessions stay until these end, as they outlive core; the
@@ -289,7 +300,7 @@ func (k *Keeper) follow(ctx context.Context, at key, o *Opening) error {
 	if err != nil {
 		return err
 	}
-	k.held[at] = &hold{Opening: *o, narrow: g.narrow, renew: now.Add(min(max(g.lease/2, renewLeast), renewEvery))}
+	k.held[at] = &hold{Opening: *o, narrow: g.narrow, until: now.Add(g.lease), renew: now.Add(min(max(g.lease/2, renewLeast), renewEvery))}
 	if h == nil {
 		k.cfg.Logger.Info("port of the router in front opened", "port", at, "for", g.lease, "told_source", g.narrow)
 	}
@@ -299,14 +310,19 @@ func (k *Keeper) follow(ctx context.Context, at key, o *Opening) error {
 // tell publishes what a round came to.
 func (k *Keeper) tell(err error, serving uint64) {
 	s := link.Ports{Open: k.cfg.Protocol, Router: k.router, Opened: len(k.held)}
-	for _, h := range k.held {
+	ports := make(map[key]link.FrontPort, len(k.held)+len(k.denied))
+	for at, h := range k.held {
+		p := link.FrontPort{Open: true, Until: h.until.Round(0)}
 		if h.narrow {
 			s.Narrow++
+			p.For = h.Sources
 		}
+		ports[at] = p
 	}
 	for at, d := range k.denied {
 		s.Refused = append(s.Refused, at.String())
 		s.Error = at.String() + ": " + d.err.Error()
+		ports[at] = link.FrontPort{Error: d.err.Error()}
 	}
 	slices.Sort(s.Refused)
 	k.mu.Lock()
@@ -318,7 +334,7 @@ func (k *Keeper) tell(err error, serving uint64) {
 		s.Error = was.Error // what the last try said
 	}
 	s.OK = s.Error == ""
-	k.status, k.done = s, serving
+	k.status, k.ports, k.done = s, ports, serving
 	close(k.turned)
 	k.turned = make(chan struct{})
 	if s.OK != was.OK || len(s.Refused) > len(was.Refused) {

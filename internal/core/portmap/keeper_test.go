@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -175,6 +176,12 @@ func TestOnlyWhileWanted(t *testing.T) {
 		if s := h.Status(); s.Opened != 1 || s.Narrow != 1 {
 			t.Errorf("the status is %+v", s)
 		}
+		if p, asked := h.Port(ownline.TCP, 20000); !asked || !p.Open || !slices.Equal(p.For, []netip.Addr{ana}) || time.Until(p.Until) != 90*time.Second || p.Error != "" {
+			t.Errorf("of the port it says %+v, %v", p, asked)
+		}
+		if p, asked := h.Port(ownline.UDP, 20000); asked {
+			t.Errorf("of a port that nobody wanted it says %+v", p)
+		}
 		h.wants(session(ana, 10*time.Minute))
 		time.Sleep(9 * time.Minute)
 		h.is("extended", tcp20000, true)
@@ -207,6 +214,14 @@ func TestManyOfOnePort(t *testing.T) {
 		h.wants(session(ana, time.Hour), Opening{Transport: ownline.TCP, Port: 20000, Until: time.Now().Add(time.Minute)})
 		if got := h.told[tcp20000]; len(got) != 0 {
 			t.Errorf("with everybody, it was told %v", got)
+		}
+		if p, _ := h.Port(ownline.TCP, 20000); !p.Open || len(p.For) != 0 {
+			t.Errorf("with everybody, it says %+v", p)
+		}
+		h.change(func() { h.deny[tcp20000] = true })
+		h.wants(session(bob, time.Hour))
+		if p, asked := h.Port(ownline.TCP, 20000); !asked || p.Open || !strings.Contains(p.Error, "the router refuses: no") {
+			t.Errorf("refused, it says %+v, %v", p, asked)
 		}
 	})
 }

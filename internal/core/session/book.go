@@ -21,6 +21,9 @@ type Session struct {
 	Traffic ownline.Traffic `json:"traffic"`
 }
 
+// ToDoorstep reports whether the session is nobody's: it leads a guest, who has another, to the doorstep.
+func (s *Session) ToDoorstep() bool { return s.ServiceID == ownline.DoorstepID }
+
 // Key names the hole of the session.
 func (s Session) Key() firewall.Key {
 	return firewall.Key{Source: s.Source, Transport: s.Transport, Port: s.PublicPort}
@@ -393,9 +396,15 @@ func (b *Book) Lives(id ownline.SessionID) (ownline.EndReason, bool) {
 	return b.over[id].reason, ok
 }
 
-// Len returns how many sessions there are, and the newest revision that the book has.
-func (b *Book) Len() (int, link.Revision) {
+// Len returns how many sessions there are, how many more lead guests to the doorstep, and the newest revision that
+// the book has.
+func (b *Book) Len() (sessions, doorstep int, newest link.Revision) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.sessions), link.Revision{Epoch: b.floor.Epoch, Revision: b.newest}
+	for _, s := range b.sessions {
+		if s.ToDoorstep() {
+			doorstep++
+		}
+	}
+	return len(b.sessions) - doorstep, doorstep, link.Revision{Epoch: b.floor.Epoch, Revision: b.newest}
 }

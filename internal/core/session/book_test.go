@@ -106,7 +106,7 @@ func TestStaleCommands(t *testing.T) {
 		if _, _, err := b.Replace(rev(2), nil, nil); !errors.Is(err, link.ErrStale) {
 			t.Errorf("Replace = %v, want ErrStale", err)
 		}
-		if n, r := b.Len(); n != 1 || r != rev(3) {
+		if n, _, r := b.Len(); n != 1 || r != rev(3) {
 			t.Errorf("the book holds %d sessions of %v; want it unchanged", n, r)
 		}
 	})
@@ -134,10 +134,23 @@ func TestStaleCommands(t *testing.T) {
 		if _, _, err := b.Replace(link.Revision{Epoch: "new", Revision: 1}, nil, nil); err != nil {
 			t.Errorf("Replace = %v", err)
 		}
-		if n, _ := b.Len(); n != 0 {
+		if n, _, _ := b.Len(); n != 0 {
 			t.Errorf("%d sessions survived a state that has none", n)
 		}
 	})
+}
+
+// What leads a guest to the doorstep is not counted with what is open.
+func TestDoorstepIsCountedApart(t *testing.T) {
+	b := started(t)
+	s := sess(20000, nas)
+	guest := sess(20001, nas)
+	guest.ID, guest.ServiceID = ownline.DoorstepSession(s.ID), ownline.DoorstepID
+	put(t, b, 2, s, now.Add(time.Minute))
+	put(t, b, 3, guest, now.Add(time.Minute))
+	if sessions, doorstep, _ := b.Len(); sessions != 1 || doorstep != 1 {
+		t.Errorf("the book has %d sessions, and %d for the doorstep", sessions, doorstep)
+	}
 }
 
 // Invariant 6: what could not be applied is not reported as open.
@@ -146,7 +159,7 @@ func TestUndo(t *testing.T) {
 	s := sess(20000, nas)
 	undo := put(t, b, 2, s, now.Add(time.Minute))
 	undo()
-	if n, _ := b.Len(); n != 0 {
+	if n, _, _ := b.Len(); n != 0 {
 		t.Error("an undone open is still there")
 	}
 	put(t, b, 3, s, now.Add(time.Minute))
@@ -174,7 +187,7 @@ func TestFlushedHereStaysEnded(t *testing.T) {
 	if err != nil || len(refused) != 1 || refused[0].ID != s.ID {
 		t.Errorf("Replace = %v, %v; want the flushed session refused", refused, err)
 	}
-	if n, _ := b.Len(); n != 0 {
+	if n, _, _ := b.Len(); n != 0 {
 		t.Error("web's state brought a flushed session back")
 	}
 	b.Expire(now.Add(time.Hour))
@@ -192,7 +205,7 @@ func TestFlushBeforeTheFirstState(t *testing.T) {
 	until := func(link.Session) time.Time { return now.Add(time.Minute) }
 	s := sess(20000, nas)
 	_, refused, err := b.Replace(rev(7), []link.Session{s}, until)
-	if n, _ := b.Len(); err != nil || len(refused) != 1 || n != 0 {
+	if n, _, _ := b.Len(); err != nil || len(refused) != 1 || n != 0 {
 		t.Errorf("Replace = %v, %v and holds %d; want nothing opened again", refused, err, n)
 	}
 	later := sess(20001, nas)
