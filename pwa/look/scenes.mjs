@@ -164,6 +164,7 @@ const devices = [
   { name: 'devices-loading', path: '/devices', demo: 'slow' },
   { name: 'devices-failed', path: '/devices', demo: 'broken' },
   { name: 'device-new', path: '/devices/new', act: then(sheet, press('Show its code'), shows('Give it a name.')) },
+  { name: 'device-name-long', path: '/devices/new', act: then(sheet, fill('Name', 'tablet of the kitchen '.repeat(3)), shows('1 character too many')) },
   { name: 'device-enrolment', path: '/devices/new', shot: true, act: then(sheet, fill('Name', 'phone'), press('Show its code'), (page) => page.locator('dialog [role=img]').waitFor()) },
   { name: 'device-fwknop-new', path: '/devices/new', act: then(sheet, pick('What knocks', 'fwknop'), press('Show its keys'), shows('Give it a name.')) },
   {

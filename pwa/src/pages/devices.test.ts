@@ -198,6 +198,19 @@ describe('devices', () => {
     expect(again.page.text()).toContain('Revoked')
   })
 
+  it('get no name that is too long, and keep what was written', async () => {
+    const { page } = await at('/devices/device-id')
+    const name = page.get<HTMLInputElement>('input:not([type=checkbox])')
+    await name.setValue('p'.repeat(66))
+    expect(page.text()).toContain('2 characters too many: 64 at most.')
+    await page.get('form').trigger('submit')
+    expect(page.text()).not.toContain('Save name')
+    expect(api.changeDevice).not.toHaveBeenCalled()
+    expect(name.element.value).toHaveLength(66)
+    await name.setValue('p'.repeat(64))
+    expect(page.text()).toContain('Save name')
+  })
+
   it('open only from where an admin says', async () => {
     useAccount().me = sampleMe({ role: 'admin' })
     vi.mocked(api.lastKnocks).mockResolvedValue([])

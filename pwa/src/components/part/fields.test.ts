@@ -41,6 +41,22 @@ describe.each([
   })
 })
 
+it.each([
+  ['a text', TextField as Component, 'input'],
+  ['an area', AreaField as Component, 'textarea'],
+])('cuts nothing off %s, and says by how much it is too long', async (_, field, tag) => {
+  const shown = mount(field, { global, props: { label: 'Name', most: 4, modelValue: 'four ' } })
+  const input = shown.get(tag)
+  expect(input.attributes('aria-invalid')).toBeUndefined()
+  // As the server counts them: a character may be two for the browser.
+  for (const [text, words] of [['fiver', '1 character too many: 4 at most.'], ['pasted 🔑', '4 characters too many: 4 at most.']]) {
+    await shown.setProps({ modelValue: text })
+    expect(input.attributes('maxlength')).toBeUndefined()
+    expect(input.attributes('aria-invalid')).toBe('true')
+    expect(shown.get(`[id="${input.attributes('aria-describedby')}"]`).text()).toBe(words)
+  }
+})
+
 it('keeps a number as it is typed', async () => {
   const shown = mount(TextField, { global, props: { label: 'Port', type: 'number', modelValue: '' } })
   await shown.get('input').setValue('0443')

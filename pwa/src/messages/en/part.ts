@@ -1,3 +1,5 @@
+import { plural } from '../format'
+
 /** Words of the controls that every page is made of. */
 export const part = {
   close: 'Close',
@@ -26,4 +28,6 @@ export const part = {
   atMost: (length: string) => `At most ${length} for you.`,
   asOf: (time: string) => `As of ${time}`,
   saved: 'Saved',
+  tooLong: (most: number, over: number) =>
+    plural('en', over, { one: `1 character too many: ${most} at most.`, other: `${over} characters too many: ${most} at most.` }),
 }

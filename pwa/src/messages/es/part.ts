@@ -1,4 +1,5 @@
 import type { Messages } from '../en'
+import { plural } from '../format'
 
 export const part: Messages['part'] = {
   close: 'Cerrar',
@@ -27,4 +28,6 @@ export const part: Messages['part'] = {
   atMost: (length) => `Como mucho ${length} para ti.`,
   asOf: (time) => `A las ${time}`,
   saved: 'Guardado',
+  tooLong: (most, over) =>
+    plural('es', over, { one: `Sobra 1 carácter: ${most} como máximo.`, other: `Sobran ${over} caracteres: ${most} como máximo.` }),
 }

@@ -141,6 +141,15 @@ describe('passkeys', () => {
     expect(shown.find('dialog').exists()).toBe(false)
   })
 
+  it('are not made with a name that the server would not take', async () => {
+    const { press, dialog } = await show(SignInPage, '/settings/sign-in')
+    await press('Add a passkey')
+    await dialog()?.get('input').setValue('k'.repeat(65))
+    await press('Add a passkey')
+    expect(dialog()?.text()).toContain('1 character too many: 64 at most.')
+    expect(passkeys.addPasskey).not.toHaveBeenCalled()
+  })
+
   it('sends who has no password to sign in anew', async () => {
     vi.mocked(factors.factors).mockResolvedValue({ password: false, totp: false, recovery_codes: 0, passkeys: 0 })
     vi.mocked(passkeys.addPasskey).mockRejectedValueOnce(needed)
