@@ -78,7 +78,7 @@ func (c *Client) ChangeSite(ctx context.Context, id string, in SiteChange) (Site
 	return call[Site](ctx, c, http.MethodPatch, "/sites/"+url.PathEscape(id), in)
 }
 
-// PingSite asks a site's core how it is (admin).
+// PingSite has a site's core answer, and tells how long that took.
 func (c *Client) PingSite(ctx context.Context, id string) (Pong, error) {
 	return call[Pong](ctx, c, http.MethodPost, "/sites/"+url.PathEscape(id)+"/ping", nil)
 }

@@ -112,6 +112,7 @@ func TestWhose(t *testing.T) {
 		{"DELETE", "/devices/" + dev.ID, nil, 404},
 		{"GET", "/users/" + anaID, nil, 404},
 		{"GET", "/sites/" + w.site.ID, nil, 404},
+		{"POST", "/sites/" + w.site.ID + "/ping", nil, 404},
 		{"GET", "/users", nil, 403},
 		{"POST", "/users", map[string]any{"name": "eve", "password": userPassword, "role": "admin"}, 403},
 		{"PATCH", "/users/" + w.id(w.bob), map[string]any{"role": "admin"}, 403},
@@ -124,7 +125,6 @@ func TestWhose(t *testing.T) {
 		{"POST", "/sites", map[string]any{"code": "x", "name": "x", "host": "x.org"}, 403},
 		{"PATCH", "/sites/" + w.site.ID, map[string]any{"host": "evil.example"}, 403},
 		{"DELETE", "/sites/" + w.site.ID, nil, 403},
-		{"POST", "/sites/" + w.site.ID + "/ping", nil, 403},
 		{"POST", "/sites/" + w.site.ID + "/apply", nil, 403},
 		{"GET", "/sessions?all=true", nil, 403},
 		{"DELETE", "/sessions?all=true", nil, 403},
@@ -149,6 +149,12 @@ func TestWhose(t *testing.T) {
 		if strings.Contains(string(raw.body), secret) {
 			t.Errorf("ana is told %s: %s", secret, raw.body)
 		}
+	}
+	// But whether its core answers, how fast, and when it last did.
+	if pong := as[struct {
+		RoundTripMS float64 `json:"round_trip_ms"`
+	}](w.do(w.ana, "POST", "/sites/"+w.site.ID+"/ping", nil), 200); pong.RoundTripMS != 1.5 || !strings.Contains(string(raw.body), `"last_contact":"`) {
+		t.Errorf("ana is told of her site: a round trip of %v, and %s", pong.RoundTripMS, raw.body)
 	}
 	if as[session](w.do(w.ana, "GET", "/sessions/"+ses.ID, nil), 200).State != "active" || w.openSessions() != 1 {
 		t.Error("bob changed something")

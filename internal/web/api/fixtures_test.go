@@ -185,7 +185,7 @@ var fixtures = map[string]func(scene) request{
 	"apply-site":   func(s scene) request { return request{id: s.ownSite()} },
 	"pair-site":    func(s scene) request { return request{id: s.ownSite(), body: m{"code": s.newSite()["code"]}} },
 	"reach-target": func(s scene) request { return request{id: s.ownSite(), body: m{"target": "192.168.7.10:80"}} },
-	"ping-site":    func(s scene) request { return request{id: s.ownSite()} },
+	"ping-site":    func(s scene) request { s.service(); return request{id: s.site.ID} },
 	"site-root":    func(s scene) request { s.service(); return request{id: s.site.ID} },
 	"site-pending": func(s scene) request { return request{id: s.ownSite()} },
 

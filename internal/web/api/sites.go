@@ -22,6 +22,8 @@ type site struct {
 	Connected bool   `json:"connected"`
 	Fwknop    bool   `json:"fwknop,omitempty" doc:"Its router hears fwknop clients"`
 
+	LastContact *time.Time `json:"last_contact,omitempty" doc:"When its core last spoke to this server; absent: not since that started"`
+
 	Proxy *siteProxy `json:"proxy,omitempty" doc:"The router's reverse proxy; absent until its core has told of it"`
 
 	Link            string     `json:"link,omitempty" doc:"Where core listens; absent when core dials"`
@@ -35,7 +37,6 @@ type site struct {
 	AppliedRevision *uint64    `json:"applied_revision,omitempty"`
 	WantedRevision  *uint64    `json:"wanted_revision,omitempty"`
 	CoreVersion     string     `json:"core_version,omitempty"`
-	LastContact     *time.Time `json:"last_contact,omitempty"`
 	Firewall        string     `json:"firewall,omitempty" doc:"What is wrong with the router's firewall"`
 	FirewallLacks   string     `json:"firewall_lacks,omitempty" doc:"What of the filter of knocks the router's kernel does not take, and why. Core works without"`
 	Clock           string     `json:"clock,omitempty" doc:"What is wrong with the router's clock"`
@@ -66,7 +67,7 @@ func proxyView(i ownline.SiteInfo, admin bool) *siteProxy {
 
 func siteView(admin bool) func(ownline.SiteInfo) site {
 	return func(i ownline.SiteInfo) site {
-		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected, Fwknop: i.FwknopPort != 0, Proxy: proxyView(i, admin)}
+		v := site{ID: i.ID.String(), Name: i.Name, Host: i.Host, Connected: i.Health.Connected, Fwknop: i.FwknopPort != 0, LastContact: optional(i.Health.LastContact), Proxy: proxyView(i, admin)}
 		if !admin {
 			return v
 		}
@@ -78,7 +79,7 @@ func siteView(admin bool) func(ownline.SiteInfo) site {
 			v.LocalNetworks = append(v.LocalNetworks, n.String())
 		}
 		h := i.Health
-		v.Created, v.LastContact = optional(i.Created), optional(h.LastContact)
+		v.Created = optional(i.Created)
 		v.AppliedRevision, v.WantedRevision = &h.Applied, &h.Wanted
 		v.CoreVersion, v.Firewall, v.FirewallLacks, v.Clock, v.Error = h.CoreVersion, h.Firewall, h.Lacks, h.Clock, h.Error
 		return v
@@ -197,7 +198,7 @@ func (s *Server) sites() {
 	type pong struct {
 		RoundTripMS float64 `json:"round_trip_ms"`
 	}
-	register(s, operation{method: http.MethodPost, path: one + "/ping", id: "ping-site", who: admins, scope: []string{ownline.ScopeAdmin}, tag: tag, summary: "Ask the site's core how it is (admin)"},
+	register(s, operation{method: http.MethodPost, path: one + "/ping", id: "ping-site", who: owner, scope: anyScope(), tag: tag, summary: "Have the site's core answer, and tell how long that took"},
 		func(ctx context.Context, id auth.Identity, in *ByID) (*output[pong], error) {
 			sid, err := parseID[ownline.Site]("id", in.ID)
 			if err != nil {

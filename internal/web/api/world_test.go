@@ -73,7 +73,7 @@ func (c *cores) Pass(context.Context, ownline.SiteID, uint64, link.Pass, []byte,
 }
 
 func (c *cores) Health(ownline.SiteID) ownline.LinkHealth {
-	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3", Lacks: "no filter: the kernel refuses the table", Root: rootPEM, Proxy: "no certificate yet", Expires: certificateEnd}
+	return ownline.LinkHealth{Connected: c.failing() == nil, Applied: c.appliedRevision(), CoreVersion: "1.2.3", Lacks: "no filter: the kernel refuses the table", Root: rootPEM, Proxy: "no certificate yet", Expires: certificateEnd, LastContact: certificateEnd.AddDate(0, -1, 0)}
 }
 
 func (c *cores) Ping(context.Context, ownline.SiteID) (time.Duration, error) {

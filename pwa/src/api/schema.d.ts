@@ -1026,7 +1026,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask the site's core how it is (admin) */
+        /** Have the site's core answer, and tell how long that took */
         post: operations["ping-site"];
         delete?: never;
         options?: never;
@@ -2565,7 +2565,10 @@ export interface components {
             ipv6_prefix?: number;
             /** Format: int32 */
             knock_port?: number;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description When its core last spoke to this server; absent: not since that started
+             */
             last_contact?: string;
             /** @description Where core listens; absent when core dials */
             link?: string;

@@ -17,13 +17,13 @@ export async function listSites(): Promise<Site[]> {
   return items ?? []
 }
 
-// What follows is for admins alone.
-
-/** Asks a site's core how it is; returns how long the answer took in milliseconds. */
+/** Has a site's core answer; returns how long that took in milliseconds. */
 export async function pingSite(id: string): Promise<number> {
   const pong = await answer(client.POST('/api/v1/sites/{id}/ping', { params: { path: { id } } }))
   return pong.round_trip_ms
 }
+
+// What follows is for admins alone.
 
 /** Pairs with the core of a code that `ownline-core pair` has printed. */
 export function addSite(code: string, name: string, host: string): Promise<Site> {
