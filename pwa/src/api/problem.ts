@@ -31,6 +31,9 @@ export class Problem extends Error {
   readonly challenge: string
   /** What will do as the second factor. */
   readonly factors: string[]
+  /** By which the server's log finds what was asked, and when that was. */
+  readonly request: string
+  readonly at = new Date().toISOString()
 
   constructor(
     status: number,
@@ -40,6 +43,7 @@ export class Problem extends Error {
     type = '',
     challenge = '',
     factors: string[] = [],
+    request = '',
   ) {
     super(detail || `status ${status}`)
     this.name = 'Problem'
@@ -50,6 +54,7 @@ export class Problem extends Error {
     this.type = type
     this.challenge = challenge
     this.factors = factors
+    this.request = request
   }
 
   /** The password was right, and a code is wanted, too. */
@@ -81,6 +86,7 @@ export class Problem extends Error {
       model.type,
       model.challenge,
       model.factors ?? [],
+      response.headers.get('X-Request-Id') ?? '',
     )
   }
 }

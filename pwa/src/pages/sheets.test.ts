@@ -189,7 +189,7 @@ describe('the sheet of a service', () => {
     await button('Open for 30 min').trigger('click')
     await flushPromises()
     expect(shown.get('.error').text()).toBe('Address to let in is not an address like 198.51.100.7.')
-    expect(shown.find('.failure').exists()).toBe(false)
+    expect(shown.find('[role=alert]').exists()).toBe(false)
   })
 
   it('lets admins open for another address', async () => {

@@ -1,5 +1,7 @@
 import { defineStore } from 'pinia'
 import { ref, shallowReactive } from 'vue'
+import { useLanguage } from '@/messages'
+import { detailsOf } from '@/messages/problem'
 
 export interface NoticeAction {
   label: string
@@ -19,6 +21,7 @@ export interface Notice {
 
 /** Toasts, and what is read out to those who do not see them. */
 export const useNotices = defineStore('notices', () => {
+  const language = useLanguage()
   const shown = shallowReactive<Notice[]>([])
   const polite = ref('')
   const assertive = ref('')
@@ -34,7 +37,20 @@ export const useNotices = defineStore('notices', () => {
   }
 
   function fail(text: string): number {
-    return show(text, [], { bad: true })
+    const { t } = language
+    const details = detailsOf(t, text)
+    const actions = details ? [{ label: t.problem.copyDetails, run: () => void copyDetails(details) }] : []
+    return show(text, actions, { bad: true })
+  }
+
+  /** Copies what helps whoever looks into a problem; where the browser refuses, it is shown. */
+  async function copyDetails(details: string): Promise<void> {
+    try {
+      await navigator.clipboard.writeText(details)
+      show(language.t.part.copied)
+    } catch {
+      show(details)
+    }
   }
 
   /** Reads text out without showing it. */
@@ -49,5 +65,5 @@ export const useNotices = defineStore('notices', () => {
     if (index !== -1) shown.splice(index, 1)
   }
 
-  return { shown, polite, assertive, show, fail, say, dismiss }
+  return { shown, polite, assertive, show, fail, copyDetails, say, dismiss }
 })

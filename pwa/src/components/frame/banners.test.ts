@@ -6,6 +6,8 @@ import * as auth from '@/api/auth'
 import * as api from '@/api/sessions'
 import { listSites } from '@/api/sites'
 import { whoami } from '@/api/whoami'
+import { read } from '@/device/shelf'
+import type { StoredDevice } from '@/device/vault'
 import { useAccount } from '@/stores/account'
 import { useAddress } from '@/stores/address'
 import { useClock } from '@/stores/clock'
@@ -14,12 +16,14 @@ import { useOffline } from '@/stores/offline'
 import { useSessions } from '@/stores/sessions'
 import { useSites } from '@/stores/sites'
 import { at, noon, sampleMe, sampleSession, sampleSite } from '@/testing/samples'
+import NobodyAnswers from './NobodyAnswers.vue'
 import StateBanners from './StateBanners.vue'
 
 vi.mock('@/api/auth')
 vi.mock('@/api/sessions')
 vi.mock('@/api/sites')
 vi.mock('@/api/whoami')
+vi.mock('@/device/shelf')
 
 const here = (address: string) => ({
   address, family: 4 as const, forwarded: false, kind: 'public' as const, source: `${address}/32`,
@@ -28,6 +32,7 @@ const here = (address: string) => ({
 beforeEach(() => {
   vi.useFakeTimers({ now: noon, toFake: ['Date'] })
   setActivePinia(createPinia())
+  vi.mocked(read).mockResolvedValue({ name: 'phone' } as StoredDevice)
   useAccount().me = sampleMe()
   useAccount().state = 'in'
 })
@@ -42,11 +47,16 @@ describe('the banners', () => {
     expect(banners().text()).toBe('')
   })
 
-  it('say that the server is away, and offer the knock', () => {
+  it.each([['phone', 1], [undefined, 0]])('say that the server is away, and offer the knock to the device %s', async (name, links) => {
+    vi.mocked(read).mockResolvedValue(name ? ({ name } as StoredDevice) : undefined)
     useAccount().state = 'away'
     const shown = banners()
+    await flushPromises()
     expect(shown.text()).toContain("Ownline can't be reached from here.")
-    expect(shown.getComponent(RouterLinkStub).props('to')).toBe('/client')
+    expect(shown.findAllComponents(RouterLinkStub).map((link) => link.props('to'))).toEqual(Array.from({ length: links }, () => '/client'))
+    const instead = mount(NobodyAnswers, { global: { stubs: { RouterLink: RouterLinkStub } } })
+    await flushPromises()
+    expect(instead.findAllComponents(RouterLinkStub)).toHaveLength(links)
   })
 
   it('say so too of a page that was there before, once updates are paused', async () => {

@@ -15,6 +15,7 @@ export const audit = {
   subject: 'Name or identifier',
   refusals: 'Refused knocks',
   more: 'Show more',
+  moreFailed: "The rest can't be shown.",
   export: 'Export',
   exported: 'The log is exported',
   itself: 'Ownline itself',

@@ -1,5 +1,6 @@
 export const problem = {
   unknown: "That didn't work. Nothing was changed.",
+  copyDetails: 'Copy details',
   signedOut: 'You are signed out. Sign in again.',
   notAllowed: 'You may not do that.',
   notFromHere: 'Nothing may be opened for this address.',

@@ -83,6 +83,7 @@ export const siteAdmin = {
   refusals: 'Refused knocks',
   revision: 'Applied / wanted',
   pendingTitle: 'Not applied yet',
+  pendingFailed: "It can't be told what core holds.",
   pendingNone: 'Core holds what it should.',
   pendingUnknown: 'Core has not said yet what it holds.',
   toOpen: (service: string, source: string) => `Open ${service} for ${source}`,

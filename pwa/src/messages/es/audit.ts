@@ -17,6 +17,7 @@ export const audit: Messages['audit'] = {
   subject: 'Nombre o identificador',
   refusals: 'Llamadas rechazadas',
   more: 'Mostrar más',
+  moreFailed: 'No se puede mostrar el resto.',
   export: 'Exportar',
   exported: 'El registro está exportado',
   itself: 'Ownline mismo',

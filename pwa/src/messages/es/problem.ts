@@ -2,6 +2,7 @@ import type { Messages } from '../en'
 
 export const problem: Messages['problem'] = {
   unknown: 'No ha funcionado. No se ha cambiado nada.',
+  copyDetails: 'Copiar los detalles',
   signedOut: 'Has salido. Vuelve a entrar.',
   notAllowed: 'No puedes hacer eso.',
   notFromHere: 'No se puede abrir nada para esta dirección.',

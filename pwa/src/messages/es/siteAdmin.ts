@@ -83,6 +83,7 @@ export const siteAdmin: Messages['siteAdmin'] = {
   refusals: 'Llamadas rechazadas',
   revision: 'Aplicado / querido',
   pendingTitle: 'Sin aplicar todavía',
+  pendingFailed: 'No se puede decir qué tiene el core.',
   pendingNone: 'El core tiene lo que debe.',
   pendingUnknown: 'El core todavía no ha dicho qué tiene.',
   toOpen: (service, source) => `Abrir ${service} para ${source}`,

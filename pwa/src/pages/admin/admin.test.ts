@@ -291,6 +291,14 @@ describe('sites', () => {
     expect(page.text()).toContain('and 2 more')
   })
 
+  it('say that what is not applied could not be fetched, and ask again', async () => {
+    vi.mocked(sitesApi.sitePending).mockRejectedValueOnce(new Problem(500))
+    const { page, press } = await open('/admin/sites/home-id')
+    expect(page.get('[role=alert]').text()).toBe("It can't be told what core holds.")
+    await press('Try again')
+    expect(page.text()).toContain('Open photos for 203.0.113.24')
+  })
+
   it('close everything only when the name is typed', async () => {
     vi.mocked(sitesApi.flushSite).mockResolvedValue(2)
     const { press, fill } = await open('/admin/sites/home-id')
@@ -344,7 +352,37 @@ describe('sites', () => {
   })
 })
 
+describe('a detail on a phone', () => {
+  beforeEach(() => {
+    vi.spyOn(window, 'matchMedia').mockReturnValue(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
+  })
+
+  it.each([
+    ['/admin/users/ana-id', usersApi.listUsers, "The users can't be shown.", 'Reset sign-in'],
+    ['/admin/services/photos-id', servicesApi.listServices, "The services can't be shown.", 'Delete service'],
+    ['/admin/services/new', sitesApi.listSites, "The services can't be shown.", 'Add service'],
+    ['/admin/sites/home-id', sitesApi.listSites, "The sites can't be shown.", 'Apply everything again'],
+  ])('says that it can not be shown, with a way out: %s', async (path, list, words, there) => {
+    const ask = vi.mocked<() => Promise<unknown>>(list)
+    const all = await ask()
+    ask.mockRejectedValue(new Problem(500))
+    const { page, press } = await open(path)
+    expect(page.get('[role=alert]').text()).toContain(words)
+    ask.mockResolvedValue(all)
+    await press('Try again')
+    expect(page.text()).toContain(there)
+  })
+})
+
 describe('the audit log', () => {
+  it('says that the rest could not be fetched', async () => {
+    vi.mocked(auditApi.auditPage).mockResolvedValueOnce({ items: [{ id: '1', at: at(0), action: 'user.add', by: 'login', subject: '', detail: '' } as auditApi.AuditLine], next: 'x' })
+    const { page, press } = await open('/admin/audit')
+    vi.mocked(auditApi.auditPage).mockRejectedValue(new Problem(500))
+    await press('Show more')
+    expect(page.get('[role=alert]').text()).toBe("The rest can't be shown.")
+  })
+
   it('has its filters a key away', async () => {
     const { page } = await open('/admin/audit')
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))
