@@ -85,11 +85,15 @@ await journey(async (world, browsers) => {
 
   // A new key: the old one is worthless at once.
   await world.do('agent', 'client2', 'stop')
-  await world.until('the device is answered', () => world.do('knock', 'client2'))
   await place(page, 'Devices')
   // On the smallest of phones, where the sheet is higher than the screen, the code is whole all the same.
   await page.setViewportSize({ width: 360, height: 640 })
   await page.getByRole('link', { name: tablet }).click()
+  // Tested: its next knock is waited for.
+  await dialog.getByRole('button', { name: 'Test it' }).click()
+  await see(dialog, 'Waiting for its next knock…')
+  await world.until('the device is answered', () => world.do('knock', 'client2'))
+  await see(dialog, works)
   await dialog.getByRole('button', { name: 'Rotate key' }).click()
   const confirm = page.getByRole('dialog', { name: `A new key for ${tablet}?` })
   await see(confirm, 'The old key stops now. Scan the new code on the device.')

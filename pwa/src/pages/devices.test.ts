@@ -5,10 +5,12 @@ import { createMemoryHistory, createRouter } from 'vue-router'
 import * as api from '@/api/devices'
 import { Problem } from '@/api/problem'
 import QrCode from '@/components/part/QrCode.vue'
-import { hasRoom } from '@/device/shelf'
+import { hasRoom, read } from '@/device/shelf'
+import { type Opened, openRest, type Rest, type StoredDevice } from '@/device/vault'
 import { useAccount } from '@/stores/account'
 import { useDevice } from '@/stores/device'
 import { useDevices } from '@/stores/devices'
+import { useKnock } from '@/stores/knock'
 import { useSessions } from '@/stores/sessions'
 import { useSites } from '@/stores/sites'
 import { at as when, noon, sampleDevice, sampleMe, sampleSession, sampleSite } from '@/testing/samples'
@@ -19,7 +21,10 @@ import DevicesPage from './DevicesPage.vue'
 vi.mock('@/api/devices')
 vi.mock('@/api/sessions')
 vi.mock('@/api/users')
-vi.mock('@/device/shelf', async (original) => ({ ...(await original<object>()), hasRoom: vi.fn<typeof hasRoom>() }))
+vi.mock('@/device/shelf', async (original) => ({
+  ...(await original<object>()), hasRoom: vi.fn<typeof hasRoom>(), read: vi.fn<typeof read>(),
+}))
+vi.mock('@/device/vault', async (original) => ({ ...(await original<object>()), openRest: vi.fn<typeof openRest>() }))
 
 const profile = 'ownline://home.example.org:54754/?v=1&key=secret'
 const made: api.Enrolled = { ...sampleDevice({ id: 'new', name: 'tablet' }), profile, qr: '' }
@@ -54,6 +59,7 @@ async function at(path: string) {
         ],
       },
       { path: '/client', component: { template: '<p>knock</p>' } },
+      { path: '/admin/audit/refusals', component: { template: '<p>refused</p>' } },
     ],
   })
   await router.push(path)
@@ -68,6 +74,7 @@ async function at(path: string) {
 
 beforeEach(() => {
   vi.mocked(hasRoom).mockResolvedValue(true)
+  vi.mocked(read).mockResolvedValue(undefined)
   document.body.replaceChildren()
   vi.useFakeTimers({ now: noon, toFake: ['Date'] })
   setActivePinia(createPinia())
@@ -124,7 +131,7 @@ describe('devices', () => {
       name: 'server', site: 'home-id', require_claimed_source: false, fwknop: 'sha512',
     })
     expectKeys(page)
-    useDevices().follow(sampleDevice({ id: 'new', last_knock: when(0), last_source: '203.0.113.24/32' }))
+    useDevices().follow(sampleDevice({ id: 'new', fwknop: 'sha512', last_knock: when(0), last_source: '203.0.113.24/32' }))
     await flushPromises()
     expect(page.text()).toContain('Its keys work: a packet came from 203.0.113.24.')
     page.unmount()
@@ -196,6 +203,59 @@ describe('devices', () => {
     await flushPromises()
     expect(api.revokeDevice).toHaveBeenCalledWith('device-id')
     expect(again.page.text()).toContain('Revoked')
+  })
+
+  it('are tested by a knock that somebody makes, which is waited for', async () => {
+    const { page, press } = await at('/devices/device-id')
+    useDevices().follow(sampleDevice({ last_knock: when(-60_000), last_source: '203.0.113.24/32' }))
+    await press('Test it')
+    expect(page.text()).toContain('Waiting for its next knock…')
+    useSessions().apply(sampleSession({ device: 'device-id' }))
+    await flushPromises()
+    expect(page.text()).toContain('Waiting for its next knock…')
+    useDevices().follow(sampleDevice({ last_knock: when(0), last_source: '198.51.100.7/32' }))
+    await flushPromises()
+    expect(page.text()).toContain('It works: knock from 198.51.100.7, 1 service open.')
+    await press('Test it')
+    expect(page.text()).toContain('Waiting for its next knock…')
+  })
+
+  it('of others are not said to open nothing', async () => {
+    useAccount().me = sampleMe({ role: 'admin' })
+    vi.mocked(api.lastKnocks).mockResolvedValue([])
+    vi.mocked(api.listDevices).mockResolvedValue([sampleDevice({ user: 'bea-id' })])
+    const { page, press } = await at('/devices/device-id')
+    await press('Test it')
+    expect(page.get('a[href="/admin/audit/refusals?site=home-id"]').text()).toBe('Refused knocks')
+    useDevices().follow(sampleDevice({ user: 'bea-id', last_knock: when(0), last_source: '198.51.100.7/32' }))
+    await flushPromises()
+    expect(page.get('[role=status]').text()).toBe('It works: knock from 198.51.100.7.')
+  })
+
+  it.each(['unlocked', 'locked'] as const)('that are this browser, %s, are tested on the page Knock', async (state) => {
+    const kept = state === 'unlocked' ? ({ keys: {} } as Opened) : undefined
+    vi.mocked(read).mockResolvedValue({ device: 'device-id', name: 'phone', ...(kept && { kept }) } as StoredDevice)
+    vi.mocked(openRest).mockResolvedValue({} as Rest)
+    const knock = vi.spyOn(useKnock(), 'knock').mockResolvedValue()
+    const { page, press, router } = await at('/devices/device-id')
+    expect(page.text()).not.toContain('Test it')
+    await press('Send a test')
+    await vi.dynamicImportSettled()
+    await flushPromises()
+    expect(router.currentRoute.value.path).toBe('/client')
+    expect(knock).toHaveBeenCalledTimes(state === 'unlocked' ? 1 : 0)
+  })
+
+  it('show admins what became of each knock', async () => {
+    useAccount().me = sampleMe({ role: 'admin' })
+    const knock = { at: when(0), from: '203.0.113.24' }
+    vi.mocked(api.lastKnocks).mockResolvedValue([
+      { ...knock, id: '1', outcome: 'renewed' }, { ...knock, id: '2', outcome: 'refused: 203.0.113.24 (FR) is refused by the list of the grant' },
+    ])
+    const { page } = await at('/devices/device-id')
+    await flushPromises()
+    const list = page.findAll('section li > p:first-child').map((one) => one.text())
+    expect(list).toEqual(['Renewed its sessions', 'Refused'])
   })
 
   it('get no name that is too long, and keep what was written', async () => {

@@ -71,6 +71,12 @@ export const device = {
     }),
   worksAlone: (source: string) =>
     `It works: knock from ${source}. None of your services opens by itself yet.`,
+  worksFrom: (source: string) => `It works: knock from ${source}.`,
+  test: 'Send a test',
+  testOther: 'Test it',
+  testHelp: 'Knock with it now. If nothing shows up here, its knock did not arrive, or did not count.',
+  waitingNext: 'Waiting for its next knock…',
+  refusals: 'Refused knocks',
   done: 'Done',
   rename: 'Save name',
   renamed: (name: string) => `It is called ${name} now`,

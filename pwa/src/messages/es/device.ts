@@ -72,6 +72,12 @@ export const device: Messages['device'] = {
     }),
   worksAlone: (source) =>
     `Funciona: llamada desde ${source}. Ninguno de tus servicios se abre solo todavía.`,
+  worksFrom: (source) => `Funciona: llamada desde ${source}.`,
+  test: 'Enviar una prueba',
+  testOther: 'Probarlo',
+  testHelp: 'Llama ahora con él. Si aquí no aparece nada, su llamada no llegó o no contó.',
+  waitingNext: 'Esperando su próxima llamada…',
+  refusals: 'Llamadas rechazadas',
   done: 'Listo',
   rename: 'Guardar el nombre',
   renamed: (name) => `Ahora se llama ${name}`,
