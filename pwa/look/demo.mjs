@@ -8,6 +8,7 @@
 //   soon      a session ends within five minutes
 //   ends      the sign-in ends within five minutes
 //   out       nobody is signed in; code, change, throttled: how the sign-in then goes on
+//   disabled  an admin has just disabled whoever was signed in
 //   user      somebody is signed in who is no admin
 //   new       somebody is signed in who has no factors but a password
 //   refusing  core refuses what it is asked for; taken, long, noway: web does, and says why
@@ -169,10 +170,9 @@ function answer(method, path, query, demo, body) {
   if (signedOut.has(demo) && !path.startsWith('auth/')) throw new Refused(401, 'nobody is signed in')
   if (method !== 'GET') return change(method, path, body, demo)
   switch (path) {
-    case 'me':
-      return {
-        ...me, ...(demo === 'user' && { role: 'user' }), ...(demo === 'ends' && { until: closing(4.5 * 60_000 + Date.now() - started) }),
-      }
+    case 'auth/login':
+      if (signedOut.has(demo)) return {}
+      return { me: { ...me, ...(demo === 'user' && { role: 'user' }), ...(demo === 'ends' && { until: closing(4.5 * 60_000 + Date.now() - started) }) } }
     case 'whoami':
       return { ...whoami, ...places[demo] }
     case 'about':
@@ -239,9 +239,9 @@ async function serve(request, response) {
   const path = url.pathname.replace('/api/v1/', '')
   if (path === 'events') {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
-    return void response.write(': here\n\n')
+    return void response.write(demo === 'disabled' ? 'event: end\ndata: {"reason": "disabled"}\n\n' : ': here\n\n')
   }
-  if (demo === 'slow' && path !== 'me') return undefined
+  if (demo === 'slow' && path !== 'auth/login') return undefined
   let body = ''
   for await (const chunk of request) body += chunk
   const say = (status, value, kind = 'application/json') => {

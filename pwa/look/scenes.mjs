@@ -68,6 +68,7 @@ const login = [
   { name: 'login-code-wrong', path: '/login', demo: 'code', act: then(signIn, fill('Enter the 6-digit code', '123456'), shows('or too old')) },
   { name: 'login-recovery', path: '/login', demo: 'code', act: then(signIn, press('Use a recovery code')) },
   { name: 'login-change', path: '/login', demo: 'change', act: then(signIn, (page) => page.getByLabel('New password').waitFor(), press('Sign in')) },
+  { name: 'login-disabled', path: '/', demo: 'disabled', act: shows('Your account was disabled') },
   { name: 'login-for-service', path: '/login?next=%2Fcontinue%3Fservice%3Dphotos', demo: 'out' },
 ]
 

@@ -190,4 +190,16 @@ await journey(async (world, browsers) => {
     await see(small, 'This is for admins.')
   }
   assert.equal(await small.evaluate(async () => (await fetch('/api/v1/users')).status), 403)
+
+  // What an admin makes of her shows on the page that she has open.
+  await small.goto('/admin/users')
+  await see(small, 'This is for admins.')
+  const { items: users } = await world.call('GET', '/users')
+  const change = (what) => world.call('PATCH', `/users/${users.find(({ name }) => name === 'ana').id}`, what)
+  await change({ role: 'admin' })
+  await small.getByRole('link', { name: 'ana' }).waitFor()
+  await change({ role: 'user' })
+  await see(small, 'This is for admins.')
+  await change({ disabled: true })
+  await see(small, 'Your account was disabled. Ask your admin.')
 })

@@ -146,6 +146,11 @@ export const laptop = { viewport: { width: 1440, height: 900 } }
 /** What browsers write to the console by themselves when a server can't be reached, or refuses. */
 const usual = /^Failed to load resource: |^WebSocket connection to .* failed/
 
+/** Whether a page has asked for what only those get who are signed in: none does that by itself. */
+function untold(message) {
+  return / status of 401 /.test(message.text()) && !message.location().url.includes('/api/v1/auth/')
+}
+
 class Browsers {
   #open = new Map()
   #contexts = []
@@ -179,7 +184,9 @@ class Browsers {
     context.setDefaultNavigationTimeout(patience)
     context.on('weberror', (e) => this.problems.push(String(e.error())))
     context.on('console', (m) => {
-      if (['error', 'warning'].includes(m.type()) && ![usual, ...this.#expected].some((words) => words.test(m.text()))) this.problems.push(m.text())
+      const text = `${m.text()} ${m.location().url}`
+      const known = untold(m) ? this.#expected : [usual, ...this.#expected]
+      if (['error', 'warning'].includes(m.type()) && !known.some((words) => words.test(text))) this.problems.push(text)
     })
     this.#contexts.push(context)
     return context

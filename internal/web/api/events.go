@@ -32,7 +32,7 @@ func (s *Server) events() {
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
 		description: "Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, " +
 			"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
-			"an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good.",
+			"an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good; reason is disabled or removed where the user is.",
 	}, false)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "A stream without an end",
@@ -90,15 +90,15 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		ended := s.auth.Ended() // from before the look at the login, so that no end is missed
 		if err == nil || errors.Is(err, errQuiet) || errors.Is(err, access.ErrMissed) {
 			// The login may have been ended meanwhile; access judges only the user.
-			now, rerr := s.auth.Recheck(ctx, id)
-			if rerr != nil {
+			if now, rerr := s.auth.Recheck(ctx, id); rerr != nil {
 				err = rerr
+			} else {
+				id = now
 			}
-			id = now
 		}
 		switch {
 		case isEnd(err): // pages would find out with their next call only
-			err = errors.Join(err, write("event: end\ndata: {}\n\n"))
+			err = errors.Join(err, write("event: end\ndata: %s\n\n", s.whyEnded(ctx, id)))
 		case errors.Is(err, errQuiet):
 			// Every pause tells the place, so that a reader that comes back needs no reset.
 			err = write(":\nid: %d\n\n", stream.Last())
@@ -112,6 +112,19 @@ func (s *Server) stream(r *http.Request, w http.ResponseWriter, id auth.Identity
 		}
 		ev, err = nextEvent(ctx, stream, ended)
 	}
+}
+
+// whyEnded says what became of the user whose stream ends, who could see it until now. Of a login that
+// has ended alone there is nothing to say.
+func (s *Server) whyEnded(ctx context.Context, id auth.Identity) string {
+	u, err := s.access.User(ctx, access.System(), id.User.ID)
+	switch {
+	case errors.Is(err, ownline.ErrNotFound):
+		return `{"reason": "removed"}`
+	case err == nil && u.Disabled:
+		return `{"reason": "disabled"}`
+	}
+	return "{}"
 }
 
 // isEnd tells whether the reader has lost the right to the stream.

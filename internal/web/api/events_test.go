@@ -206,6 +206,47 @@ func TestEventsEnd(t *testing.T) {
 	}
 }
 
+// Who was signed in when an admin disabled or removed them is told so, whoever only signed out is not;
+// and a change of their role is told to themselves.
+func TestEventsTellWhy(t *testing.T) {
+	w := newWorld(t)
+	ana, bob := w.browser("ana"), w.browser("bob")
+	for name, b := range map[string]*browser{"ana": ana, "bob": bob} {
+		b.login(name, userPassword).want(200)
+	}
+	stream := func(b *browser) *follower { return w.follow("", "Cookie", b.cookie) }
+	last := func(f *follower) (ev sseEvent) {
+		for ev = f.next(); ev.kind == "user"; ev = f.next() {
+		}
+		return ev
+	}
+	f := stream(ana)
+	w.do(w.admin, "PATCH", "/users/"+w.id(w.ana), m{"role": "admin"}).want(200)
+	if ev := f.next(); ev.kind != "user" || !strings.Contains(ev.data, `"role":"admin"`) || !strings.Contains(ev.data, w.id(w.ana)) {
+		t.Errorf("told of the role: %+v", ev)
+	}
+	w.do(w.admin, "PATCH", "/users/"+w.id(w.ana), m{"role": "user"}).want(200)
+	if ev := f.next(); !strings.Contains(ev.data, `"role":"user"`) {
+		t.Errorf("told of the role: %+v", ev)
+	}
+	w.do(w.admin, "PATCH", "/users/"+w.id(w.ana), m{"disabled": true}).want(200)
+	if ev := last(f); ev.kind != "end" || ev.data != `{"reason": "disabled"}` {
+		t.Errorf("disabled: %+v", ev)
+	}
+	f = stream(bob)
+	other := w.browser("bob again")
+	other.login("bob", userPassword).want(200)
+	bob.do("POST", "/auth/logout", nil).want(204)
+	if ev := last(f); ev.kind != "end" || ev.data != "{}" {
+		t.Errorf("signed out: %+v", ev)
+	}
+	f = stream(other)
+	w.do(w.admin, "DELETE", "/users/"+w.id(w.bob), nil).want(204)
+	if ev := last(f); ev.kind != "end" || ev.data != `{"reason": "removed"}` {
+		t.Errorf("removed: %+v", ev)
+	}
+}
+
 // patientRecorder takes deadlines as the writer of a server does.
 type patientRecorder struct{ *httptest.ResponseRecorder }
 

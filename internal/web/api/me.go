@@ -46,6 +46,21 @@ func (s *Server) meResource() {
 			m, err := s.me(ctx, id)
 			return show(m), err
 		})
+	type holder struct {
+		Me *me `json:"me,omitempty" doc:"Who is signed in, as GET /me has them. Absent: nobody is"`
+	}
+	// Browsers write every 401 to their console; whoever opens our pages for the first time has done nothing wrong.
+	register(s, operation{
+		method: http.MethodGet, path: "/auth/login", id: "signed-in", who: anybody, tag: "auth", summary: "Who is signed in, if anybody is",
+		description: "For our own pages, which ask it first. Unlike GET /me it answers 200 also when nobody is signed in.",
+	},
+		func(ctx context.Context, id auth.Identity, _ *noInput) (*output[holder], error) {
+			if !id.Known() {
+				return show(holder{}), nil
+			}
+			m, err := s.me(ctx, id)
+			return show(holder{&m}), err
+		})
 	register(s, operation{method: http.MethodGet, path: "/whoami", id: "whoami", who: users, scope: anyScope(), tag: tag, summary: "Which address this request came from"},
 		func(_ context.Context, id auth.Identity, _ *noInput) (*output[whoami], error) {
 			w := whoami{Address: id.Client.String(), Family: 4, Kind: string(ownline.KindOf(id.Client)), Forwarded: id.Forwarded}

@@ -5,7 +5,7 @@ import "testing"
 func TestNowhere(t *testing.T) {
 	w := newWorld(t)
 	for path, allow := range map[string]string{
-		"/services/" + sample: "GET, HEAD, PATCH, DELETE", "/me": "GET, HEAD", "/auth/login": "POST",
+		"/services/" + sample: "GET, HEAD, PATCH, DELETE", "/me": "GET, HEAD", "/auth/login": "GET, HEAD, POST", "/auth/logout": "POST",
 	} {
 		got := w.do(w.admin, "OPTIONS", path, nil)
 		got.problem(405, "")

@@ -1,4 +1,5 @@
 import { answer, client } from './client'
+import { Problem } from './problem'
 import type { components } from './schema'
 
 export type Me = components['schemas']['Me']
@@ -47,6 +48,12 @@ export async function logout(): Promise<void> {
   await answer(client.POST('/api/v1/auth/logout'), true)
 }
 
-export function me(signal?: AbortSignal): Promise<Me> {
-  return answer(client.GET('/api/v1/me', { ...(signal && { signal }) }), true)
+/**
+ * Who is signed in; when nobody is, a Problem with the status 401. The server's own answer is none then:
+ * browsers write those to the console.
+ */
+export async function me(signal?: AbortSignal): Promise<Me> {
+  const { me: who } = await answer(client.GET('/api/v1/auth/login', { ...(signal && { signal }) }), true)
+  if (!who) throw new Problem(401)
+  return who
 }

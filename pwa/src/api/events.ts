@@ -26,8 +26,8 @@ export type EventHandlers = {
   [Kind in keyof Changes]: (change: Changes[Kind]) => void
 } & {
   reset: () => void
-  /** The sign-in of the stream is no longer good. */
-  ended: () => void
+  /** The sign-in of the stream is no longer good; why, where the account itself is not. */
+  ended: (why?: 'disabled' | 'removed') => void
   /** The stream is there. */
   opened: () => void
   /** The stream is cut. final: the browser will not try again by itself. */
@@ -42,6 +42,8 @@ export function listen(handlers: EventHandlers): () => void {
         return (handlers[told.of] as (value: unknown) => void)(told.value)
       case 'cut':
         return handlers.cut(told.final)
+      case 'ended':
+        return handlers.ended(told.why)
       default:
         return handlers[told.kind]()
     }

@@ -48,7 +48,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * Who is signed in, if anybody is
+         * @description For our own pages, which ask it first. Unlike GET /me it answers 200 also when nobody is signed in.
+         */
+        get: operations["signed-in"];
         put?: never;
         /** Sign this browser in. A user with a second factor gets a challenge for POST /auth/second-factor or POST /auth/passkey/options */
         post: operations["login"];
@@ -333,7 +337,7 @@ export interface paths {
         };
         /**
          * Follow what changes: server-sent events named after resources, with the whole resource as data
-         * @description Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good.
+         * @description Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good; reason is disabled or removed where the user is.
          */
         get: operations["events"];
         put?: never;
@@ -1657,6 +1661,10 @@ export interface components {
             /** @description Of a service of kind proxy */
             url?: string;
         };
+        Holder: {
+            /** @description Who is signed in, as GET /me has them. Absent: nobody is */
+            me?: components["schemas"]["Me"];
+        };
         Invitation: {
             /** @description Guests come from one of them; empty: from anywhere */
             countries: string[];
@@ -1770,7 +1778,7 @@ export interface components {
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
         };
-        "ListLink\u00B736": {
+        "ListLink\u00B737": {
             items: components["schemas"]["Link"][];
             /** @description The cursor of the next part; absent after the last one */
             next?: string;
@@ -3089,6 +3097,99 @@ export interface operations {
             };
         };
     };
+    "signed-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "me": {
+                     *         "created": "2026-03-01T12:00:00Z",
+                     *         "id": "01980a3e-7c4d-7b21-9f55-2f6c1f0e8d3a",
+                     *         "limits": {
+                     *           "default": 1,
+                     *           "max": 1,
+                     *           "port_max": 0,
+                     *           "port_min": 0
+                     *         },
+                     *         "must_change_password": false,
+                     *         "name": "text",
+                     *         "role": "admin",
+                     *         "site_count": 1,
+                     *         "until": "2026-03-01T12:00:00Z"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Holder"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "colour: unexpected property",
+                     *       "errors": [
+                     *         {
+                     *           "location": "query.colour",
+                     *           "message": "unexpected property"
+                     *         }
+                     *       ],
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "something went wrong here; the server's log says more",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "detail": "a part of Ownline that is needed does not answer",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["ErrorModel"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -3704,7 +3805,7 @@ export interface operations {
                      *       "next": "text"
                      *     }
                      */
-                    "application/json": components["schemas"]["ListLink\u00B736"];
+                    "application/json": components["schemas"]["ListLink\u00B737"];
                 };
             };
             /** @description Unauthorized */

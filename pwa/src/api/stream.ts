@@ -6,7 +6,7 @@ export type Told =
   /** Something may have been missed. */
   | { kind: 'reset' }
   /** The sign-in was ended, here or elsewhere: nothing more will be told. */
-  | { kind: 'ended' }
+  | { kind: 'ended'; why?: 'disabled' | 'removed' }
   | { kind: 'opened' }
   /** final: the browser will not try again by itself. */
   | { kind: 'cut'; final: boolean }
@@ -24,7 +24,10 @@ export function openStream(tell: (told: Told) => void): () => void {
     )
   }
   source.addEventListener('reset', () => tell({ kind: 'reset' }))
-  source.addEventListener('end', () => tell({ kind: 'ended' }))
+  source.addEventListener('end', (event: MessageEvent<string>) => {
+    const { reason } = JSON.parse(event.data) as { reason?: 'disabled' | 'removed' }
+    tell({ kind: 'ended', ...(reason && { why: reason }) })
+  })
   source.addEventListener('open', () => tell({ kind: 'opened' }))
   source.addEventListener('error', () =>
     tell({ kind: 'cut', final: source.readyState === EventSource.CLOSED }),

@@ -76,6 +76,14 @@ describe('the sign-in', () => {
     expect(document.activeElement).toBe(password.element)
   })
 
+  it('says why whoever was signed in is not any more', async () => {
+    const { login } = await page('/login')
+    expect(login.find('.banner').exists()).toBe(false)
+    useAccount().shut('disabled')
+    await flushPromises()
+    expect(login.get('.banner').text()).toBe('Your account was disabled. Ask your admin.')
+  })
+
   it('says how long to wait', async () => {
     vi.mocked(auth.login).mockRejectedValue(new Problem(429, '', [], 120))
     const { login, submit } = await page('/login')

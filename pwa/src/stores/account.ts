@@ -16,12 +16,15 @@ export const useAccount = defineStore('account', () => {
   const state = ref<SignIn>('unknown')
   /** Whether the server did not answer when it was last asked who is signed in. */
   const unanswered = ref(false)
+  /** Why nobody is signed in any more, where an admin has done that. */
+  const shutBy = ref<'disabled' | 'removed'>()
   const isAdmin = computed(() => me.value?.role === 'admin')
 
   /** Who has to choose a password first is in only then: before, the server answers nothing else. */
   function enter(who: auth.Me): void {
     me.value = who
     unanswered.value = false
+    shutBy.value = undefined
     if (!who.must_change_password) state.value = 'in'
     else if (state.value !== 'over') state.value = 'out'
   }
@@ -29,6 +32,12 @@ export const useAccount = defineStore('account', () => {
   function leave(): void {
     me.value = undefined
     state.value = 'out'
+  }
+
+  /** The account is no longer good: nobody can go on where they were. */
+  function shut(why: 'disabled' | 'removed'): void {
+    shutBy.value = why
+    leave()
   }
 
   /** The server no longer knows the sign-in: whoever was at work goes on after another. */
@@ -88,6 +97,6 @@ export const useAccount = defineStore('account', () => {
   }
 
   return {
-    me, state, unanswered, isAdmin, load, login, secondFactor, passkey, changePassword, setup, logout, leave, expire,
+    me, state, unanswered, shutBy, isAdmin, load, login, secondFactor, passkey, changePassword, setup, logout, leave, expire, shut,
   }
 })

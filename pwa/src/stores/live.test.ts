@@ -9,7 +9,7 @@ import { listLive } from '@/api/sessions'
 import { listSites } from '@/api/sites'
 import { me } from '@/api/auth'
 import { whoami } from '@/api/whoami'
-import { noon, sampleMe, sampleSession } from '@/testing/samples'
+import { at, noon, sampleMe, sampleSession } from '@/testing/samples'
 import { useAccount } from './account'
 import { useAddress } from './address'
 import { useGrants } from './grants'
@@ -132,6 +132,35 @@ describe('live', () => {
     stream.ended()
     await vi.advanceTimersByTimeAsync(0)
     expect(account.state).toBe('over')
+  })
+
+  it('ends at once when an admin has disabled the account, and says so', async () => {
+    const account = useAccount()
+    await account.load()
+    useLive().start()
+    stream.opened()
+    stream.ended('disabled')
+    expect([account.state, account.shutBy, account.me]).toEqual(['out', 'disabled', undefined])
+    await account.load()
+    expect(account.shutBy).toBeUndefined()
+  })
+
+  it('knows at once that somebody became an admin, or is none any more', async () => {
+    const account = useAccount()
+    await account.load()
+    useLive().start()
+    stream.opened()
+    await vi.advanceTimersByTimeAsync(0)
+    const user = { id: sampleMe().id, name: 'ana', role: 'admin', created: at(0), disabled: false, must_change_password: false } as const
+    vi.mocked(me).mockResolvedValue(sampleMe({ role: 'admin' }))
+    stream.user({ ...user, id: 'somebody-else' })
+    await vi.advanceTimersByTimeAsync(0)
+    expect(account.isAdmin).toBe(false)
+    vi.mocked(listSites).mockClear()
+    stream.user(user)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(account.isAdmin).toBe(true)
+    expect(listSites).toHaveBeenCalledTimes(1)
   })
 
   it('finds out by and by that nobody answers, and that somebody does again', async () => {

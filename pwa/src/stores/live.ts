@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { onMounted, onUnmounted, ref, watch } from 'vue'
+import { nextTick, onMounted, onUnmounted, ref, watch } from 'vue'
 import { type Changes, listen } from '@/api/events'
 import { useAccount } from './account'
 import { useAddress } from './address'
@@ -59,6 +59,13 @@ export const useLive = defineStore('live', () => {
     ])
   }
 
+  /** An admin has changed who they are: whoever lost a page is off it before it would be fetched again. */
+  async function review(): Promise<void> {
+    await account.load()
+    await nextTick()
+    await refresh()
+  }
+
   /** Fetches again what changes by itself. */
   async function refreshChanging(): Promise<void> {
     await Promise.all([sites.load(), sessions.load()])
@@ -91,11 +98,14 @@ export const useLive = defineStore('live', () => {
       },
       device: (change) => tell('device', change),
       invitation: (change) => tell('invitation', change),
-      user: (change) => tell('user', change),
+      user: (change) => {
+        if (change.id === account.me?.id) void review()
+        tell('user', change)
+      },
       channel: (change) => tell('channel', change),
       reset: () => void refresh(),
       // Who has signed in again since, in another tab, goes on by the stream that follows.
-      ended: () => void account.load(),
+      ended: (why) => void (why ? account.shut(why) : account.load()),
       opened,
       cut,
     })

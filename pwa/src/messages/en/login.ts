@@ -3,6 +3,8 @@ import { minutes } from './count'
 export const login = {
   title: 'Sign in to Ownline',
   forService: 'The service wants to know who you are. You come back to it then.',
+  disabled: 'Your account was disabled. Ask your admin.',
+  removed: 'Your account was removed. Ask your admin.',
   name: 'User name',
   password: 'Password',
   submit: 'Sign in',

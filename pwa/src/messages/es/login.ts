@@ -4,6 +4,8 @@ import { minutes } from './count'
 export const login: Messages['login'] = {
   title: 'Entra en Ownline',
   forService: 'El servicio quiere saber quién eres. Después vuelves a él.',
+  disabled: 'Tu cuenta se ha desactivado. Habla con quien administra.',
+  removed: 'Tu cuenta se ha eliminado. Habla con quien administra.',
   name: 'Nombre de usuario',
   password: 'Contraseña',
   submit: 'Entrar',
