@@ -69,7 +69,7 @@ func TestOIDC(t *testing.T) {
 	}
 	// A name that is none here is no user.
 	status, page := s.signIn(s.browser(), "No Name!")
-	if status != 403 || !strings.Contains(page, "a-z 0-9") || !strings.Contains(page, `href="/login"`) {
+	if status != 403 || !strings.Contains(page, "a-z 0-9") || !strings.Contains(page, `<a href="/sessions?a=1">`) {
 		t.Errorf("a bad name: %d %s", status, page)
 	}
 	// Who is disabled is refused, and not signed in.
@@ -320,8 +320,8 @@ func TestOIDCProviderDown(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	resp := s.browser().get(s.own+"/api/v1/auth/oidc/start", false)
-	if body := text(t, resp); resp.StatusCode != 503 || !strings.Contains(body, "identity provider does not answer") || !strings.Contains(body, `<a href="/login">`) {
+	resp := s.browser().get(s.own+"/api/v1/auth/oidc/start?return=/history%3Fdevice%3Dx", false)
+	if body := text(t, resp); resp.StatusCode != 503 || !strings.Contains(body, "identity provider does not answer") || !strings.Contains(body, `<a href="/history?device=x">Try again`) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	if status, _ := fetch(t, s.own+"/readyz"); status != 200 {

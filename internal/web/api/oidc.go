@@ -101,13 +101,14 @@ func (s *Server) oidcResource() {
 	})
 	s.oidcStart(append(fails, http.StatusUnprocessableEntity))
 	s.oidcCallback()
+	s.servePageStyle()
 }
 
 func (s *Server) oidcStart(fails []int) {
 	op := s.operation(operation{
 		method: http.MethodGet, path: "/auth/oidc/start", id: "oidc-start", who: anybody, tag: "auth", status: http.StatusFound, fails: fails,
 		summary:     "Send this browser to the identity provider to sign in",
-		description: "Browsers get errors as a page, which leads back to the sign-in.",
+		description: "Browsers get errors as a page, which leads back to the page that was asked for.",
 	}, false)
 	text := &huma.Header{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.Responses["302"] = &huma.Response{Description: "Found", Headers: map[string]*huma.Header{"Location": text, "Set-Cookie": text}}
@@ -115,7 +116,7 @@ func (s *Server) oidcStart(fails []int) {
 		return &huma.StreamResponse{Body: func(hctx huma.Context) {
 			address, kept, err := s.depart(hctx.Context(), in)
 			if err != nil {
-				s.trouble(hctx, err)
+				s.trouble(hctx, err, in.Return)
 				return
 			}
 			_, w := humago.Unwrap(hctx)
@@ -142,8 +143,9 @@ func (s *Server) depart(ctx context.Context, in *departure) (address, kept strin
 	return s.oidc.Provider.Start(ctx, oidc.Wish{Return: in.Return})
 }
 
-// trouble shows a browser on its way to the provider or back what is wrong; all others get a problem.
-func (s *Server) trouble(hctx huma.Context, err error) {
+// trouble shows a browser on its way to the provider or back what is wrong, and how to begin again so as
+// to come to the page that was asked for; all others get a problem.
+func (s *Server) trouble(hctx huma.Context, err error, wanted string) {
 	r, w := humago.Unwrap(hctx)
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		s.writeProblem(hctx, err)
@@ -151,7 +153,11 @@ func (s *Server) trouble(hctx huma.Context, err error) {
 	}
 	p := &huma.ErrorModel{}
 	errors.As(s.problem(hctx.Context(), hctx.Operation(), err), &p)
-	s.page(w, r, p.Status, page{Error: p.Detail, Spanish: inSpanish(err, p)})
+	back, perr := oidc.LocalPath(wanted)
+	if perr != nil {
+		back = "/"
+	}
+	s.page(w, r, p.Status, page{Error: p.Detail, Spanish: inSpanish(err, p), Back: back})
 }
 
 func (s *Server) oidcCallback() {
@@ -180,7 +186,7 @@ func (s *Server) oidcCallback() {
 			next, err := s.arrive(w, r, id)
 			w.Header().Set("Referrer-Policy", "no-referrer") // our own address holds the code
 			if err != nil {
-				s.trouble(hctx, err)
+				s.trouble(hctx, err, next)
 				return
 			}
 			s.page(w, r, http.StatusOK, page{Next: next})
@@ -189,7 +195,7 @@ func (s *Server) oidcCallback() {
 }
 
 // arrive judges a browser that comes back from the provider, and signs it in. It returns
-// where it goes on.
+// where it goes on, and where it wanted to, as far as that is known, with an error.
 func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity) (next string, err error) {
 	if s.oidc == nil {
 		return "", errNoOIDC
@@ -211,7 +217,7 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity
 		if !errors.Is(err, ownline.ErrUnavailable) {
 			s.auth.Refuse(ctx, ownline.User{}, ownline.ByOIDC, id)
 		}
-		return "", err
+		return wish.Return, err
 	}
 	right()
 	if !wish.Link.IsZero() {
@@ -220,11 +226,11 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request, id auth.Identity
 	user, err := s.access.SignInExternal(ctx, id.Client, who, s.oidc.Rules)
 	if err != nil {
 		s.auth.Refuse(ctx, user, ownline.ByOIDC, id)
-		return "", err
+		return wish.Return, err
 	}
 	value, err := s.auth.StartLogin(ctx, user, ownline.ByOIDC, id)
 	if err != nil {
-		return "", err
+		return wish.Return, err
 	}
 	c := cookie(value, cookieAge)
 	http.SetCookie(w, &c)

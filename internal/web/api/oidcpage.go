@@ -1,11 +1,15 @@
 package api
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/text/language"
@@ -14,29 +18,63 @@ import (
 	"github.com/ownline/ownline/internal/web/auth"
 )
 
+//go:embed oidcpage.css
+var oidcStyle []byte
+
+const oidcStylePath = base + "/auth/oidc/page.css"
+
+// oidcPolicy lets the page load its style sheet and our mark, and nothing else; it has no script.
+const oidcPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 // page is what a browser is shown between the provider and our own pages.
 type page struct {
 	Next    string // where it goes on at once
 	Error   string
 	Spanish string // the same; "": there are no words for it
+	Back    string // where another try begins, with an error: the page that was asked for leads through the sign-in
 	Lang    string // what the page speaks
 }
 
+// Style is where the page's style sheet is.
+func (page) Style() string { return oidcStylePath }
+
+// Sentence is the error as people write one.
+func (p page) Sentence() string {
+	text := p.Error
+	if p.Lang == "es" && p.Spanish != "" {
+		text = p.Spanish
+	}
+	first, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[n:], ".") + "."
+}
+
 var pageTemplate = template.Must(template.New("").Parse(`<!doctype html>
-{{$es := eq .Lang "es"}}<html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Ownline</title>
+{{$es := eq .Lang "es"}}<html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>Ownline</title><link rel="icon" href="/icon.svg" type="image/svg+xml"><link rel="stylesheet" href="{{.Style}}">
 {{if .Next}}<meta http-equiv="refresh" content="0; url={{.Next}}">{{end}}</head>
-<body>{{if .Next}}<p>{{if $es}}Has entrado.{{else}}Signed in.{{end}} <a href="{{.Next}}">{{if $es}}Continuar{{else}}Go on{{end}}</a></p>
-{{- else}}{{if and $es .Spanish}}<p role="alert">{{.Spanish}}</p>{{else}}<p role="alert" lang="en">{{.Error}}</p>{{end}}
-<p><a href="/login">{{if $es}}Volver a entrar{{else}}Back to sign-in{{end}}</a></p>{{end}}</body></html>
+<body><main><img src="/icon.svg" alt="" width="52" height="52">
+{{if .Next}}<h1>{{if $es}}Has entrado.{{else}}Signed in.{{end}}</h1><a href="{{.Next}}">{{if $es}}Continuar{{else}}Go on{{end}}</a>
+{{- else}}<h1>{{if $es}}No ha funcionado{{else}}That didn’t work{{end}}</h1>
+<p role="alert"{{if and $es (not .Spanish)}} lang="en"{{end}}>{{.Sentence}}</p>
+<a href="{{.Back}}">{{if $es}}Volver a intentarlo{{else}}Try again{{end}}</a>{{end}}</main></body></html>
 `))
 
 func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, p page) {
 	p.Lang = speaks(r.Header.Get("Accept-Language"))
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", oidcPolicy)
 	w.WriteHeader(status)
 	if err := pageTemplate.Execute(w, p); err != nil {
 		s.log.Debug("a page was not read to its end", logging.Err, err)
 	}
+}
+
+func (s *Server) servePageStyle() {
+	s.mux.HandleFunc("GET "+oidcStylePath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/css; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-cache")
+		_, _ = w.Write(oidcStyle) // a client that went away needs no answer
+	})
 }
 
 // speaks is the first language of a browser that we speak, as for the app.

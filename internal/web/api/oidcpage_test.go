@@ -31,8 +31,8 @@ func TestPageSpeaks(t *testing.T) {
 func TestPageAfterTheProvider(t *testing.T) {
 	w := newWorld(t)
 	for language, want := range map[string]string{
-		"es-ES,es;q=0.9": `<html lang="es">|<p role="alert">Este navegador no había empezado a entrar aquí: empieza de nuevo.</p>|Volver a entrar`,
-		"en":             `<html lang="en">|<p role="alert" lang="en">this browser did not begin to sign in here: begin again</p>|Back to sign-in`,
+		"es-ES,es;q=0.9": `<html lang="es">|<p role="alert">Este navegador no había empezado a entrar aquí: empieza de nuevo.</p>|<a href="/">Volver a intentarlo`,
+		"en":             `<html lang="en">|<p role="alert">This browser did not begin to sign in here: begin again.</p>|<a href="/">Try again`,
 	} {
 		got := w.do("", "GET", "/auth/oidc/callback?code=x&state=y", nil, "Accept", "text/html", "Accept-Language", language).want(http.StatusUnauthorized)
 		for part := range strings.SplitSeq(want, "|") {
@@ -41,10 +41,19 @@ func TestPageAfterTheProvider(t *testing.T) {
 			}
 		}
 	}
+	// It looks like the app, by a style sheet of its own, and has nothing inline.
+	got := w.do("", "GET", "/auth/oidc/callback?code=x&state=y", nil, "Accept", "text/html")
+	style := w.do("", "GET", strings.TrimPrefix(oidcStylePath, base), nil).want(http.StatusOK)
+	if !strings.Contains(string(got.body), `<link rel="stylesheet" href="`+oidcStylePath+`">`) || !strings.HasPrefix(style.header.Get("Content-Type"), "text/css") || !strings.Contains(string(style.body), "light-dark(#0a6570, #62cbd9)") {
+		t.Errorf("without its style:\n%s\n%s", got.body, style.body)
+	}
+	if csp := got.header.Get("Content-Security-Policy"); csp != oidcPolicy || strings.Contains(csp, "unsafe") || strings.Contains(string(got.body), "style=") {
+		t.Errorf("the policy is %q", csp)
+	}
 	// Before the provider, too; whoever is no browser gets a problem.
 	const wrong = "/auth/oidc/start?return=//elsewhere.example"
 	start := w.do("", "GET", wrong, nil, "Accept", "text/html", "Accept-Language", "es").want(http.StatusUnprocessableEntity)
-	if got := string(start.body); !strings.Contains(got, "must be the path of one of our pages") || !strings.Contains(got, `<a href="/login">Volver a entrar`) {
+	if got := string(start.body); !strings.Contains(got, "must be the path of one of our pages") || !strings.Contains(got, `<a href="/">Volver a intentarlo`) {
 		t.Errorf("no way back from the start:\n%s", got)
 	}
 	if got := w.do("", "GET", wrong, nil).want(http.StatusUnprocessableEntity); !strings.Contains(string(got.body), `"status":422`) {
@@ -57,10 +66,10 @@ func TestPageAfterTheProvider(t *testing.T) {
 		w.api.page(rec, r, http.StatusOK, p)
 		return rec.Body.String()
 	}
-	if got := show(page{Next: "/sessions"}); !strings.Contains(got, `<p>Has entrado. <a href="/sessions">Continuar</a>`) {
+	if got := show(page{Next: "/sessions"}); !strings.Contains(got, `<h1>Has entrado.</h1><a href="/sessions">Continuar</a>`) {
 		t.Errorf("signed in:\n%s", got)
 	}
-	if got := show(page{Error: "is <new>"}); !strings.Contains(got, `<p role="alert" lang="en">is &lt;new&gt;</p>`) {
+	if got := show(page{Error: "is <new>"}); !strings.Contains(got, `<p role="alert" lang="en">Is &lt;new&gt;.</p>`) {
 		t.Errorf("a sentence without words:\n%s", got)
 	}
 }

@@ -81,11 +81,11 @@ func refused(detail string) error {
 }
 
 // Finish judges what the browser brings back from the provider: query, and what it kept.
-// Wrong in any way is ErrUnauthorized; the reason goes to the log.
+// Wrong in any way is ErrUnauthorized; the reason goes to the log. The wish is told also then, if it is known.
 func (p *Provider) Finish(ctx context.Context, kept string, query url.Values) (Wish, ownline.External, error) {
 	t, err := p.opened(ctx, kept, query.Get("state"))
 	if err != nil {
-		return Wish{}, ownline.External{}, err
+		return t.Wish, ownline.External{}, err
 	}
 	if code := query.Get("error"); code != "" {
 		p.log.InfoContext(ctx, "the identity provider refused", "code", strings.ToValidUTF8(code[:min(len(code), 64)], ""))
@@ -103,7 +103,8 @@ func (p *Provider) Finish(ctx context.Context, kept string, query url.Values) (W
 	return t.Wish, who, err
 }
 
-// opened reads what the browser kept, and checks that the answer belongs to it.
+// opened reads what the browser kept, and checks that the answer belongs to it. Of one that comes too
+// late, the wish is told with the error.
 func (p *Provider) opened(ctx context.Context, kept, state string) (trip, error) {
 	var t trip
 	b, err := p.o.Sealer.Unseal(ctx, kept, purpose)
@@ -117,7 +118,7 @@ func (p *Provider) opened(ctx context.Context, kept, state string) (trip, error)
 		p.log.InfoContext(ctx, "an answer of the identity provider that this browser did not ask for")
 		return trip{}, refused("this browser did not begin to sign in here: begin again")
 	case !time.Now().Before(t.Expires):
-		return trip{}, refused("it took too long: begin again")
+		return t, refused("it took too long: begin again")
 	}
 	return t, nil
 }

@@ -113,9 +113,9 @@ func TestDiscovery(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := asked
-	_, _, err = p.Finish(t.Context(), string(late), url.Values{"state": {trip.State}, "code": {"c"}})
-	if !errors.Is(err, ownline.ErrUnauthorized) || !strings.Contains(err.Error(), "too long") || asked != before {
-		t.Errorf("too late: %v, asked %d times more", err, asked-before)
+	wish, _, err := p.Finish(t.Context(), string(late), url.Values{"state": {trip.State}, "code": {"c"}})
+	if !errors.Is(err, ownline.ErrUnauthorized) || !strings.Contains(err.Error(), "too long") || asked != before || wish.Return != "/x" {
+		t.Errorf("too late: %v, asked %d times more, on the way to %q", err, asked-before, wish.Return)
 	}
 }
 
