@@ -43,14 +43,23 @@ function given(query: URLSearchParams, name: string): string {
   return query.get(name) ?? ''
 }
 
+/** Reads an address of any scheme: not every browser finds a host in one that it does not know. */
+const readURL = (text: string) => new URL(text.replace(/^[a-z]+:/, 'https:'))
+
+/** Where the device of a profile that the server has made knocks: by UDP, and through which broker, if any. */
+export function waysOf(profile: string): { udp: string; broker: string | undefined } {
+  const { host, searchParams } = readURL(profile)
+  const broker = searchParams.get('mqtt')
+  return { udp: host, broker: broker ? readURL(broker).host : undefined }
+}
+
 /** Reads ownline://HOST:PORT/?v=1&…; throws a BadProfile. */
 export function parseProfile(text: string): Profile {
   const trimmed = text.trim()
   if (trimmed.length > longest || !trimmed.startsWith('ownline://')) throw new BadProfile('noProfile')
   let url: URL
   try {
-    // Not every browser reads a host out of a scheme that it does not know.
-    url = new URL(trimmed.replace(/^ownline/, 'https'))
+    url = readURL(trimmed)
   } catch {
     throw new BadProfile('damaged')
   }

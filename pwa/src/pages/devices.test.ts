@@ -113,6 +113,20 @@ describe('devices', () => {
     expect(page.text()).toContain('It works: knock from 203.0.113.24, 1 service open.')
   })
 
+  it('tell how they knock', async () => {
+    for (const [more, words] of [
+      ['', 'It knocks by UDP at home.example.org:54754. There is no broker for networks that let no UDP through.'],
+      ['&mqtt=tls%3A%2F%2Fbroker.example.org%3A8883', 'It knocks by UDP at home.example.org:54754, and through the broker broker.example.org:8883 where that gets no answer.'],
+    ]) {
+      vi.mocked(api.addDevice).mockResolvedValueOnce({ ...made, profile: profile + more })
+      const { page, press } = await at('/devices/new')
+      await page.get('input:not([type=checkbox])').setValue('tablet')
+      await press('Show its code')
+      expect(page.text()).toContain(words)
+      page.unmount()
+    }
+  })
+
   it('can be an fwknop client where its site hears such', async () => {
     const { page, press } = await at('/devices/new')
     const kinds = () => page.findAll('option').map((one) => one.text())

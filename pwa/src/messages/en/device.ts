@@ -62,6 +62,9 @@ export const device = {
   qr: 'QR code of the profile',
   scan: 'Scan this with the Ownline app of the device, or paste the text there.',
   profile: 'Profile',
+  byUdp: (host: string) => `It knocks by UDP at ${host}. There is no broker for networks that let no UDP through.`,
+  byBoth: (host: string, broker: string) =>
+    `It knocks by UDP at ${host}, and through the broker ${broker} where that gets no answer.`,
   once: 'Shown only now. Whoever has it can knock in your name.',
   waiting: 'Waiting for its first knock…',
   works: (source: string, n: number) =>

@@ -63,6 +63,9 @@ export const device: Messages['device'] = {
   qr: 'Código QR del perfil',
   scan: 'Escanéalo con la aplicación Ownline del dispositivo, o pega allí el texto.',
   profile: 'Perfil',
+  byUdp: (host) => `Llama por UDP a ${host}. No hay ningún broker para las redes que no dejan pasar UDP.`,
+  byBoth: (host, broker) =>
+    `Llama por UDP a ${host}, y a través del broker ${broker} donde eso no recibe respuesta.`,
   once: 'Solo se muestra ahora. Quien lo tenga puede llamar en tu nombre.',
   waiting: 'Esperando su primera llamada…',
   works: (source, n) =>
