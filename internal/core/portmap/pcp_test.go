@@ -105,6 +105,9 @@ func FuzzPCPAnswer(f *testing.F) {
 	f.Add(answerTo(request, 0, 120, 77, 20001))
 	f.Add(answerTo(announce(ana), 0, 120, 77, 0))
 	f.Add([]byte{0, 0x80, 0, 1, 0, 0, 0, 9})
+	f.Add(answerTo(request, 0, 120, 77, 20001)[:headerSize])        // of a port, and says none
+	f.Add(answerTo(request, byte(len(pcpResults)), 120, 77, 20001)) // a result that nobody knows
+	f.Add(answerTo(announce(ana), 0, 120, 77, 0)[:8])               // as short as one of NAT-PMP
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := parsePCP(b)
 		if err != nil {
