@@ -103,9 +103,14 @@ func TestKnockByBothFamilies(t *testing.T) {
 // Invariants 3 and 6: a router without IPv6 refuses a session of IPv6 and nothing else, also when web names it
 // among all that must be open.
 func TestRouterWithoutIPv6(t *testing.T) {
-	for _, driver := range []string{ownline.NFTables, ownline.IPTables} {
-		t.Run(driver, func(t *testing.T) {
-			s := start(t, world.Options{CoreYAML: "firewall: {driver: " + driver + "}\n"})
+	const named = "local_networks: [192.168.7.0/24, \"fd00:7::/64\"]\n" // what it does not have does no harm
+	for name, driver := range map[string]string{"nftables": ownline.NFTables, "iptables": ownline.IPTables, "nftables, networks named": ownline.NFTables, "iptables, networks named": ownline.IPTables} {
+		t.Run(name, func(t *testing.T) {
+			yaml := "firewall: {driver: " + driver + "}\n"
+			if name != driver {
+				yaml += named
+			}
+			s := start(t, world.Options{CoreYAML: yaml})
 			client := s.Bed.Client1
 			four, six := s.open(s.web, client.IPv4, time.Hour, 0), s.open(s.web, client.IPv6, time.Hour, 0)
 			at := s.public(false, four.PublicPort)
