@@ -15,7 +15,7 @@ import (
 )
 
 func doctorCommand() command {
-	fix, assent := false, false
+	fix, assent, probe := false, false, false
 	return command{
 		name: "doctor", short: "Find what is wrong with this router, and how to mend it",
 		long: `Look for what keeps people out: whether the daemon runs and web commands it, forwarding, reverse
@@ -27,17 +27,18 @@ clock, certificates, files that others can read. Works without the daemon, too.
 Below what is wrong are the commands that mend it. --fix runs those of them that can harm nothing
 (settings of the kernel, now and in /etc/sysctl.d/99-ownline.conf; modes of files), after asking for
 each, and looks again. Rules of others and core.yaml it never changes. Exits with 1 if anything
-keeps somebody out.`,
+keeps somebody out.` + aboutProbe,
 		examples: []string{"ownline-core doctor", "ownline-core doctor --fix", "ownline-core doctor --fix --yes --json"},
 		flags: func(f *flag.FlagSet) {
 			f.BoolVar(&fix, "fix", false, "mend what can be mended without harm, after asking")
 			f.BoolVar(&assent, "yes", false, "with --fix: do not ask")
+			probeFlag(f, &probe)
 		},
 		run: func(ctx context.Context, c *call) error {
 			if assent && !fix {
 				return usageError{fmt.Errorf("--yes is for --fix")}
 			}
-			all, err := c.examine(ctx)
+			all, err := c.examine(ctx, probe)
 			if err != nil {
 				return err
 			}
@@ -55,7 +56,7 @@ keeps somebody out.`,
 				if len(out.Mended) == 0 && !c.json {
 					return problems(all)
 				}
-				if out.Findings, err = c.examine(ctx); err != nil {
+				if out.Findings, err = c.examine(ctx, probe); err != nil {
 					return err
 				}
 				fmt.Fprintf(c.stderr, "Mended: %d. Now it is so:\n", len(out.Mended))
@@ -68,7 +69,7 @@ keeps somebody out.`,
 	}
 }
 
-func (c *call) examine(ctx context.Context) ([]doctor.Finding, error) {
+func (c *call) examine(ctx context.Context, probe bool) ([]doctor.Finding, error) {
 	cfg, err := c.load()
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (c *call) examine(ctx context.Context) ([]doctor.Finding, error) {
 	if file == "" {
 		file = config.CoreFile
 	}
-	return core.Doctor(ctx, &cfg, file, lacks)
+	return core.Doctor(ctx, &cfg, file, lacks, probe)
 }
 
 // mend does what can be done without harm, and what the admin assents to; it returns that.

@@ -41,8 +41,8 @@ func hostRules(ctx context.Context) (doctor.Rules, error) {
 }
 
 // Doctor looks at the router that it runs on. file is that of the settings, and lacks what the machine
-// lacks of them.
-func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error) ([]doctor.Finding, error) {
+// lacks of them. With probe, it has packets go through a copy of the router.
+func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error, probe bool) ([]doctor.Finding, error) {
 	r := &doctor.Router{
 		Config: cfg, File: file, Lacks: lacks, Daemon: daemon{NewControl(cfg.ControlSocket)},
 		Driver: func(ctx context.Context) error {
@@ -56,6 +56,9 @@ func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error) ([]
 		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
 		Ports:  (&Core{cfg: *cfg}).ownPorts(),
 		Root:   "/",
+	}
+	if probe {
+		r.Probe = newProbe()
 	}
 	var err error
 	if r.Host, err = hostinfo.Read(cfg.Firewall.WANInterfaces); err != nil {

@@ -139,6 +139,7 @@ func (b *besides) works(when string) {
 		}
 	}
 	b.well("host-rules")
+	b.passing(`"echo"`)
 	for _, v6 := range []bool{false, true} {
 		b.knock(b.device, b.Bed.Client1, v6)
 	}
@@ -179,6 +180,7 @@ func testBeside(t *testing.T, f hostFirewall) {
 	})
 	wantState(t, client, page, false)
 	b.finds("host-rules", doctor.Problem, f.chain+" drops connections to services in the LAN")
+	b.probed(`"echo", 192.168.7.10`, doctor.Problem, "on its way there, by the chain")
 	b.says([]string{client.IPv4.String(), "page"}, "host's own firewall", b.accepts)
 	if f.knocks {
 		if _, err := b.device.Send(client, b.KnockAddr(false), b.device.Knock(), time.Second/2); err == nil {

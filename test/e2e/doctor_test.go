@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,35 @@ func (p *patient) finds(check string, level doctor.Level, words ...string) (f do
 		return false
 	})
 	return f
+}
+
+// probed has packets sent; one that is as said comes to that level, and all the words are said of it.
+func (p *patient) probed(as string, level doctor.Level, words ...string) {
+	p.t.Helper()
+	all := p.doctor("--probe").Findings
+	said := ""
+	for _, f := range all {
+		if f.Check == "probe" && strings.Contains(f.Text, as) {
+			said += string(f.Level) + ": " + f.Text + "\n"
+		}
+	}
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, string(level)+": ") && !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			return
+		}
+	}
+	p.t.Errorf("of a packet as %s is said\n%s, want %s: %q", as, said, level, words)
+}
+
+// passing is whether all packets that are sent come through, one of them as said.
+func (p *patient) passing(as string) {
+	p.t.Helper()
+	p.probed(as, doctor.Good)
+	for _, f := range p.doctor("--probe").Findings {
+		if f.Check == "probe" && f.Level != doctor.Good {
+			p.t.Errorf("a packet does not come through: %s", f.Text)
+		}
+	}
 }
 
 // well is whether a check, or all with "", finds no problem and no warning but of the machine's own clock.
@@ -303,6 +333,48 @@ func TestDoctor(t *testing.T) {
 		legacy("-P", "FORWARD", "ACCEPT")
 	})
 
+	t.Run("packets", func(t *testing.T) {
+		p, s := p.of(t)
+		p.probed(`"nas"`, doctor.Good, "192.168.7.10:80/tcp", "198.51.100.10/32", "so does the answer")
+		p.probed(`"nas"`, doctor.Good, "[fd00:7::10]:80/tcp", "2001:db8:1:1::/64")
+		if e := p.doctor(); slices.ContainsFunc(e.Findings, func(f doctor.Finding) bool { return f.Check == "probe" }) {
+			t.Error("packets are sent unasked")
+		}
+		// What rules ask for that is not known beforehand, the kernel knows.
+		p.nft("add table inet host; add chain inet host f { type filter hook forward priority filter; policy drop; }; add rule inet host f ip daddr 192.168.7.10 accept; add rule inet host f ip6 daddr fd00:7::99 accept; add rule inet host f ct state established accept")
+		p.finds("host-rules", doctor.Warning, "inet host f drops connections", "unless one of its rules")
+		p.probed(`"nas", 192.168.7.10`, doctor.Good)
+		p.probed(`"nas", [fd00:7::10]`, doctor.Problem, "on its way there, by the chain inet host f")
+		p.nft("flush chain inet host f; chain inet host f { policy accept; }; add rule inet host f ip saddr 198.51.100.0/24 drop; add rule inet host f iifname lan0 ct status dnat ip6 saddr fd00:7::10 drop")
+		p.probed(`"nas", 192.168.7.10`, doctor.Problem, "on its way there, by the chain inet host f")
+		p.probed(`"nas", [fd00:7::10]`, doctor.Problem, "the answer, on its way back, by the chain inet host f")
+		p.nft("delete table inet host")
+
+		// Killed at any moment, nothing of it is left.
+		state := func() string {
+			t.Helper()
+			cmd := s.Bed.Router.Command(t.Context(), "sh", "-c", "ip -o link; nft list tables; nft list table inet ownline | grep -v element; cat /proc/sys/net/ipv4/ip_forward")
+			cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+			var out bytes.Buffer
+			cmd.Stdout = &out
+			must(t, s.Bed.Router.Run(cmd))
+			return regexp.MustCompile(`expires \w+|packets \d+ bytes \d+`).ReplaceAllString(out.String(), "")
+		}
+		before := state()
+		for i := range 8 {
+			cmd := s.Bed.Router.Command(t.Context(), programs.Core, "doctor", "--probe", "--config", p.config)
+			must(t, s.Bed.Router.Start(cmd))
+			time.Sleep(time.Duration(i) * 15 * time.Millisecond)
+			cmd.Process.Kill()
+			cmd.Wait()
+			if after := state(); after != before {
+				t.Fatalf("killed, it leaves\n%s\nwhere there was\n%s", after, before)
+			}
+		}
+		p.probed(`"nas", 192.168.7.10`, doctor.Good)
+		wantState(t, client, at, true)
+	})
+
 	t.Run("files", func(t *testing.T) {
 		p, s := p.of(t)
 		for path, mode := range map[string]os.FileMode{"core": 0o755, "core/link.pem": 0o644, "core/core.json": 0o640, "core.yaml": 0o622, "core.sock": 0o666} {
@@ -370,6 +442,8 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("to start it: %q, want %q", f.Fix, want)
 		}
 		p.finds("firewall", doctor.Good, "has what firewall.driver nftables needs")
+		p.probed("made up", doctor.Good, "/tcp from 198.51.101.7", "and so does the answer")
+		p.probed("made up", doctor.Good, "/tcp from 2a00:7::7")
 		p.finds("ports", doctor.Good, "No two want the same port")
 		u, err := s.Bed.Router.ListenUDP(netip.AddrPortFrom(netip.IPv4Unspecified(), world.KnockPort))
 		must(t, err)

@@ -79,6 +79,7 @@ func TestUFW(t *testing.T) {
 		neighbour("after ufw " + words)
 	}
 	newPatient(s).well("host-rules")
+	newPatient(s).passing("")
 	if r := flow.Stop(); r.Cut != nil {
 		t.Errorf("the connection was cut: %+v", *r.Cut)
 	}

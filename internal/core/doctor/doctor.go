@@ -71,6 +71,7 @@ type Router struct {
 	Uplinks []hostinfo.Uplink
 	Synced  func() bool // whether the kernel's clock is
 	Root    string      // of the file system
+	Probe
 }
 
 // looking is a look at a router.
@@ -98,6 +99,7 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	l.forwarding()
 	l.paths()
 	l.rules(ctx)
+	l.probe(ctx)
 	l.ports()
 	l.masquerade()
 	l.address(ctx)

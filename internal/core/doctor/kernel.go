@@ -78,12 +78,19 @@ func (l *looking) keep(all []setting) error {
 // forwarding tells whether the kernel passes packets on at all.
 func (l *looking) forwarding() {
 	l.forwards("IPv4", setting{"net/ipv4/ip_forward", "1"})
+	if l.public6() { // else nobody comes by IPv6
+		l.forwards("IPv6", setting{"net/ipv6/conf/all/forwarding", "1"})
+	}
+}
+
+// public6 is whether the router has an address of the internet of IPv6.
+func (l *looking) public6() bool {
 	for _, a := range l.Host.Own {
-		if a.Is6() && ownline.KindOf(a) == ownline.SourcePublic { // else nobody comes by IPv6
-			l.forwards("IPv6", setting{"net/ipv6/conf/all/forwarding", "1"})
-			return
+		if a.Is6() && ownline.KindOf(a) == ownline.SourcePublic {
+			return true
 		}
 	}
+	return false
 }
 
 func (l *looking) forwards(family string, on setting) {

@@ -51,10 +51,7 @@ func (l *looking) rules(ctx context.Context) {
 	}
 	defer rules.Close()
 	c := &chains{looking: l, rules: rules, lan: l.lan()}
-	driver := l.Config.Firewall.Driver
-	if l.runs {
-		driver = l.status.Firewall.Driver
-	}
+	driver := l.driver()
 	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
 	beside := driver == ownline.UFW || driver == ownline.Firewalld
 	// Valid knocks are not tracked where the kernel filters them.
@@ -94,6 +91,14 @@ func (l *looking) rules(ctx context.Context) {
 	if len(l.found) == first {
 		l.say(&passes)
 	}
+}
+
+// driver is the firewall's that is at work, or would be.
+func (l *looking) driver() string {
+	if l.runs {
+		return l.status.Firewall.Driver
+	}
+	return l.Config.Firewall.Driver
 }
 
 // chains are those of the host.

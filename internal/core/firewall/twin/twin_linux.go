@@ -1,0 +1,406 @@
+package twin
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
+)
+
+// patience is how long a packet may take through the copy. Nothing there takes time; only a busy machine does.
+const patience = time.Second
+
+// router is what is copied of one besides rules.
+type router struct {
+	links    []link
+	settings map[string]string // of /proc/sys
+}
+
+type link struct {
+	name  string
+	index int
+	addrs []netip.Prefix
+}
+
+// Try sends a packet along every way through a copy of the router of the calling thread's network namespace. legacy
+// are the rules of iptables-legacy there, of IPv4 and IPv6, as its iptables-save prints them. An error says
+// that it can't be tried.
+func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
+	r, err := look()
+	if err != nil {
+		return nil, err
+	}
+	var rules ruleset
+	if err := rules.read(); err != nil {
+		return nil, fmt.Errorf("the rules can't be read: %w", err)
+	}
+	targets := make([]string, len(ways)) // the interfaces that lead to them
+	for i := range ways {
+		if targets[i], err = r.leads(ways[i].Target); err != nil {
+			return nil, err
+		}
+		if ways[i].Pretends {
+			rules.pretend(&ways[i])
+		}
+	}
+	rules.traced()
+	var out []Outcome
+	done := make(chan error, 1)
+	go func() {
+		// The thread is never let go, so that it ends with this function, and the namespace with it.
+		runtime.LockOSThread()
+		done <- func() error {
+			t, err := r.copy(&rules)
+			if err != nil {
+				return err
+			}
+			defer t.close()
+			out, err = t.try(ctx, legacy, ways, targets)
+			for i := range out {
+				out[i].Unsure = rules.lacks || asksOfLegacy(legacy)
+			}
+			return err
+		}()
+	}()
+	err = <-done
+	return out, err
+}
+
+// look reads what is copied.
+func look() (*router, error) {
+	r := &router{settings: map[string]string{}}
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	files := []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter", "net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_tcp_be_liberal"}
+	for _, i := range all {
+		if i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		l := link{name: i.Name, index: i.Index}
+		addrs, _ := i.Addrs() // it may be gone
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() {
+				l.addrs = append(l.addrs, p)
+			}
+		}
+		if len(l.addrs) > 0 {
+			r.links = append(r.links, l)
+			files = append(files, "net/ipv4/conf/"+i.Name+"/rp_filter")
+		}
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(filepath.Join("/proc/sys", f)); err == nil {
+			r.settings[f] = strings.TrimSpace(string(b))
+		}
+	}
+	return r, nil
+}
+
+// leads finds the interface by which the router sends to an address. It sends nothing.
+func (r *router) leads(to netip.AddrPort) (string, error) {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+	if err != nil {
+		return "", fmt.Errorf("no route leads to %s: %w", to.Addr(), err)
+	}
+	defer c.Close()
+	from := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")
+	for _, l := range r.links {
+		if l.has(from) {
+			return l.name, nil
+		}
+	}
+	return "", fmt.Errorf("no interface has the address by which %s is reached", to.Addr())
+}
+
+func (l *link) has(a netip.Addr) bool {
+	return slices.ContainsFunc(l.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
+// twin is a copy, whose interfaces' far ends we hold.
+type twin struct {
+	*router
+	ends  map[string]int // the interfaces
+	route *netlink.Conn
+	trace *trace
+}
+
+func (t *twin) close() {
+	for _, fd := range t.ends {
+		unix.Close(fd)
+	}
+	if t.route != nil {
+		t.route.Close()
+	}
+	if t.trace != nil {
+		unix.Close(t.trace.fd)
+	}
+}
+
+// copy makes a network namespace for the calling thread, and the copy in it.
+func (r *router) copy(rules *ruleset) (_ *twin, err error) {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return nil, os.NewSyscallError("make a network namespace", err)
+	}
+	t := &twin{router: r, ends: map[string]int{}}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	if t.route, err = netlink.Dial(unix.NETLINK_ROUTE); err != nil {
+		return nil, err
+	}
+	if t.trace, err = listen(); err != nil {
+		return nil, err
+	}
+	if err := t.up("lo"); err != nil {
+		return nil, err
+	}
+	for i := range r.links {
+		if err := t.plug(&r.links[i]); err != nil {
+			return nil, fmt.Errorf("interface %s: %w", r.links[i].name, err)
+		}
+	}
+	for _, l := range r.links {
+		for _, a := range l.addrs {
+			if err := t.settle(a.Addr()); err != nil {
+				return nil, fmt.Errorf("address %s: %w", a.Addr(), err)
+			}
+		}
+	}
+	if err := rules.write(); err != nil {
+		return nil, err
+	}
+	for file, value := range r.settings { // some are there with the rules
+		if err := os.WriteFile(filepath.Join("/proc/sys", file), []byte(value), 0o644); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// plug makes an interface, which is a tunnel that ends in this process.
+func (t *twin) plug(l *link) error {
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("open /dev/net/tun", err)
+	}
+	t.ends[l.name] = fd
+	ifr, err := unix.NewIfreq(l.name)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETIFINDEX, l.index); err != nil { // rules may go by it
+		return os.NewSyscallError("number a tunnel", err)
+	}
+	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+		return os.NewSyscallError("make a tunnel", err)
+	}
+	for _, a := range l.addrs {
+		if err := t.address(l, a); err != nil {
+			return err
+		}
+	}
+	return t.up(l.name)
+}
+
+func family(a netip.Addr) byte {
+	if a.Is4() {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func native(n int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(n)) }
+
+func (t *twin) address(l *link, p netip.Prefix) error {
+	var m netlink.Message
+	m.Begin(unix.RTM_NEWADDR, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK)
+	m.Raw(family(p.Addr()), byte(p.Bits()), unix.IFA_F_NODAD, unix.RT_SCOPE_UNIVERSE)
+	m.Raw(native(l.index)...)
+	m.Bytes(unix.IFA_LOCAL, p.Addr().AsSlice())
+	m.Bytes(unix.IFA_ADDRESS, p.Addr().AsSlice())
+	return t.route.Do(&m, nil)
+}
+
+// settle waits until an address is the copy's own: one of IPv6 becomes so a moment after it is there.
+func (t *twin) settle(a netip.Addr) error {
+	const typeAt = 7 // of struct rtmsg
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		var m netlink.Message
+		m.Begin(unix.RTM_GETROUTE, unix.NLM_F_ACK)
+		m.Raw(family(a), byte(a.BitLen()), 0, 0)
+		m.Raw(0, 0, 0, 0)
+		m.Raw(native(0)...)
+		m.Bytes(unix.RTA_DST, a.AsSlice())
+		local := false
+		err := t.route.Do(&m, func(_ uint16, body []byte) error {
+			local = len(body) > typeAt && body[typeAt] == unix.RTN_LOCAL
+			return nil
+		})
+		switch {
+		case local:
+			return nil
+		case time.Now().After(end):
+			return errors.Join(errors.New("it does not become the copy's own"), err)
+		}
+	}
+}
+
+func (t *twin) up(name string) error {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	var m netlink.Message
+	m.Begin(unix.RTM_NEWLINK, unix.NLM_F_ACK)
+	m.Raw(unix.AF_UNSPEC, 0, 0, 0)
+	m.Raw(native(i.Index)...)
+	m.Raw(native(unix.IFF_UP)...)
+	m.Raw(native(unix.IFF_UP)...)
+	return t.route.Do(&m, nil)
+}
+
+// lead routes a network by an interface, whatever routed it before.
+func (t *twin) lead(to netip.Prefix, name string) error {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	var m netlink.Message
+	m.Begin(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE|unix.NLM_F_ACK)
+	scope := byte(unix.RT_SCOPE_LINK)
+	if to.Addr().Is6() {
+		scope = unix.RT_SCOPE_UNIVERSE
+	}
+	m.Raw(family(to.Addr()), byte(to.Bits()), 0, 0)
+	m.Raw(unix.RT_TABLE_MAIN, unix.RTPROT_STATIC, scope, unix.RTN_UNICAST)
+	m.Raw(native(0)...)
+	m.Bytes(unix.RTA_DST, to.Addr().AsSlice())
+	m.Bytes(unix.RTA_OIF, native(i.Index))
+	return t.route.Do(&m, nil)
+}
+
+// try goes along every way without the rules of iptables-legacy and, should there be some, again with them.
+func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []string) ([]Outcome, error) {
+	out := make([]Outcome, len(ways))
+	port := uint16(40000)
+	for i := range ways {
+		port++
+		var err error
+		if out[i], err = t.pass(&ways[i], targets[i], port); err != nil {
+			return nil, err
+		}
+	}
+	if legacy == [2]string{} {
+		return out, nil
+	}
+	for i, program := range []string{"iptables-legacy-restore", "ip6tables-legacy-restore"} {
+		if legacy[i] == "" {
+			continue
+		}
+		// Run by this thread, it is in this namespace.
+		cmd := exec.CommandContext(ctx, program)
+		cmd.Stdin = strings.NewReader(legacy[i])
+		cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+		if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
+			cmd.Path, cmd.Err = path, nil
+		}
+		if said, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %s", program, err, said)
+		}
+	}
+	for i := range ways {
+		if out[i].Dropped != nil {
+			continue
+		}
+		port++
+		o, err := t.pass(&ways[i], targets[i], port) // what leads it there may be of iptables-legacy, too
+		if err != nil {
+			return nil, err
+		}
+		o.Legacy = out[i].Back && !o.Back && o.Dropped == nil
+		out[i] = o
+	}
+	return out, nil
+}
+
+func asksOfLegacy(saved [2]string) bool {
+	return slices.ContainsFunc(notHad[:], func(name string) bool {
+		return strings.Contains(saved[0]+saved[1], " -m "+name+" ")
+	})
+}
+
+// pass sends a packet along a way, and answers it.
+func (t *twin) pass(w *Way, target string, port uint16) (o Outcome, err error) {
+	p := packet{protocol: udp, from: netip.AddrPortFrom(w.Source, port)}
+	if w.TCP {
+		p.protocol, p.flags = tcp, syn
+	}
+	for _, l := range t.links {
+		for _, a := range l.addrs {
+			if l.name == w.In && a.Addr().Is4() == w.Source.Is4() && !p.to.IsValid() {
+				p.to = netip.AddrPortFrom(a.Addr(), w.Port)
+			}
+		}
+	}
+	if !p.to.IsValid() {
+		return o, fmt.Errorf("%s has no address of the family of %s", w.In, w.Source)
+	}
+	for to, name := range map[netip.Addr]string{w.Source: w.In, w.Target.Addr(): target} {
+		if err := t.lead(netip.PrefixFrom(to, to.BitLen()), name); err != nil {
+			return o, fmt.Errorf("route %s by %s: %w", to, name, err)
+		}
+	}
+	came, err := t.send(w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target })
+	if err != nil || came == nil {
+		return o, err
+	}
+	o.There = true
+	answer := packet{protocol: p.protocol, from: came.to, to: came.from}
+	if w.TCP {
+		answer.flags = syn | ack
+	}
+	came, err = t.send(target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
+	o.Back = came != nil
+	return o, err
+}
+
+// send has a packet come by one interface, and returns the one that leaves by another and is it; nil: none does.
+func (t *twin) send(in, out string, p *packet, o *Outcome, is func(*packet) bool) (*packet, error) {
+	if _, err := unix.Write(t.ends[in], p.bytes()); err != nil {
+		return nil, os.NewSyscallError("write to a tunnel", err)
+	}
+	buf := make([]byte, 2048)
+	for end := time.Now().Add(patience); ; {
+		left := time.Until(end)
+		if left <= 0 || !readable(left, t.ends[out], t.trace.fd) {
+			return nil, nil
+		}
+		n, err := unix.Read(t.ends[out], buf)
+		switch c, ok := parse(buf[:max(n, 0)]); {
+		case err == nil && ok && c.protocol == p.protocol && is(&c):
+			return &c, nil
+		case err != nil && !errors.Is(err, unix.EAGAIN):
+			return nil, os.NewSyscallError("read from a tunnel", err)
+		case err != nil && t.trace.dropped(o):
+			return nil, nil
+		}
+	}
+}
