@@ -6,6 +6,7 @@ import (
 	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/logging"
 	"github.com/ownline/ownline/internal/ownline"
+	"github.com/ownline/ownline/internal/web/access"
 	"github.com/ownline/ownline/internal/web/metrics"
 	"github.com/ownline/ownline/internal/web/notify"
 )
@@ -28,6 +29,7 @@ func (w *Web) Notify() *notify.Notify { return w.notify }
 type tries struct {
 	metrics *metrics.Metrics
 	notify  *notify.Notify
+	access  *access.Access
 }
 
 // LoginTried counts and tells an attempt, or several that were alike.
@@ -36,4 +38,7 @@ func (c tries) LoginTried(a ownline.LoginAttempt) {
 		c.metrics.LoggedIn(string(a.Method), string(a.Result))
 	}
 	c.notify.LoginTried(a)
+	if a.Result == ownline.LoginOK {
+		c.access.SignedIn(a)
+	}
 }

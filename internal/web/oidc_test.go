@@ -57,8 +57,20 @@ func TestOIDC(t *testing.T) {
 	}
 	s.idp.people["id-ana"].Username = "bob"
 	delete(s.idp.people, "id-bob")
+	told := s.w.access.Subscribe(access.Command(), 0)
 	if status, page := s.signIn(b, "bob"); status != 200 {
 		t.Fatalf("again: %d %s", status, page)
+	}
+	for ev, err := told.Next(t.Context()); ; ev, err = told.Next(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ev.Kind == access.EventLogin {
+			if a := ev.Resource.(ownline.LoginAttempt); ev.Owner != first.ID || a.User != first.ID {
+				t.Errorf("told of the sign-in: %+v", ev)
+			}
+			break
+		}
 	}
 	if name, _ := s.me(b); name != "ana" {
 		t.Errorf("signed in as %s", name)

@@ -107,7 +107,7 @@ func Open(ctx context.Context, cfg config.Web, log *slog.Logger) (_ *Web, err er
 		Overlap: s.RoamingOverlap, IPv6Prefix: s.IPv6Prefix, Reporter: w.notify, Log: log.With(logging.Part, "access"),
 		Retention: access.Retention{History: cfg.Retention.History, Audit: cfg.Retention.Audit, Logins: cfg.Retention.Logins}, Broker: devices, OwnBroker: cfg.MQTT.Embedded.Listen != "", Signed: signedName(cfg.MQTT.Embedded), Publish: cfg.Publish, PublicURL: cfg.PublicURL, Doorstep: cfg.Doorstep, Meter: w.metrics,
 	})
-	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, Reporter: tries{w.metrics, w.notify}, Log: log.With(logging.Part, "auth")})
+	w.auth = auth.New(auth.Options{Store: w.store, Passwords: passwords, TrustedProxies: cfg.TrustedProxies, PublicURL: cfg.PublicURL, Reporter: tries{w.metrics, w.notify, w.access}, Log: log.With(logging.Part, "auth")})
 	w.watch()
 	if err := w.openBroker(); err != nil {
 		return nil, err

@@ -20,6 +20,8 @@ const (
 	EventUser       = "user"
 	EventInvitation = "invitation"
 	EventChannel    = "channel" // of notifications; only admins see it
+	EventLogin      = "login"   // a user has signed in, by a browser or for a token
+	EventRefusal    = "refusal" // knocks of a user's device were refused
 )
 
 // Event tells that a resource was made, changed or removed.
@@ -28,7 +30,7 @@ type Event struct {
 	Kind     string         // one of the kinds above
 	Removed  bool           // the resource is gone
 	Owner    ownline.UserID // whose it is; zero: nobody's
-	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant, User or ChannelInfo
+	Resource any            // ownline.SessionInfo, InvitationInfo, Service, SiteInfo, Device, Grant, User, ChannelInfo, LoginAttempt or RefusalInfo
 
 	readers []ownline.UserID // who could see it before it was removed
 }
@@ -104,6 +106,11 @@ func (h *hub) last() (uint64, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.next - 1, h.change
+}
+
+// SignedIn tells a user, and admins, that somebody has signed in as them.
+func (a *Access) SignedIn(t ownline.LoginAttempt) {
+	a.hub.publish(Event{Kind: EventLogin, Owner: t.User, Resource: t})
 }
 
 // Stream is one reader's place in the events. Not safe for concurrent use.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
@@ -302,5 +303,49 @@ func TestEndedBy(t *testing.T) {
 				t.Errorf("ended by %q (%s), %v; want %q", got.EndedByName, got.EndedBy, err, tc.want)
 			}
 		})
+	}
+}
+
+// Whose device was refused is told, once for many knocks, and nobody else; what counted before is no news.
+func TestEventsOfRefusals(t *testing.T) {
+	h := newHouse(t)
+	ctx := t.Context()
+	d, _, err := h.AddDevice(ctx, h.ana, access.NewDevice{Site: h.site.ID, Name: "phone"})
+	if err == nil {
+		_, err = h.ChangeDevice(ctx, h.root, d.ID, access.DeviceChange{AllowedFrom: &[]string{"198.51.100.7"}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := h.native(d.ID)
+	root, ana, bob := h.Subscribe(h.root, 0), h.Subscribe(h.ana, 0), h.Subscribe(h.bob, 0)
+	refusals := func(s *access.Stream) (rs []ownline.RefusalInfo) {
+		for ev := next(t, s); ev != nil; ev = next(t, s) {
+			if ev.Kind == access.EventRefusal {
+				rs = append(rs, ev.Resource.(ownline.RefusalInfo))
+			}
+		}
+		return rs
+	}
+	for range 3 {
+		if v, err := do(bobAt); err != nil || v.Status != knock.Refused {
+			t.Fatalf("a knock from elsewhere: %+v, %v", v, err)
+		}
+	}
+	same := link.Knocked{Device: d.ID, Nonce: make([]byte, 12), Made: time.Now(), Source: anaAt, Skew: time.Minute}
+	for range 2 { // as by two ways
+		if _, _, err := h.Knock(ctx, h.site.ID, same); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.refusals()
+	for who, stream := range map[string]*access.Stream{"root": root, "ana": ana} {
+		rs := refusals(stream)
+		if len(rs) != 1 || rs[0].Device != d.ID || rs[0].DeviceName != "phone" || rs[0].User != h.ana.User.ID || rs[0].SiteName != "home" || rs[0].Reason != "policy_device" || rs[0].Number != 3 {
+			t.Errorf("%s is told %+v", who, rs)
+		}
+	}
+	if rs := refusals(bob); len(rs) > 0 {
+		t.Errorf("bob is told %+v", rs)
 	}
 }

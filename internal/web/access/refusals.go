@@ -176,7 +176,49 @@ func (a *Access) writeRefusals(ctx context.Context) error {
 		return err
 	}
 	a.countRefused(ctx, all)
+	a.tellRefused(ctx, all)
 	return nil
+}
+
+// tellRefused tells the owners of devices, and admins. As much is written down at once, a flood of knocks
+// makes few events. One that has counted before is no news: a device that knocks in two ways sends such.
+func (a *Access) tellRefused(ctx context.Context, rs []ownline.Refusal) {
+	var evs []Event
+	err := a.store.Read(ctx, func(tx Tx) error {
+		evs = nil
+		for _, r := range rs {
+			if r.Device.IsZero() || r.Reason == refusedReplay {
+				continue
+			}
+			info, err := refusalInfo(tx, r)
+			switch {
+			case errors.Is(err, ownline.ErrNotFound): // gone meanwhile
+			case err != nil:
+				return err
+			default:
+				evs = append(evs, Event{Kind: EventRefusal, Owner: info.User, Resource: info})
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		a.log.DebugContext(ctx, "nobody is told of refused knocks", logging.Err, err)
+		return
+	}
+	a.hub.publish(evs...)
+}
+
+func refusalInfo(tx Tx, r ownline.Refusal) (ownline.RefusalInfo, error) {
+	d, err := tx.Device(r.Device)
+	if err != nil {
+		return ownline.RefusalInfo{}, err
+	}
+	u, err := tx.User(d.User)
+	if err != nil {
+		return ownline.RefusalInfo{}, err
+	}
+	site, err := tx.Site(d.Site)
+	return ownline.RefusalInfo{Refusal: r, SiteName: site.Name, DeviceName: d.Name, User: u.ID, UserName: u.Name}, err
 }
 
 // countRefused tells the meter, which knows sites by their names.

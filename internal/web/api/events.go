@@ -31,7 +31,8 @@ func (s *Server) events() {
 		method: http.MethodGet, path: "/events", id: "events", who: users, scope: []string{ownline.ScopeRead}, tag: "events",
 		summary: "Follow what changes: server-sent events named after resources, with the whole resource as data",
 		description: "Events are named session, service, site, device, grant, user and channel (of notifications, for admins); data is the resource as its list has it, " +
-			"with removed: true when it is gone. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
+			"with removed: true when it is gone. Those named login and refusal tell that somebody has signed in as the user, as GET /logins/attempts has it, and that knocks of a device " +
+			"of theirs were refused, as GET /refusals has it, for all that were refused since the last such event. A stream that was cut goes on behind Last-Event-ID; where that is not possible, " +
 			"an event named reset says that everything has to be fetched again. An event named end is the last: the login or token is no longer good; reason is disabled or removed where the user is.",
 	}, false)
 	op.Responses = map[string]*huma.Response{"200": {

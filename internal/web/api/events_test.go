@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -244,6 +245,30 @@ func TestEventsTellWhy(t *testing.T) {
 	w.do(w.admin, "DELETE", "/users/"+w.id(w.bob), nil).want(204)
 	if ev := last(f); ev.kind != "end" || ev.data != `{"reason": "removed"}` {
 		t.Errorf("removed: %+v", ev)
+	}
+}
+
+// Who signs in as a user is told to them, and to nobody else but admins.
+func TestEventsOfLogins(t *testing.T) {
+	w := newWorld(t)
+	ana, bob := w.follow("", "Authorization", "Bearer "+w.ana), w.follow("", "Authorization", "Bearer "+w.bob)
+	user := func(token string) ownline.UserID {
+		id, err := ownline.ParseID[ownline.User](w.id(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	for _, token := range []string{w.ana, w.bob} {
+		w.api.access.SignedIn(ownline.LoginAttempt{User: user(token), Method: ownline.ByPasskey, Result: ownline.LoginOK, Client: netip.MustParseAddr("198.51.100.9"), Agent: "a browser"})
+	}
+	ev := ana.next()
+	var got loginAttempt
+	if err := json.Unmarshal([]byte(ev.data), &got); err != nil || ev.kind != "login" || got.User != w.id(w.ana) || got.Method != "passkey" || got.Address != "198.51.100.9" || got.Agent != "a browser" {
+		t.Errorf("ana is told %+v, %v", ev, err)
+	}
+	if ev := bob.next(); ev.kind != "login" || !strings.Contains(ev.data, w.id(w.bob)) {
+		t.Errorf("bob is told %+v first", ev)
 	}
 }
 

@@ -26,6 +26,10 @@ func View(noun any, admin bool) any {
 		return userView(v)
 	case ownline.ChannelInfo:
 		return channelView(v)
+	case ownline.LoginAttempt:
+		return attemptView(v)
+	case ownline.RefusalInfo:
+		return refusalView(v)
 	}
 	return struct{}{}
 }

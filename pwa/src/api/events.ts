@@ -19,6 +19,10 @@ export interface Changes {
   invitation: Change<Schemas['Invitation']>
   user: Change<Schemas['User']>
   channel: Change<Schemas['Channel']>
+  /** Somebody has signed in. */
+  login: Schemas['LoginAttempt']
+  /** Knocks of a device were refused. */
+  refusal: Schemas['Refusal']
 }
 
 /** What the event stream tells. reset: something may have been missed, fetch everything again. */

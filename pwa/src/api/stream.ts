@@ -12,7 +12,8 @@ export type Told =
   | { kind: 'cut'; final: boolean }
 
 const kinds = Object.keys({
-  session: 0, site: 0, service: 0, grant: 0, device: 0, invitation: 0, user: 0, channel: 0,
+  session: 0, site: 0, service: 0, grant: 0, device: 0, invitation: 0, user: 0, channel: 0, login: 0,
+  refusal: 0,
 } satisfies Record<keyof Changes, 0>) as (keyof Changes)[]
 
 /** Keeps a stream of the server's events until the returned function is called. */

@@ -3,7 +3,7 @@ import { computed, nextTick, ref } from 'vue'
 import { local } from './local'
 
 /** What this browser can tell while the page is hidden. */
-export const alertKinds = ['opened', 'endsSoon', 'guest', 'siteDown'] as const
+export const alertKinds = ['opened', 'endsSoon', 'refused', 'signIn', 'guest', 'siteDown'] as const
 export type AlertKind = (typeof alertKinds)[number]
 
 /** unsupported: the browser knows no notifications. */

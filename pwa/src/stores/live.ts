@@ -103,6 +103,8 @@ export const useLive = defineStore('live', () => {
         tell('user', change)
       },
       channel: (change) => tell('channel', change),
+      login: (change) => tell('login', change),
+      refusal: (change) => tell('refusal', change),
       reset: () => void refresh(),
       // Who has signed in again since, in another tab, goes on by the stream that follows.
       ended: (why) => void (why ? account.shut(why) : account.load()),

@@ -12,7 +12,7 @@ import { useSessions } from './sessions'
 import { useSites } from './sites'
 import { useTelling } from './telling'
 
-let follower: { session: (change: Changes['session']) => void; site: (change: Changes['site']) => void }
+let follower: { [Kind in 'session' | 'site' | 'refusal' | 'login']: (change: Changes[Kind]) => void }
 let leave: () => void
 
 function tell() {
@@ -62,6 +62,20 @@ describe('a hidden page tells', () => {
     useSessions().apply(later)
     follower.session(later)
     expect(tell().mock.calls[1]).toEqual(['opened', expect.stringContaining('198.51.100.7'), '/sessions/later'])
+  })
+
+  it('of a knock of mine that was refused, and of a sign-in as me elsewhere', () => {
+    const refusal = { user: 'ana-id', device: 'd1', device_name: 'phone', reason: 'policy_grant', number: 2, first: at(0), latest: at(0) }
+    const login = { id: 'l1', user: 'ana-id', method: 'password', result: 'ok', address: '198.51.100.9', at: at(0), latest: at(0), count: 1 } as const
+    follower.refusal({ ...refusal, user: 'marc-id' })
+    follower.login({ ...login, user: 'marc-id' })
+    expect(tell()).not.toHaveBeenCalled()
+    follower.refusal(refusal)
+    follower.login(login)
+    expect(tell().mock.calls).toEqual([
+      ['refused', 'A knock of phone was refused.', '/devices/d1'],
+      ['signIn', 'You were signed in from 198.51.100.9.', '/settings/sign-in'],
+    ])
   })
 
   it('of a guest, as of a guest', () => {

@@ -5,6 +5,7 @@ import type { Session } from '@/api/sessions'
 import { useMessages } from '@/messages'
 import { sourceText } from '@/messages/format'
 import { partsOf } from './acts'
+import { useAccount } from './account'
 import { useAlerts } from './alerts'
 import { useClock } from './clock'
 import { useFollowing } from './live'
@@ -17,6 +18,7 @@ const stale = 60_000
 
 /** Tells what happens while the page is hidden, as far as this browser was told to. */
 export function useTelling(): void {
+  const account = useAccount()
   const alerts = useAlerts()
   const clock = useClock()
   const router = useRouter()
@@ -69,6 +71,17 @@ export function useTelling(): void {
     void alerts.tell('siteDown', text, '/')
   }
 
+  function refused(change: Changes['refusal']): void {
+    if (change.user !== account.me?.id || change.device === undefined) return
+    void alerts.tell('refused', t.value.alert.refused(change.device_name ?? ''), `/devices/${change.device}`)
+  }
+
+  /** Of oneself by another browser: what this page is signed in by was there before its stream. */
+  function signedIn(change: Changes['login']): void {
+    if (change.user !== account.me?.id) return
+    void alerts.tell('signIn', t.value.alert.signIn(change.address ?? ''), '/settings/sign-in')
+  }
+
   watch(() => sessions.live.map(({ id, expires }) => `${id} ${expires}`).join(), endsSoon, { immediate: true })
   watch(
     () => sites.all,
@@ -77,7 +90,7 @@ export function useTelling(): void {
     },
     { immediate: true },
   )
-  useFollowing({ session: opened, site })
+  useFollowing({ session: opened, site, refusal: refused, login: signedIn })
 
   /** The service worker was told to show a page. */
   function open(event: MessageEvent<{ open?: string }>): void {

@@ -171,6 +171,8 @@ export const settings = {
   alertKinds: {
     opened: 'A session of yours was opened',
     endsSoon: 'A session of yours ends soon',
+    refused: 'A knock of a device of yours was refused',
+    signIn: 'Somebody signed in as you',
     guest: 'An invitation of yours was used',
     siteDown: 'A core is lost, or back',
   },

@@ -172,6 +172,8 @@ export const settings: Messages['settings'] = {
   alertKinds: {
     opened: 'Se abrió una sesión tuya',
     endsSoon: 'Una sesión tuya acaba pronto',
+    refused: 'Se rechazó una llamada de un dispositivo tuyo',
+    signIn: 'Alguien entró con tu usuario',
     guest: 'Se usó una invitación tuya',
     siteDown: 'Se perdió un core, o ha vuelto',
   },
