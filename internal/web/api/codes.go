@@ -214,6 +214,8 @@ var sentences = []sentence{
 	{"port_taken", "{source} has a session to another target on port {port}"},
 	{"core_away", "the site's core can't be reached"},
 	{"core_away_why", "the site's core can't be reached: {why}"},
+	{"web_stopped", "web stopped before core had applied it"},
+	{"proxy_gone", "the site's reverse proxy is not there any more"},
 	{"core_ended", "the session ended on the router: {reason}"},
 	{"core_port_leads", "port {port}/{transport} leads {source} to {target} already; choose another port"},
 	{"core_port_used", "{port}/{transport} is used by the router itself; choose another port, or let an admin allow it in the grant"},

@@ -45,7 +45,7 @@ const { components } = JSON.parse(readFileSync('../spec/openapi.json', 'utf8')) 
 const said = Object.entries(components.schemas.ErrorDetail.properties.code['x-ownline-sentences'])
 /** How a sentence begins that stands by itself: with what it is about. */
 const whole = {
-  en: /^(?:the|its|this|that|you|it|there|nothing|another|every|devices|port|proxied|proxy needs|names must|what|not a|opens|closes|and|["{])/,
+  en: /^(?:the|web|its|this|that|you|it|there|nothing|another|every|devices|port|proxied|proxy needs|names must|what|not a|opens|closes|and|["{])/,
   es: /^(?:el|la|los|las|al|su|este|esta|lo|hay|tienes|todos|ningún|cada|[«{])/,
 }
 

@@ -5,7 +5,12 @@ import type { Language } from '.'
 export type Sentences = Record<Code, string>
 
 /** English is what the server itself says. The others are fetched when something was refused. */
-const words: Partial<Record<Language, () => Promise<{ sentences: Sentences }>>> = {
+interface Said {
+  sentences: Sentences
+  /** What stands in a place of one, in the language as far as it is known there. */
+  place: (name: string, words: string) => string
+}
+const words: Partial<Record<Language, () => Promise<Said>>> = {
   es: () => import('./es/sentences'),
 }
 
@@ -16,10 +21,13 @@ async function say(said: Coded[], language: Language): Promise<(string | undefin
   const load = words[language]
   if (!load || !said.some(({ code }) => code)) return []
   try {
-    const { sentences } = await load()
+    const { sentences, place } = await load()
     return said.map(({ code, params }) => {
       const sentence = code && (sentences[code] as string | undefined)
-      return sentence?.replaceAll(/\{([a-z]+)\}/g, (place, name: string) => params?.[name] ?? place)
+      return sentence?.replaceAll(/\{([a-z]+)\}/g, (open, name: string) => {
+        const value = params?.[name]
+        return value === undefined ? open : place(name, value)
+      })
     })
   } catch {
     return [] // Without the words, the server's are better than none.

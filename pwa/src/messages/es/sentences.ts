@@ -1,5 +1,7 @@
 import type { Sentences } from '../sentences'
 
+export { place } from './inner'
+
 /** What the server refuses input with, without the name of the field. English is what it says itself. */
 export const sentences: Sentences = {
   length_least: 'debe tener {least} caracteres o más',
@@ -191,6 +193,8 @@ export const sentences: Sentences = {
   port_taken: '{source} tiene una sesión con otro destino en el puerto {port}',
   core_away: 'no se llega al core de la sede',
   core_away_why: 'no se llega al core de la sede: {why}',
+  web_stopped: 'el servidor se paró antes de que el core la abriera',
+  proxy_gone: 'el proxy inverso de la sede ya no está',
   core_ended: 'la sesión acabó en el router: {reason}',
   core_port_leads: 'el puerto {port}/{transport} lleva ya a {source} a {target}; elige otro',
   core_port_used: '{port}/{transport} lo usa el propio router; elige otro, o que un administrador lo permita en el permiso',

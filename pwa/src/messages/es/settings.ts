@@ -1,5 +1,6 @@
 import type { Messages } from '../en'
 import { plural } from '../format'
+import { channelWhy, inSpanish } from './inner'
 
 export const settings: Messages['settings'] = {
   title: 'Ajustes',
@@ -187,12 +188,12 @@ export const settings: Messages['settings'] = {
   channelNotTold: 'No avisa',
   channelWorks: 'Funciona',
   channelUnused: 'Aún no ha enviado nada',
-  channelFailing: (why) => `Falla: ${why}`,
+  channelFailing: (why) => `Falla: ${inSpanish(channelWhy, why)}`,
   channelTells: (n) => plural('es', n, { one: 'Avisa de 1 suceso', other: `Avisa de ${n} sucesos` }),
   test: 'Enviar una prueba',
   testNamed: (name) => `Enviar una prueba por ${name}`,
   testDelivered: (name) => `La prueba salió por ${name}.`,
-  testFailed: (name, why) => `${name} no aceptó la prueba: ${why}.`,
+  testFailed: (name, why) => `${name} no aceptó la prueba: ${inSpanish(channelWhy, why)}.`,
   news: {
     'session.opened': 'Sesión abierta',
     'session.ended': 'Sesión acabada',
