@@ -173,7 +173,7 @@ peers:
 	[ -z "$$missing" ] || { apt-get update -q && \
 	RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; }
 
-bench: core database peers ## measure, and write bench-results.json
+bench: core database peers firewalls ## measure, and write bench-results.json
 	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/ownline-web ./cmd/ownline ./test/bench
 	$(BIN)/bench -programs $(BIN) $(ARGS)
 

@@ -114,18 +114,19 @@ var mayImport = map[string]string{
 	"internal/apiclient":      "internal/ownline",
 
 	// Tests.
-	"internal/treetest": "", // its tests read config
-	"test/bed":          "",
-	"test/bed/bedtest":  "test/bed",
-	"test/freeport":     "",
-	"test/world":        "internal/knock internal/ownline test/bed",
-	"test/app":          "internal/... test/...",
-	"test/bench":        "internal/... test/...",
-	"test/commands":     "internal/... test/...",
-	"test/guest":        "internal/... test/...",
-	"test/demo":         "internal/knock internal/ownline test/bed test/world",
-	"test/schemathesis": "internal/...",
-	"test/e2e":          "internal/... test/...",
+	"internal/treetest":  "", // its tests read config
+	"test/bed":           "",
+	"test/bed/bedtest":   "test/bed test/bed/firewalls",
+	"test/bed/firewalls": "test/bed",
+	"test/freeport":      "",
+	"test/world":         "internal/knock internal/ownline test/bed",
+	"test/app":           "internal/... test/...",
+	"test/bench":         "internal/... test/...",
+	"test/commands":      "internal/... test/...",
+	"test/guest":         "internal/... test/...",
+	"test/demo":          "internal/knock internal/ownline test/bed test/world",
+	"test/schemathesis":  "internal/...",
+	"test/e2e":           "internal/... test/...",
 }
 
 // pure is what packages of values have no business with. That they read no clock either is

@@ -72,7 +72,7 @@ func (b *bench) startCore(ctx context.Context, w *bed.Bed, d driver, more string
 	}
 	words := d.command(b.programs.Core, "run", "--config", config)
 	r.core = w.Router.Command(ctx, words[0], words[1:]...)
-	r.core.Stderr = os.Stderr
+	r.core.Env, r.core.Stderr = d.env, os.Stderr
 	if err := w.Router.Start(r.core); err != nil {
 		return nil, err
 	}

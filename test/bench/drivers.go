@@ -5,18 +5,57 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/firewalls"
 )
 
-// driver is a firewall driver of core, and which iptables it finds.
+// driver is a firewall driver of core, and what it finds on the host.
 type driver struct {
 	name    string
 	setting string // firewall.driver
 	variant string // of iptables: nft or legacy; "": whichever the host has
+	beside  func(*bed.Bed) (*beside, error)
+	env     []string // for core, to find what is beside it
+	most    int      // sessions that it bears; 0: all of them
+}
+
+// beside is another firewall on the router, which knows the LAN and refuses all else.
+type beside struct {
+	env  []string // for who has to find it
+	stop func() error
+}
+
+func besideUFW(w *bed.Bed) (*beside, error) {
+	dir, err := os.MkdirTemp("", "ownline-bench-")
+	if err != nil {
+		return nil, err
+	}
+	u, err := firewalls.NewUFW(w.Router, dir)
+	for _, words := range []string{"allow from " + w.LAN4.String(), "--force enable"} {
+		if err == nil {
+			_, err = u.Tell(words)
+		}
+	}
+	return &beside{stop: func() error { return os.RemoveAll(dir) }}, err
+}
+
+func besideFirewalld(w *bed.Bed) (*beside, error) {
+	f, err := firewalls.NewFirewalld(w.Router)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.Start(); err == nil {
+		_, err = f.Tell("--permanent --zone trusted --add-source " + w.LAN4.String())
+	}
+	if err == nil {
+		_, err = f.Tell("--reload")
+	}
+	return &beside{[]string{"DBUS_SYSTEM_BUS_ADDRESS=" + f.Bus}, f.Close}, err
 }
 
 // command starts a program where iptables is of that variant, for it alone.
@@ -35,7 +74,8 @@ func (d driver) command(program ...string) []string {
 // driven is a core with one of the drivers, and what was measured of it.
 type driven struct {
 	*rig
-	name  string
+	driver
+	undo  []func() error
 	own   link.Session // the one that connections go through
 	opens []time.Duration
 	rates []float64
@@ -43,35 +83,44 @@ type driven struct {
 
 // drivers measures what each firewall driver makes of few and of many sessions: how long it takes to open one
 // more until its connection is there, and how many connections a second get through the one that is the last
-// where rules are walked one by one. They take turns, so that what else the machine does hits all of them. ufw's
-// is the driver for iptables with two chains more, whatever the number of sessions.
+// where rules are walked one by one. They take turns, so that what else the machine does hits all of them.
 func (b *bench) drivers(ctx context.Context) error {
 	var all []*driven
+	defer func() {
+		for _, d := range all {
+			d.leave()
+		}
+	}()
 	for _, d := range []driver{
-		{"nftables", ownline.NFTables, ""},
-		{"iptables_nft", ownline.IPTables, "nft"},
-		{"iptables_legacy", ownline.IPTables, "legacy"},
+		{name: "nftables", setting: ownline.NFTables},
+		{name: "iptables_nft", setting: ownline.IPTables, variant: "nft"},
+		{name: "iptables_legacy", setting: ownline.IPTables, variant: "legacy"},
+		{name: "ufw", setting: ownline.UFW, beside: besideUFW},
+		// firewalld compares each rule with all others: ten thousand take it hours.
+		{name: "firewalld", setting: ownline.Firewalld, beside: besideFirewalld, most: 1000},
 	} {
-		w, err := bed.New(ctx)
-		if err != nil {
-			return err
-		}
-		defer w.Close()
-		if _, err := w.StartServers(); err != nil {
-			return err
-		}
-		r, err := b.startCore(ctx, w, d, "")
-		if err != nil {
+		one := &driven{driver: d}
+		all = append(all, one)
+		if err := one.start(ctx, b); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
-		defer os.RemoveAll(r.dir)
-		all = append(all, &driven{rig: r, name: d.name})
 	}
 	for _, live := range []int{1, 100, 1000, 10_000} {
+		all = slices.DeleteFunc(all, func(d *driven) bool {
+			over := d.most > 0 && live > d.most
+			if over {
+				fmt.Printf("driver_%s_%d: left out, more than %d take it too long\n", d.name, live, d.most)
+				d.leave() // the others have the machine for themselves
+			}
+			return over
+		})
 		for _, d := range all {
-			d.own, d.opens, d.rates = d.session(d.bed.Client1.IPv4, 29999), nil, nil
-			if err := d.put(ctx, append(d.sessions(live-1), d.own)); err != nil {
+			took, err := d.fill(ctx, live)
+			if err != nil {
 				return fmt.Errorf("%s, %d sessions: %w", d.name, live, err)
+			}
+			if live > 1 {
+				b.add(fmt.Sprintf("driver_%s_%d_at_once_s", d.name, live), took.Seconds(), "s")
 			}
 		}
 		for range b.runs(15) {
@@ -88,6 +137,49 @@ func (b *bench) drivers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// start starts a core with the driver on a bed of its own. What there is then is undone by leave.
+func (d *driven) start(ctx context.Context, b *bench) error {
+	w, err := bed.New(ctx)
+	if err != nil {
+		return err
+	}
+	d.undo = append(d.undo, w.Close)
+	if _, err := w.StartServers(); err != nil {
+		return err
+	}
+	if d.beside != nil {
+		other, err := d.beside(w)
+		if other != nil {
+			d.undo = append(d.undo, other.stop)
+		}
+		if err != nil {
+			return err
+		}
+		d.env = append(os.Environ(), other.env...)
+	}
+	d.rig, err = b.startCore(ctx, w, d.driver, "")
+	if err == nil {
+		d.undo = append(d.undo, func() error { return os.RemoveAll(d.dir) }, d.core.Process.Kill)
+	}
+	return err
+}
+
+func (d *driven) leave() {
+	for _, undo := range slices.Backward(d.undo) {
+		if err := undo(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: %v\n", d.name, err)
+		}
+	}
+}
+
+// fill makes so many sessions the whole state, and tells how long that took.
+func (d *driven) fill(ctx context.Context, live int) (time.Duration, error) {
+	d.own, d.opens, d.rates = d.session(d.bed.Client1.IPv4, 29999), nil, nil
+	began := time.Now()
+	err := d.put(ctx, append(d.sessions(live-1), d.own))
+	return time.Since(began), err
 }
 
 // turn opens and ends sessions beside those that live, and then connects for a while.

@@ -16,11 +16,15 @@ const (
 	service       = "org.fedoraproject.FirewallD1"
 	servicePath   = "/org/fedoraproject/FirewallD1"
 	policyMethods = service + ".policy."
+	zoneMethods   = service + ".zone."
 	config        = service + ".config"
 	configPath    = servicePath + "/config"
 
 	policy = "ownline"
 )
+
+// nobody is an interface that no host has. See bus.dispatch.
+const nobody = policy + "0"
 
 // priority is before those of others: the first to translate wins, and a session is asked for by name.
 const priority = -10000
@@ -151,6 +155,31 @@ func (b *bus) write(ctx context.Context, have held, want map[entry]bool) error {
 		}
 	}
 	return nil
+}
+
+// dispatch makes sure that firewalld asks the policy at all. From 2.0 on it does not where no interface is named in
+// a zone, but all are in the default one unnamed. To name there one that does not exist will do.
+func (b *bus) dispatch(ctx context.Context) error {
+	var active map[string]map[string][]string
+	if err := b.call(ctx, servicePath, zoneMethods+"getActiveZones", nil, &active); err != nil {
+		return err
+	}
+	for _, z := range active {
+		if len(z["interfaces"]) > 0 {
+			return nil
+		}
+	}
+	return b.call(ctx, servicePath, zoneMethods+"addInterface", []any{"", nobody}, new(string))
+}
+
+// undispatch undoes what dispatch has done.
+func (b *bus) undispatch(ctx context.Context) error {
+	var zone string
+	err := b.call(ctx, servicePath, zoneMethods+"getZoneOfInterface", []any{nobody}, &zone)
+	if err != nil || zone == "" {
+		return err
+	}
+	return b.call(ctx, servicePath, zoneMethods+"removeInterface", []any{zone, nobody}, &zone)
 }
 
 // permanent finds the policy in the permanent configuration.

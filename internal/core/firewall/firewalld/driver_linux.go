@@ -175,6 +175,9 @@ func (d *Driver) look(ctx context.Context) (held, error) {
 		}
 		_, have, err = d.bus.settings(ctx)
 	}
+	if err == nil {
+		err = d.bus.dispatch(ctx)
+	}
 	return have, err
 }
 

@@ -412,6 +412,36 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// Where no interface is named in a zone, firewalld from 2.0 on asks no policy for all of them: core names one that
+// no host has. Where one is, it does not.
+func TestNobody(t *testing.T) {
+	b, f := start(t)
+	cfg := firewalld.Config{Bus: f.Bus}
+	d := newDriver(t, b.Router, cfg)
+	named := func(when, want string) {
+		t.Helper()
+		if got := f.Tell("--list-interfaces"); got != want {
+			t.Errorf("%s, in the default zone is %q, want %q", when, got, want)
+		}
+	}
+	sync(t, d, ruleset(settings))
+	named("where no interface is named", "ownline0")
+	f.Tell("--reload") // may forget it
+	sync(t, d, ruleset(settings))
+	named("after a reload", "ownline0")
+	if err := firewalld.Remove(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	named("after Remove", "")
+	f.Tell("--zone trusted --add-interface lan0")
+	sync(t, d, ruleset(settings))
+	f.Tell("--zone trusted --remove-interface lan0") // else firewall-cmd warns
+	named("beside another interface", "")
+	if got := f.Permanent(); strings.Contains(got, "ownline0") {
+		t.Errorf("permanent is\n%s", got)
+	}
+}
+
 // Sessions of proxied services lead to the proxy's address on the router itself.
 func TestProxy(t *testing.T) {
 	const port = 9999

@@ -42,6 +42,9 @@ func Remove(ctx context.Context, cfg Config) error {
 		if err = b.write(ctx, h, nil); err == nil {
 			err = b.apply(ctx, []string{})
 		}
+		if err == nil {
+			err = b.undispatch(ctx)
+		}
 	}
 	if err != nil && !errors.Is(err, errNoPolicy) {
 		return err
