@@ -19,6 +19,7 @@ import (
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/firewalls"
 )
 
 const many = 10_000
@@ -70,7 +71,7 @@ func (b *bench) startCore(ctx context.Context, w *bed.Bed, d driver, more string
 		filepath.Join(dir, "state"), filepath.Join(dir, "sock"), listen, d.setting, more), 0o600); err != nil {
 		return nil, err
 	}
-	words := d.command(b.programs.Core, "run", "--config", config)
+	words := firewalls.Variant(d.variant, b.programs.Core, "run", "--config", config)
 	r.core = w.Router.Command(ctx, words[0], words[1:]...)
 	r.core.Env, r.core.Stderr = d.env, os.Stderr
 	if err := w.Router.Start(r.core); err != nil {

@@ -58,19 +58,6 @@ func besideFirewalld(w *bed.Bed) (*beside, error) {
 	return &beside{[]string{"DBUS_SYSTEM_BUS_ADDRESS=" + f.Bus}, f.Close}, err
 }
 
-// command starts a program where iptables is of that variant, for it alone.
-func (d driver) command(program ...string) []string {
-	other := map[string]string{"nft": "legacy", "legacy": "nft"}[d.variant]
-	if other == "" {
-		return program
-	}
-	multi := func(variant string) string { return "/usr/sbin/xtables-" + variant + "-multi" }
-	return append([]string{
-		"/usr/bin/unshare", "-m", "/bin/sh", "-c", `mount --bind "$1" "$2" && shift 2 && exec "$@"`, "sh",
-		multi(d.variant), multi(other),
-	}, program...)
-}
-
 // driven is a core with one of the drivers, and what was measured of it.
 type driven struct {
 	*rig

@@ -18,8 +18,8 @@ import (
 // own: nothing of the machine's is asked.
 type Firewalld struct {
 	Bus string // its address
-	// Backend is FirewallBackend in firewalld.conf, for the next Start; "": nftables.
-	Backend string
+	// IPTables is the variant of iptables that it works by from the next Start on: nft or legacy; "": by nftables.
+	IPTables string
 
 	dir      string
 	host     *bed.Host
@@ -95,15 +95,16 @@ func (f *Firewalld) Start() error {
 	if err := os.MkdirAll(etc, 0o755); err != nil {
 		return err
 	}
-	backend := f.Backend
-	if backend == "" {
-		backend = "nftables"
+	backend := "nftables"
+	if f.IPTables != "" {
+		backend = "iptables"
 	}
 	if err := os.WriteFile(filepath.Join(etc, "firewalld.conf"), fmt.Appendf(nil, firewalldConf, backend), 0o644); err != nil {
 		return err
 	}
-	cmd := f.host.Command(context.Background(), "/usr/bin/python3", "/usr/sbin/firewalld", "--nofork", "--nopid",
+	words := Variant(f.IPTables, "/usr/bin/python3", "/usr/sbin/firewalld", "--nofork", "--nopid",
 		"--system-config", etc, "--log-target", "console")
+	cmd := f.host.Command(context.Background(), words[0], words[1:]...)
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, f.environment()...)
 	cmd.Stdout, cmd.Stderr = &f.log, &f.log
 	if err := f.host.Start(cmd); err != nil {

@@ -30,6 +30,19 @@ func need(programs ...string) error {
 	return nil
 }
 
+// Variant starts a program where iptables is of that variant, nft or legacy, for it alone; "": whichever the host has.
+func Variant(variant string, program ...string) []string {
+	other := map[string]string{"nft": "legacy", "legacy": "nft"}[variant]
+	if other == "" {
+		return program
+	}
+	multi := func(variant string) string { return "/usr/sbin/xtables-" + variant + "-multi" }
+	return append([]string{
+		"/usr/bin/unshare", "-m", "/bin/sh", "-c", `mount --bind "$1" "$2" && shift 2 && exec "$@"`, "sh",
+		multi(variant), multi(other),
+	}, program...)
+}
+
 // NewUFW makes one that is not enabled and has no rules, with files in a folder that is there.
 func NewUFW(h *bed.Host, root string) (*UFW, error) {
 	if err := need("/usr/sbin/ufw"); err != nil {

@@ -29,8 +29,9 @@ const nobody = policy + "0"
 // priority is before those of others: the first to translate wins, and a session is asked for by name.
 const priority = -10000
 
-// patience is how long firewalld may take for an answer.
-const patience = 10 * time.Second
+// patience is how long firewalld may take for an answer, and a bit more for each rule that it has to look through:
+// on a busy machine with a thousand rules, to add a few takes it many seconds.
+const patience, patienceARule = 10 * time.Second, 20 * time.Millisecond
 
 var (
 	errNotRunning = errors.New("firewalld does not run")
@@ -95,10 +96,14 @@ func (b *bus) told() (something bool) {
 
 // call asks firewalld. It is never started by that.
 func (b *bus) call(ctx context.Context, path dbus.ObjectPath, method string, args []any, into ...any) error {
+	return b.callFor(ctx, cmp.Or(b.wait, patience), path, method, args, into...)
+}
+
+func (b *bus) callFor(ctx context.Context, wait time.Duration, path dbus.ObjectPath, method string, args []any, into ...any) error {
 	if _, err := b.connect(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.wait, patience))
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	call := b.conn.Object(service, path).CallWithContext(ctx, method, dbus.FlagNoAutoStart, args...)
 	var said dbus.Error
@@ -138,19 +143,20 @@ func (b *bus) settings(ctx context.Context) (applies bool, h held, err error) {
 	return len(ingress) > 0, hold(rules), nil
 }
 
-func (b *bus) set(ctx context.Context, settings map[string]dbus.Variant) error {
-	return b.call(ctx, servicePath, policyMethods+"setPolicySettings", []any{policy, settings})
+func (b *bus) set(ctx context.Context, settings map[string]dbus.Variant, rules int) error {
+	wait := cmp.Or(b.wait, patience+time.Duration(rules)*patienceARule)
+	return b.callFor(ctx, wait, servicePath, policyMethods+"setPolicySettings", []any{policy, settings})
 }
 
 // apply has the policy apply to what goes from and to zones.
 func (b *bus) apply(ctx context.Context, zones []string) error {
-	return b.set(ctx, map[string]dbus.Variant{"ingress_zones": dbus.MakeVariant(zones), "egress_zones": dbus.MakeVariant(zones)})
+	return b.set(ctx, map[string]dbus.Variant{"ingress_zones": dbus.MakeVariant(zones), "egress_zones": dbus.MakeVariant(zones)}, 0)
 }
 
 // write has the policy hold what is wanted.
 func (b *bus) write(ctx context.Context, have held, want map[entry]bool) error {
 	for _, rules := range have.steps(want, atOnce) {
-		if err := b.set(ctx, map[string]dbus.Variant{"rich_rules": dbus.MakeVariant(rules)}); err != nil {
+		if err := b.set(ctx, map[string]dbus.Variant{"rich_rules": dbus.MakeVariant(rules)}, len(rules)); err != nil {
 			return err
 		}
 	}
@@ -213,10 +219,12 @@ func (b *bus) reload(ctx context.Context) error {
 	return nil
 }
 
-// byNFTables reports whether firewalld's rules are in a table that we can see.
-func (b *bus) byNFTables(ctx context.Context) bool {
-	var backend dbus.Variant
-	err := b.call(ctx, configPath, "org.freedesktop.DBus.Properties.Get", []any{config, "FirewallBackend"}, &backend)
-	name, _ := backend.Value().(string)
-	return err == nil && name == "nftables"
+// says is what firewalld.conf says; "": nothing that this firewalld knows.
+func (b *bus) says(ctx context.Context, setting string) string {
+	var value dbus.Variant
+	if b.call(ctx, configPath, "org.freedesktop.DBus.Properties.Get", []any{config, setting}, &value) != nil {
+		return ""
+	}
+	word, _ := value.Value().(string)
+	return word
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ type Driver struct {
 	prefix6  int
 	forwards map[firewall.Key]firewall.Forward
 	stale    bool // the kernel has rules of firewalld's that it does not know
+	seen     bool // the kernel had what firewalld was told
+
+	strict atomic.Bool // firewalld has StrictForwardPorts
 }
 
 // New finds out whether firewalld runs and knows policies, and what the kernel of the calling thread's network
@@ -76,9 +80,7 @@ func (d *Driver) Close() error {
 func (d *Driver) Changed(ctx context.Context) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.bus.told() {
-		d.known = false
-	}
+	d.listen()
 	if !d.known {
 		return true, ctx.Err()
 	}
@@ -88,6 +90,13 @@ func (d *Driver) Changed(ctx context.Context) (bool, error) {
 		}
 	}
 	return d.Driver.Changed(ctx)
+}
+
+// listen takes what signals tell.
+func (d *Driver) listen() {
+	if d.bus.told() {
+		d.known, d.seen = false, false
+	}
 }
 
 // live are the forwards whose time is not over.
@@ -121,8 +130,8 @@ func (d *Driver) Sync(ctx context.Context, want firewall.Ruleset) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.listen()
 	d.known = false
-	d.bus.told()
 	if want.Adopt {
 		return d.Driver.Sync(ctx, want)
 	}
@@ -178,6 +187,7 @@ func (d *Driver) look(ctx context.Context) (held, error) {
 	if err == nil {
 		err = d.bus.dispatch(ctx)
 	}
+	d.strict.Store(d.bus.says(ctx, "StrictForwardPorts") == "yes")
 	return have, err
 }
 
@@ -185,29 +195,47 @@ func (d *Driver) look(ctx context.Context) (held, error) {
 // its table, which it does not notice; and one that was killed and started again leaves there what it had
 // before, besides what it makes. What that would translate stays known to our table.
 func (d *Driver) compare(ctx context.Context, rules int) error {
-	all, ours, err := count(d.conn)
+	at, nftables := byIPTables, d.bus.says(ctx, "FirewallBackend") == "nftables"
+	if nftables {
+		at = byNFTables
+	}
+	all, ours, err := count(d.conn, at)
 	if err != nil {
 		return fmt.Errorf("look at firewalld's rules: %w", err)
 	}
 	was := d.stale
 	d.stale = ours > rules
 	switch {
-	case all == 0 && d.bus.byNFTables(ctx):
+	case nftables && all == 0, d.seen && ours < rules:
 		// Told to reload, it would fail.
 		return errors.New("somebody has taken firewalld's rules out of the kernel; restart it: systemctl restart firewalld")
 	case d.stale && !was:
 		d.log.Warn("a firewalld that was killed has left rules in the kernel; take them away by firewall-cmd --reload")
 	}
+	d.seen = rules > 0 && ours >= rules
 	return nil
+}
+
+// errStrict is what it costs that firewalld lets through only what it has translated itself, and that to other hosts.
+var errStrict = errors.New("no way to the reverse proxy, nor to anything by the public name from inside, as firewalld's StrictForwardPorts refuses both")
+
+// Lacks is that of package nft, and what firewalld refuses.
+func (d *Driver) Lacks() error {
+	lacks := d.Driver.Lacks()
+	switch {
+	case !d.strict.Load():
+		return lacks
+	case lacks == nil:
+		return errStrict
+	}
+	return fmt.Errorf("%w; and with %w", lacks, errStrict)
 }
 
 // Change puts forwards and drops others. See nft.Driver.Change; here, too, what has failed half is for a Sync.
 func (d *Driver) Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.bus.told() {
-		d.known = false
-	}
+	d.listen()
 	if !d.known {
 		return firewall.ErrOutOfStep
 	}

@@ -6,18 +6,35 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
 )
 
-// The names in the kernel, of the family inet, where firewalld works by nftables.
-const (
-	table = "firewalld"
-	chain = "nat_PRE_policy_" + policy + "_allow"
+// place is a chain where firewalld translates for our policy.
+type place struct {
+	family       byte
+	table, chain string
+}
+
+// By which firewalld works is its FirewallBackend. What iptables-legacy holds is not to be seen.
+var (
+	byNFTables = []place{{unix.NFPROTO_INET, "firewalld", "nat_PRE_policy_" + policy + "_allow"}}
+	byIPTables = []place{{unix.NFPROTO_IPV4, "nat", "PRE_" + policy + "_allow"}, {unix.NFPROTO_IPV6, "nat", "PRE_" + policy + "_allow"}}
 )
 
-// count tells how many rules firewalld's table has, and how many of them translate for our policy.
-func count(conn *netlink.Conn) (all, ours int, err error) {
+// count tells how many rules the tables have, and how many of them translate for our policy.
+func count(conn *netlink.Conn, at []place) (all, ours int, err error) {
+	for _, p := range at {
+		a, o, err := p.count(conn)
+		if err != nil {
+			return 0, 0, err
+		}
+		all, ours = all+a, ours+o
+	}
+	return all, ours, nil
+}
+
+func (p place) count(conn *netlink.Conn) (all, ours int, err error) {
 	var m netlink.Message
 	m.Begin(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETRULE, unix.NLM_F_DUMP)
-	m.Raw(unix.NFPROTO_INET, unix.NFNETLINK_V0, 0, 0)
-	m.String(unix.NFTA_RULE_TABLE, table)
+	m.Raw(p.family, unix.NFNETLINK_V0, 0, 0)
+	m.String(unix.NFTA_RULE_TABLE, p.table)
 	err = conn.Do(&m, func(_ uint16, body []byte) error {
 		in, of := "", ""
 		if len(body) >= 4 {
@@ -30,9 +47,9 @@ func count(conn *netlink.Conn) (all, ours int, err error) {
 				}
 			}
 		}
-		if in == table { // not every kernel filters them
+		if in == p.table { // not every kernel filters them
 			all++
-			if of == chain {
+			if of == p.chain {
 				ours++
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/firewall"
@@ -46,6 +47,8 @@ func TestRule(t *testing.T) {
 func FuzzRule(f *testing.F) {
 	f.Add(entryOf("2001:db8:7:1::/64", "[fd00:7::10]:53", ownline.UDP).rule())
 	f.Add(`rule family="ipv4" source address="0.0.0.0/0" port="=`)
+	f.Add(`rule priority="5" ` + strings.TrimPrefix(entryOf("198.51.100.7/32", "192.168.7.10:22", ownline.TCP).rule(), "rule "))
+	f.Add(strings.Replace(entryOf("198.51.100.7/32", "192.168.7.10:22", ownline.TCP).rule(), "24000", "024000", 1))
 	f.Fuzz(func(t *testing.T, rule string) {
 		if e, ok := parse(rule); ok && e.rule() != rule {
 			t.Errorf("%q is read as %q", rule, e.rule())

@@ -31,9 +31,16 @@ var (
 // start makes a bed with a firewalld that refuses all, as it does after its installation.
 func start(t *testing.T) (*bed.Bed, *bedtest.Firewalld) {
 	t.Helper()
+	return startBy(t, "")
+}
+
+// startBy is start with a firewalld that works by a variant of iptables.
+func startBy(t *testing.T, iptables string) (*bed.Bed, *bedtest.Firewalld) {
+	t.Helper()
 	t.Parallel()
 	b := bedtest.New(t)
 	f := bedtest.NewFirewalld(t, b.Router)
+	f.IPTables = iptables
 	f.Start()
 	bedtest.Serves(t, b.Lan)
 	return b, f
