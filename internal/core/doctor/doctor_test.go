@@ -133,6 +133,10 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"the router in front is behind another": {func(_ *doctor.Router, d *daemon) {
 			d.status.Ports = &link.Ports{OK: true, External: netip.MustParseAddr("100.64.0.9")}
 		}, "port-opening", doctor.Problem, "has the address 100.64.0.9 itself"},
+		"IPv6 by hand": {func(r *doctor.Router, d *daemon) {
+			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("2001:db8::2")}
+			d.status.Ports = &link.Ports{OK: true}
+		}, "port-opening", doctor.Warning, "of IPv4 alone"},
 		"no forwarding by hand": {func(r *doctor.Router, d *daemon) {
 			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
 			d.status.Ports = &link.Ports{OK: true}
