@@ -103,7 +103,8 @@ func TestKnockByBothFamilies(t *testing.T) {
 // Invariants 3 and 6: a router without IPv6 refuses a session of IPv6 and nothing else, also when web names it
 // among all that must be open.
 func TestRouterWithoutIPv6(t *testing.T) {
-	const named = "local_networks: [192.168.7.0/24, \"fd00:7::/64\"]\n" // what it does not have does no harm
+	// Networks that it does not have do no harm, nor to the proxy, which they may reach.
+	const named = "local_networks: [192.168.7.0/24, \"fd00:7::/64\"]\n" + world.ProxyYAML
 	for name, driver := range map[string]string{"nftables": ownline.NFTables, "iptables": ownline.IPTables, "nftables, networks named": ownline.NFTables, "iptables, networks named": ownline.IPTables} {
 		t.Run(name, func(t *testing.T) {
 			yaml := "firewall: {driver: " + driver + "}\n"
@@ -137,6 +138,12 @@ func TestRouterWithoutIPv6(t *testing.T) {
 			}
 			at = s.public(false, s.open(s.echo, client.IPv4, time.Hour, 0).PublicPort)
 			wantState(t, client, at, true)
+			if name != driver {
+				_, err := s.AddProxied(t.Context(), "cloud", bed.HTTPPort)
+				must(t, err)
+				lan := s.browser(s.Bed.Lan)
+				eventually(t, patience, "a name is served in the LAN", func() bool { _, err := get(lan, "cloud", "/"); return err == nil })
+			}
 		})
 	}
 }
