@@ -15,3 +15,16 @@ export function whenLeft(forget: () => void): void {
     { flush: 'sync' },
   )
 }
+
+/** The same for what only admins may know: it goes, too, once they are none any more. */
+export function whenNoAdmin(forget: () => void): void {
+  const account = useAccount()
+  whenLeft(forget)
+  watch(
+    () => account.isAdmin,
+    (is) => {
+      if (!is) forget()
+    },
+    { flush: 'sync' },
+  )
+}

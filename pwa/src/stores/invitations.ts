@@ -2,7 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, ref } from 'vue'
 import * as api from '@/api/invitations'
 import { collection } from './collection'
-import { whenLeft } from './forget'
+import { whenNoAdmin } from './forget'
 
 /** Invitations: one's own, or everybody's for an admin who asks. */
 export const useInvitations = defineStore('invitations', () => {
@@ -38,6 +38,9 @@ export const useInvitations = defineStore('invitations', () => {
     list.put(await api.revokeInvitation(id))
   }
 
-  whenLeft(() => (everyone.value = false))
+  whenNoAdmin(() => {
+    everyone.value = false
+    list.clear()
+  })
   return { ...list, everyone, sorted, show, invite, revoke }
 })

@@ -14,6 +14,7 @@ import { useChoices } from './choices'
 import { useClock } from './clock'
 import { collection } from './collection'
 import { useCopy } from './copy'
+import { whenNoAdmin } from './forget'
 import { useGrants } from './grants'
 import { useInstall } from './install'
 import { type NoticeAction, useNotices } from './notices'
@@ -302,6 +303,11 @@ export const useSessions = defineStore('sessions', () => {
     dismissed.clear()
     failures.clear()
   }
+
+  whenNoAdmin(() => {
+    everyone.value = false
+    list.clear()
+  })
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
