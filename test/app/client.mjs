@@ -126,6 +126,9 @@ await journey(async (world, browsers) => {
   await see(page, world.addresses.client1)
   await knock(page)
   await see(page, 'You are in')
+  // All that is asked for then is told before the sign-in is lost.
+  await see(page, 'Open now')
+  await page.getByRole('link', { name: 'Go to photos' }).waitFor()
 
   // Nobody signed in here: what was seen last is still of use.
   await context.clearCookies()
@@ -135,6 +138,13 @@ await journey(async (world, browsers) => {
   await page.getByRole('link', { name: 'Sign in' }).click()
   await signIn(page)
   await see(page, 'Where you are')
+
+  // Tested from its details, it knocks at once.
+  await page.goto(`/devices/${device.id}`)
+  await page.getByRole('dialog').getByRole('button', { name: 'Send a test' }).click()
+  await page.locator('[data-state=done]', { hasText: 'Taken by the broker' }).waitFor()
+  await see(page, 'You are in')
+  assert.equal(new URL(page.url()).pathname, '/client')
 
   // The broker away, and one that knows the device no more.
   await page.goto('/client')
