@@ -153,17 +153,15 @@ sets the template. What may be in one: docs/how/proxied-services.md.`,
   ownline admin services template wiki --file - < wiki.tmpl`,
 		Args:              command.Args("SERVICE"),
 		ValidArgsFunction: a.completing(serviceNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findService(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findService, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Service) error {
 			var o *ownline.ProxyOptions
 			if file != "" && s.Options != nil {
-				changed := *s.Options
-				if changed.Template, err = command.TextOf(file, cmd.InOrStdin()); err != nil {
+				text, err := command.TextOf(file, cmd.InOrStdin())
+				if err != nil {
 					return err
 				}
+				changed := *s.Options
+				changed.Template = text
 				o = &changed
 			}
 			p, err := c.PreviewService(cmd.Context(), s.ID, o)
@@ -183,11 +181,7 @@ func (a *app) servicesRemove() *cobra.Command {
 		Use: "remove SERVICE", Short: "Remove a service with its grants, and end its sessions",
 		Args:              command.Args("SERVICE"),
 		ValidArgsFunction: a.completing(serviceNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findService(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findService, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Service) error {
 			if err := confirm(cmd, yes, "Remove %s with its grants?", s.Name); err != nil {
 				return err
 			}

@@ -72,11 +72,7 @@ func (a *app) sitesStatus() *cobra.Command {
 		Use: "status [SITE]", Short: "Show all that is known of a site: what is applied against what is wanted",
 		Args:              command.Args("[SITE]"),
 		ValidArgsFunction: a.completing(siteNameList),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findSite(cmd.Context(), c, strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {
 			return a.print(cmd, s, func(w io.Writer) error {
 				applied, wanted := "-", "-"
 				if s.AppliedRevision != nil && s.WantedRevision != nil {
@@ -174,11 +170,7 @@ func (a *app) sitesPing() *cobra.Command {
 		Use: "ping [SITE]", Short: "Ask a site's core how it is, and how long that takes",
 		Args:              command.Args("[SITE]"),
 		ValidArgsFunction: a.completing(siteNameList),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findSite(cmd.Context(), c, strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {
 			done := waiting(cmd, "Asking %s", s.Name)
 			p, err := c.PingSite(cmd.Context(), s.ID)
 			done()
@@ -233,11 +225,7 @@ to trust it before they open proxied services without a warning.`,
 		Example:           "  ownline admin sites root home > home-root.pem",
 		Args:              command.Args("[SITE]"),
 		ValidArgsFunction: a.completing(siteNameList),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findSite(cmd.Context(), c, strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {
 			pem, err := c.SiteRoot(cmd.Context(), s.ID)
 			if err != nil {
 				return err
@@ -255,13 +243,9 @@ func (a *app) sitesApply() *cobra.Command {
 		Use: "apply [SITE]", Short: "Send a site's core the whole state again, and wait until it is applied",
 		Args:              command.Args("[SITE]"),
 		ValidArgsFunction: a.completing(siteNameList),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findSite(cmd.Context(), c, strings.Join(args, ""))
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {
 			done := waiting(cmd, "Waiting for %s", s.Name)
-			s, err = c.ApplySite(cmd.Context(), s.ID)
+			s, err := c.ApplySite(cmd.Context(), s.ID)
 			done()
 			if err != nil {
 				return err
@@ -277,11 +261,7 @@ func (a *app) sitesRemove() *cobra.Command {
 		Use: "remove SITE", Short: "Remove a site with its services, grants and devices, and end its sessions",
 		Args:              command.Args("SITE"),
 		ValidArgsFunction: a.completing(siteNameList),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			s, err := findSite(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {
 			if err := confirm(cmd, yes, "Remove %s with its services, grants and devices?", s.Name); err != nil {
 				return err
 			}

@@ -107,11 +107,7 @@ func (a *app) usersPasswd() *cobra.Command {
 		Use: "passwd USER", Short: "Give a user another password, and sign them out everywhere",
 		Args:              command.Args("USER"),
 		ValidArgsFunction: a.completing(userNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			u, err := findUser(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findUser, func(cmd *cobra.Command, c *apiclient.Client, u apiclient.User) error {
 			password, err := command.Password(cmd.InOrStdin(), cmd.ErrOrStderr(), "New password for "+u.Name, true)
 			if err != nil {
 				return err
@@ -132,11 +128,7 @@ func (a *app) usersReset() *cobra.Command {
 		Example:           "  ownline admin users reset bob",
 		Args:              command.Args("USER"),
 		ValidArgsFunction: a.completing(userNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			u, err := findUser(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findUser, func(cmd *cobra.Command, c *apiclient.Client, u apiclient.User) error {
 			if err := confirm(cmd, yes, "Take %s's second factor and passkeys away, and sign them out?", u.Name); err != nil {
 				return err
 			}
@@ -156,11 +148,7 @@ func (a *app) usersRemove() *cobra.Command {
 		Use: "remove USER", Short: "Remove a user with their grants and devices, and end their sessions",
 		Args:              command.Args("USER"),
 		ValidArgsFunction: a.completing(userNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			u, err := findUser(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findUser, func(cmd *cobra.Command, c *apiclient.Client, u apiclient.User) error {
 			if err := confirm(cmd, yes, "Remove %s with their grants and devices?", u.Name); err != nil {
 				return err
 			}

@@ -224,11 +224,7 @@ func (a *app) devicesRotate() *cobra.Command {
 		Long:              "Give a device a new secret; the old one counts no more. Its sessions stay.",
 		Args:              command.Args("NAME"),
 		ValidArgsFunction: a.completing(deviceNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			d, err := findDevice(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findDevice, func(cmd *cobra.Command, c *apiclient.Client, d apiclient.Device) error {
 			e, err := c.RotateDevice(cmd.Context(), d.ID)
 			if err != nil {
 				return err
@@ -247,15 +243,12 @@ func (a *app) devicesRevoke() *cobra.Command {
 		Long:              "Make a device's knocks count no more, and end its sessions. It can't be undone. An admin names\nthose of others as USER/DEVICE.",
 		Args:              command.Args("NAME"),
 		ValidArgsFunction: a.completing(deviceNames),
-		RunE: a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
-			d, err := findDevice(cmd.Context(), c, args[0])
-			if err != nil {
-				return err
-			}
+		RunE: askingOf(a, findDevice, func(cmd *cobra.Command, c *apiclient.Client, d apiclient.Device) error {
 			if err := confirm(cmd, yes, "Revoke %s for good?", d.Name); err != nil {
 				return err
 			}
-			if d, err = c.RevokeDevice(cmd.Context(), d.ID); err != nil {
+			d, err := c.RevokeDevice(cmd.Context(), d.ID)
+			if err != nil {
 				return err
 			}
 			return a.say(cmd, d, "%s was revoked.", d.Name)

@@ -28,6 +28,17 @@ func (a *app) asking(f func(cmd *cobra.Command, args []string, c *apiclient.Clie
 	}
 }
 
+// askingOf is asking about what the arguments name, one at most, which find finds.
+func askingOf[T any](a *app, find func(context.Context, *apiclient.Client, string) (T, error), f func(cmd *cobra.Command, c *apiclient.Client, found T) error) func(*cobra.Command, []string) error {
+	return a.asking(func(cmd *cobra.Command, args []string, c *apiclient.Client) error {
+		found, err := find(cmd.Context(), c, strings.Join(args, ""))
+		if err != nil {
+			return err
+		}
+		return f(cmd, c, found)
+	})
+}
+
 // say writes a line for people where a program gets v.
 func (a *app) say(cmd *cobra.Command, v any, format string, args ...any) error {
 	return a.print(cmd, v, func(w io.Writer) error {

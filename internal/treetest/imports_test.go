@@ -114,19 +114,20 @@ var mayImport = map[string]string{
 	"internal/apiclient":      "internal/ownline",
 
 	// Tests.
-	"internal/treetest":  "", // its tests read config
-	"test/bed":           "",
-	"test/bed/bedtest":   "test/bed test/bed/firewalls",
-	"test/bed/firewalls": "test/bed",
-	"test/freeport":      "",
-	"test/world":         "internal/knock internal/ownline test/bed",
-	"test/app":           "internal/... test/...",
-	"test/bench":         "internal/... test/...",
-	"test/commands":      "internal/... test/...",
-	"test/guest":         "internal/... test/...",
-	"test/demo":          "internal/knock internal/ownline test/bed test/world",
-	"test/schemathesis":  "internal/...",
-	"test/e2e":           "internal/... test/...",
+	"internal/treetest":    "", // its tests read config
+	"test/bed":             "",
+	"test/bed/bedtest":     "test/bed test/bed/firewalls",
+	"test/bed/firewalls":   "test/bed",
+	"test/freeport":        "",
+	"test/world":           "internal/knock internal/ownline test/bed",
+	"test/world/worldtest": "test/bed test/bed/bedtest test/world",
+	"test/app":             "internal/... test/...",
+	"test/bench":           "internal/... test/...",
+	"test/commands":        "internal/... test/...",
+	"test/guest":           "internal/... test/...",
+	"test/demo":            "internal/knock internal/ownline test/bed test/world",
+	"test/schemathesis":    "internal/...",
+	"test/e2e":             "internal/... test/...",
 }
 
 // pure is what packages of values have no business with. That they read no clock either is
@@ -165,7 +166,7 @@ var homes = map[string]string{
 	"github.com/dustin/go-humanize":           "internal/cli",
 	"github.com/quic-go/qpack":                "internal/core/proxy/embedded", // for a test
 	"github.com/quic-go/quic-go":              "internal/core/proxy/embedded",
-	"github.com/pion/stun/v3":                 "",
+	"github.com/pion/stun/v3":                 "test/world/worldtest",
 	"github.com/mochi-mqtt/server/v2":         "internal/broker internal/web/mqttbroker",
 	"github.com/go-webauthn/webauthn":         "internal/web/auth",
 	"github.com/google/uuid":                  "internal/ownline",

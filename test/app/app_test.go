@@ -10,35 +10,15 @@
 package app
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"testing"
 
-	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 var programs world.Programs
 
-func TestMain(m *testing.M) {
-	if err := bed.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests that need a bed will skip:", err)
-	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "ownline-app-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if programs, err = world.Build(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { worldtest.Main(m, &programs) }
 
 func TestJourney(t *testing.T) {
 	for _, shared := range [][]string{

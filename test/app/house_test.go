@@ -25,11 +25,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/stun/v3"
-
 	"github.com/ownline/ownline/internal/ownline"
-	"github.com/ownline/ownline/test/bed/bedtest"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // Where browsers find what is not Ownline's.
@@ -55,7 +53,6 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	bedtest.Need(t)
 	h := &house{t: t, agents: make(map[string]*exec.Cmd)}
 	dir := t.TempDir()
 	cert, key := h.certificate(dir)
@@ -66,8 +63,7 @@ func newHouse(t *testing.T) *house {
 		}
 		return name
 	}
-	var err error
-	h.World, err = world.New(t.Context(), world.Options{
+	h.World = worldtest.New(t, world.Options{
 		Programs: programs,
 		CoreYAML: fmt.Sprintf("proxy: {domain: %s, certificate: {file: %q, key_file: %q}}\n", world.Domain, cert, key),
 		WebYAML: fmt.Sprintf(`publish: 192.168.7.10:8080
@@ -82,18 +78,6 @@ mqtt:
   ca_file: %q
   devices: {url: "wss://%s:9001", username: device, password: %s, address_urls: ["https://%s/"]}
 `, ownName, world.ProxyPort, world.AdminPassword, cert, brokerName, world.AdminPassword, addressName),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("core says:\n%s", tail(h.Core.Log()))
-			t.Logf("web says:\n%s", tail(h.Web.Log()))
-		}
-		if err := h.Close(); err != nil {
-			t.Errorf("close the world: %v", err)
-		}
 	})
 	passwords := file("passwords", "")
 	for _, user := range []string{"ownline", "device"} {
@@ -113,18 +97,17 @@ topic read ownline/answer/#
 	encrypted := fmt.Sprintf("certfile %s\nkeyfile %s\n", cert, key)
 	conf := file("mosquitto.conf", "user root\npersistence false\nallow_anonymous false\npassword_file "+passwords+"\nacl_file "+rights+
 		"\nlistener 8883\n"+encrypted+"listener 9001\nprotocol websockets\n"+encrypted)
+	var err error
 	if h.mosquitto, err = h.StartOnRouter(t.Context(), "/usr/sbin/mosquitto", "-c", conf); err != nil {
 		t.Fatal(err)
 	}
 	h.dns = file("hosts", fmt.Sprintf("%s %s\n%s %s\n", h.Bed.Router.IPv4, routerName, h.Bed.Router.IPv6, routerName))
 	h.serveAddress(cert, key)
-	h.serveSTUN()
+	worldtest.ServeSTUN(t, h.Bed.Internet, netip.AddrPortFrom(addressAt.Addr(), 3478))
 	h.serveDetour(cert, key)
 	h.ready()
 	return h
 }
-
-func tail(s string) string { return s[max(0, len(s)-6000):] }
 
 // certificate makes the one that proxy, broker and address service show, its own authority.
 func (h *house) certificate(dir string) (cert, key string) {
@@ -190,36 +173,6 @@ func (h *house) serveAddress(cert, key string) {
 	h.t.Cleanup(func() {
 		server.Close()
 		serving.Wait()
-	})
-}
-
-// serveSTUN does the same by UDP (RFC 8489).
-func (h *house) serveSTUN() {
-	h.t.Helper()
-	conn, err := h.Bed.Internet.ListenUDP(netip.AddrPortFrom(addressAt.Addr(), 3478))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	h.t.Cleanup(func() {
-		conn.Close()
-		serving.Wait()
-	})
-	serving.Go(func() {
-		var buf [1500]byte
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
-			if err != nil {
-				return
-			}
-			ask := &stun.Message{Raw: buf[:n]}
-			if ask.Decode() != nil {
-				continue
-			}
-			is := &stun.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
-			answer := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess, is)
-			_, _ = conn.WriteToUDPAddrPort(answer.Raw, from) // UDP promises nothing
-		}
 	})
 }
 

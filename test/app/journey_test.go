@@ -20,6 +20,7 @@ import (
 
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // browser is an HTTP client in the LAN to which all names lead to the router.
@@ -108,7 +109,7 @@ func (h *house) play(t *testing.T, name string) {
 		}
 	}
 	if err := cmd.Wait(); err != nil || lines.Err() != nil {
-		t.Fatalf("the journey %s: %v, %v\n%s", name, err, lines.Err(), tail(said.String()))
+		t.Fatalf("the journey %s: %v, %v\n%s", name, err, lines.Err(), worldtest.Tail(said.String()))
 	}
 }
 

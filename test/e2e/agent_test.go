@@ -14,6 +14,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // Invariants 3 and 4: the agent opens what is its own, keeps it open past the end of a session, follows its machine
@@ -53,7 +54,7 @@ func TestAgent(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the agent says:\n%s", tail(log()))
+			t.Logf("the agent says:\n%s", worldtest.Tail(log()))
 		}
 	})
 	open := func() bool { return reach(client, public) == bed.Open }

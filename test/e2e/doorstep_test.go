@@ -17,6 +17,7 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // publishYAML publishes web at the site, with a doorstep.
@@ -36,7 +37,7 @@ func startBehind(t *testing.T, f front, o world.Options) *suite {
 		server := f.start(s)
 		t.Cleanup(func() {
 			if t.Failed() {
-				t.Logf("the server says:\n%s", tail(server.Log()))
+				t.Logf("the server says:\n%s", worldtest.Tail(server.Log()))
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // nginxDir is where an nginx of somebody else's has what it needs, and core its part of it.
@@ -109,7 +110,7 @@ func TestNginxRefuses(t *testing.T) {
 	server := f.start(s)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("nginx says:\n%s", tail(server.Log()))
+			t.Logf("nginx says:\n%s", worldtest.Tail(server.Log()))
 		}
 	})
 	id, err := s.AddProxied(t.Context(), "cloud", bed.HTTPPort)

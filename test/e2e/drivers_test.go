@@ -6,6 +6,7 @@ import (
 
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 // front is what serves the names: a driver of core, and the server that it commands.
@@ -38,7 +39,7 @@ func TestProxyKilled(t *testing.T) {
 				server = f.start(s)
 				t.Cleanup(func() {
 					if t.Failed() {
-						t.Logf("%s says:\n%s", name, tail(server.Log()))
+						t.Logf("%s says:\n%s", name, worldtest.Tail(server.Log()))
 					}
 				})
 			}

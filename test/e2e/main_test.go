@@ -3,39 +3,20 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/test/bed"
-	"github.com/ownline/ownline/test/bed/bedtest"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 var programs world.Programs
 
-func TestMain(m *testing.M) {
-	if err := bed.Enter(); err != nil {
-		fmt.Fprintln(os.Stderr, "tests that need a bed will skip:", err)
-	}
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "ownline-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		if programs, err = world.Build(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return m.Run()
-	}())
-}
+func TestMain(m *testing.M) { worldtest.Main(m, &programs) }
 
 // suite is a world with the services that most tests use, all granted to the admin.
 type suite struct {
@@ -48,25 +29,10 @@ type suite struct {
 // begin makes a world without services.
 func begin(t *testing.T, o world.Options) *suite {
 	t.Helper()
-	bedtest.Need(t)
 	if o.Programs == (world.Programs{}) {
 		o.Programs = programs
 	}
-	w, err := world.New(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &suite{World: w, t: t}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("core says:\n%s", tail(w.Core.Log()))
-			t.Logf("web says:\n%s", tail(w.Web.Log()))
-		}
-		if err := w.Close(); err != nil {
-			t.Errorf("close the world: %v", err)
-		}
-	})
-	return s
+	return &suite{World: worldtest.New(t, o), t: t}
 }
 
 func start(t *testing.T, o world.Options) *suite {
@@ -87,8 +53,6 @@ func start(t *testing.T, o world.Options) *suite {
 	})
 	return s
 }
-
-func tail(s string) string { return s[max(0, len(s)-6000):] }
 
 func (s *suite) service(name, transport string, h *bed.Host, port uint16) string {
 	s.t.Helper()

@@ -19,13 +19,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/stun/v3"
-
 	"github.com/ownline/ownline/internal/broker/brokertest"
 	"github.com/ownline/ownline/internal/knock"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
+	"github.com/ownline/ownline/test/world/worldtest"
 )
 
 const overlap = time.Second
@@ -396,8 +395,8 @@ func TestKnockThroughBrokers(t *testing.T) {
 	}
 	nothingLeft()
 
-	// The agent finds the way through the broker by itself, and its address by STUN.
-	b.serveSTUN()
+	// The agent finds the way through the broker by itself, and its address by STUN, where the profiles have it.
+	worldtest.ServeSTUN(t, b.Bed.Internet, netip.MustParseAddrPort("192.0.2.1:3478"))
 	for _, w := range []*way{outer, own} {
 		w.agent(client.IPv4s[0])
 		nothingLeft()
@@ -422,34 +421,4 @@ func (w *way) agent(from netip.Addr) {
 	if err := cmd.Wait(); err != nil {
 		w.t.Errorf("asked to stop, the agent ends with %v: %s", err, said.Bytes())
 	}
-}
-
-// serveSTUN tells clients their address, where the profiles have it (RFC 8489).
-func (b *brokers) serveSTUN() {
-	b.t.Helper()
-	conn, err := b.Bed.Internet.ListenUDP(netip.MustParseAddrPort("192.0.2.1:3478"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var serving sync.WaitGroup
-	b.t.Cleanup(func() {
-		conn.Close()
-		serving.Wait()
-	})
-	serving.Go(func() {
-		var buf [1500]byte
-		for {
-			n, from, err := conn.ReadFromUDPAddrPort(buf[:])
-			if err != nil {
-				return
-			}
-			ask := &stun.Message{Raw: buf[:n]}
-			if ask.Decode() != nil {
-				continue
-			}
-			is := &stun.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
-			answer := stun.MustBuild(stun.NewTransactionIDSetter(ask.TransactionID), stun.BindingSuccess, is)
-			_, _ = conn.WriteToUDPAddrPort(answer.Raw, from)
-		}
-	})
 }

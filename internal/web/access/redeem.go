@@ -107,21 +107,7 @@ func insideOf(s ownline.Service) string {
 // core can't be reached; nothing is open, and the use is given back.
 func (a *Access) Redeem(ctx context.Context, g Guest) (ownline.SessionInfo, error) {
 	actor := Actor{By: ByInvitation, Client: g.Source.Unmap()}
-	var o opening
-	_, err := a.change(ctx, actor, func(c *change) (err error) {
-		o, err = a.redeem(c, g)
-		return err
-	})
-	switch {
-	case err != nil:
-		return ownline.SessionInfo{}, err
-	case o.earlier:
-		return a.settled(ctx, o.SessionInfo.ID)
-	}
-	a.wake(o.Expires)
-	// Nobody may be expected any more, or somebody again if core did not open.
-	defer a.lookForGuests()
-	return a.enforce(ctx, actor, o)
+	return a.openBy(ctx, actor, func(c *change) (opening, error) { return a.redeem(c, g) })
 }
 
 func (a *Access) redeem(c *change, g Guest) (o opening, err error) {

@@ -85,9 +85,15 @@ func (a *Access) Open(ctx context.Context, actor Actor, ask OpenAsk) (ownline.Se
 	if len(ask.IdempotencyKey) > 128 {
 		return ownline.SessionInfo{}, ownline.Invalid("Idempotency-Key", "must be 128 characters at most")
 	}
+	return a.openBy(ctx, actor, func(c *change) (opening, error) { return a.open(c, ask) })
+}
+
+// openBy opens what decide has decided on and written down, and returns once core has applied it; or
+// what was opened earlier, as that is.
+func (a *Access) openBy(ctx context.Context, actor Actor, decide func(*change) (opening, error)) (ownline.SessionInfo, error) {
 	var o opening
 	_, err := a.change(ctx, actor, func(c *change) (err error) {
-		o, err = a.open(c, ask)
+		o, err = decide(c)
 		return err
 	})
 	switch {
@@ -97,6 +103,10 @@ func (a *Access) Open(ctx context.Context, actor Actor, ask OpenAsk) (ownline.Se
 		return a.settled(ctx, o.SessionInfo.ID)
 	}
 	a.wake(o.Expires)
+	if !o.Invitation.IsZero() {
+		// Nobody may be expected any more, or somebody again if core did not open.
+		defer a.lookForGuests()
+	}
 	return a.enforce(ctx, actor, o)
 }
 
