@@ -36,7 +36,7 @@ await journey(async (world, browsers) => {
   await other.getByLabel('User name').fill('mallory')
   await other.getByLabel('Password', { exact: true }).fill('a good long password')
   await other.getByRole('button', { name: 'Create account' }).click()
-  await see(other, 'This setup link is not valid.')
+  await see(other, 'Setup is finished. Sign in instead.')
   await other.getByRole('link', { name: 'Sign in' }).click()
   await see(other, 'Sign in to Ownline')
   await other.close()

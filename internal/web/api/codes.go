@@ -63,6 +63,8 @@ var sentences = []sentence{
 	{"password_own", "is your own: change it by PUT /api/v1/me/password, which asks for the present one"},
 	{"password_and_hash", "and a hash of one can't be given together"},
 	{"password_changed", "was changed by somebody else meanwhile"},
+	{"setup_finished", "the setup is finished: sign in instead"},
+	{"setup_link", "this setup link is too old, or was never valid; start ownline-web again for a new one, or run `ownline-web user add --admin NAME`"},
 	{"last_admin", "this is the last admin who can sign in; make another one first"},
 	{"otp_needed", "is needed, or a recovery code"},
 	{"otp_no_use", "is of no use: there is no second factor; give the password"},

@@ -235,6 +235,28 @@ func TestSetup(t *testing.T) {
 		if (*Setup)(nil).Redeem(t.Context(), token, func() error { return nil }) == nil {
 			t.Error("no setup was redeemed")
 		}
+		// Who comes too late is told so; who guesses, or has an old link, is told what to do.
+		const over, wrong = "the setup is finished", "this setup link is too old"
+		used, usedToken := NewSetup(new(users))
+		if err := used.Redeem(t.Context(), usedToken, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		fresh, freshToken := NewSetup(new(users))
+		for name, step := range map[string]struct {
+			setup       *Setup
+			token, want string
+		}{
+			"used": {used, usedToken, over}, "no setup": {nil, "x", over}, "the command was quicker": {s, token, over},
+			"a guess": {fresh, "x", wrong},
+		} {
+			if err := step.setup.Redeem(t.Context(), step.token, func() error { return nil }); err == nil || !strings.Contains(err.Error(), step.want) {
+				t.Errorf("%s: %v, want %q", name, err, step.want)
+			}
+		}
+		time.Sleep(setupLifetime)
+		if err := fresh.Redeem(t.Context(), freshToken, func() error { return nil }); err == nil || !strings.Contains(err.Error(), wrong) {
+			t.Errorf("too late: %v", err)
+		}
 	})
 }
 

@@ -37,18 +37,26 @@ func NewSetup(users Counter) (*Setup, string) {
 
 // Redeem runs f if the token is right, at most once with success.
 func (s *Setup) Redeem(ctx context.Context, token string, f func() error) error {
-	refused := ownline.Forbidden("token", "this setup link was used, is too old, or was never valid; start ownline-web again for a new one, or run `ownline-web user add --admin NAME`")
+	// That there are users already is no secret: who opens the pages is asked to sign in.
+	finished := ownline.Forbidden("token", "the setup is finished: sign in instead")
+	refused := ownline.Forbidden("token", "this setup link is too old, or was never valid; start ownline-web again for a new one, or run `ownline-web user add --admin NAME`")
 	if s == nil {
-		return refused
+		return finished
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.hash == nil || !time.Now().Before(s.expires) || subtle.ConstantTimeCompare(s.hash, hashOf(token)) != 1 {
+	if s.hash == nil {
+		return finished
+	}
+	if !time.Now().Before(s.expires) || subtle.ConstantTimeCompare(s.hash, hashOf(token)) != 1 {
 		return refused
 	}
 	// Somebody may have made the admin by the command meanwhile.
-	if n, err := s.users.CountUsers(ctx); err != nil || n > 0 {
+	switch n, err := s.users.CountUsers(ctx); {
+	case err != nil:
 		return errors.Join(err, refused)
+	case n > 0:
+		return finished
 	}
 	if err := f(); err != nil {
 		return err

@@ -130,6 +130,17 @@ describe('the setup', () => {
     expect((await page('')).setup.text()).toContain('Setup link')
   })
 
+  it('says that the setup is finished, and asks for no other link', async () => {
+    const fields = [{ field: 'token', message: 'the setup is finished: sign in instead', code: 'setup_finished' as const }]
+    vi.mocked(auth.setup).mockRejectedValue(new Problem(403, '', fields))
+    const { setup, submit } = await page('#used')
+    await submit('ana', 'a good long password')
+    expect(setup.text()).toContain('Setup is finished. Sign in instead.')
+    expect(setup.text()).not.toContain('not valid')
+    expect(setup.find('input').exists()).toBe(false)
+    expect(setup.get('a').attributes('href')).toBe('/login')
+  })
+
   it('takes a link that is pasted, and never the address bar', async () => {
     vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
     const { setup, submit } = await page('')

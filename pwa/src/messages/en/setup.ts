@@ -9,6 +9,7 @@ export const setup = {
   strong: 'strong',
   submit: 'Create account',
   invalid: 'This setup link is not valid. Start ownline-web again to get a new one.',
+  finished: 'Setup is finished. Sign in instead.',
   noLink: 'A new Ownline is set up by the link that ownline-web prints when it starts.',
   link: 'Setup link',
   linkHelp: 'Paste it as a whole.',

@@ -46,6 +46,8 @@ export const sentences: Sentences = {
   password_own: 'es la tuya: cámbiala en los ajustes, donde se pide la actual',
   password_and_hash: 'no puede ir junto con un hash de una',
   password_changed: 'la ha cambiado otra persona entretanto',
+  setup_finished: 'la configuración ya está hecha: entra con tu cuenta',
+  setup_link: 'este enlace de configuración es demasiado antiguo, o nunca fue válido; reinicia ownline-web para tener otro, o ejecuta `ownline-web user add --admin NAME`',
   last_admin: 'es el último administrador que puede entrar; nombra antes a otro',
   otp_needed: 'hace falta, o un código de recuperación',
   otp_no_use: 'no sirve: no hay segundo paso; usa la contraseña',

@@ -10,6 +10,7 @@ export const setup: Messages['setup'] = {
   strong: 'alta',
   submit: 'Crear la cuenta',
   invalid: 'Este enlace de preparación no vale. Vuelve a arrancar ownline-web para obtener otro.',
+  finished: 'La configuración ya está hecha. Entra con tu cuenta.',
   noLink: 'Un Ownline nuevo se prepara con el enlace que ownline-web muestra al arrancar.',
   link: 'Enlace de preparación',
   linkHelp: 'Pégalo entero.',
