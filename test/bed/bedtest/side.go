@@ -62,9 +62,20 @@ func Probe[N ~string](h *bed.Host, network N, at netip.AddrPort) bed.State {
 // StartFlow opens a connection to an echo server that goes on until it is stopped.
 func StartFlow[N ~string](t *testing.T, h *bed.Host, network N, at netip.AddrPort) *bed.Flow {
 	t.Helper()
+	return startFlow(t, h, string(network), at, bed.FlowOptions{})
+}
+
+// StartPatientFlow is StartFlow for one that is not called cut when a machine under load lets it wait for seconds.
+func StartPatientFlow[N ~string](t *testing.T, h *bed.Host, network N, at netip.AddrPort) *bed.Flow {
+	t.Helper()
+	return startFlow(t, h, string(network), at, bed.FlowOptions{Quiet: 2 * time.Second})
+}
+
+func startFlow(t *testing.T, h *bed.Host, network string, at netip.AddrPort, opts bed.FlowOptions) *bed.Flow {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
-	f, err := h.StartFlow(ctx, string(network), at, bed.FlowOptions{})
+	f, err := h.StartFlow(ctx, network, at, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,14 +75,21 @@ func TestApart(t *testing.T) {
 				cfg.Ending = e
 				s := sides(b)[0]
 				d := newDriver(t, b.Router, cfg)
-				f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), 3*time.Second)
-				g := forward(s.Addr(s.Client), ownline.TCP, 24001, f.Target, time.Minute)
+				f := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, bed.EchoPort), time.Hour)
+				g := forward(s.Addr(s.Client), ownline.TCP, 24001, f.Target, time.Hour)
 				sync(t, d, ruleset(settings, f, g))
-				flow := startFlow(t, s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, f.Port))
+				flow := startLong(t, s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, f.Port))
 				promises := d.Ending().Promises()
-				time.Sleep(time.Until(f.Until.Add(promises.Late + late)))
-				if cut := flow.Report().Cut != nil; cut != promises.Apart {
-					t.Errorf("the flow of the first is cut: %v", cut)
+				began := time.Now()
+				f.Until = began.Add(2 * time.Second) // only now, however long that took
+				change(t, d, []firewall.Forward{f})
+				end := f.Until.Add(promises.Late + time.Since(began))
+				if promises.Apart {
+					cut(t, flow, bed.Cut{}, end)
+				}
+				time.Sleep(time.Until(end.Add(late)))
+				if flow.Report().Cut != nil && !promises.Apart {
+					t.Error("the flow of the first is cut")
 				}
 				if st := probe(s.Client, ownline.TCP, netip.AddrPortFrom(s.Router, f.Port)); st != bed.Refused {
 					t.Errorf("its port is %s for a new connection", st)

@@ -48,6 +48,7 @@ var (
 	serveWho   = bedtest.Serves
 	probe      = bedtest.Probe[ownline.Transport]
 	startFlow  = bedtest.StartFlow[ownline.Transport]
+	startLong  = bedtest.StartPatientFlow[ownline.Transport]
 )
 
 // variants are the two kinds of iptables, which Debian's package has both.

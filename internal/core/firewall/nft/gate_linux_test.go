@@ -3,8 +3,6 @@ package nft_test
 import (
 	"context"
 	"net/netip"
-	gosync "sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,28 +18,6 @@ import (
 
 // late is how long after its end a session's flows may live (invariant 4).
 const late = 100 * time.Millisecond
-
-// lag watches how late this machine wakes those who sleep, and tells the most so far. What a
-// test sees, it sees by that much later than the kernel did it.
-func lag(t *testing.T) (most func() time.Duration) {
-	const nap = 5 * time.Millisecond
-	var worst atomic.Int64
-	stop := make(chan struct{})
-	var wg gosync.WaitGroup
-	wg.Go(func() {
-		for {
-			start := time.Now()
-			select {
-			case <-stop:
-				return
-			case <-time.After(nap):
-				worst.Store(max(worst.Load(), int64(time.Since(start)-nap)))
-			}
-		}
-	})
-	t.Cleanup(func() { close(stop); wg.Wait() })
-	return func() time.Duration { return time.Duration(worst.Load()) }
-}
 
 // cutOnTime checks that a flow was cut in time, a TCP connection with a reset. The machine's
 // own lateness counts three times: it may hit the ping, the echo, and whoever notes it.

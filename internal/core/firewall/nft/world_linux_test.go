@@ -40,6 +40,7 @@ var (
 	serveWho   = bedtest.Serves
 	probe      = bedtest.Probe[ownline.Transport]
 	startFlow  = bedtest.StartFlow[ownline.Transport]
+	lag        = bedtest.Lag
 )
 
 func newDriver(tb testing.TB, h *bed.Host, cfg nft.Config) *nft.Driver {
