@@ -185,6 +185,7 @@ soak: build database peers guests fwknop nmap firewalls ## fuzz every parser of 
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./test/e2e -run 'TestNmap|TestRouterClock' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/web/mqttbroker -run TestStrangersHoldEverything -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/firewall/iptables -count 1 -v -timeout 0
+	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/firewall/firewalld -run 'TestManySessions|TestByIPTables' -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/embedded -run 'TestContract/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	OWNLINE_SOAK=$(SOAK) $(GO) test ./internal/core/proxy/nginx ./internal/core/proxy/caddy -run 'TestContract/IPv4/sessions|TestLoad' -p 1 -count 1 -v -timeout 0
 	$(GOBUILD) -o $(BIN)/ ./test/bench
