@@ -3,6 +3,7 @@ import { computed, ref, shallowRef } from 'vue'
 import { asProblem, type Problem } from '@/api/problem'
 import { whoami, type Whoami } from '@/api/whoami'
 import type { Load } from './collection'
+import { whenLeft } from './forget'
 
 /** The address that this browser has for the server. */
 export const useAddress = defineStore('address', () => {
@@ -33,13 +34,13 @@ export const useAddress = defineStore('address', () => {
     }
   }
 
-  function clear(): void {
+  whenLeft(() => {
     here.value = undefined
     last.value = undefined
     before.value = undefined
     problem.value = undefined
     state.value = 'idle'
-  }
+  })
 
-  return { here, last, before, state, problem, source, inside, load, clear }
+  return { here, last, before, state, problem, source, inside, load }
 })

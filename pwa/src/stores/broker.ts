@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { onMounted, onUnmounted, shallowRef } from 'vue'
 import { type Brokers, brokers } from '@/api/broker'
 import { useAccount } from './account'
+import { whenNoAdmin } from './forget'
 
 /** No event tells of brokers: they are asked for so often. */
 const every = 30_000
@@ -15,12 +16,14 @@ export const useBroker = defineStore('broker', () => {
   async function load(): Promise<void> {
     if (!account.isAdmin || document.hidden) return
     try {
-      state.value = await brokers()
+      const told = await brokers()
+      if (account.isAdmin) state.value = told
     } catch {
       state.value = undefined
     }
   }
 
+  whenNoAdmin(() => (state.value = undefined))
   return { state, load }
 })
 

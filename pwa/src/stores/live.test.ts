@@ -45,7 +45,7 @@ beforeEach(() => {
   useAccount().me = sampleMe()
 })
 afterEach(() => {
-  useLive().end()
+  useLive().rest()
   vi.useRealTimers()
 })
 
@@ -240,12 +240,12 @@ describe('live', () => {
     expect(events.listen).toHaveBeenCalledTimes(2)
   })
 
-  it('forgets everything at the end', () => {
+  it('leaves nothing running when it rests', () => {
     const live = useLive()
     live.start()
     stream.session(sampleSession())
-    live.end()
-    expect(useSessions().all).toEqual([])
+    live.rest()
+    expect(useSessions().all).toHaveLength(1)
     expect(vi.getTimerCount()).toBe(0)
   })
 })

@@ -211,7 +211,7 @@ export const useLive = defineStore('live', () => {
     document.addEventListener('visibilitychange', onVisibility)
   }
 
-  /** Stops following, and keeps what is known for who signs in again. */
+  /** Stops following. What is known stays for who signs in again; the stores keep it from anybody else. */
   function rest(): void {
     running = false
     disconnect()
@@ -221,12 +221,6 @@ export const useLive = defineStore('live', () => {
     worry = undefined
     paused.value = false
     document.removeEventListener('visibilitychange', onVisibility)
-  }
-
-  /** Stops following, and forgets what was known: the next person must not see it. */
-  function end(): void {
-    rest()
-    for (const store of [address, grants, services, sessions, sites]) store.clear()
   }
 
   watch(
@@ -241,7 +235,7 @@ export const useLive = defineStore('live', () => {
     },
   )
 
-  return { paused, refresh, follow, hurry, reconnect, start, rest, end }
+  return { paused, refresh, follow, hurry, reconnect, start, rest }
 })
 
 /** Has the component told of changes while it is mounted. */

@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { ref, shallowReactive } from 'vue'
 import { useLanguage } from '@/messages'
 import { detailsOf } from '@/messages/problem'
+import { whenLeft } from './forget'
 
 export interface NoticeAction {
   label: string
@@ -64,6 +65,13 @@ export const useNotices = defineStore('notices', () => {
     const index = shown.findIndex((notice) => notice.id === id)
     if (index !== -1) shown.splice(index, 1)
   }
+
+  // What stays is about the app; all else is about what somebody did, and its Undo would act as the next.
+  whenLeft(() => {
+    shown.splice(0, shown.length, ...shown.filter(({ stays }) => stays))
+    polite.value = ''
+    assertive.value = ''
+  })
 
   return { shown, polite, assertive, show, fail, copyDetails, say, dismiss }
 })

@@ -3,6 +3,7 @@ import { ref, shallowRef } from 'vue'
 import { asProblem, type Problem } from '@/api/problem'
 import { listRefusals, type Refusal } from '@/api/refusals'
 import type { Load } from './collection'
+import { whenNoAdmin } from './forget'
 
 /** The server tells no more lines than this. */
 export const mostRefusals = 200
@@ -56,6 +57,13 @@ export const useRefusals = defineStore('refusals', () => {
       if (state.value !== 'ready') state.value = 'failed'
     }
   }
+
+  whenNoAdmin(() => {
+    round++
+    all.value = []
+    state.value = 'idle'
+    problem.value = undefined
+  })
 
   return { all, state, problem, load }
 })

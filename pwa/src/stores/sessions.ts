@@ -297,20 +297,15 @@ export const useSessions = defineStore('sessions', () => {
     }
   }
 
-  function clear(): void {
-    list.clear()
-    everyone.value = false
-    dismissed.clear()
-    failures.clear()
-  }
-
   whenNoAdmin(() => {
     everyone.value = false
     list.clear()
+    dismissed.clear()
+    failures.clear()
   })
 
   return {
     ...list, everyone, opening, extending, failures, shown, live,
-    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, forgive, extendsBy, extend, close, move, closeAll, clear,
+    isMine, isHere, isLive, left, forHere, find, most, why, apply, open, forgive, extendsBy, extend, close, move, closeAll,
   }
 })

@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowReactive } from 'vue'
 import { listSites, pingSite } from '@/api/sites'
 import { collection } from './collection'
+import { whenLeft } from './forget'
 
 /** The sites of the services that the person signed in may use, and whether their cores answer. */
 export const useSites = defineStore('sites', () => {
@@ -32,13 +33,10 @@ export const useSites = defineStore('sites', () => {
     }
   }
 
-  function clear(): void {
-    list.clear()
-    roundTrips.clear()
-  }
+  whenLeft(() => roundTrips.clear())
 
   return {
-    ...list, down, roundTrips, checking, check, clear,
+    ...list, down, roundTrips, checking, check,
     isDown: (id: string) => list.get(id)?.connected === false,
   }
 })
