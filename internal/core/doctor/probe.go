@@ -25,6 +25,7 @@ var (
 	stopped = words{"probe", Problem, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s.", "", "have that chain accept it, or the list that it is in; what `host-rules` says of the chain does for all: docs/how/host-firewall.md"}
 	mayStop = words{"probe", Warning, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s. But some rule asks for what the copy does not have, such as hardware addresses, and may let it pass in truth.", "", "try it from outside"}
 	strays  = words{"probe", Warning, "A packet to %[1]s gets lost" + probed + ": %[2]s, and no rule drops it.", "", "see forwarding, rp_filter, and `ip rule`: what the copy does not have, as routes that go by more than the target, may lead it on"}
+	unsent  = words{"probe", Warning, "No packet to %[1]s was sent through a copy of this router: %[2]v.", "", "host-rules has read the rules all the same"}
 	untried = words{"probe", Warning, "No packet was sent through a copy of this router: %[1]v.", "", "it takes root, network namespaces, and /dev/net/tun (on OpenWrt `kmod-tun`); host-rules has read the rules all the same"}
 )
 
@@ -60,6 +61,8 @@ func (l *looking) probe(ctx context.Context) {
 			by = "the chain " + o.Dropped.String()
 		}
 		switch {
+		case o.Err != nil:
+			l.say(&unsent, names[i], o.Err)
 		case o.Back:
 			l.say(&came, names[i])
 		case o.Dropped != nil || o.Legacy:

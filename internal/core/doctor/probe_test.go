@@ -36,6 +36,7 @@ func TestProbeIsTold(t *testing.T) {
 		"it may be dropped":   {twin.Outcome{Dropped: chain, Unsure: true}, nil, doctor.Warning, "by the chain inet host f. But some rule asks"},
 		"it passes all rules": {twin.Outcome{There: true, Back: true, Unsure: true}, nil, doctor.Good, "so does the answer"},
 		"it is lost":          {twin.Outcome{}, nil, doctor.Warning, "gets lost in a copy of this router"},
+		"one can't be tried":  {twin.Outcome{Err: errors.New("no route")}, nil, doctor.Warning, "was sent through a copy of this router: no route."},
 		"it can't be tried":   {twin.Outcome{}, errors.New("no tunnels"), doctor.Warning, "No packet was sent through a copy of this router: no tunnels."},
 	} {
 		t.Run(name, func(t *testing.T) {

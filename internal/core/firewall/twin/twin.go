@@ -30,4 +30,5 @@ type Outcome struct {
 	Legacy  bool // iptables-legacy did
 	// Unsure is whether some rule asks for what the copy does not have, and may have let it pass in the router.
 	Unsure bool
+	Err    error // why it could not be tried
 }

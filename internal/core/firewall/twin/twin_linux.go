@@ -33,6 +33,8 @@ type link struct {
 	name  string
 	index int
 	addrs []netip.Prefix
+
+	loopback bool // every namespace has one
 }
 
 // Try sends a packet along every way through a copy of the router of the calling thread's network namespace. legacy
@@ -47,17 +49,16 @@ func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 	if err := rules.read(); err != nil {
 		return nil, fmt.Errorf("the rules can't be read: %w", err)
 	}
-	targets := make([]string, len(ways)) // the interfaces that lead to them
+	out, targets, err := r.leads(ways)
+	if err != nil {
+		return nil, err
+	}
 	for i := range ways {
-		if targets[i], err = r.leads(ways[i].Target); err != nil {
-			return nil, err
-		}
 		if ways[i].Pretends {
 			rules.pretend(&ways[i])
 		}
 	}
 	rules.traced()
-	var out []Outcome
 	done := make(chan error, 1)
 	go func() {
 		// The thread is never let go, so that it ends with this function, and the namespace with it.
@@ -68,15 +69,17 @@ func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 				return err
 			}
 			defer t.close()
-			out, err = t.try(ctx, legacy, ways, targets)
+			err = t.try(ctx, legacy, ways, targets, out)
 			for i := range out {
 				out[i].Unsure = rules.lacks || asksOfLegacy(legacy)
 			}
 			return err
 		}()
 	}()
-	err = <-done
-	return out, err
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // look reads what is copied.
@@ -88,18 +91,14 @@ func look() (*router, error) {
 	}
 	files := []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter", "net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_tcp_be_liberal"}
 	for _, i := range all {
-		if i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		l := link{name: i.Name, index: i.Index}
+		l := link{name: i.Name, index: i.Index, loopback: i.Flags&net.FlagLoopback != 0}
 		addrs, _ := i.Addrs() // it may be gone
 		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() && !p.Addr().IsLoopback() {
 				l.addrs = append(l.addrs, p)
 			}
 		}
-		if len(l.addrs) > 0 {
-			r.links = append(r.links, l)
+		if r.links = append(r.links, l); !l.loopback {
 			files = append(files, "net/ipv4/conf/"+i.Name+"/rp_filter")
 		}
 	}
@@ -111,24 +110,50 @@ func look() (*router, error) {
 	return r, nil
 }
 
-// leads finds the interface by which the router sends to an address. It sends nothing.
-func (r *router) leads(to netip.AddrPort) (string, error) {
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
+// leads finds the interfaces by which the router sends to the targets of ways. The outcome of a way without has an
+// error. Of all that have no address, the copy gets those and the ones that ways come by.
+func (r *router) leads(ways []Way) (out []Outcome, targets []string, err error) {
+	c, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
-		return "", fmt.Errorf("no route leads to %s: %w", to.Addr(), err)
+		return nil, nil, err
 	}
 	defer c.Close()
-	from := c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")
-	for _, l := range r.links {
-		if l.has(from) {
-			return l.name, nil
+	out, targets = make([]Outcome, len(ways)), make([]string, len(ways))
+	needs := map[string]bool{}
+	for i := range ways {
+		kind, by, err := route(c, ways[i].Target.Addr())
+		at := slices.IndexFunc(r.links, func(l link) bool { return l.index == by })
+		if err != nil || kind != unix.RTN_UNICAST || at < 0 {
+			out[i].Err = errors.Join(fmt.Errorf("no route leads to %s", ways[i].Target.Addr()), err)
+			continue
 		}
+		targets[i] = r.links[at].name
+		needs[targets[i]], needs[ways[i].In] = true, true
 	}
-	return "", fmt.Errorf("no interface has the address by which %s is reached", to.Addr())
+	r.links = slices.DeleteFunc(r.links, func(l link) bool { return len(l.addrs) == 0 && !needs[l.name] })
+	return out, targets, nil
 }
 
-func (l *link) has(a netip.Addr) bool {
-	return slices.ContainsFunc(l.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+// route asks what becomes of a packet to an address, and by which interface.
+func route(c *netlink.Conn, to netip.Addr) (kind byte, by int, err error) {
+	const kindAt, size = 7, 12 // of struct rtmsg
+	var m netlink.Message
+	m.Begin(unix.RTM_GETROUTE, unix.NLM_F_ACK)
+	m.Raw(family(to), byte(to.BitLen()), 0, 0)
+	m.Raw(0, 0, 0, 0)
+	m.Raw(native(0)...)
+	m.Bytes(unix.RTA_DST, to.AsSlice())
+	err = c.Do(&m, func(_ uint16, body []byte) error {
+		if len(body) < size {
+			return nil
+		}
+		kind = body[kindAt]
+		if oif := find(body[size:], unix.RTA_OIF); len(oif) == 4 {
+			by = int(binary.NativeEndian.Uint32(oif))
+		}
+		return nil
+	})
+	return kind, by, err
 }
 
 // twin is a copy, whose interfaces' far ends we hold.
@@ -194,8 +219,23 @@ func (r *router) copy(rules *ruleset) (_ *twin, err error) {
 	return t, nil
 }
 
-// plug makes an interface, which is a tunnel that ends in this process.
+// plug makes an interface with its addresses.
 func (t *twin) plug(l *link) error {
+	if !l.loopback {
+		if err := t.tunnel(l); err != nil {
+			return err
+		}
+	}
+	for _, a := range l.addrs {
+		if err := t.address(l, a); err != nil {
+			return err
+		}
+	}
+	return t.up(l.name)
+}
+
+// tunnel makes an interface that ends in this process.
+func (t *twin) tunnel(l *link) error {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return os.NewSyscallError("open /dev/net/tun", err)
@@ -212,12 +252,7 @@ func (t *twin) plug(l *link) error {
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		return os.NewSyscallError("make a tunnel", err)
 	}
-	for _, a := range l.addrs {
-		if err := t.address(l, a); err != nil {
-			return err
-		}
-	}
-	return t.up(l.name)
+	return nil
 }
 
 func family(a netip.Addr) byte {
@@ -241,21 +276,10 @@ func (t *twin) address(l *link, p netip.Prefix) error {
 
 // settle waits until an address is the copy's own: one of IPv6 becomes so a moment after it is there.
 func (t *twin) settle(a netip.Addr) error {
-	const typeAt = 7 // of struct rtmsg
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		var m netlink.Message
-		m.Begin(unix.RTM_GETROUTE, unix.NLM_F_ACK)
-		m.Raw(family(a), byte(a.BitLen()), 0, 0)
-		m.Raw(0, 0, 0, 0)
-		m.Raw(native(0)...)
-		m.Bytes(unix.RTA_DST, a.AsSlice())
-		local := false
-		err := t.route.Do(&m, func(_ uint16, body []byte) error {
-			local = len(body) > typeAt && body[typeAt] == unix.RTN_LOCAL
-			return nil
-		})
+		kind, _, err := route(t.route, a)
 		switch {
-		case local:
+		case kind == unix.RTN_LOCAL:
 			return nil
 		case time.Now().After(end):
 			return errors.Join(errors.New("it does not become the copy's own"), err)
@@ -298,18 +322,15 @@ func (t *twin) lead(to netip.Prefix, name string) error {
 }
 
 // try goes along every way without the rules of iptables-legacy and, should there be some, again with them.
-func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []string) ([]Outcome, error) {
-	out := make([]Outcome, len(ways))
+func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []string, out []Outcome) error {
 	port := uint16(40000)
 	for i := range ways {
-		port++
-		var err error
-		if out[i], err = t.pass(&ways[i], targets[i], port); err != nil {
-			return nil, err
+		if port++; out[i].Err == nil {
+			out[i] = t.pass(&ways[i], targets[i], port)
 		}
 	}
 	if legacy == [2]string{} {
-		return out, nil
+		return nil
 	}
 	for i, program := range []string{"iptables-legacy-restore", "ip6tables-legacy-restore"} {
 		if legacy[i] == "" {
@@ -323,22 +344,19 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 			cmd.Path, cmd.Err = path, nil
 		}
 		if said, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w: %s", program, err, said)
+			return fmt.Errorf("%s: %w: %s", program, err, said)
 		}
 	}
 	for i := range ways {
-		if out[i].Dropped != nil {
+		if out[i].Dropped != nil || out[i].Err != nil {
 			continue
 		}
 		port++
-		o, err := t.pass(&ways[i], targets[i], port) // what leads it there may be of iptables-legacy, too
-		if err != nil {
-			return nil, err
-		}
-		o.Legacy = out[i].Back && !o.Back && o.Dropped == nil
+		o := t.pass(&ways[i], targets[i], port) // what leads it there may be of iptables-legacy, too
+		o.Legacy = out[i].Back && !o.Back && o.Dropped == nil && o.Err == nil
 		out[i] = o
 	}
-	return out, nil
+	return nil
 }
 
 func asksOfLegacy(saved [2]string) bool {
@@ -348,42 +366,59 @@ func asksOfLegacy(saved [2]string) bool {
 }
 
 // pass sends a packet along a way, and answers it.
-func (t *twin) pass(w *Way, target string, port uint16) (o Outcome, err error) {
+func (t *twin) pass(w *Way, target string, port uint16) (o Outcome) {
 	p := packet{protocol: udp, from: netip.AddrPortFrom(w.Source, port)}
 	if w.TCP {
 		p.protocol, p.flags = tcp, syn
 	}
-	for _, l := range t.links {
-		for _, a := range l.addrs {
-			if l.name == w.In && a.Addr().Is4() == w.Source.Is4() && !p.to.IsValid() {
-				p.to = netip.AddrPortFrom(a.Addr(), w.Port)
-			}
-		}
+	to := t.own(w)
+	if !to.IsValid() {
+		o.Err = fmt.Errorf("this router has no address of the family of %s", w.Source)
+		return o
 	}
-	if !p.to.IsValid() {
-		return o, fmt.Errorf("%s has no address of the family of %s", w.In, w.Source)
-	}
+	p.to = netip.AddrPortFrom(to, w.Port)
 	for to, name := range map[netip.Addr]string{w.Source: w.In, w.Target.Addr(): target} {
 		if err := t.lead(netip.PrefixFrom(to, to.BitLen()), name); err != nil {
-			return o, fmt.Errorf("route %s by %s: %w", to, name, err)
+			o.Err = fmt.Errorf("route %s by %s: %w", to, name, err)
+			return o
 		}
 	}
-	came, err := t.send(w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target })
-	if err != nil || came == nil {
-		return o, err
+	var came *packet
+	if came, o.Err = t.send(w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target }); came == nil {
+		return o
 	}
 	o.There = true
 	answer := packet{protocol: p.protocol, from: came.to, to: came.from}
 	if w.TCP {
 		answer.flags = syn | ack
 	}
-	came, err = t.send(target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
+	came, o.Err = t.send(target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
 	o.Back = came != nil
-	return o, err
+	return o
+}
+
+// own is the address of the router that a packet of a way is sent to: of the interface by which it comes, or else of
+// another. A provider's line may have none of IPv6 but that of the link.
+func (t *twin) own(w *Way) (found netip.Addr) {
+	for _, l := range t.links {
+		for _, a := range l.addrs {
+			if a.Addr().Is4() == w.Source.Is4() && (!found.IsValid() || l.name == w.In) {
+				if found = a.Addr(); l.name == w.In {
+					return found
+				}
+			}
+		}
+	}
+	return found
 }
 
 // send has a packet come by one interface, and returns the one that leaves by another and is it; nil: none does.
 func (t *twin) send(in, out string, p *packet, o *Outcome, is func(*packet) bool) (*packet, error) {
+	for _, name := range []string{in, out} {
+		if _, ok := t.ends[name]; !ok {
+			return nil, fmt.Errorf("the copy has no interface %s", name)
+		}
+	}
 	if _, err := unix.Write(t.ends[in], p.bytes()); err != nil {
 		return nil, os.NewSyscallError("write to a tunnel", err)
 	}

@@ -142,6 +142,41 @@ func TestUnsure(t *testing.T) {
 	}
 }
 
+// Packets leave by the interface that the route to the target names, whatever its addresses are. They come by one
+// that may have none of their family. A way that can't be tried keeps no other from it.
+func TestGoesAsRoutesLead(t *testing.T) {
+	const drops = "table inet host { chain f { type filter hook forward priority filter; policy accept; iifname wan0 oifname lan0 drop\n}\n}"
+	for name, change := range map[string]string{
+		"as ever":            "true",
+		"no address":         "ip addr flush dev lan0; ip route add 192.168.7.0/24 dev lan0; ip -6 route add fd00:7::/64 dev lan0",
+		"another's address":  "ip route add 192.168.7.10 dev lan0 src $(ip -4 -o addr show wan0 | sed 's/.*inet //; s,/.*,,')",
+		"loopback's address": "ip addr add 10.9.9.9/32 dev lo; ip route add 192.168.7.10 dev lan0 src 10.9.9.9",
+		"the link's alone":   "ip -6 addr flush dev wan0 scope global",
+	} {
+		b := bedtest.New(t)
+		tell(t, b.Router, change+"; ip route add unreachable 10.99.0.0/16", "/bin/sh", "-es")
+		tell(t, b.Router, forwards, "/usr/sbin/nft", "-f", "-")
+		ways := []twin.Way{
+			{In: "wan0", Source: b.Client1.IPv4, Port: 20007, Target: netip.MustParseAddrPort("10.99.0.1:7"), TCP: true},
+			{In: "gone0", Source: b.Client1.IPv4, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv4, 7), TCP: true},
+			{In: "wan0", Source: b.Client1.IPv4, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv4, 7), TCP: true},
+			{In: "wan0", Source: b.Client1.IPv6, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv6, 7), TCP: true},
+		}
+		for _, want := range []string{"", "inet host f"} {
+			out := tried(t, b.Router, [2]string{}, ways...)
+			if out[0].Err == nil || out[1].Err == nil {
+				t.Errorf("%s: ways that lead nowhere: %+v", name, out[:2])
+			}
+			for i, o := range out[2:] {
+				if got := dropper(o); got != want || o.Err != nil {
+					t.Errorf("%s: packet %d is dropped by %q, want %q; %v", name, i, got, want, o.Err)
+				}
+			}
+			tell(t, b.Router, drops, "/usr/sbin/nft", "-f", "-")
+		}
+	}
+}
+
 // passes sends a packet, and its answer back, through the router itself.
 func passes(t *testing.T, b *bed.Bed, want bool) {
 	t.Helper()
