@@ -34,8 +34,11 @@ export const useAccount = defineStore('account', () => {
     state.value = 'out'
   }
 
-  /** The account is no longer good: nobody can go on where they were. */
-  function shut(why: 'disabled' | 'removed'): void {
+  /** The account is no longer good: nobody can go on where they were, but somebody else who is in since, by another tab. */
+  async function shut(why: 'disabled' | 'removed'): Promise<void> {
+    const gone = me.value?.id
+    const now = await auth.me().catch(() => undefined)
+    if (now && now.id !== gone) return enter(now)
     shutBy.value = why
     leave()
   }

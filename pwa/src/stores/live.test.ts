@@ -1,6 +1,6 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { nextTick } from 'vue'
+import { nextTick, watch } from 'vue'
 import * as events from '@/api/events'
 import { listGrants } from '@/api/grants'
 import { listServices } from '@/api/services'
@@ -139,10 +139,46 @@ describe('live', () => {
     await account.load()
     useLive().start()
     stream.opened()
+    vi.mocked(me).mockRejectedValueOnce(new Problem(401))
+    const states: string[] = []
+    watch(() => account.state, (state) => states.push(state), { flush: 'sync' })
     stream.ended('disabled')
-    expect([account.state, account.shutBy, account.me]).toEqual(['out', 'disabled', undefined])
+    await vi.advanceTimersByTimeAsync(0)
+    expect([account.shutBy, account.me]).toEqual(['disabled', undefined])
+    expect(states).toEqual(['out']) // and nobody is asked to sign in again before
     await account.load()
     expect(account.shutBy).toBeUndefined()
+  })
+
+  it.for([
+    ['nobody answers who is in', () => Promise.reject(new Problem(502))],
+    ['the server still says that they are in', () => Promise.resolve(sampleMe())],
+  ] as const)('ends when an admin has disabled the account, and %s', async ([, answer]) => {
+    const account = useAccount()
+    await account.load()
+    useLive().start()
+    vi.mocked(me).mockImplementationOnce(answer)
+    stream.ended('removed')
+    await vi.advanceTimersByTimeAsync(0)
+    expect([account.state, account.shutBy]).toEqual(['out', 'removed'])
+  })
+
+  it('goes on with whoever has signed in since in another tab, and fetches what is theirs', async () => {
+    const account = useAccount()
+    await account.load()
+    const live = useLive()
+    live.start()
+    const reset = vi.fn<() => void>()
+    live.follow({ reset })
+    stream.opened()
+    stream.session(sampleSession())
+    await vi.advanceTimersByTimeAsync(0)
+    vi.mocked(me).mockResolvedValue(sampleMe({ id: 'bob-id' }))
+    stream.ended('disabled')
+    await vi.advanceTimersByTimeAsync(0)
+    expect([account.state, account.shutBy, account.me?.id]).toEqual(['in', undefined, 'bob-id'])
+    expect([useSessions().all, useSessions().state, useServices().state]).toEqual([[], 'ready', 'ready'])
+    expect(reset).toHaveBeenCalledTimes(1)
   })
 
   it('knows at once that somebody became an admin, or is none any more', async () => {
@@ -156,11 +192,11 @@ describe('live', () => {
     stream.user({ ...user, id: 'somebody-else' })
     await vi.advanceTimersByTimeAsync(0)
     expect(account.isAdmin).toBe(false)
-    vi.mocked(listSites).mockClear()
+    for (const call of [listSites, me]) vi.mocked(call).mockClear()
     stream.user(user)
     await vi.advanceTimersByTimeAsync(0)
     expect(account.isAdmin).toBe(true)
-    expect(listSites).toHaveBeenCalledTimes(1)
+    for (const call of [listSites, me]) expect(call).toHaveBeenCalledTimes(1)
   })
 
   it('finds out by and by that nobody answers, and that somebody does again', async () => {

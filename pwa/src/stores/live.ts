@@ -51,19 +51,20 @@ export const useLive = defineStore('live', () => {
   let worry: ReturnType<typeof setTimeout> | undefined
   let hide: ReturnType<typeof setTimeout> | undefined
 
-  async function refresh(): Promise<void> {
+  async function fetchAll(): Promise<void> {
     for (const follower of followers) follower.reset?.()
-    await Promise.all([
-      account.load(), address.load(), sites.load(), services.load(), grants.load(),
-      sessions.load(),
-    ])
+    await Promise.all([address.load(), sites.load(), services.load(), grants.load(), sessions.load()])
+  }
+
+  async function refresh(): Promise<void> {
+    await Promise.all([account.load(), fetchAll()])
   }
 
   /** An admin has changed who they are: whoever lost a page is off it before it would be fetched again. */
   async function review(): Promise<void> {
     await account.load()
     await nextTick()
-    await refresh()
+    await fetchAll()
   }
 
   /** Fetches again what changes by itself. */
@@ -223,6 +224,13 @@ export const useLive = defineStore('live', () => {
     document.removeEventListener('visibilitychange', onVisibility)
   }
 
+  watch(
+    () => account.me?.id,
+    (id, before) => {
+      // Somebody else is in by another tab: what was on its way was of the one before, and is gone.
+      if (running && id && before) void fetchAll()
+    },
+  )
   watch(
     () => account.state === 'away' || (paused.value && account.unanswered),
     (is) => (offline.away = is),
