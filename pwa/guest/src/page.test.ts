@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { glyphs } from '../../src/components/service/glyphs'
 import { startPage } from './page'
+import { byAPI } from './ways'
 import { wordsFor } from './words'
 
 interface Document {
@@ -138,6 +139,19 @@ describe('the page for guests', () => {
     answers['icon'] = 409
     const over = await shown()
     await vi.waitFor(() => expect(over.querySelector('.mark')?.textContent).toBe('P'), 20_000)
+  })
+
+  it.for([429, new TypeError('offline')])('asks again for a picture that did not come: %s', async (why) => {
+    const svg = new Response('<svg xmlns="http://www.w3.org/2000/svg"/>', { headers: { 'Content-Type': 'image/svg+xml' } })
+    const fetcher = vi.fn<typeof fetch>()
+    if (typeof why === 'number') fetcher.mockResolvedValueOnce(new Response('', { status: why }))
+    else fetcher.mockRejectedValueOnce(why)
+    fetcher.mockResolvedValueOnce(svg)
+    const way = byAPI('secret', fetcher)
+    await expect(way.picture?.('uploaded:ab12')).rejects.toThrow(typeof why === 'number' ? 'throttled' : 'noAnswer')
+    expect(await way.picture?.('uploaded:ab12')).toMatch(/^blob:/)
+    expect(await way.picture?.('uploaded:ab12')).toMatch(/^blob:/)
+    expect(fetcher).toHaveBeenCalledTimes(2)
   })
 
   it('says when it can not be closed from here, and stays', async () => {

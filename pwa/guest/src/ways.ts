@@ -86,6 +86,8 @@ export function byAPI(secret: string, fetcher: typeof fetch = fetch): Way {
     picture(one) {
       const picture = pictures.get(one) ?? fetchPicture()
       pictures.set(one, picture)
+      // What failed may come the next time.
+      picture.catch(() => pictures.delete(one))
       return picture
     },
     async leave() {
