@@ -167,7 +167,7 @@ func (a *app) sitesPair() *cobra.Command {
 
 func (a *app) sitesPing() *cobra.Command {
 	return &cobra.Command{
-		Use: "ping [SITE]", Short: "Ask a site's core how it is, and how long that takes",
+		Use: "ping [SITE]", Short: "Have a site's core answer, and tell how long that took",
 		Args:              command.Args("[SITE]"),
 		ValidArgsFunction: a.completing(siteNameList),
 		RunE: askingOf(a, findSite, func(cmd *cobra.Command, c *apiclient.Client, s apiclient.Site) error {

@@ -322,7 +322,8 @@ func (a *Access) RemoveSite(ctx context.Context, actor Actor, id ownline.SiteID)
 	})
 }
 
-// PingSite has the core of one of those that Sites lists answer, and returns how long that took.
+// PingSite has the core of one of those that Sites lists answer, and returns how long that took,
+// now or a moment ago.
 func (a *Access) PingSite(ctx context.Context, actor Actor, id ownline.SiteID) (time.Duration, error) {
 	if _, err := a.Site(ctx, actor, id); err != nil {
 		return 0, err

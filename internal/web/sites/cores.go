@@ -301,7 +301,7 @@ func (c *Cores) Health(id ownline.SiteID) ownline.LinkHealth {
 	return ownline.LinkHealth{}
 }
 
-// Ping asks a site's core how it is and returns how long that took.
+// Ping has a site's core answer and returns how long that took, now or within the last second.
 func (c *Cores) Ping(ctx context.Context, id ownline.SiteID) (time.Duration, error) {
 	s, err := c.site(ctx, id, false)
 	if err != nil {

@@ -29,6 +29,8 @@ type site struct {
 	keys      Keys
 	log       *slog.Logger
 
+	pong pong
+
 	*book
 	// gate lets any number of commands through, or one whole state: a state never meets a
 	// command that is newer than itself, which would make it stale.
@@ -40,7 +42,7 @@ const gateWidth = 1 << 20
 func newSite(row ownline.Site, as *link.Identity, client *link.Client, desk Desk, keys Keys, lookEvery time.Duration, log *slog.Logger) *site {
 	s := &site{
 		id: row.ID, link: row.Link, pin: link.Pin(row.Pin), as: as, client: client, desk: desk, keys: keys, lookEvery: lookEvery, log: log,
-		book: newBook(), gate: semaphore.NewWeighted(gateWidth),
+		pong: newPong(), book: newBook(), gate: semaphore.NewWeighted(gateWidth),
 	}
 	s.want(row.Revision, row.Removed)
 	return s
@@ -267,13 +269,15 @@ func (s *site) ping(ctx context.Context) (time.Duration, error) {
 	if err := s.isLive(); err != nil {
 		return 0, err
 	}
-	began := time.Now()
-	_, err := s.client.Status(ctx)
-	took := time.Since(began)
-	if err == nil {
+	return s.pong.get(ctx, func(ctx context.Context) (time.Duration, error) {
+		began := time.Now()
+		if _, err := s.client.Status(ctx); err != nil {
+			return 0, err
+		}
+		took := time.Since(began)
 		s.heard()
-	}
-	return took, err
+		return took, nil
+	})
 }
 
 func (s *site) certify(ctx context.Context, csr []byte) (link.Certificate, error) {

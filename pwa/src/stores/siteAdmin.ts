@@ -37,7 +37,7 @@ export const useSiteAdmin = defineStore('siteAdmin', () => {
     sites.remove(id)
   }
 
-  /** Asks the core how it is; returns milliseconds. */
+  /** Has the core answer; returns after how many milliseconds it did. */
   function check(id: string): Promise<number> {
     return during(id, 'check', async () => {
       const took = await api.pingSite(id)
