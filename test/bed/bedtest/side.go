@@ -82,6 +82,17 @@ func startFlow(t *testing.T, h *bed.Host, network string, at netip.AddrPort, opt
 	return f
 }
 
+// KnowTheLAN has the internet send to the router what is for the LAN, as whoever shares a cable with the router can.
+// Without, it would get lost on its way, whatever the router lets through.
+func KnowTheLAN(tb testing.TB, b *bed.Bed) {
+	tb.Helper()
+	for _, s := range Sides(b) {
+		if err := b.Internet.AddRoute(s.Network(), s.Router); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 // Serves answers everyone who comes to WhoPort of a host with the address that they came to.
 func Serves(tb testing.TB, h *bed.Host) {
 	tb.Helper()

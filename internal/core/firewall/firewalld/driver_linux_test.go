@@ -57,11 +57,7 @@ const listed = "--policy ownline --list-rich-rules"
 // They are what its admin sees in its runtime configuration, and nothing of them is permanent. What else he said stays.
 func TestSessionsAlone(t *testing.T) {
 	b, f := start(t)
-	for _, s := range bedtest.Sides(b) {
-		if err := b.Internet.AddRoute(s.Network(), s.Router); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bedtest.KnowTheLAN(t, b)
 	if err := b.Router.ServeWho(whoPort); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,7 @@ func TestUFWProxy(t *testing.T) {
 // not what ufw's admin denies.
 func TestUFWLetsInSessionsAlone(t *testing.T) {
 	b, u, cfg := beside(t, "deny")
+	bedtest.KnowTheLAN(t, b)
 	for _, h := range []*bed.Host{b.Lan, b.Router} {
 		if err := h.ServeWho(whoPort); err != nil {
 			t.Fatal(err)
