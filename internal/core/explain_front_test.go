@@ -40,6 +40,11 @@ func TestExplainsTheRouterInFront(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
+	early := &ports{portmap.New(portmap.Config{Protocol: ownline.AutoPorts})}
+	s := session.Session{Session: link.Session{Source: netip.PrefixFrom(ana, 32), PublicPort: 20000, Transport: ownline.TCP}}
+	if got := early.of(&s); got == nil || got.Error != "it was not asked yet" {
+		t.Errorf("before the first round, it says %+v", got)
+	}
 	e := explaining{Core: new(Core)}
 	if e.inFront(new(Explained)); len(e.notes)+len(e.Findings) > 0 {
 		t.Errorf("with no router in front, it says %+v", e.notes)

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -81,6 +82,8 @@ func (p *ports) wait(ctx context.Context) {
 	}
 }
 
+const notAsked = "it was not asked yet"
+
 // of tells how the router in front is to the port of a session; nil: it is not asked for that.
 func (p *ports) of(s *session.Session) *link.FrontPort {
 	if p == nil || !s.Source.Addr().Is4() {
@@ -88,9 +91,9 @@ func (p *ports) of(s *session.Session) *link.FrontPort {
 	}
 	port, asked := p.keeper.Port(s.Transport, s.PublicPort)
 	if whole := p.keeper.Status(); whole.Protocol == "" { // what it was told before, it may have forgotten
-		port = link.FrontPort{Error: whole.Error}
+		port = link.FrontPort{Error: cmp.Or(whole.Error, notAsked)}
 	} else if !asked {
-		port = link.FrontPort{Error: "it was not asked yet"}
+		port = link.FrontPort{Error: notAsked}
 	}
 	return &port
 }
