@@ -24,9 +24,9 @@ var (
 	came    = words{check: "probe", level: Good, text: "A packet to %[1]s gets there" + probed + ", and so does the answer to it."}
 	stopped = words{"probe", Problem, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s.", "", "have that chain accept it, or the list that it is in; what `host-rules` says of the chain does for all: docs/how/host-firewall.md"}
 	mayStop = words{"probe", Warning, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s. But some rule asks for what the copy does not have, such as hardware addresses, and may let it pass in truth.", "", "try it from outside"}
-	strays  = words{"probe", Warning, "A packet to %[1]s gets lost" + probed + ": %[2]s, and no rule drops it.", "", "see forwarding, rp_filter, and `ip rule`: what the copy does not have, as routes that go by more than the target, may lead it on"}
+	strays  = words{"probe", Warning, "A packet to %[1]s gets lost" + probed + ": %[2]s, and no rule drops it.", "", "see forwarding, and `ip rule`: what the copy does not have, as routes that go by more than the target, may lead it on"}
 	unsent  = words{"probe", Warning, "No packet to %[1]s was sent through a copy of this router: %[2]v.", "", "host-rules has read the rules all the same"}
-	untried = words{"probe", Warning, "No packet was sent through a copy of this router: %[1]v.", "", "it takes root, network namespaces, and /dev/net/tun (on OpenWrt `kmod-tun`); host-rules has read the rules all the same"}
+	untried = words{"probe", Warning, "No packet was sent through a copy of this router: %[1]v.", "", "it takes root, network namespaces, and /dev/net/tun (on OpenWrt `kmod-tun`), and rules that ask for no ipset; host-rules has read the rules all the same"}
 )
 
 // mostWays is how many are tried: what many sessions have in common is seen by few of them.
@@ -43,6 +43,9 @@ func (l *looking) probe(ctx context.Context) {
 		return
 	}
 	all, err := l.Try(ctx, ways)
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		l.say(&untried, err)
 		return
@@ -79,13 +82,17 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 	has := map[bool]bool{}
 	add := func(w twin.Way, name string) {
 		six := w.Source.Is6()
-		if w.In = l.uplink(six); w.In == "" || len(ways) == mostWays {
+		if w.In = l.uplink(six); w.In == "" || len(ways) == mostWays && has[six] {
 			return
 		}
 		same := func(o twin.Way) bool { return o.Target == w.Target && o.TCP == w.TCP }
-		if has[six] = true; !slices.ContainsFunc(ways, same) {
-			ways, names = append(ways, w), append(names, name)
+		if has[six] = true; slices.ContainsFunc(ways, same) {
+			return
 		}
+		if len(ways) == mostWays { // all of the other family
+			ways, names = ways[:mostWays-1], names[:mostWays-1]
+		}
+		ways, names = append(ways, w), append(names, name)
 	}
 	for i := range l.sessions {
 		s := &l.sessions[i]
@@ -104,8 +111,9 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 	}
 	for i := range l.Host.LAN {
 		a := &l.Host.LAN[i]
-		if from := strangers[a.Addr.Is6()]; !has[from.Is6()] && (from.Is4() || l.public6()) {
-			to := netip.AddrPortFrom(neighbour(a), 443)
+		from, other := strangers[a.Addr.Is6()], l.neighbour(a)
+		if other.IsValid() && !has[from.Is6()] && (from.Is4() || l.public6()) {
+			to := netip.AddrPortFrom(other, 443)
 			add(twin.Way{Source: from, Port: to.Port(), Target: to, TCP: true, Pretends: true},
 				fmt.Sprintf("%s/tcp from %s, made up as no session is open,", to, from))
 		}
@@ -117,12 +125,17 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 // them with all that is not routed.
 var strangers = map[bool]netip.Addr{false: netip.MustParseAddr("198.51.101.7"), true: netip.MustParseAddr("2a00:7::7")}
 
-// neighbour is another address of a network. Whether somebody has it does not matter to a copy.
-func neighbour(a *hostinfo.Address) netip.Addr {
-	if next := a.Addr.Next(); a.Network.Contains(next) && a.Network.Contains(next.Next()) {
-		return next
+// neighbour is an address of a network that is not the router's, if there is one. Whether somebody has it does not
+// matter to a copy.
+func (l *looking) neighbour(a *hostinfo.Address) netip.Addr {
+	for _, next := range []func(netip.Addr) netip.Addr{netip.Addr.Next, netip.Addr.Prev} {
+		for to := next(a.Addr); a.Network.Contains(to) && a.Network.Contains(next(to)); to = next(to) { // not the network's first or last
+			if !slices.Contains(l.Host.Own, to) {
+				return to
+			}
+		}
 	}
-	return a.Addr.Prev()
+	return netip.Addr{}
 }
 
 // uplink is the interface by which a family comes.

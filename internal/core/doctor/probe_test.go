@@ -86,17 +86,25 @@ func TestWaysOfPackets(t *testing.T) {
 		change   func(*doctor.Router, *daemon)
 		want     []string
 	}{
-		"no session":       {nil, nil, []string{madeUp}},
-		"of two families":  {nil, six, []string{madeUp, madeUp6}},
-		"one session":      {[]session.Session{forward("198.51.100.7/32", "192.168.7.9:80")}, nil, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
-		"of one family":    {[]session.Session{forward("2001:db8:1::/64", "[fd00:7::9]:80")}, six, []string{"ppp0 2001:db8:1::1 [fd00:7::9]:80 false", madeUp}},
-		"two of a target":  {[]session.Session{forward("198.51.100.7/32", "192.168.7.9:80"), forward("198.51.100.8/32", "192.168.7.9:80")}, nil, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
-		"proxied":          {[]session.Session{proxied}, nil, []string{madeUp}},
-		"to the router":    {[]session.Session{forward("198.51.100.7/32", "192.168.7.1:22")}, nil, []string{madeUp}},
-		"beside ufw":       {nil, func(_ *doctor.Router, d *daemon) { d.status.Firewall.Driver = ownline.UFW }, nil},
-		"beside firewalld": {many[:1], func(_ *doctor.Router, d *daemon) { d.status.Firewall.Driver = ownline.Firewalld }, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
-		"with no daemon":   {many, func(_ *doctor.Router, d *daemon) { d.err = errors.New("none") }, []string{madeUp}},
-		"with no uplink":   {nil, func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, nil},
+		"no session":      {nil, nil, []string{madeUp}},
+		"of two families": {nil, six, []string{madeUp, madeUp6}},
+		"one session":     {[]session.Session{forward("198.51.100.7/32", "192.168.7.9:80")}, nil, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
+		"of one family":   {[]session.Session{forward("2001:db8:1::/64", "[fd00:7::9]:80")}, six, []string{"ppp0 2001:db8:1::1 [fd00:7::9]:80 false", madeUp}},
+		"two of a target": {[]session.Session{forward("198.51.100.7/32", "192.168.7.9:80"), forward("198.51.100.8/32", "192.168.7.9:80")}, nil, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
+		"beside our own": {nil, func(r *doctor.Router, _ *daemon) {
+			r.Host.Own = append(r.Host.Own, netip.MustParseAddr("192.168.7.2"), netip.MustParseAddr("192.168.7.3"))
+		}, []string{"eth0 198.51.101.7 192.168.7.4:443 true"}},
+		"at the end of a network": {nil, func(r *doctor.Router, _ *daemon) {
+			r.Host.LAN[0].Addr = netip.MustParseAddr("192.168.7.254")
+			r.Host.Own = append(r.Host.Own, r.Host.LAN[0].Addr)
+		}, []string{"eth0 198.51.101.7 192.168.7.253:443 true"}},
+		"a network of nobody else": {nil, func(r *doctor.Router, _ *daemon) { r.Host.LAN[0].Network = netip.MustParsePrefix("192.168.7.0/31") }, nil},
+		"proxied":                  {[]session.Session{proxied}, nil, []string{madeUp}},
+		"to the router":            {[]session.Session{forward("198.51.100.7/32", "192.168.7.1:22")}, nil, []string{madeUp}},
+		"beside ufw":               {nil, func(_ *doctor.Router, d *daemon) { d.status.Firewall.Driver = ownline.UFW }, nil},
+		"beside firewalld":         {many[:1], func(_ *doctor.Router, d *daemon) { d.status.Firewall.Driver = ownline.Firewalld }, []string{"eth0 198.51.100.7 192.168.7.9:80 false"}},
+		"with no daemon":           {many, func(_ *doctor.Router, d *daemon) { d.err = errors.New("none") }, []string{madeUp}},
+		"with no uplink":           {nil, func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, d := router(t)
@@ -120,13 +128,25 @@ func TestWaysOfPackets(t *testing.T) {
 			}
 		})
 	}
-	r, d := router(t)
-	d.sessions = many
-	r.Try = func(_ context.Context, ways []twin.Way) ([]twin.Outcome, error) {
-		if len(ways) != 8 {
-			t.Errorf("%d packets are sent", len(ways))
+	both := append(slices.Clone(many), forward("2001:db8:1::9/128", "[fd00:7::9]:80"), forward("2001:db8:1::9/128", "[fd00:7::9]:81"))
+	for name, tc := range map[string]struct {
+		sessions []session.Session
+		change   func(*doctor.Router, *daemon)
+		last     string
+	}{
+		"of one family":               {many, func(*doctor.Router, *daemon) {}, "192.168.7.9:87"},
+		"one of the other":            {both, six, "[fd00:7::9]:80"},
+		"one of the other is made up": {many, six, "[fd00:7::2]:443"},
+	} {
+		r, d := router(t)
+		tc.change(r, d)
+		d.sessions = tc.sessions
+		r.Try = func(_ context.Context, ways []twin.Way) ([]twin.Outcome, error) {
+			if last := ways[len(ways)-1].Target.String(); len(ways) != 8 || last != tc.last {
+				t.Errorf("%s: %d packets are sent, the last to %s", name, len(ways), last)
+			}
+			return make([]twin.Outcome, len(ways)), nil
 		}
-		return make([]twin.Outcome, len(ways)), nil
+		r.Look(t.Context())
 	}
-	r.Look(t.Context())
 }

@@ -42,6 +42,7 @@ type ruleset struct {
 	m     netlink.Message
 	sets  uint32
 	lacks bool            // something that rules ask for
+	ipset bool            // rules ask for one
 	skips map[string]bool // chains that were left out: of devices, which packets meet before they are routed
 }
 
@@ -138,6 +139,7 @@ func (r *ruleset) add(k *kind, p part) {
 	if k == &rules {
 		flags |= unix.NLM_F_APPEND
 		r.lacks = r.lacks || asksMore(p.body)
+		r.ipset = r.ipset || asksIPSet(p.body)
 	}
 	r.begin(k.make, flags, p.family)
 	for kind, v := range netlink.Attributes(p.body) {
@@ -236,12 +238,26 @@ func asksMore(rule []byte) bool {
 		case "meta":
 			switch netlink.Uint32(find(data, unix.NFTA_META_KEY)) {
 			case unix.NFT_META_IIFTYPE, unix.NFT_META_OIFTYPE, unix.NFT_META_BRI_IIFNAME, unix.NFT_META_BRI_OIFNAME, 25: // NFT_META_SECPATH
-				return find(data, unix.NFTA_META_DREG) != nil
+				if find(data, unix.NFTA_META_DREG) != nil {
+					return true
+				}
 			}
 		case "match":
 			if slices.Contains(notHad[:], text(data, unix.NFTA_MATCH_NAME)) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// asksIPSet is whether a rule asks for an ipset, or adds to one. The kernel tells of it by a number that is of the
+// router's network namespace alone.
+func asksIPSet(rule []byte) bool {
+	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := find(e, unix.NFTA_EXPR_DATA)
+		if text(data, unix.NFTA_MATCH_NAME) == "set" || text(data, unix.NFTA_TARGET_NAME) == "SET" {
+			return true
 		}
 	}
 	return false

@@ -23,6 +23,9 @@ import (
 // patience is how long a packet may take through the copy. Nothing there takes time; only a busy machine does.
 const patience = time.Second
 
+// blink is how soon it is seen that nobody waits for it any more.
+const blink = patience / 10
+
 // router is what is copied of one besides rules.
 type router struct {
 	links    []link
@@ -48,6 +51,9 @@ func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 	var rules ruleset
 	if err := rules.read(); err != nil {
 		return nil, fmt.Errorf("the rules can't be read: %w", err)
+	}
+	if rules.ipset || asks(legacy, "-m set") || asks(legacy, "-j SET") {
+		return nil, errors.New("rules of iptables ask for an ipset (-m set), and ipsets can't be copied")
 	}
 	out, targets, err := r.leads(ways)
 	if err != nil {
@@ -89,7 +95,7 @@ func look() (*router, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv4/conf/all/rp_filter", "net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_tcp_be_liberal"}
+	files := []string{"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/netfilter/nf_conntrack_tcp_loose", "net/netfilter/nf_conntrack_tcp_be_liberal"}
 	for _, i := range all {
 		l := link{name: i.Name, index: i.Index, loopback: i.Flags&net.FlagLoopback != 0}
 		addrs, _ := i.Addrs() // it may be gone
@@ -98,9 +104,7 @@ func look() (*router, error) {
 				l.addrs = append(l.addrs, p)
 			}
 		}
-		if r.links = append(r.links, l); !l.loopback {
-			files = append(files, "net/ipv4/conf/"+i.Name+"/rp_filter")
-		}
+		r.links = append(r.links, l)
 	}
 	for _, f := range files {
 		if b, err := os.ReadFile(filepath.Join("/proc/sys", f)); err == nil {
@@ -326,7 +330,7 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 	port := uint16(40000)
 	for i := range ways {
 		if port++; out[i].Err == nil {
-			out[i] = t.pass(&ways[i], targets[i], port)
+			out[i] = t.pass(ctx, &ways[i], targets[i], port)
 		}
 	}
 	if legacy == [2]string{} {
@@ -352,7 +356,7 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 			continue
 		}
 		port++
-		o := t.pass(&ways[i], targets[i], port) // what leads it there may be of iptables-legacy, too
+		o := t.pass(ctx, &ways[i], targets[i], port) // what leads it there may be of iptables-legacy, too
 		o.Legacy = out[i].Back && !o.Back && o.Dropped == nil && o.Err == nil
 		out[i] = o
 	}
@@ -360,13 +364,15 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 }
 
 func asksOfLegacy(saved [2]string) bool {
-	return slices.ContainsFunc(notHad[:], func(name string) bool {
-		return strings.Contains(saved[0]+saved[1], " -m "+name+" ")
-	})
+	return slices.ContainsFunc(notHad[:], func(name string) bool { return asks(saved, "-m "+name) })
+}
+
+func asks(saved [2]string, what string) bool {
+	return strings.Contains(saved[0]+saved[1], " "+what+" ")
 }
 
 // pass sends a packet along a way, and answers it.
-func (t *twin) pass(w *Way, target string, port uint16) (o Outcome) {
+func (t *twin) pass(ctx context.Context, w *Way, target string, port uint16) (o Outcome) {
 	p := packet{protocol: udp, from: netip.AddrPortFrom(w.Source, port)}
 	if w.TCP {
 		p.protocol, p.flags = tcp, syn
@@ -384,7 +390,7 @@ func (t *twin) pass(w *Way, target string, port uint16) (o Outcome) {
 		}
 	}
 	var came *packet
-	if came, o.Err = t.send(w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target }); came == nil {
+	if came, o.Err = t.send(ctx, w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target }); came == nil {
 		return o
 	}
 	o.There = true
@@ -392,7 +398,7 @@ func (t *twin) pass(w *Way, target string, port uint16) (o Outcome) {
 	if w.TCP {
 		answer.flags = syn | ack
 	}
-	came, o.Err = t.send(target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
+	came, o.Err = t.send(ctx, target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
 	o.Back = came != nil
 	return o
 }
@@ -413,7 +419,7 @@ func (t *twin) own(w *Way) (found netip.Addr) {
 }
 
 // send has a packet come by one interface, and returns the one that leaves by another and is it; nil: none does.
-func (t *twin) send(in, out string, p *packet, o *Outcome, is func(*packet) bool) (*packet, error) {
+func (t *twin) send(ctx context.Context, in, out string, p *packet, o *Outcome, is func(*packet) bool) (*packet, error) {
 	for _, name := range []string{in, out} {
 		if _, ok := t.ends[name]; !ok {
 			return nil, fmt.Errorf("the copy has no interface %s", name)
@@ -425,8 +431,13 @@ func (t *twin) send(in, out string, p *packet, o *Outcome, is func(*packet) bool
 	buf := make([]byte, 2048)
 	for end := time.Now().Add(patience); ; {
 		left := time.Until(end)
-		if left <= 0 || !readable(left, t.ends[out], t.trace.fd) {
+		switch err := ctx.Err(); {
+		case err != nil:
+			return nil, err
+		case left <= 0:
 			return nil, nil
+		case !readable(min(left, blink), t.ends[out], t.trace.fd):
+			continue
 		}
 		n, err := unix.Read(t.ends[out], buf)
 		switch c, ok := parse(buf[:max(n, 0)]); {

@@ -1,6 +1,8 @@
 package twin_test
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -191,6 +193,44 @@ func passes(t *testing.T, b *bed.Bed, want bool) {
 	}
 	if got := b.Client1.ConnectTCP(netip.AddrPortFrom(b.Router.IPv4, 20007), wait).State == bed.Open; got != want {
 		t.Errorf("the router lets it pass: %v", got)
+	}
+}
+
+// What nobody waits for any more is not waited for.
+func TestEndsWithItsCaller(t *testing.T) {
+	b := bedtest.New(t)
+	must(t, b.Router.Sysctl("net/ipv4/ip_forward", "0"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	way := twin.Way{In: "wan0", Source: b.Client1.IPv4, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv4, 7), TCP: true}
+	must(t, b.Router.Do(func() error {
+		out, err := twin.Try(ctx, [2]string{}, []twin.Way{way})
+		if err == nil && !errors.Is(out[0].Err, context.Canceled) {
+			t.Errorf("a packet was waited for: %+v", out[0])
+		}
+		return err
+	}))
+}
+
+// Ipsets are not copied. That is said, rather than what the kernel makes of rules without them.
+func TestNamesIPSets(t *testing.T) {
+	for _, program := range []string{"iptables-nft", "iptables-legacy"} {
+		for _, rule := range []string{"-A FORWARD -m set --match-set those src -j DROP", "-A FORWARD -i wan0 -j SET --add-set those src"} {
+			b := bedtest.New(t)
+			tell(t, b.Router, "create those hash:ip", "/usr/sbin/ipset", "restore")
+			tell(t, b.Router, "*filter\n"+rule+"\nCOMMIT\n", "/usr/sbin/"+program+"-restore")
+			var saved [2]string
+			if program == "iptables-legacy" {
+				saved[0] = tell(t, b.Router, "", "/usr/sbin/iptables-legacy-save")
+			}
+			err := b.Router.Do(func() error {
+				_, err := twin.Try(t.Context(), saved, nil)
+				return err
+			})
+			if err == nil || !strings.Contains(err.Error(), "ask for an ipset") {
+				t.Errorf("%s, %s: %v", program, rule, err)
+			}
+		}
 	}
 }
 
