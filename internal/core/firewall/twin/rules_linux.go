@@ -41,9 +41,11 @@ var (
 type ruleset struct {
 	m     netlink.Message
 	sets  uint32
-	lacks bool            // something that rules ask for
-	ipset bool            // rules ask for one
-	skips map[string]bool // chains that were left out: of devices, which packets meet before they are routed
+	lacks bool // something that rules ask for
+	ipset bool // rules ask for one
+
+	numbers bool            // rules ask for interfaces by their numbers
+	skips   map[string]bool // chains that were left out: of devices, which packets meet before they are routed
 }
 
 // read copies what is in force in the network namespace of the calling thread, as it was at one moment.
@@ -140,6 +142,7 @@ func (r *ruleset) add(k *kind, p part) {
 		flags |= unix.NLM_F_APPEND
 		r.lacks = r.lacks || asksMore(p.body)
 		r.ipset = r.ipset || asksIPSet(p.body)
+		r.numbers = r.numbers || asksNumbers(p.body)
 	}
 	r.begin(k.make, flags, p.family)
 	for kind, v := range netlink.Attributes(p.body) {
@@ -257,6 +260,17 @@ func asksIPSet(rule []byte) bool {
 	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
 		data := find(e, unix.NFTA_EXPR_DATA)
 		if text(data, unix.NFTA_MATCH_NAME) == "set" || text(data, unix.NFTA_TARGET_NAME) == "SET" {
+			return true
+		}
+	}
+	return false
+}
+
+// asksNumbers is whether a rule asks for an interface by its number.
+func asksNumbers(rule []byte) bool {
+	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := find(e, unix.NFTA_EXPR_DATA)
+		if key := find(data, unix.NFTA_META_KEY); text(e, unix.NFTA_EXPR_NAME) == "meta" && (netlink.Uint32(key) == unix.NFT_META_IIF || netlink.Uint32(key) == unix.NFT_META_OIF) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package twin
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -48,6 +49,10 @@ func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.try(ctx, legacy, ways)
+}
+
+func (r *router) try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 	var rules ruleset
 	if err := rules.read(); err != nil {
 		return nil, fmt.Errorf("the rules can't be read: %w", err)
@@ -75,9 +80,14 @@ func Try(ctx context.Context, legacy [2]string, ways []Way) ([]Outcome, error) {
 				return err
 			}
 			defer t.close()
-			err = t.try(ctx, legacy, ways, targets, out)
+			err = t.passAll(ctx, legacy, ways, targets, out)
 			for i := range out {
-				out[i].Unsure = rules.lacks || asksOfLegacy(legacy)
+				o := &out[i]
+				numbers := rules.numbers && t.renumbered
+				o.Unsure = rules.lacks || numbers || asksOfLegacy(legacy)
+				if o.Back && numbers {
+					o.Back, o.Err = false, errors.New("rules ask for the numbers of interfaces, and the copy can't have all of them")
+				}
 			}
 			return err
 		}()
@@ -166,6 +176,8 @@ type twin struct {
 	ends  map[string]int // the interfaces
 	route *netlink.Conn
 	trace *trace
+
+	renumbered bool // some interface has another number than in the router
 }
 
 func (t *twin) close() {
@@ -249,15 +261,24 @@ func (t *twin) tunnel(l *link) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.IoctlSetPointerInt(fd, unix.TUNSETIFINDEX, l.index); err != nil { // rules may go by it
-		return os.NewSyscallError("number a tunnel", err)
-	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
+	for {
+		if err := unix.IoctlSetPointerInt(fd, unix.TUNSETIFINDEX, l.index); err != nil { // rules may go by it
+			return os.NewSyscallError("number a tunnel", err)
+		}
+		ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
+		// Some kernels' namespaces are born with interfaces, such as sit0 and tunl0, at the first numbers.
+		if errors.Is(err, unix.EBUSY) && l.index < nobodys {
+			l.index += nobodys
+			t.renumbered = true
+			continue
+		}
 		return os.NewSyscallError("make a tunnel", err)
 	}
-	return nil
 }
+
+// nobodys is above all numbers of interfaces.
+const nobodys = 1 << 24
 
 func family(a netip.Addr) byte {
 	if a.Is4() {
@@ -325,8 +346,8 @@ func (t *twin) lead(to netip.Prefix, name string) error {
 	return t.route.Do(&m, nil)
 }
 
-// try goes along every way without the rules of iptables-legacy and, should there be some, again with them.
-func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []string, out []Outcome) error {
+// passAll goes along every way without the rules of iptables-legacy and, should there be some, again with them.
+func (t *twin) passAll(ctx context.Context, legacy [2]string, ways []Way, targets []string, out []Outcome) error {
 	port := uint16(40000)
 	for i := range ways {
 		if port++; out[i].Err == nil {
@@ -336,17 +357,14 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 	if legacy == [2]string{} {
 		return nil
 	}
-	for i, program := range []string{"iptables-legacy-restore", "ip6tables-legacy-restore"} {
+	for i, family := range []string{"ip", "ip6"} {
 		if legacy[i] == "" {
 			continue
 		}
+		program := restorer(family, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 		// Run by this thread, it is in this namespace.
 		cmd := exec.CommandContext(ctx, program)
 		cmd.Stdin = strings.NewReader(legacy[i])
-		cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-		if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
-			cmd.Path, cmd.Err = path, nil
-		}
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", program, err, said)
 		}
@@ -361,6 +379,25 @@ func (t *twin) try(ctx context.Context, legacy [2]string, ways []Way, targets []
 		out[i] = o
 	}
 	return nil
+}
+
+// restorer is the program that takes what the one that prints the rules of iptables-legacy has printed. Where that
+// is the only variant, it has no name.
+func restorer(family string, folders ...string) string {
+	find := func(program string) string {
+		for _, f := range folders {
+			if path, err := exec.LookPath(filepath.Join(f, program)); err == nil {
+				return path
+			}
+		}
+		return ""
+	}
+	if find(family+"tables-legacy-save") == "" {
+		if path := find(family + "tables-restore"); path != "" {
+			return path
+		}
+	}
+	return cmp.Or(find(family+"tables-legacy-restore"), family+"tables-legacy-restore")
 }
 
 func asksOfLegacy(saved [2]string) bool {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -230,6 +232,57 @@ func TestNamesIPSets(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "ask for an ipset") {
 				t.Errorf("%s, %s: %v", program, rule, err)
 			}
+		}
+	}
+}
+
+// An interface whose number is taken gets another. What becomes of a packet is sure but for rules that go by numbers.
+func TestTakenNumbers(t *testing.T) {
+	for rule, want := range map[string]struct {
+		by     string
+		unsure bool
+		err    string
+	}{
+		"accept":                         {"", false, ""},
+		"iifname wan0 drop; accept":      {"inet host f", false, ""},
+		"iif wan0 accept":                {"inet host f", true, ""},
+		"iif wan0 oif lan0 drop; accept": {"elsewhere", true, "the numbers of interfaces"},
+	} {
+		b := bedtest.New(t)
+		tell(t, b.Router, "table inet host { chain f { type filter hook forward priority filter; policy drop; ct state established accept; "+rule+"\n}\n}", "/usr/sbin/nft", "-f", "-")
+		tell(t, b.Router, forwards, "/usr/sbin/nft", "-f", "-")
+		way := twin.Way{In: "wan0", Source: b.Client1.IPv4, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv4, 7), TCP: true}
+		must(t, b.Router.Do(func() error {
+			out, err := twin.TryTaken(t.Context(), "wan0", []twin.Way{way})
+			if err != nil {
+				return err
+			}
+			o := out[0]
+			if got := dropper(o); got != want.by || o.Unsure != want.unsure || (o.Err != nil) != (want.err != "") || o.Err != nil && !strings.Contains(o.Err.Error(), want.err) {
+				t.Errorf("%s: dropped by %q, %+v", rule, got, o)
+			}
+			return nil
+		}))
+	}
+}
+
+// Rules of iptables-legacy are put back by the variant that printed them.
+func TestRestorer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		has  []string
+		want string
+	}{
+		"both variants": {[]string{"ip6tables-legacy-save", "ip6tables-legacy-restore", "ip6tables-save", "ip6tables-restore"}, "ip6tables-legacy-restore"},
+		"no names":      {[]string{"ip6tables-save", "ip6tables-restore"}, "ip6tables-restore"},
+		"half of it":    {[]string{"ip6tables-legacy-save", "ip6tables-restore"}, "ip6tables-legacy-restore"},
+		"nothing":       {nil, "ip6tables-legacy-restore"},
+	} {
+		folder := t.TempDir()
+		for _, program := range tc.has {
+			must(t, os.WriteFile(filepath.Join(folder, program), nil, 0o755))
+		}
+		if got := filepath.Base(twin.Restorer("ip6", t.TempDir(), folder)); got != tc.want {
+			t.Errorf("%s: %s", name, got)
 		}
 	}
 }
