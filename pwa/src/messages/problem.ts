@@ -20,21 +20,6 @@ export function atField(t: Messages, label: string, words: string): string {
   return asSentence(lacksSubject(words) ? t.problem.about(label, words) : words.charAt(0).toLocaleUpperCase() + words.slice(1))
 }
 
-/** The last one that nobody foresaw, as it was said. */
-let unforeseen: Problem | undefined
-
-/** For whoever looks into what a text of sayProblem tells; undefined where the text itself says what is wrong. */
-export function detailsOf(t: Messages, text: string): string | undefined {
-  if (!unforeseen || !text.includes(t.problem.unknown)) return undefined
-  const { at, request, status, type } = unforeseen
-  return [at, request, type, status].filter(Boolean).join('\n')
-}
-
-function unknown(t: Messages, problem: Problem): string {
-  unforeseen = problem
-  return t.problem.unknown
-}
-
 /** What happened, in words for a person. */
 export function sayProblem(t: Messages, problem: Problem): string {
   if (problem.unreachable) return t.app.unreachable
@@ -58,10 +43,21 @@ export function sayProblem(t: Messages, problem: Problem): string {
     case 422: {
       // The detail begins with the name that the field has in the API, which says nothing here.
       const why = problem.fields[0]?.message || problem.detail
-      if (!why) return unknown(t, problem)
+      if (!why) return t.problem.unknown
       return (lacksSubject(why) ? t.problem.refusedEntry : t.problem.refused)(why.replace(/\.$/, ''))
     }
     default:
-      return unknown(t, problem)
+      return t.problem.unknown
   }
+}
+
+/** Why something failed, of which the app may have words of its own. */
+export function sayFailure(t: Messages, why: Problem | string): string {
+  return typeof why === 'string' ? why : sayProblem(t, why)
+}
+
+/** For whoever looks into a problem; undefined where what people are told of it says already what is wrong. */
+export function detailsOf(t: Messages, why: Problem | string): string | undefined {
+  if (typeof why === 'string' || sayProblem(t, why) !== t.problem.unknown) return undefined
+  return [why.at, why.request, why.type, why.status].filter(Boolean).join('\n')
 }

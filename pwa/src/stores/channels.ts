@@ -3,7 +3,6 @@ import { shallowReactive } from 'vue'
 import * as api from '@/api/channels'
 import { asProblem } from '@/api/problem'
 import { useLanguage } from '@/messages'
-import { sayProblem } from '@/messages/problem'
 import { collection } from './collection'
 import { useNotices } from './notices'
 
@@ -30,7 +29,7 @@ export const useChannels = defineStore('channels', () => {
       if (why === undefined) notices.show(t.settings.testDelivered(name))
       else notices.fail(t.settings.testFailed(name, why))
     } catch (error) {
-      notices.fail(sayProblem(t, asProblem(error)))
+      notices.fail(asProblem(error))
     } finally {
       testing.delete(name)
     }

@@ -2,8 +2,6 @@ import { defineStore } from 'pinia'
 import { computed } from 'vue'
 import * as api from '@/api/devices'
 import { asProblem } from '@/api/problem'
-import { useLanguage } from '@/messages'
-import { sayProblem } from '@/messages/problem'
 import { collection } from './collection'
 import { useNotices } from './notices'
 
@@ -25,7 +23,6 @@ function kept(made: api.Enrolled): api.Device {
 
 /** Devices: one's own, or everybody's for an admin. */
 export const useDevices = defineStore('devices', () => {
-  const language = useLanguage()
   const notices = useNotices()
   const list = collection(api.listDevices)
 
@@ -77,7 +74,7 @@ export const useDevices = defineStore('devices', () => {
       return true
     } catch (error) {
       takeBack()
-      notices.fail(sayProblem(language.t, asProblem(error)))
+      notices.fail(asProblem(error))
       return false
     }
   }

@@ -3,7 +3,6 @@ import { computed } from 'vue'
 import * as api from '@/api/grants'
 import { asProblem, Problem } from '@/api/problem'
 import { useLanguage } from '@/messages'
-import { sayProblem } from '@/messages/problem'
 import { collection } from './collection'
 import { useNotices } from './notices'
 
@@ -71,7 +70,7 @@ export const useEveryGrant = defineStore('everyGrant', () => {
       refused = outcome.reason
     }
     if (refused === undefined) return true
-    notices.fail(sayProblem(language.t, asProblem(refused)))
+    notices.fail(asProblem(refused))
     return false
   }
 

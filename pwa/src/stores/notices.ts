@@ -1,7 +1,8 @@
 import { defineStore } from 'pinia'
 import { ref, shallowReactive } from 'vue'
+import type { Problem } from '@/api/problem'
 import { useLanguage } from '@/messages'
-import { detailsOf } from '@/messages/problem'
+import { detailsOf, sayFailure } from '@/messages/problem'
 import { whenLeft } from './forget'
 
 export interface NoticeAction {
@@ -37,11 +38,12 @@ export const useNotices = defineStore('notices', () => {
     return id
   }
 
-  function fail(text: string): number {
+  /** Says why something failed; where words say more than the problem does, those. */
+  function fail(why: Problem | string, words?: string): number {
     const { t } = language
-    const details = detailsOf(t, text)
+    const details = detailsOf(t, why)
     const actions = details ? [{ label: t.problem.copyDetails, run: () => void copyDetails(details) }] : []
-    return show(text, actions, { bad: true })
+    return show(words ?? sayFailure(t, why), actions, { bad: true })
   }
 
   /** Copies what helps whoever looks into a problem; where the browser refuses, it is shown. */

@@ -116,7 +116,7 @@ export const useSessions = defineStore('sessions', () => {
     service: Pick<Service, 'id' | 'name'>,
     problem: Problem,
   ): void {
-    if (problem.status !== 401) notices.fail(words(service.name, why(service.id, problem)))
+    if (problem.status !== 401) notices.fail(problem, words(service.name, why(service.id, problem)))
   }
 
   /**
@@ -276,13 +276,13 @@ export const useSessions = defineStore('sessions', () => {
           apply(await api.closeSession(session.id))
           return undefined
         } catch (error) {
-          const because = sayProblem(language.t, asProblem(error))
-          return language.t.problem.notMoved(session.service_name, because)
+          return { problem: asProblem(error), name: session.service_name }
         }
       }),
     )
-    const failed = outcomes.filter((text) => text !== undefined)
-    for (const text of failed) notices.fail(text)
+    const failed = outcomes.filter((one) => one !== undefined)
+    const { t } = language
+    for (const { problem, name } of failed) notices.fail(problem, t.problem.notMoved(name, sayProblem(t, problem)))
     if (failed.length === 0) notices.show(language.t.session.moved(old.length))
   }
 
@@ -293,7 +293,7 @@ export const useSessions = defineStore('sessions', () => {
       await list.load()
       notices.show(language.t.session.closedAll(ended))
     } catch (error) {
-      notices.fail(sayProblem(language.t, asProblem(error)))
+      notices.fail(asProblem(error))
     }
   }
 

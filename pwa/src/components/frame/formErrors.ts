@@ -1,13 +1,13 @@
-import { nextTick, type Ref, ref } from 'vue'
+import { nextTick, type Ref, ref, shallowRef } from 'vue'
 import type { Problem } from '@/api/problem'
 import { useMessages } from '@/messages'
-import { atField, lacksSubject, sayProblem } from '@/messages/problem'
+import { atField, lacksSubject } from '@/messages/problem'
 
 /** What is wrong with the fields of a form, by their names, and what is wrong with none of them. */
 export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
   const t = useMessages()
   const errors = ref<Record<string, string>>({})
-  const failure = ref<string>()
+  const failure = shallowRef<Problem | string>()
 
   /** Shows what is wrong, nothing perhaps, and leads to the first field that is. */
   async function show(found: Record<string, string>): Promise<boolean> {
@@ -22,7 +22,7 @@ export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
   async function explain(problem: Problem, fieldOf = (name: string) => name): Promise<void> {
     await show(Object.fromEntries(problem.fields.map(({ field, message }) => [fieldOf(field), lacksSubject(message) ? message : atField(t.value, '', message)])))
     // What no field shows has to be said all the same.
-    if (!form.value?.querySelector('[aria-invalid]')) failure.value = sayProblem(t.value, problem)
+    if (!form.value?.querySelector('[aria-invalid]')) failure.value = problem
   }
 
   return { errors, failure, show, explain }
