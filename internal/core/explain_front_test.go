@@ -19,16 +19,16 @@ func TestExplainsTheRouterInFront(t *testing.T) {
 	ana, bob := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("198.51.100.8")
 	until := time.Now().Add(time.Hour)
 	for name, tc := range map[string]struct {
-		port    *link.FrontPort
+		port    *portmap.FrontPort
 		down    uint64
 		problem bool
 		says    string
 	}{
-		"open to its source": {&link.FrontPort{Open: true, For: []netip.Addr{ana}, Until: until}, 0, false, "has port 20000/tcp open to 198.51.100.7 alone"},
-		"open to several":    {&link.FrontPort{Open: true, For: []netip.Addr{ana, bob}, Until: until}, 0, false, "open to 198.51.100.7 and 1 more alone"},
-		"open to everybody":  {&link.FrontPort{Open: true, Until: until}, 0, false, "open to everybody, as it can't be told who comes"},
-		"refused":            {&link.FrontPort{Error: "the router refuses: no"}, 0, true, "does not open port 20000/tcp: the router refuses: no."},
-		"forwarded by hand":  {&link.FrontPort{Error: "it does not answer"}, 5, false, "it does not answer. It gets here all the same."},
+		"open to its source": {&portmap.FrontPort{Open: true, For: []netip.Addr{ana}, Until: until}, 0, false, "has port 20000/tcp open to 198.51.100.7 alone"},
+		"open to several":    {&portmap.FrontPort{Open: true, For: []netip.Addr{ana, bob}, Until: until}, 0, false, "open to 198.51.100.7 and 1 more alone"},
+		"open to everybody":  {&portmap.FrontPort{Open: true, Until: until}, 0, false, "open to everybody, as it can't be told who comes"},
+		"refused":            {&portmap.FrontPort{Error: "the router refuses: no"}, 0, true, "does not open port 20000/tcp: the router refuses: no."},
+		"forwarded by hand":  {&portmap.FrontPort{Error: "it does not answer"}, 5, false, "it does not answer. It gets here all the same."},
 		"of IPv6":            {nil, 0, false, "is not asked for port 20000/tcp, as it is asked for IPv4 alone"},
 	} {
 		e := explaining{Core: &Core{ports: &ports{portmap.New(portmap.Config{Protocol: ownline.AutoPorts})}}}

@@ -5,16 +5,16 @@ package core
 import (
 	"context"
 
+	"github.com/ownline/ownline/internal/core/portmap"
 	"github.com/ownline/ownline/internal/core/session"
-	"github.com/ownline/ownline/internal/link"
 )
 
 // Listed is a session as `ownline-core sessions` prints it.
 type Listed struct {
 	session.Session
 	// Doorstep is whether it leads a guest, whose own session is another, to the doorstep.
-	Doorstep bool            `json:"doorstep,omitempty"`
-	InFront  *link.FrontPort `json:"router_in_front,omitempty"` // nil: no router in front is asked for the port
+	Doorstep bool               `json:"doorstep,omitempty"`
+	InFront  *portmap.FrontPort `json:"router_in_front,omitempty"` // nil: no router in front is asked for the port
 }
 
 // list returns what is open.

@@ -85,15 +85,15 @@ func (p *ports) wait(ctx context.Context) {
 const notAsked = "it was not asked yet"
 
 // of tells how the router in front is to the port of a session; nil: it is not asked for that.
-func (p *ports) of(s *session.Session) *link.FrontPort {
+func (p *ports) of(s *session.Session) *portmap.FrontPort {
 	if p == nil || !s.Source.Addr().Is4() {
 		return nil
 	}
 	port, asked := p.keeper.Port(s.Transport, s.PublicPort)
 	if whole := p.keeper.Status(); whole.Protocol == "" { // what it was told before, it may have forgotten
-		port = link.FrontPort{Error: cmp.Or(whole.Error, notAsked)}
+		port = portmap.FrontPort{Error: cmp.Or(whole.Error, notAsked)}
 	} else if !asked {
-		port = link.FrontPort{Error: notAsked}
+		port = portmap.FrontPort{Error: notAsked}
 	}
 	return &port
 }

@@ -187,14 +187,6 @@ type Ports struct {
 	Refused  []string   `json:"refused,omitempty"` // ports that it does not open, like "20000/tcp"
 }
 
-// FrontPort tells how the router in front is to one public port.
-type FrontPort struct {
-	Open  bool         `json:"open"`
-	For   []netip.Addr `json:"for,omitempty"`   // whom alone it was told to let through; none: it lets everybody
-	Until time.Time    `json:"until,omitzero"`  // when it shuts the port, unless that is renewed
-	Error string       `json:"error,omitempty"` // why it is not open
-}
-
 // Proxy tells how the reverse proxy is.
 type Proxy struct {
 	Driver   string `json:"driver"`           // "none": services of kind proxy can't be opened

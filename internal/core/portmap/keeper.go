@@ -52,10 +52,10 @@ type Keeper struct {
 
 	mu     sync.Mutex // guards the following
 	status link.Ports
-	ports  map[key]link.FrontPort // not changed once it is here
-	asked  uint64                 // rounds that were asked for
-	done   uint64                 // of those, answered by a round that began later
-	turned chan struct{}          // closed after every round
+	ports  map[key]FrontPort // not changed once it is here
+	asked  uint64            // rounds that were asked for
+	done   uint64            // of those, answered by a round that began later
+	turned chan struct{}     // closed after every round
 }
 
 // hold is a port that the router leads here.
@@ -120,6 +120,14 @@ func (k *Keeper) Wait(ctx context.Context) {
 	}
 }
 
+// FrontPort tells how the router in front is to one public port.
+type FrontPort struct {
+	Open  bool         `json:"open"`
+	For   []netip.Addr `json:"for,omitempty"`   // whom alone it was told to let through; none: it lets everybody
+	Until time.Time    `json:"until,omitzero"`  // when it shuts the port, unless that is renewed
+	Error string       `json:"error,omitempty"` // why it is not open
+}
+
 // Status tells how it goes.
 func (k *Keeper) Status() link.Ports {
 	k.mu.Lock()
@@ -128,7 +136,7 @@ func (k *Keeper) Status() link.Ports {
 }
 
 // Port tells how the router is to one port; false: it was not asked for it, or is not yet.
-func (k *Keeper) Port(transport ownline.Transport, port uint16) (link.FrontPort, bool) {
+func (k *Keeper) Port(transport ownline.Transport, port uint16) (FrontPort, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p, ok := k.ports[key{transport, port}]
@@ -310,9 +318,9 @@ func (k *Keeper) follow(ctx context.Context, at key, o *Opening) error {
 // tell publishes what a round came to.
 func (k *Keeper) tell(err error, serving uint64) {
 	s := link.Ports{Open: k.cfg.Protocol, Router: k.router, Opened: len(k.held)}
-	ports := make(map[key]link.FrontPort, len(k.held)+len(k.denied))
+	ports := make(map[key]FrontPort, len(k.held)+len(k.denied))
 	for at, h := range k.held {
-		p := link.FrontPort{Open: true, Until: h.until.Round(0)}
+		p := FrontPort{Open: true, Until: h.until.Round(0)}
 		if h.narrow {
 			s.Narrow++
 			p.For = h.Sources
@@ -322,7 +330,7 @@ func (k *Keeper) tell(err error, serving uint64) {
 	for at, d := range k.denied {
 		s.Refused = append(s.Refused, at.String())
 		s.Error = at.String() + ": " + d.err.Error()
-		ports[at] = link.FrontPort{Error: d.err.Error()}
+		ports[at] = FrontPort{Error: d.err.Error()}
 	}
 	slices.Sort(s.Refused)
 	k.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ownline/ownline/internal/core"
+	"github.com/ownline/ownline/internal/core/portmap"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -18,7 +19,7 @@ func TestSessionsListed(t *testing.T) {
 	one := core.Listed{Session: session.Session{Session: link.Session{Service: "nas", User: "ana", PublicPort: 20000}}}
 	guest := one
 	guest.Doorstep, guest.Service, guest.PublicPort = true, ownline.Doorstep, 9999
-	asked := func(p link.FrontPort) core.Listed {
+	asked := func(p portmap.FrontPort) core.Listed {
 		l := one
 		l.InFront = &p
 		return l
@@ -33,7 +34,7 @@ func TestSessionsListed(t *testing.T) {
 		"a guest":      {[]core.Listed{guest, one}, []string{"nas", "\n\nAT THE DOORSTEP", "9999/"}, ownline.Doorstep},
 		"a guest only": {[]core.Listed{guest}, []string{"Nothing is open.", "AT THE DOORSTEP"}, "ROUTER"},
 		"in front": {[]core.Listed{
-			one, asked(link.FrontPort{Open: true, For: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}), asked(link.FrontPort{Open: true}), asked(link.FrontPort{Error: "no"}),
+			one, asked(portmap.FrontPort{Open: true, For: []netip.Addr{netip.MustParseAddr("198.51.100.7")}}), asked(portmap.FrontPort{Open: true}), asked(portmap.FrontPort{Error: "no"}),
 		}, []string{"ROUTER IN FRONT\n", " not asked\n", " open to its source\n", " open to everybody\n", " SHUT: no\n"}, "DOORSTEP"},
 	} {
 		var out strings.Builder
