@@ -8,12 +8,17 @@ export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
   const t = useMessages()
   const errors = ref<Record<string, string>>({})
   const failure = shallowRef<Problem | string>()
+  const marked = ref<{ id: string; label: string }[]>([])
 
   /** Shows what is wrong, nothing perhaps, and leads to the first field that is. */
   async function show(found: Record<string, string>): Promise<boolean> {
     errors.value = found
     failure.value = undefined
+    marked.value = []
     await nextTick()
+    marked.value = Array.from(form.value?.querySelectorAll<HTMLInputElement>('[aria-invalid]') ?? [], ({ id, labels }) => ({
+      id, label: labels?.[0]?.textContent?.trim() ?? '',
+    }))
     form.value?.querySelector<HTMLElement>('[aria-invalid], [role=alert]')?.focus()
     return Object.keys(found).length > 0
   }
@@ -25,5 +30,5 @@ export function useFormErrors(form: Readonly<Ref<HTMLElement | null>>) {
     if (!form.value?.querySelector('[aria-invalid]')) failure.value = problem
   }
 
-  return { errors, failure, show, explain }
+  return { errors, failure, marked, show, explain }
 }

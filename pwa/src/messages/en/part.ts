@@ -28,6 +28,7 @@ export const part = {
   atMost: (length: string) => `At most ${length} for you.`,
   asOf: (time: string) => `As of ${time}`,
   saved: 'Saved',
+  lookAgain: 'Look at these again:',
   tooLong: (most: number, over: number) =>
     plural('en', over, { one: `1 character too many: ${most} at most.`, other: `${over} characters too many: ${most} at most.` }),
 }

@@ -28,6 +28,7 @@ export const part: Messages['part'] = {
   atMost: (length) => `Como mucho ${length} para ti.`,
   asOf: (time) => `A las ${time}`,
   saved: 'Guardado',
+  lookAgain: 'Revisa estos campos:',
   tooLong: (most, over) =>
     plural('es', over, { one: `Sobra 1 carácter: ${most} como máximo.`, other: `Sobran ${over} caracteres: ${most} como máximo.` }),
 }

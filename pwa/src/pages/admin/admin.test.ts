@@ -255,6 +255,20 @@ describe('services', () => {
     expect(page.text()).toContain('A port is a number from 1 to 65535.')
   })
 
+  it('list the fields that are wrong, and lead to each', async () => {
+    const { page, press, fill } = await open('/admin/services/photos-id')
+    await fill('Name', '')
+    await press('Save')
+    expect(page.text()).not.toContain('Look at these again:')
+    await fill('Port', '70000')
+    await press('Save')
+    expect(page.get('.summary').text()).toContain('Look at these again:')
+    await press('Save')
+    expect(page.get('[aria-invalid]').element).toBe(document.activeElement)
+    await press('Port')
+    expect(document.activeElement?.getAttribute('placeholder')).toBe('8080')
+  })
+
   it('have their template checked before it is kept', async () => {
     vi.mocked(servicesApi.previewService).mockRejectedValue(refused('options.template', 'line 3: unknown directive'))
     const { page, press, fill } = await open('/admin/services/wiki-id')
