@@ -42,7 +42,9 @@ func (h *host) look() error {
 	if err != nil {
 		return err
 	}
-	h.seen.Store(&now)
+	if was := h.seen.Swap(&now); now.Misnamed && (was == nil || !was.Misnamed) {
+		h.log.Warn("none of firewall.wan_interfaces is there: nothing is opened by them, and only private networks count as the LAN", "wan_interfaces", h.cfg.Firewall.WANInterfaces)
+	}
 	return nil
 }
 

@@ -96,6 +96,9 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	}
 	l.daemon(err)
 	l.firewall(ctx)
+	if l.Host.Misnamed {
+		l.say(&misnamed, strings.Join(l.Config.Firewall.WANInterfaces, ", "), l.File)
+	}
 	l.forwarding()
 	l.paths()
 	l.rules(ctx)

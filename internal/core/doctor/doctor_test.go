@@ -106,6 +106,9 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"nobody dialled": {func(r *doctor.Router, _ *daemon) {
 			r.Config.Firewall.WANInterfaces = []string{"ppp*"}
 		}, "host-rules", doctor.Warning, "was not looked at: no interface leads to the internet"},
+		"misnamed": {func(r *doctor.Router, _ *daemon) {
+			r.Config.Firewall.WANInterfaces, r.Host.Misnamed = []string{"wann"}, true
+		}, "interfaces", doctor.Problem, "names is there: wann"},
 		"no LAN": {func(r *doctor.Router, _ *daemon) { r.Host.LAN = nil }, "host-rules", doctor.Warning, "was not looked at: no interface is in the LAN"},
 		"two want a port": {func(r *doctor.Router, d *daemon) {
 			d.status.ReservedPorts = []uint16{22}

@@ -26,6 +26,8 @@ var (
 	lacking = words{"firewall", Warning, "The kernel has Ownline's rules (%[1]s), but with %[2]s.", "", "docs/reference/firewalls.md says what that means"}
 	ruled   = words{check: "firewall", level: Good, text: "The kernel has Ownline's rules (%[1]s)."}
 
+	misnamed = words{"interfaces", Problem, "None of the interfaces that firewall.wan_interfaces names is there: %[1]s. So nothing that comes from the internet is let in.", "ip -brief link", "the command shows the names: write that of the internet's into %[2]s, and restart core"}
+
 	notForwarded = words{check: "forwarding", level: Problem, text: "The kernel does not forward %[1]s, so services in the LAN can't be reached by it."}
 	forwarded    = words{check: "forwarding", level: Good, text: "The kernel forwards %[1]s."}
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Host is a router as it was when it was read.
@@ -16,6 +17,7 @@ type Host struct {
 	Own      []netip.Addr    // every address of every interface
 	Gateways []netip.Addr    // next hops of default routes
 	LAN      []Address       // private addresses of interfaces that do not face the internet
+	Misnamed bool            // the settings name interfaces of the internet, and none of them is there
 	Served   []firewall.Port // listening TCP and bound UDP sockets, but for those on loopback
 }
 
@@ -39,6 +41,27 @@ func Matches(wan []string, name string) bool {
 		ok, err := path.Match(pattern, name)
 		return ok && err == nil
 	})
+}
+
+// facing tells interfaces of the LAN from those that face the internet.
+type facing struct {
+	wan     []string // patterns of the settings
+	named   bool     // one of them is there
+	uplinks []Uplink
+}
+
+// inside reports whether an address of an interface is one of the LAN. Without a name of the settings that is
+// there, which may be misspelt, or have become another, an address of the internet can't be told by its
+// interface, but by what it is. With one, the others are the LAN's, but for those that a default route leads
+// out by: somebody else's network is behind them.
+func (f *facing) inside(name string, a netip.Addr) bool {
+	switch {
+	case Matches(f.wan, name) || a.IsLinkLocalUnicast():
+		return false
+	case len(f.wan) > 0 && slices.ContainsFunc(f.uplinks, func(u Uplink) bool { return u.Interface == name }):
+		return false
+	}
+	return f.named || ownline.KindOf(a) == ownline.SourcePrivate
 }
 
 // Networks returns the networks of the LAN.

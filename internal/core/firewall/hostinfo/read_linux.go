@@ -9,20 +9,26 @@ import (
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Read looks at the network namespace of the process. wan names the interfaces that face
-// the internet ("ppp*": all that begin so); when empty, every interface with a private
-// address counts as one of the LAN.
+// the internet ("ppp*": all that begin so); the LAN's are told from them as facing says.
 func Read(wan []string) (Host, error) {
 	var h Host
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return Host{}, fmt.Errorf("list interfaces: %w", err)
 	}
+	uplinks, err := Uplinks()
+	if err != nil {
+		return Host{}, err
+	}
+	f := facing{wan: wan, named: slices.ContainsFunc(interfaces, func(i net.Interface) bool { return Matches(wan, i.Name) }), uplinks: uplinks}
+	h.Misnamed = len(wan) > 0 && !f.named
 	for _, i := range interfaces {
 		addrs, err := i.Addrs()
 		if err != nil {
@@ -34,10 +40,7 @@ func Read(wan []string) (Host, error) {
 				continue
 			}
 			h.Own = append(h.Own, p.Addr())
-			lan := i.Flags&net.FlagLoopback == 0 && !Matches(wan, i.Name) && !p.Addr().IsLinkLocalUnicast()
-			// Without wan_interfaces, an address of the internet can't be told from the LAN's by
-			// its interface, but by what it is.
-			if lan && (len(wan) > 0 || ownline.KindOf(p.Addr()) == ownline.SourcePrivate) {
+			if i.Flags&net.FlagLoopback == 0 && f.inside(i.Name, p.Addr()) {
 				h.LAN = append(h.LAN, Address{p.Addr(), p.Masked(), i.Name})
 			}
 		}
