@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ownline/ownline/internal/core/doctor"
 )
 
 func TestCommandLine(t *testing.T) {
+	as(t, 0)
 	config := filepath.Join(t.TempDir(), "core.yaml")
 	if err := os.WriteFile(config, []byte("control_socket: "+filepath.Join(t.TempDir(), "nobody")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -52,6 +56,41 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("printed %q and said %q", &out, &said)
 			}
 		})
+	}
+}
+
+// as has the doctor take itself for a process of uid.
+func as(t *testing.T, uid int) {
+	t.Helper()
+	mine := euid
+	euid = func() int { return uid }
+	t.Cleanup(func() { euid = mine })
+}
+
+// Who may not look is told so, and nothing else, which would be guesses. Programs can read it.
+func TestDoctorNeedsRoot(t *testing.T) {
+	as(t, 1000)
+	for _, args := range []string{"doctor --config /nowhere/core.yaml", "doctor --fix --yes"} {
+		only(t, args, "rights", "run it as root")
+	}
+}
+
+// only has the doctor print one finding, a problem, to people and to programs.
+func only(t *testing.T, args, check, says string) {
+	t.Helper()
+	var out, said bytes.Buffer
+	if code := run(t.Context(), strings.Fields(args), &out, &said); code != exitFailed || strings.Count(out.String(), "✗") != 1 || !strings.HasPrefix(out.String(), "✗ ") || !strings.Contains(out.String(), says) {
+		t.Errorf("%s: exit code %d, printed %q and said %q", args, code, &out, &said)
+	}
+	out.Reset()
+	var all struct{ Findings, Mended []doctor.Finding }
+	code := run(t.Context(), strings.Fields(args+" --json"), &out, &said)
+	err := json.Unmarshal(out.Bytes(), &all)
+	if code != exitFailed || err != nil || len(all.Findings) != 1 || all.Mended == nil || len(all.Mended) != 0 {
+		t.Fatalf("%s --json: exit code %d, %v, printed %s", args, code, err, &out)
+	}
+	if f := all.Findings[0]; f.Check != check || f.Level != doctor.Problem || !strings.Contains(f.Text, says) {
+		t.Errorf("%s --json: %+v", args, f)
 	}
 }
 
