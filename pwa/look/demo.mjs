@@ -178,7 +178,7 @@ function answer(method, path, query, demo, body) {
     case 'about':
       return { version: '1.4.0' }
     case 'auth/methods':
-      return { password: true, oidc: { name: 'Family login' } }
+      return { password: true, passkeys: true, oidc: { name: 'Family login' } }
     case 'auth/oidc/link':
       return { items: [] }
     case 'me/factors':

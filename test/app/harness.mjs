@@ -146,9 +146,13 @@ export const laptop = { viewport: { width: 1440, height: 900 } }
 /** What browsers write to the console by themselves when a server can't be reached, or refuses. */
 const usual = /^Failed to load resource: |^WebSocket connection to .* failed/
 
-/** Whether a page has asked for what only those get who are signed in: none does that by itself. */
+/**
+ * Whether a page has asked for what only those get who are signed in, or for a sign-in that the server
+ * can't offer: none does that by itself.
+ */
 function untold(message) {
-  return / status of 401 /.test(message.text()) && !message.location().url.includes('/api/v1/auth/')
+  const signingIn = message.location().url.includes('/api/v1/auth/')
+  return (signingIn ? / status of 409 / : / status of 401 /).test(message.text())
 }
 
 class Browsers {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/internal/web/access"
+	"github.com/ownline/ownline/internal/web/auth"
 )
 
 // browser signs in like a page of ours and keeps its cookie.
@@ -295,4 +296,21 @@ func TestForeignHash(t *testing.T) {
 		t.Errorf("kept as %q, %v", kept, err)
 	}
 	as[me](b.login("old", "an old password"), 200)
+}
+
+// The sign-in page asks for a passkey only where there can be one: a refusal would stand in the browser's console.
+func TestMethodsTellOfPasskeys(t *testing.T) {
+	w := newWorld(t)
+	asked := func() bool {
+		return as[struct{ Passkeys bool }](w.do("", "GET", "/auth/methods", nil), 200).Passkeys
+	}
+	if !asked() {
+		t.Error("with a public_url there are none")
+	}
+	w.options.PublicURL = ""
+	w.api.auth = auth.New(w.options)
+	if asked() {
+		t.Error("without a public_url there are some")
+	}
+	w.do("", "POST", "/auth/passkey/options", map[string]any{}).want(409)
 }

@@ -44,11 +44,12 @@ func (s *Server) oidcResource() {
 	}
 	type methods struct {
 		Password bool      `json:"password"`
+		Passkeys bool      `json:"passkeys" doc:"Whether there can be passkeys: they need a public_url with a name in it"`
 		OIDC     *provider `json:"oidc,omitempty" doc:"Absent: none is configured"`
 	}
 	register(s, operation{method: http.MethodGet, path: "/auth/methods", id: "auth-methods", who: anybody, tag: tag, summary: "What the sign-in page can offer"},
 		func(context.Context, auth.Identity, *noInput) (*output[methods], error) {
-			m := methods{Password: true}
+			m := methods{Password: true, Passkeys: s.auth.PasskeysOff() == nil}
 			if s.oidc != nil {
 				m.OIDC = &provider{s.oidc.Provider.Name()}
 			}

@@ -1956,6 +1956,8 @@ export interface components {
         Methods: {
             /** @description Absent: none is configured */
             oidc?: components["schemas"]["Provider"];
+            /** @description Whether there can be passkeys: they need a public_url with a name in it */
+            passkeys: boolean;
             password: boolean;
         };
         NewDevice: {
@@ -3544,6 +3546,7 @@ export interface operations {
                      *       "oidc": {
                      *         "name": "text"
                      *       },
+                     *       "passkeys": false,
                      *       "password": false
                      *     }
                      */

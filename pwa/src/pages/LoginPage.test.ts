@@ -18,7 +18,7 @@ vi.mock('@/api/passkeys', async (actual) => ({
 }))
 
 beforeEach(() => {
-  vi.mocked(auth.methods).mockResolvedValue({ password: true })
+  vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: true })
   vi.mocked(auth.providerAddress).mockImplementation((next) => `/start?return=${next}`)
   vi.mocked(auth.me).mockRejectedValue(new Problem(401))
   vi.mocked(auth.measure).mockResolvedValue(34)
@@ -95,7 +95,7 @@ describe('the sign-in', () => {
     const without = await page('/login')
     await flushPromises()
     expect(without.login.find('.provider').exists()).toBe(false)
-    vi.mocked(auth.methods).mockResolvedValue({ password: true, oidc: { name: 'Our login' } })
+    vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: true, oidc: { name: 'Our login' } })
     const { login } = await page('/login?next=/sessions')
     await flushPromises()
     expect(login.get('.provider').text()).toBe('Sign in with Our login')
@@ -162,6 +162,21 @@ describe('the sign-in', () => {
   })
 
   describe('by a passkey', () => {
+    beforeEach(() => void vi.mocked(passkeys.canPasskey).mockReturnValue(true))
+
+    it('is asked for and offered only where the server can have them', async () => {
+      vi.mocked(passkeys.canAutofill).mockResolvedValue(true)
+      const offered = async () => {
+        vi.mocked(passkeys.passkeyLogin).mockReset().mockRejectedValue(new passkeys.NotUsed())
+        const { login } = await page('/login')
+        await flushPromises()
+        return [login.text().includes('Use a passkey'), vi.mocked(passkeys.passkeyLogin).mock.calls.length]
+      }
+      expect(await offered()).toEqual([true, 1])
+      vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: false })
+      expect(await offered()).toEqual([false, 0])
+    })
+
     it('enters where it is picked in the list of names', async () => {
       vi.mocked(passkeys.canAutofill).mockResolvedValue(true)
       vi.mocked(passkeys.passkeyLogin).mockResolvedValue(sampleMe())
@@ -171,9 +186,9 @@ describe('the sign-in', () => {
     })
 
     it('says what to do when it was not used', async () => {
-      vi.mocked(passkeys.canPasskey).mockReturnValue(true)
       vi.mocked(passkeys.passkeyLogin).mockRejectedValue(new passkeys.NotUsed())
       const { login } = await page('/login')
+      await flushPromises()
       const button = login.findAll('button').find((one) => one.text() === 'Use a passkey')
       await button?.trigger('click')
       await flushPromises()

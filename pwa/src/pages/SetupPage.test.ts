@@ -20,6 +20,7 @@ vi.mock('@/api/sites')
 
 beforeEach(() => {
   vi.mocked(listSites).mockResolvedValue([])
+  vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: true })
 })
 
 let leave = (): void => {}
@@ -107,6 +108,22 @@ describe('the setup', () => {
     expect(second.setup.get('h1').text()).toBe('Ownline is ready')
     await second.press('To Home')
     expect((await page('')).setup.text()).toContain('Setup link')
+  })
+
+  it('goes on where the server can have no passkeys, also after a reload', async () => {
+    vi.mocked(auth.setup).mockResolvedValue(sampleMe({ role: 'admin' }))
+    vi.mocked(auth.me).mockResolvedValue(sampleMe({ role: 'admin' }))
+    vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: false })
+    vi.mocked(passkeys.canPasskey).mockReturnValue(true)
+    const first = await page('#secret')
+    await first.submit('ana', 'a good long password')
+    for (const { setup } of [first, await page('')]) {
+      expect(setup.text()).toContain('Passkeys need the public address of Ownline')
+      expect(setup.findAll('button').map((one) => one.text())).toEqual(['Next'])
+    }
+    const { setup, press } = await page('')
+    await press('Next')
+    expect(setup.text()).toContain('3 of 4')
   })
 
   it('goes on for nobody who is not signed in', async () => {

@@ -25,6 +25,7 @@ export const setup = {
   progress: (step: number, all: number) => `${step} of ${all}`,
   passkey: 'With a passkey you sign in by your finger, your face or the code of this device.',
   passkeyNone: 'This browser knows no passkeys. You can add one later, in Settings.',
+  passkeyNowhere: 'Passkeys need the public address of Ownline: set public_url in web.yaml to its https address with a name. Then add one in Settings.',
   passkeyMake: 'Add a passkey',
   passkeyName: 'First passkey',
   passkeyNotMade: 'No passkey was made. Try again, or go on without.',

@@ -26,6 +26,7 @@ export const setup: Messages['setup'] = {
   progress: (step, all) => `${step} de ${all}`,
   passkey: 'Con una llave de acceso entras con tu dedo, tu cara o el código de este dispositivo.',
   passkeyNone: 'Este navegador no conoce llaves de acceso. Puedes añadir una después, en Ajustes.',
+  passkeyNowhere: 'Las llaves de acceso necesitan la dirección pública de Ownline: pon en public_url, en web.yaml, su dirección https con un nombre. Después añade una en Ajustes.',
   passkeyMake: 'Añadir una llave de acceso',
   passkeyName: 'Primera llave de acceso',
   passkeyNotMade: 'No se hizo ninguna llave de acceso. Inténtalo de nuevo o sigue sin ella.',

@@ -51,7 +51,7 @@ beforeEach(() => {
   vi.spyOn(window, 'matchMedia').mockImplementation(
     () => ({ matches: wide, addEventListener() {}, removeEventListener() {} }) as unknown as MediaQueryList,
   )
-  vi.mocked(auth.methods).mockResolvedValue({ password: true })
+  vi.mocked(auth.methods).mockResolvedValue({ password: true, passkeys: true })
   vi.mocked(factors.factors).mockResolvedValue({ password: true, totp: false, recovery_codes: 0, passkeys: 1 })
   vi.mocked(factors.passkeys).mockResolvedValue([phone])
   vi.mocked(factors.providerLinks).mockResolvedValue([])
