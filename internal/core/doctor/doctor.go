@@ -99,6 +99,9 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	if l.Host.Misnamed {
 		l.say(&misnamed, strings.Join(l.Config.Firewall.WANInterfaces, ", "), l.File)
 	}
+	if len(l.Uplinks) == 0 && len(l.Config.Firewall.WANInterfaces) > 0 { // else it is told where it is in the way
+		l.say(&noRoute)
+	}
 	l.forwarding()
 	l.paths()
 	l.rules(ctx)

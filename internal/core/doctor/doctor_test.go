@@ -102,7 +102,10 @@ func TestWhatTheDaemonSays(t *testing.T) {
 			r.Rules = func(context.Context) (doctor.Rules, error) { return rules{}, errors.New("ip6tables-legacy has some") }
 		}, "host-rules", doctor.Warning, "can't be read: ip6tables-legacy has some"},
 		"no default route": {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, "host-rules", doctor.Warning, "was not looked at: no interface leads to the internet"},
-		"nor are paths":    {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, "rp_filter", doctor.Warning, "was not looked at: no interface leads there"},
+		"no way back": {func(r *doctor.Router, _ *daemon) {
+			r.Uplinks, r.Config.Firewall.WANInterfaces = nil, []string{"eth0"}
+		}, "interfaces", doctor.Warning, "gets no answer"},
+		"nor are paths": {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, "rp_filter", doctor.Warning, "was not looked at: no interface leads there"},
 		"nobody dialled": {func(r *doctor.Router, _ *daemon) {
 			r.Config.Firewall.WANInterfaces = []string{"ppp*"}
 		}, "host-rules", doctor.Warning, "was not looked at: no interface leads to the internet"},

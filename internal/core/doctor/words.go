@@ -27,6 +27,7 @@ var (
 	ruled   = words{check: "firewall", level: Good, text: "The kernel has Ownline's rules (%[1]s)."}
 
 	misnamed = words{"interfaces", Problem, "None of the interfaces that firewall.wan_interfaces names is there: %[1]s. So nothing that comes from the internet is let in.", "ip -brief link", "the command shows the names: write that of the internet's into %[2]s, and restart core"}
+	noRoute  = words{"interfaces", Warning, "No default route leads out of this router: what comes from the internet gets no answer.", "ip route", "where a policy (`ip rule`) has it in a table of its own, nothing is wrong"}
 
 	notForwarded = words{check: "forwarding", level: Problem, text: "The kernel does not forward %[1]s, so services in the LAN can't be reached by it."}
 	forwarded    = words{check: "forwarding", level: Good, text: "The kernel forwards %[1]s."}
