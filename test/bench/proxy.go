@@ -188,7 +188,7 @@ func (p rival) handshakes(ctx context.Context, groups []tls.CurveID) (perSecond,
 	}
 	cfg := &tls.Config{ServerName: proxyName, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, CurvePreferences: groups}
 	var n, agreed atomic.Int64
-	var failed atomic.Value
+	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
 	began := time.Now()
 	for range 8 {
@@ -196,14 +196,14 @@ func (p rival) handshakes(ctx context.Context, groups []tls.CurveID) (perSecond,
 			for time.Since(began) < proxyRun {
 				tcp, err := p.host.DialContext(ctx, "tcp", p.at.String())
 				if err != nil {
-					failed.Store(err)
+					failed.Store(&err)
 					return
 				}
 				c := tls.Client(tcp, cfg)
 				err = c.HandshakeContext(ctx)
 				c.Close()
 				if err != nil {
-					failed.Store(err)
+					failed.Store(&err)
 					return
 				}
 				agreed.Store(int64(c.ConnectionState().CurveID))
@@ -212,8 +212,8 @@ func (p rival) handshakes(ctx context.Context, groups []tls.CurveID) (perSecond,
 		})
 	}
 	wg.Wait()
-	if err, ok := failed.Load().(error); ok {
-		return 0, 0, 0, err
+	if err := failed.Load(); err != nil {
+		return 0, 0, 0, *err
 	}
 	took := time.Since(began)
 	after, err := p.cpu()
