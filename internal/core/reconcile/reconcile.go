@@ -26,8 +26,9 @@ type Firewall interface {
 	// Change writes what changed since the last call, in one transaction. It fails with
 	// firewall.ErrOutOfStep when the rules are not as it left them.
 	Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error
-	// Counters returns what came through each hole since it was opened.
-	Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error)
+	// Counters returns what came through each hole since it was opened; at least of the given
+	// ones, of all if none is given.
+	Counters(ctx context.Context, of ...firewall.Key) (map[firewall.Key]ownline.Traffic, error)
 	// Changed reports whether somebody else has changed the rules since the last Sync.
 	Changed(ctx context.Context) (bool, error)
 }
@@ -38,6 +39,8 @@ const (
 	retryEvery = time.Second            // after a failure
 	syncEvery  = time.Minute            // against everything that Changed can't see
 	countEvery = time.Second
+	// The kernel forgets what it counted when a session's time is over, so that is read so much earlier.
+	lastLook = 50 * time.Millisecond
 )
 
 // Reconciler owns the firewall. Run it; the other methods are safe for concurrent use.
@@ -192,8 +195,17 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	expiry := time.NewTimer(time.Hour)
 	defer expiry.Stop()
 	countPause := countEvery
+	var looked time.Time // at what ends until then
 	for {
 		if next := r.expire(); !next.IsZero() {
+			if now := time.Now(); next.After(looked) && !next.After(now.Add(lastLook)) {
+				end := now.Add(2 * lastLook) // so that those right behind it are not looked at too late
+				r.count(ctx, r.book.Ending(looked, end)...)
+				looked = end
+			}
+			if next.After(looked) {
+				next = next.Add(-lastLook)
+			}
 			expiry.Reset(time.Until(next))
 		}
 		select {
@@ -262,6 +274,7 @@ func (r *Reconciler) change(ctx context.Context) error {
 		return r.finish(generation, nil)
 	}
 	put, drop = withTwins(proxy, put, drop)
+	r.countGone(ctx, proxy)
 	err := r.fw.Change(ctx, put, drop)
 	if errors.Is(err, firewall.ErrOutOfStep) {
 		return r.sync(ctx)
@@ -277,24 +290,60 @@ func (r *Reconciler) sync(ctx context.Context) error {
 	var generation uint64
 	want.Forwards, generation = r.book.TakeAll()
 	addTwins(want.Proxy, want.Forwards)
+	r.countGone(ctx, want.Proxy)
 	return r.finish(generation, r.fw.Sync(ctx, want))
 }
 
-func (r *Reconciler) count(ctx context.Context) {
-	r.turn.Lock()
-	counters, err := r.fw.Counters(ctx)
-	r.turn.Unlock()
-	if err != nil {
-		r.log.Debug("counters not read", "err", err)
-		return
-	}
+// count tells what came through the holes of the given keys, of all if none is given.
+func (r *Reconciler) count(ctx context.Context, of ...firewall.Key) {
 	r.mu.Lock()
 	proxy := r.settings.Proxy
 	r.mu.Unlock()
-	countTwins(proxy, counters)
+	r.turn.Lock()
+	counters := r.counters(ctx, proxy, of)
+	r.turn.Unlock()
 	if changed := r.book.Count(counters); len(changed) > 0 {
 		r.tell(link.Event{Type: link.EventTraffic, Traffic: changed})
 	}
+}
+
+// countGone tells what came through the sessions that the kernel is about to shut. That it can't
+// be read keeps none of them open. It is called with the turn held.
+func (r *Reconciler) countGone(ctx context.Context, proxy firewall.Proxy) {
+	gone := r.book.TakeGone()
+	if len(gone) == 0 {
+		return
+	}
+	keys := make([]firewall.Key, len(gone))
+	for i, s := range gone {
+		keys[i] = s.Key()
+	}
+	counters := r.counters(ctx, proxy, keys)
+	var last []link.Traffic
+	for _, s := range gone {
+		if t, ok := counters[s.Key()]; ok && t != s.Traffic {
+			last = append(last, link.Traffic{ID: s.ID, Traffic: t})
+		}
+	}
+	if len(last) > 0 {
+		r.tell(link.Event{Type: link.EventTraffic, Traffic: last})
+	}
+}
+
+// counters reads what the firewall counted, twins with their sessions. It is called with the turn held.
+func (r *Reconciler) counters(ctx context.Context, proxy firewall.Proxy, of []firewall.Key) map[firewall.Key]ownline.Traffic {
+	for _, k := range of {
+		if t, ok := twin(proxy, k); ok {
+			of = append(of, t)
+		}
+	}
+	counters, err := r.fw.Counters(ctx, of...)
+	if err != nil {
+		r.log.Debug("counters not read", logging.Err, err)
+		return nil
+	}
+	countTwins(proxy, counters)
+	return counters
 }
 
 // expire takes what is over out of the book; the kernel has shut it already. It returns

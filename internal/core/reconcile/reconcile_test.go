@@ -30,6 +30,7 @@ type room struct {
 
 	mu     sync.Mutex
 	events []link.Event
+	last   map[ownline.SessionID]ownline.Traffic // what was told, but when a session ended
 }
 
 func (r *room) told() []link.Event {
@@ -41,13 +42,16 @@ func (r *room) told() []link.Event {
 // bubble runs a test with a Reconciler whose book holds an empty state.
 func bubble(t *testing.T, test func(t *testing.T, r *room)) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &room{book: session.New(func(s link.Session) (link.Session, error) { return s, nil }), fake: new(fwtest.Fake)}
+		r := &room{book: session.New(func(s link.Session) (link.Session, error) { return s, nil }), fake: new(fwtest.Fake), last: map[ownline.SessionID]ownline.Traffic{}}
 		r.Reconciler = New(r.book, r.fake, firewall.Settings{IPv6Prefix: 64}, func(ev link.Event) {
-			if ev.Type == link.EventTraffic {
-				return // the fake counts every Reach
-			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
+			if ev.Type == link.EventTraffic { // the fake counts every Reach
+				for _, l := range ev.Traffic {
+					r.last[l.ID] = l.Traffic
+				}
+				return
+			}
 			r.events = append(r.events, ev)
 		}, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())

@@ -51,6 +51,7 @@ type Book struct {
 	newest     uint64                       // newest revision of any command in the floor's epoch
 	generation uint64
 	dirty      map[firewall.Key]struct{}
+	gone       []Session     // removed before their time since the last TakeGone
 	changed    chan struct{} // holds a value when dirty is not empty
 	flushNext  bool          // flushed before the first state: all that it names is over
 }
@@ -173,6 +174,7 @@ func (b *Book) remove(s *Session) {
 		delete(b.byKey, k)
 	}
 	b.release(s)
+	b.gone = append(b.gone, *s)
 	b.touch(k)
 }
 
@@ -301,6 +303,7 @@ func (b *Book) Replace(rev link.Revision, want []link.Session, until func(link.S
 func (b *Book) Expire(now time.Time) (expired []Session, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	gone := b.gone
 	for _, s := range b.sessions {
 		if !s.Until.After(now) {
 			expired = append(expired, *s)
@@ -309,6 +312,7 @@ func (b *Book) Expire(now time.Time) (expired []Session, next time.Time) {
 			next = s.Until
 		}
 	}
+	b.gone = gone // the kernel has forgotten what these counted
 	// Commands overtake each other by a few at most, so old numbers of sessions that are gone
 	// are of no use.
 	maps.DeleteFunc(b.revs, func(id ownline.SessionID, rev uint64) bool {
@@ -373,6 +377,28 @@ func (b *Book) Count(counters map[firewall.Key]ownline.Traffic) []link.Traffic {
 		}
 	}
 	return changed
+}
+
+// TakeGone returns the sessions that were removed before their time since the last TakeGone. Who asks after Take has
+// with them all whose keys the kernel is to drop, to read their counters for the last time.
+func (b *Book) TakeGone() []Session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	gone := slices.DeleteFunc(b.gone, func(s Session) bool { return b.sessions[s.ID] != nil }) // renewed
+	b.gone = nil
+	return gone
+}
+
+// Ending returns the keys of the sessions that end after one time, and not after another.
+func (b *Book) Ending(after, until time.Time) (keys []firewall.Key) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sessions {
+		if s.Until.After(after) && !s.Until.After(until) {
+			keys = append(keys, s.Key())
+		}
+	}
+	return keys
 }
 
 // List returns the sessions, those that end first in front.

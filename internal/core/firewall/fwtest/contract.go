@@ -16,7 +16,7 @@ type Driver interface {
 	Sync(ctx context.Context, want firewall.Ruleset) error
 	Change(ctx context.Context, put []firewall.Forward, drop []firewall.Key) error
 	Changed(ctx context.Context) (bool, error)
-	Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error)
+	Counters(ctx context.Context, of ...firewall.Key) (map[firewall.Key]ownline.Traffic, error)
 }
 
 // World is a router with a driver, and what surrounds it, of one address family.
@@ -426,6 +426,12 @@ func (p *part) counts() {
 	// How many packets a connection takes is not always the same.
 	if got := traffic(); got.UpBytes <= first.UpBytes || got.UpPackets <= first.UpPackets || got.DownBytes <= first.DownBytes || got.DownPackets <= first.DownPackets {
 		p.Fatalf("%+v after a second connection, was %+v", got, first)
+	}
+	all := look()
+	gone := p.key(p.Client)
+	gone.Port++
+	if some, err := p.Driver.Counters(p.Context(), p.key(p.Client), gone); err != nil || some[p.key(p.Client)] != all {
+		p.Fatalf("Counters of one = %v, %v; want %+v", some, err, all)
 	}
 	p.change([]firewall.Forward{p.forward(p.Client, p.Other, time.Hour)})
 	if got := traffic(); got != (ownline.Traffic{}) {

@@ -113,7 +113,7 @@ func (f *Fake) Changed(ctx context.Context) (bool, error) {
 }
 
 // Counters returns what Reach let through.
-func (f *Fake) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
+func (f *Fake) Counters(ctx context.Context, _ ...firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.ready(ctx); err != nil {

@@ -330,7 +330,7 @@ func (d *Driver) sessions(of *side) (all []session) {
 }
 
 // Counters returns what came through every live session, since it was first put there.
-func (d *Driver) Counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
+func (d *Driver) Counters(ctx context.Context, _ ...firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.known {

@@ -40,7 +40,7 @@ func (*Driver) Change(context.Context, []firewall.Forward, []firewall.Key) error
 func (*Driver) Changed(context.Context) (bool, error) { return false, errors.ErrUnsupported }
 
 // Counters returns errors.ErrUnsupported.
-func (*Driver) Counters(context.Context) (map[firewall.Key]ownline.Traffic, error) {
+func (*Driver) Counters(context.Context, ...firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	return nil, errors.ErrUnsupported
 }
 
