@@ -1,7 +1,7 @@
 // Journey 1 without its first page, and 16: users, services with icons, grants by keyboard alone,
 // a site paired and its three failures, and the audit log that shows it all.
 import assert from 'node:assert/strict'
-import { journey, laptop, phone, see, signIn } from './harness.mjs'
+import { journey, laptop, phone, see, settle, signIn } from './harness.mjs'
 
 /** A picture of so many bytes, which says that it is of that kind. */
 const file = (name, mimeType, text) => ({ name, mimeType, buffer: Buffer.from(text) })
@@ -29,6 +29,7 @@ await journey(async (world, browsers) => {
   const password = await sheet.getByRole('textbox', { name: 'One-time password' }).innerText()
   assert.match(password, /^([a-z2-9]{4}-){4}[a-z2-9]{4}$/)
   await shoot('user-made')
+  await settle()
   await sheet.getByRole('button', { name: 'Done' }).click()
   await page.getByRole('link', { name: 'ana', exact: true }).click()
   await see(page, 'Has to choose a password')

@@ -2,7 +2,7 @@
 // out again when the invitation is withdrawn; in the LAN, behind a carrier, and by IPv6 the page says
 // what that means.
 import assert from 'node:assert/strict'
-import { journey, laptop, phone, place, see, signIn } from './harness.mjs'
+import { journey, laptop, phone, place, see, settle, signIn, tapTwice } from './harness.mjs'
 
 await journey(async (world, browsers) => {
   const { id: service } = await world.addProxied('album')
@@ -25,13 +25,14 @@ await journey(async (world, browsers) => {
   const dialog = page.getByRole('dialog')
   await dialog.getByLabel('Service', { exact: true }).selectOption('album')
   await dialog.getByLabel('Message').fill('The pictures of Sunday')
-  await dialog.getByRole('button', { name: 'Create invitation' }).click()
+  await tapTwice(dialog.getByRole('button', { name: 'Create invitation' }))
   await see(dialog, 'This link is shown only now. Whoever has it can use it.')
   await dialog.getByRole('button', { name: 'Share…' }).click()
   const { url: link } = await page.evaluate(() => window.shared)
   await see(dialog, link)
   assert.match(link, /^https:\/\/doorstep\.home\.test:9999\/i\/#.{20,}$/)
   await browsers.shoot('invitation')
+  await settle()
   await dialog.getByRole('button', { name: 'Done' }).click()
   await see(page, '0 of 1 use')
 
@@ -44,7 +45,7 @@ await journey(async (world, browsers) => {
   await see(guest, `For your address ${world.addresses.client2} only`)
   assert(!(await opens(clean, album)), 'it is open before the guest asks for it')
   await browsers.shoot('guest-before')
-  await guest.getByRole('button', { name: 'Open album for 1 hour' }).click()
+  await tapTwice(guest.getByRole('button', { name: 'Open album for 1 hour' }))
   await see(guest, 'album is open for you')
   await see(guest, 'It closes by itself at')
   await browsers.shoot('guest-after')
@@ -63,6 +64,9 @@ await journey(async (world, browsers) => {
   await see(second, 'This link was used up.')
   await see(second, 'Ask whoever sent it for another one.')
   assert(!(await opens(other, album)), 'the second guest is let in')
+  await second.goto(kept.link.replace(/#./, (start) => (start === '#A' ? '#B' : '#A')))
+  await second.reload()
+  await see(second, 'This link is not right. Ask for it again.')
   await second.goto(link.slice(0, -5))
   await see(second, 'This link is not complete. Ask for it again.')
   const old = await world.call('POST', '/invitations', { service })
@@ -100,9 +104,11 @@ await journey(async (world, browsers) => {
   await guest.getByRole('button', { name: 'Open album for 20 minutes' }).click()
   await see(guest, 'album is open for you')
   await world.until('it is open', () => opens(clean, album))
+  await settle()
   await guest.getByRole('button', { name: 'Close now' }).click()
   await see(guest, 'It is closed.')
   await world.until('it is closed for the guest', async () => !(await opens(clean, album)))
+  await settle()
   await guest.getByRole('button', { name: 'Open it again' }).click()
   await see(guest, 'album is open for you')
 

@@ -245,6 +245,22 @@ export async function see(page, text) {
   await page.getByText(text).filter({ visible: true }).first().waitFor()
 }
 
+/** Waits as long as what has just been shown lets no tap close it, which may be the second of a double tap. */
+export function settle() {
+  return new Promise((resolve) => setTimeout(resolve, 1100))
+}
+
+/** Taps a button twice, as a hand does that trembles. */
+export async function tapTwice(button) {
+  await button.scrollIntoViewIfNeeded()
+  await button.click({ trial: true })
+  const { x, y, width, height } = await button.boundingBox()
+  const { mouse } = button.page()
+  await mouse.click(x + width / 2, y + height / 2)
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  await mouse.click(x + width / 2, y + height / 2)
+}
+
 /** Opens a service as whoever is signed in on the page would by the API, past the app. */
 export async function openFor(page, service, length) {
   const status = await page.evaluate(async (ask) => {

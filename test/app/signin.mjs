@@ -2,7 +2,7 @@
 // and a passkey that the browser offers by itself.
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
-import { authenticator, journey, phone, see, signIn } from './harness.mjs'
+import { authenticator, journey, phone, see, settle, signIn } from './harness.mjs'
 
 /** The code of an authenticator app, so many steps from now (RFC 6238; the secret in base32). */
 function codeOf(secret, steps = 0) {
@@ -69,6 +69,7 @@ await journey(async (world, browsers) => {
   await sheet.getByRole('button', { name: 'Confirm' }).click()
   await see(page, 'They are shown only now.')
   const recovery = (await page.getByRole('dialog').locator('.codes li').first().innerText()).trim()
+  await settle()
   await page.getByRole('button', { name: 'I have kept them' }).click()
   await signOut(page)
   await signIn(page, 'tom')

@@ -35,6 +35,7 @@ await journey(async (world, browsers) => {
   await browsers.shoot('single-again')
   await guest.getByRole('button', { name: 'Close now' }).click()
   await see(guest, 'It is closed.')
+  await see(guest, 'This link was used up. Ask whoever sent it for another one.')
   await guest.reload()
   await see(guest, 'This link was used up.')
   assert.equal((await world.call('GET', `/invitations/${first.id}`)).used, 1)

@@ -13,7 +13,7 @@ type refusal map[string]*page.Failure
 var (
 	nothing = refusal{
 		"en": {Status: 404, Name: "not-found", Title: "There is nothing here.", Text: "An invitation's link may be used up, or over. Ask whoever sent it for another one."},
-		"es": {Status: 404, Name: "not-found", Title: "Aquí no hay nada.", Text: "El enlace de una invitación puede estar gastado, o haber terminado. Pide otra a quien te la envió.", Language: "es"},
+		"es": {Status: 404, Name: "not-found", Title: "Aquí no hay nada.", Text: "El enlace de una invitación puede estar gastado, o haber terminado. Pide otro a quien te lo envió.", Language: "es"},
 	}
 	notOurs = refusal{
 		"en": {Status: 400, Name: "bad-request", Title: "That didn't work.", Text: "The request does not come from the page of an invitation. Open the link again."},

@@ -35,6 +35,9 @@ async function shown(): Promise<HTMLElement> {
 
 const press = (root: HTMLElement, name: string) =>
   [...root.querySelectorAll('button')].find((one) => one.textContent === name)?.click()
+/** As a finger does: a click that a key or a script makes has no detail. */
+const tap = (root: HTMLElement, name: string) =>
+  [...root.querySelectorAll('button')].find((one) => one.textContent === name)?.dispatchEvent(new MouseEvent('click', { bubbles: true, detail: 1 }))
 const settled = (root: HTMLElement, text: string) =>
   vi.waitFor(() => expect(root.textContent).toContain(text), 20_000)
 
@@ -88,7 +91,43 @@ describe('the page for guests', () => {
     press(root, 'Close now')
     await settled(root, 'It is closed.')
     expect(asked).toContain('leave')
+    expect(root.textContent).toContain('This link was used up. Ask whoever sent it for another one.')
     expect(root.querySelector('button')).toBeNull()
+  })
+
+  it('offers to look again when nobody says what it is after it was closed', async () => {
+    answers['preview'] = { ...valid, opened: access }
+    const root = await shown()
+    answers['preview'] = 503
+    press(root, 'Close now')
+    await settled(root, 'It is closed.')
+    expect(root.querySelector('button')?.textContent).toBe('Try again')
+  })
+
+  it('is not closed by the second tap of a double tap, nor opened again', async () => {
+    vi.useFakeTimers()
+    try {
+      const root = await shown()
+      tap(root, 'Open photos for 1 hour')
+      await vi.advanceTimersByTimeAsync(200)
+      expect(root.textContent).toContain('photos is open for you')
+      answers['preview'] = { ...valid, opened: access }
+      tap(root, 'Close now')
+      await vi.advanceTimersByTimeAsync(900)
+      expect(asked).not.toContain('leave')
+      answers['preview'] = valid
+      tap(root, 'Close now')
+      await vi.advanceTimersByTimeAsync(200)
+      expect(root.textContent).toContain('It is closed.')
+      tap(root, 'Open it again')
+      await vi.advanceTimersByTimeAsync(900)
+      expect(asked.filter((one) => one === 'redeem')).toHaveLength(1)
+      tap(root, 'Open it again')
+      await vi.advanceTimersByTimeAsync(200)
+      expect(asked.filter((one) => one === 'redeem')).toHaveLength(2)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('gives a name to who was let in to one, and an address and port to others', async () => {
@@ -171,14 +210,17 @@ describe('the page for guests', () => {
     expect(root.textContent).not.toContain('Open photos')
   })
 
-  it('says that it was withdrawn, without being asked', async () => {
+  it.each([
+    ['withdrawn', { ...valid, state: 'revoked' }, 'This link was withdrawn.'],
+    ['forgotten', 422, 'This link is not right. Ask for it again.'],
+  ])('says soon that it was %s, and asks no more', async (_, answer, text) => {
     vi.useFakeTimers()
     try {
       answers['preview'] = { ...valid, opened: access }
       const root = await shown()
-      answers['preview'] = { ...valid, state: 'revoked' }
-      await vi.advanceTimersByTimeAsync(31_000)
-      expect(root.querySelector('h1')?.textContent).toBe('This link was withdrawn.')
+      answers['preview'] = answer
+      await vi.advanceTimersByTimeAsync(6_000)
+      expect(root.querySelector('h1')?.textContent).toBe(text)
       const before = asked.length
       await vi.advanceTimersByTimeAsync(120_000)
       expect(asked.length, 'it asks on').toBe(before)
@@ -212,7 +254,9 @@ describe('the page for guests', () => {
 
   it('says what to do with half a link, and when the core is away', async () => {
     answers['preview'] = 422
-    expect((await shown()).textContent).toContain('This link is not complete. Ask for it again.')
+    const wrong = await shown()
+    expect(wrong.textContent).toContain('This link is not right. Ask for it again.')
+    expect(wrong.querySelector('button')).toBeNull()
     linkEnds('#half')
     expect((await shown()).textContent).toContain('This link is not complete. Ask for it again.')
     linkEnds(`#${'A'.repeat(43)}`)

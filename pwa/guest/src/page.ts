@@ -12,7 +12,10 @@ function element<K extends keyof HTMLElementTagNameMap>(name: K, props: Partial<
 }
 
 /** Milliseconds. Whoever is shut out meets the page for two minutes more: time to learn why. */
-const lookEvery = 30_000
+const lookEvery = 5_000
+
+/** Milliseconds after what is shown changed in which a tap was meant for what stood there before: the second of a double tap. */
+const settles = 1_000
 
 /** What is wrong, where nothing else is said: said at once, and the page's heading. */
 function trouble(text: string): HTMLElement {
@@ -27,10 +30,12 @@ export async function startPage(root: HTMLElement): Promise<void> {
   // The secret stays in the address, so that the page can be loaded again.
   addEventListener('hashchange', () => void page.start())
   await page.start()
+  page.settled()
 }
 
 class Page {
   private timer: number | undefined
+  private changed = -Infinity
   private looks: number | undefined
   private looking: (() => Promise<void>) | undefined
 
@@ -60,13 +65,30 @@ class Page {
     )
   }
 
-  /** Runs what may fail, and offers to try again. */
+  /** Whoever has only come has tapped nothing yet. */
+  settled(): void {
+    this.changed = -Infinity
+  }
+
+  /** A button for what opens, ends or uses up something, once for each time that it is shown. */
+  private once(props: Partial<HTMLButtonElement>, act: (button: HTMLButtonElement) => void): HTMLButtonElement {
+    const button = element('button', { type: 'button', ...props })
+    button.addEventListener('click', ({ detail }) => {
+      // Keys have no detail: nobody presses them twice by mistake.
+      if (detail > 0 && performance.now() - this.changed < settles) return
+      button.disabled = true
+      act(button)
+    })
+    return button
+  }
+
+  /** Runs what may fail, and offers to try again, where that helps. */
   private async trying(f: () => Promise<void>, again: () => Promise<void>): Promise<void> {
     try {
       await f()
     } catch (e) {
       const why = e instanceof Failure ? e.trouble : 'failed'
-      this.show(trouble(this.words[why]), this.again(again))
+      this.show(trouble(this.words[why]), ...(why === 'unknown' ? [] : [this.again(again)]))
     }
   }
 
@@ -76,8 +98,6 @@ class Page {
 
   private tell(way: Way, reply: Reply): void {
     const w = this.words
-    const over = (text: string): void =>
-      this.show(element('h1', {}, text), element('p', { className: 'muted' }, w.askAnother))
     switch (reply.status) {
       case 'valid':
         return reply.inside === undefined ? this.offer(way, reply) : this.inside(reply)
@@ -85,9 +105,8 @@ class Page {
         return this.opened(way, reply)
       case 'used':
       case 'revoked':
-        return over(w[reply.status])
       case 'expired':
-        return over(w.expired(this.day(reply.until ?? reply.time)))
+        return this.show(element('h1', {}, this.ending(reply) ?? ''), element('p', { className: 'muted' }, w.askAnother))
       case 'refused':
         return this.show(
           element('h1', {}, w.refused),
@@ -102,6 +121,12 @@ class Page {
     }
   }
 
+  /** Why a link opens nothing any more. */
+  private ending({ status, until, time }: Reply): string | undefined {
+    if (status === 'used' || status === 'revoked') return this.words[status]
+    return status === 'expired' ? this.words.expired(this.day(until ?? time)) : undefined
+  }
+
   /** Why nothing was opened: in words of the page's own, or as the server says it. */
   private why({ code = '', detail = '', params }: Reply): HTMLElement {
     const said = this.words.refusals[code]?.replaceAll(/\{([a-z]+)\}/g, (place, name: string) => params?.[name] ?? place)
@@ -110,16 +135,13 @@ class Page {
 
   /** What redeems, with its words. */
   private redeem(way: Way, text: string): HTMLButtonElement {
-    const button = element('button', { type: 'button' }, text)
-    button.addEventListener('click', () => {
-      button.disabled = true
+    return this.once({ textContent: text }, (button) => {
       button.textContent = this.words.opening
       void this.trying(
         async () => this.tell(way, await way.ask('redeem')),
         () => this.start(),
       )
     })
-    return button
   }
 
   private offer(way: Way, reply: Reply): void {
@@ -207,13 +229,7 @@ class Page {
   }
 
   private leave(way: Way, leave: () => Promise<void>): HTMLElement {
-    const w = this.words
-    const button = element('button', { type: 'button', className: 'quiet' }, w.leave)
-    button.addEventListener('click', () => {
-      button.disabled = true
-      void this.left(way, leave, button)
-    })
-    return button
+    return this.once({ className: 'quiet', textContent: this.words.leave }, (button) => void this.left(way, leave, button))
   }
 
   private async left(way: Way, leave: () => Promise<void>, button: HTMLElement): Promise<void> {
@@ -224,16 +240,28 @@ class Page {
       return button.replaceWith(element('p', { className: 'bad', role: 'alert' }, w.notLeft))
     }
     const now = await way.ask('show').catch(() => undefined)
-    this.show(element('h1', {}, w.closed), ...(now?.status === 'valid' ? [this.redeem(way, w.openAgain)] : []))
+    const ending = now && this.ending(now)
+    this.show(
+      element('h1', {}, w.closed),
+      ...(ending === undefined ? [] : [element('p', { className: 'muted' }, `${ending} ${w.askAnother}`)]),
+      ...(now?.status === 'valid' ? [this.redeem(way, w.openAgain)] : []),
+      ...(now?.status !== 'valid' && ending === undefined ? [this.again(() => this.start())] : []),
+    )
   }
 
   /** Looks, when the guest comes back to the page and now and then, whether it is still open for where they are. */
   private watch(way: Way, was: Reply): void {
+    let busy = false
     const look = async (): Promise<void> => {
-      if (document.hidden || way.leave === undefined) return
+      if (busy || document.hidden || way.leave === undefined) return
       const before = was.source
-      const now = await way.ask('show').catch(() => undefined)
-      if (this.looking !== look || now === undefined || now.status === 'opened') return
+      busy = true
+      const now = await way.ask('show').catch((e: unknown) => (e instanceof Failure && e.trouble === 'unknown' ? e : undefined))
+      busy = false
+      if (this.looking !== look || now === undefined) return
+      // Asked on and on, that would pass for guessing, and shut out others at this address.
+      if (now instanceof Failure) return this.show(trouble(this.words.unknown))
+      if (now.status === 'opened') return
       const address = way.address() ?? ''
       if (before === undefined || before.startsWith(`${address}/`)) return this.tell(way, now)
       this.show(
@@ -278,6 +306,7 @@ class Page {
   }
 
   private show(...children: Child[]): void {
+    this.changed = performance.now()
     clearTimeout(this.timer)
     clearInterval(this.looks)
     if (this.looking) {

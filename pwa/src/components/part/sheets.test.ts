@@ -1,7 +1,7 @@
 import { mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
-import { beforeEach, describe, expect, it } from 'vitest'
-import { nextTick } from 'vue'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { h, nextTick } from 'vue'
 import { useLayers } from '@/stores/layers'
 import { useNotices } from '@/stores/notices'
 import ConfirmDialog from './ConfirmDialog.vue'
@@ -12,6 +12,8 @@ beforeEach(() => {
   document.body.innerHTML = ''
   setActivePinia(createPinia())
 })
+
+afterEach(() => void vi.useRealTimers())
 
 describe('a sheet', () => {
   function sheet() {
@@ -52,6 +54,36 @@ describe('a sheet', () => {
     await shown.get('.body').trigger('pointerdown')
     await shown.get('dialog').trigger('click')
     expect(shown.emitted('close')).toBeUndefined()
+  })
+
+  it('is not closed by the second tap of a double tap on what made what it shows only now', async () => {
+    vi.useFakeTimers()
+    const done = vi.fn<() => void>()
+    const shown = mount(SheetDialog, {
+      attachTo: document.body,
+      props: { title: 'Photos', once: false },
+      slots: { default: () => h('button', { id: 'copy', onClick: done }), actions: () => h('button', { id: 'done', onClick: done }) },
+    })
+    const tapAll = async () => {
+      for (const name of ['#done', '[aria-label=Close]', 'dialog']) {
+        await shown.get(name).trigger('pointerdown')
+        await shown.get(name).trigger('click', { detail: 1 })
+      }
+    }
+    await shown.setProps({ once: true })
+    vi.advanceTimersByTime(350)
+    await tapAll()
+    expect(done).not.toHaveBeenCalled()
+    expect(shown.emitted('close')).toBeUndefined()
+    // What is inside, and keys, mean what is there now.
+    await shown.get('#copy').trigger('click', { detail: 1 })
+    expect(done).toHaveBeenCalledTimes(1)
+    await shown.get('#done').trigger('click')
+    expect(done).toHaveBeenCalledTimes(2)
+    vi.advanceTimersByTime(650)
+    await tapAll()
+    expect(done).toHaveBeenCalledTimes(3)
+    expect(shown.emitted('close')).toHaveLength(2)
   })
 
   it('holds the toasts, which nobody could reach outside', async () => {
