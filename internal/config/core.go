@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,8 +179,15 @@ func (c *Core) validate(report func(key, detail string)) {
 	r.oneOf("ports.open", c.Ports.Open, ownline.NoPorts, ownline.AutoPorts, ownline.PCPPorts, ownline.NATPMPPorts, ownline.UPnPPorts)
 	r.between("knock.max_clock_skew", c.Knock.MaxClockSkew, 5*time.Second, 10*time.Minute)
 	for i, name := range c.Firewall.WANInterfaces {
-		if name == "" || len(name) > 15 {
-			report(at("firewall.wan_interfaces", i), "is not the name of a network interface (1 to 15 characters, like eth0)")
+		if begin := strings.TrimSuffix(name, "*"); begin == "" || len(name) > 15 || strings.ContainsFunc(begin, besides("._@-")) {
+			report(at("firewall.wan_interfaces", i), fmt.Sprintf("%q is not the name of a network interface (1 to 15 of A-Z a-z 0-9 . _ @ -, like eth0; * at the end: all that begin so)", name))
+		} else if slices.Contains(c.Firewall.WANInterfaces[:i], name) {
+			report(at("firewall.wan_interfaces", i), fmt.Sprintf("%q is there twice", name))
+		}
+	}
+	for i, n := range c.LocalNetworks {
+		if n.Bits() == 0 {
+			report(at("local_networks", i), fmt.Sprintf("with %s every address would be of the LAN; name the LAN's own networks", n))
 		}
 	}
 	for i, port := range c.Firewall.ReservedPorts {
@@ -243,11 +251,15 @@ func (p Proxy) validate(r rules) {
 
 // path checks a path that is written into the configuration of another program.
 func (r rules) path(key, path string) {
-	unfit := func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-", c))
-	}
-	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, unfit) {
+	if !strings.HasPrefix(path, "/") || strings.ContainsFunc(path, besides("/._-")) {
 		r.report(key, fmt.Sprintf("%q is not an absolute path of A-Z a-z 0-9 / . _ -", path))
+	}
+}
+
+// besides tells what is neither a letter or digit of ASCII nor one of others.
+func besides(others string) func(rune) bool {
+	return func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(others, c))
 	}
 }
 
