@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { journey, laptop, place, see, signIn } from './harness.mjs'
+import { journey, laptop, place, see, settle, signIn } from './harness.mjs'
 
 await journey(async (world, browsers) => {
   await world.call('PATCH', `/sites/${world.site}`, { host: world.host })
@@ -55,6 +55,7 @@ await journey(async (world, browsers) => {
   await browsers.shoot('device-works')
   await both()
   await world.until('it is let in', () => world.reaches('client2', 9999))
+  await settle()
   await dialog.getByRole('button', { name: 'Done' }).click()
   await see(page.getByRole('row', { name: tablet }), 'In use')
   await see(page.getByRole('row', { name: tablet }), new RegExp(`Last knock .* from (${away}|2001:db8:2:1:)`))
@@ -104,6 +105,7 @@ await journey(async (world, browsers) => {
   await scan('second')
   await world.do('agent', 'client2', 'start')
   await see(dialog, works)
+  await settle()
   await dialog.getByRole('button', { name: 'Done' }).click()
   await page.setViewportSize(laptop.viewport)
   await both()
