@@ -342,7 +342,7 @@ func TestWhatIsOverGoes(t *testing.T) {
 	at := netip.AddrPortFrom(s.Router, 24000)
 	short := forward(s.Addr(s.Client), ownline.TCP, 24000, netip.AddrPortFrom(s.LAN, whoPort), 300*time.Millisecond)
 	sync(t, d, ruleset(settings, short))
-	time.Sleep(time.Until(short.Until))
+	time.Sleep(time.Until(short.Until) + 500*time.Millisecond) // the kernel counts from when it is told
 	changed(t, d, true, "after its end")
 	shut(t, s.Client, ownline.TCP, at, "after its end")
 	if got := f.Tell(listed); got == "" {
