@@ -38,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		"no address":           {"explain nas", exitUsage, "", `"nas" is no address`},
 		"nothing to explain":   {"explain", exitUsage, "", "give an address"},
 		"assent to nothing":    {"doctor --yes", exitUsage, "", "--yes is for --fix"},
-		"doctor, no settings":  {"doctor --config /nowhere/core.yaml", exitFailed, "", "/nowhere/core.yaml"},
+		"doctor, no settings":  {"doctor --config /nowhere/core.yaml", exitFailed, "/nowhere/core.yaml", "problems found: 1"},
 		"doctor, what it does": {"doctor --help", exitDone, "99-ownline.conf", ""},
 		"unknown shell":        {"completion tcsh", exitUsage, "", "tcsh"},
 		"no shell":             {"completion", exitUsage, "", "bash, zsh or fish"},
@@ -72,6 +72,18 @@ func TestDoctorNeedsRoot(t *testing.T) {
 	as(t, 1000)
 	for _, args := range []string{"doctor --config /nowhere/core.yaml", "doctor --fix --yes"} {
 		only(t, args, "rights", "run it as root")
+	}
+}
+
+// Settings that can't be followed are a finding like any other.
+func TestDoctorOfBadSettings(t *testing.T) {
+	as(t, 0)
+	file := filepath.Join(t.TempDir(), "core.yaml")
+	if err := os.WriteFile(file, []byte("firewall: {driver: nft}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range []string{"doctor --config " + file, "doctor --fix --yes --config " + file} {
+		only(t, args, "settings", file+`:1:20: firewall.driver: "nft" is not one of`)
 	}
 }
 

@@ -77,8 +77,8 @@ func (c *call) examine(ctx context.Context, probe bool) ([]doctor.Finding, error
 		return []doctor.Finding{{Check: "rights", Level: doctor.Problem, Text: "The doctor looks at the kernel's rules and at core's files: run it as root."}}, nil
 	}
 	cfg, err := c.load()
-	if err != nil {
-		return nil, err
+	if err != nil { // by defaults, it would be another core that is looked at
+		return []doctor.Finding{{Check: "settings", Level: doctor.Problem, Text: "The settings can't be read, so nothing else was looked at: " + err.Error()}}, nil
 	}
 	_, lacks := config.InspectCore(c.config, os.Environ(), core.Inspect)
 	file := c.config
