@@ -68,7 +68,7 @@ await journey(async (world, browsers) => {
   const sheet = page.getByRole('dialog', { name: 'album' })
   await sheet.getByRole('button', { name: 'Extend by 15 min' }).click()
   await toast(page, 'album is open until').waitFor()
-  await sheet.getByRole('button', { name: 'Close', exact: true }).first().press('Escape')
+  await sheet.getByRole('button', { name: 'Close this sheet' }).press('Escape')
   await sheet.waitFor({ state: 'hidden' })
   const [was] = await world.live(user)
   await row.getByRole('button', { name: 'Close album' }).click()

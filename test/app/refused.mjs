@@ -92,7 +92,7 @@ await journey(async (world, browsers) => {
   assert.equal(failed.reason, 'failed')
   await opened('loft', 'shop', 'till')
   // What core does next, it does after what it may have kept of the one that failed.
-  await sheet.getByRole('button', { name: 'Close', exact: true }).first().press('Escape')
+  await sheet.getByRole('button', { name: 'Close this sheet' }).press('Escape')
   await world.until('core is there again', async () => (await world.call('GET', '/sites')).items[0].connected)
   await world.dark()
   for (const port of [20500, 20501, 20800]) assert(!(await world.reaches('client1', port)), `port ${port} is open`)

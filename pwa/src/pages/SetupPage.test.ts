@@ -58,7 +58,7 @@ describe('the setup', () => {
     const { submit } = await page('#secret')
     expect(location.href).not.toContain('secret')
     expect(JSON.stringify(history.state)).not.toContain('secret')
-    await submit('ana', 'a good long password')
+    await submit(' ana ', 'a good long password')
     expect(auth.setup).toHaveBeenCalledWith('secret', 'ana', 'a good long password')
     expect(JSON.stringify({ ...sessionStorage })).not.toContain('secret')
   })

@@ -38,7 +38,7 @@ describe('a sheet', () => {
 
   it('is closed by its button, by Escape and by a tap beside it', async () => {
     const shown = sheet()
-    await shown.get('[aria-label=Close]').trigger('click')
+    await shown.get('[aria-label="Close this sheet"]').trigger('click')
     expect(shown.emitted('close')).toHaveLength(1)
     const cancel = new Event('cancel', { cancelable: true })
     shown.get('dialog').element.dispatchEvent(cancel)

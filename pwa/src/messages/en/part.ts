@@ -3,6 +3,7 @@ import { plural } from '../format'
 /** Words of the controls that every page is made of. */
 export const part = {
   close: 'Close',
+  closeSheet: 'Close this sheet',
   cancel: 'Cancel',
   save: 'Save',
   back: 'Back',

@@ -3,6 +3,7 @@ import { plural } from '../format'
 
 export const part: Messages['part'] = {
   close: 'Cerrar',
+  closeSheet: 'Cerrar este panel',
   cancel: 'Cancelar',
   save: 'Guardar',
   back: 'Atrás',
