@@ -136,6 +136,16 @@ export function fits() {
       if (covered) found.push(`a toast lies over “${(used.getAttribute('aria-label') ?? used.textContent).trim().slice(0, 40)}”`)
     }
   }
+  for (const toast of document.querySelectorAll('.toast')) {
+    const t = toast.getBoundingClientRect()
+    const text = toast.querySelector('p').getBoundingClientRect()
+    if (text.width < 120 && text.height > 50) found.push(`a toast's text has ${Math.round(text.width)} px`)
+    for (const button of document.querySelectorAll('.action[data-floats="true"] :is(a, button)')) {
+      const b = button.getBoundingClientRect()
+      const over = Math.min(b.right, t.right) > Math.max(b.left, t.left) && Math.min(b.bottom, t.bottom) > Math.max(b.top, t.top)
+      if (over && getComputedStyle(button.closest('.action')).position === 'fixed') found.push(`a toast lies over “${button.textContent.trim()}”`)
+    }
+  }
   for (const field of document.querySelectorAll('button, a, label, legend, summary, th')) {
     if (!field.checkVisibility() || field.closest('.hidden-text, .skip, [data-named]')) continue
     const style = getComputedStyle(field)

@@ -235,7 +235,7 @@ const admin = [
   { name: 'user-delete', path: `/admin/users/${ids.user}`, act: then(press('Delete'), sheet) },
   { name: 'user-reset', path: `/admin/users/${ids.user}`, act: then(press('Reset sign-in'), sheet) },
   { name: 'user-rename', path: `/admin/users/${ids.user}`, act: then(press('Rename'), sheet) },
-  { name: 'services-admin', path: '/admin/services' },
+  { name: 'services-admin', path: '/admin/services', act: (page) => page.evaluate(() => void document.querySelector('#app').__vue_app__.config.globalProperties.$pinia._s.get('notices').show('A new version is ready.', [{ label: 'Reload' }], { stays: true })) },
   { name: 'services-admin-empty', path: '/admin/services', demo: 'empty' },
   { name: 'service-form', path: `/admin/services/${ids.service}`, shot: true, act: (page) => page.getByLabel('Address in the LAN', { exact: true }).waitFor() },
   { name: 'service-form-wrong', path: '/admin/services/new', act: press('Add service') },

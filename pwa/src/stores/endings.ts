@@ -26,7 +26,7 @@ export const useEndings = defineStore('endings', () => {
       if (crossed(minute)) {
         const by = sessions.extendsBy(session)
         const extend = { label: t.value.session.extendBy(length(by * 1000)), run: () => void sessions.extend(session) }
-        notices.show(t.value.session.closesSoon(name), by > 0 ? [extend] : [])
+        notices.show(t.value.session.closesSoon(name), by > 0 ? [extend] : [], { about: session.service })
       }
     }
     for (const id of before.keys()) {

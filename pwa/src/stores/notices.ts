@@ -18,6 +18,8 @@ export interface Notice {
   bad: boolean
   /** Until somebody dismisses it. */
   stays: boolean
+  /** The id of what it is about: the next about the same takes its place. */
+  about: string | undefined
   actions: NoticeAction[]
 }
 
@@ -29,11 +31,13 @@ export const useNotices = defineStore('notices', () => {
   const assertive = ref('')
   let last = 0
 
-  function show(text: string, actions: NoticeAction[] = [], { bad = false, stays = false } = {}): number {
+  function show(text: string, actions: NoticeAction[] = [], { bad = false, stays = false, about }: Partial<Pick<Notice, 'bad' | 'stays' | 'about'>> = {}): number {
     const id = ++last
+    const before = about ? shown.findIndex((one) => one.about === about) : -1
+    if (before !== -1) shown.splice(before, 1)
     // More than three would cover the page; the oldest that does not stay goes.
     if (shown.length === 3) shown.splice(Math.max(0, shown.findIndex((one) => !one.stays)), 1)
-    shown.push({ id, text, bad, stays, actions })
+    shown.push({ id, text, bad, stays, about, actions })
     say(text, bad)
     return id
   }

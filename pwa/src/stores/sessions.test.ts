@@ -69,6 +69,20 @@ describe('open', () => {
     expect(write).toHaveBeenCalledWith(session.address)
   })
 
+  it('is said by one toast a service: what was said before is no longer so', async () => {
+    const texts = () => useNotices().shown.map(({ text }) => text)
+    vi.mocked(api.openSession).mockResolvedValue(session)
+    vi.mocked(api.renewSession).mockResolvedValue(session)
+    vi.mocked(api.closeSession).mockResolvedValue({ ...session, state: 'ended', reason: 'closed' })
+    const sessions = useSessions()
+    await sessions.open({ id: 'other', name: 'mail' })
+    await sessions.open(service)
+    await sessions.extend(session)
+    expect(texts()).toEqual(['mail is open for 20 min', expect.stringMatching(/^photos is open until /)])
+    await sessions.close(session)
+    expect(texts()).toEqual(['mail is open for 20 min', 'photos is closed'])
+  })
+
   it('for another address names that, and leads nowhere', async () => {
     const source = '198.51.100.99/32'
     vi.mocked(api.openSession).mockResolvedValue({ ...session, url: 'https://photos.example.org/', source })

@@ -138,7 +138,7 @@ export const useSessions = defineStore('sessions', () => {
       // For another address: whoever opened it is not let in.
       const elsewhere = wish?.source !== undefined && !isHere(session)
       const name = elsewhere ? language.t.session.forSource(service.name, sourceText(session.source)) : service.name
-      notices.show(language.t.session.opened(name, length(span)), elsewhere ? [undo] : [wayTo(session), undo])
+      notices.show(language.t.session.opened(name, length(span)), elsewhere ? [undo] : [wayTo(session), undo], { about: service.id })
       return true
     } catch (error) {
       const problem = asProblem(error)
@@ -220,7 +220,7 @@ export const useSessions = defineStore('sessions', () => {
     for (const id of ids) extending.delete(id)
     if (done.length === 0) return
     const until = language.clockTime(new Date(Math.min(...done.map(endOf))))
-    notices.show(language.t.session.extended(name, until))
+    notices.show(language.t.session.extended(name, until), [], { about: act.service })
   }
 
   async function reopen(service: Pick<Service, 'id' | 'name'>, seconds: number): Promise<void> {
@@ -255,12 +255,12 @@ export const useSessions = defineStore('sessions', () => {
     if (sites.isDown(act.site)) {
       // The router does not know yet, and lets it through until it does.
       const until = language.clockTime(new Date(Math.max(...done.map(({ expires }) => Date.parse(expires)))))
-      notices.show(language.t.session.closedLater(name, sites.get(act.site)?.name ?? '', until))
+      notices.show(language.t.session.closedLater(name, sites.get(act.site)?.name ?? '', until), [], { about: act.service })
       return
     }
     const canUndo = undoable && !act.parts && isMine(act) && isHere(act) && seconds > 0
     const undo = { label: language.t.session.undo, run: () => void reopen(service, seconds) }
-    notices.show(language.t.session.closed(name), canUndo ? [undo] : [])
+    notices.show(language.t.session.closed(name), canUndo ? [undo] : [], { about: act.service })
   }
 
   /** Opens for this address what is open for the one before, for the time left, and closes that. */
