@@ -27,15 +27,6 @@ function workerURL(): string {
 }
 
 /**
- * Whether another build than this is kept as well. A changed setting, which the pages' content policy
- * follows, makes a new worker of the same build: it has put the pages anew where they are kept, which
- * the next start finds, and there is nothing to tell.
- */
-async function another(): Promise<boolean> {
-  return (await caches.keys()).filter((name) => name.startsWith('ownline-build-')).length > 1
-}
-
-/**
  * Keeps the app on this device, by the service worker, and tells when a newer one is there. It
  * waits until it is asked for: a page is never loaded again by itself.
  */
@@ -51,11 +42,6 @@ export const useVersion = defineStore('version', () => {
     else location.reload()
   }
 
-  async function found(waiting: ServiceWorker): Promise<void> {
-    // Without a controller it is the first, and there is nothing older on the page.
-    if (navigator.serviceWorker.controller && (await another())) tell(waiting)
-  }
-
   function tell(waiting: ServiceWorker | null): void {
     if (shown !== undefined) notices.dismiss(shown)
     const action = { label: language.t.app.reload, run: () => reload(waiting) }
@@ -64,11 +50,12 @@ export const useVersion = defineStore('version', () => {
 
   function follow(registration: ServiceWorkerRegistration): void {
     const { serviceWorker } = navigator
-    if (registration.waiting) void found(registration.waiting)
+    if (registration.waiting && serviceWorker.controller) tell(registration.waiting)
     registration.addEventListener('updatefound', () => {
       const { installing } = registration
       installing?.addEventListener('statechange', () => {
-        if (installing.state === 'installed') void found(installing)
+        // Without a controller it is the first, and there is nothing older on the page.
+        if (installing.state === 'installed' && serviceWorker.controller) tell(installing)
       })
     })
     // Taken over: by this page, or by another one, which must not take the ground from under a form.

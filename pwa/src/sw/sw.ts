@@ -7,7 +7,6 @@ declare const self: ServiceWorkerGlobalScope
 /** What build/worker.ts puts in front. */
 declare const build: { version: string; files: string[] }
 
-// The page counts the caches of this name, to know a new build (stores/version.ts).
 const prefix = 'ownline-build-'
 const cacheName = prefix + build.version
 const kept = new Set(build.files)
