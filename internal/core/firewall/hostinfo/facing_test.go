@@ -18,13 +18,13 @@ func TestFacing(t *testing.T) {
 		wantInLAN bool
 	}{
 		{"named", named, "wan0", private, false},
-		{"another uplink", named, "wan1", private, false},
+		{"another uplink, by the LAN", named, "wan1", private, true},
 		{"another uplink's address of the internet", named, "wan1", public, false},
 		{"the LAN", named, "lan0", private, true},
 		{"the LAN's address of the internet", named, "lan0", public, true},
 		{"link-local", named, "lan0", linkLocal, false},
 		{"misnamed, the uplink", misnamed, "wan0", public, false},
-		{"misnamed, the uplink of a router behind another", misnamed, "wan0", private, false},
+		{"misnamed, behind another router", misnamed, "wan0", private, true},
 		{"misnamed, the LAN", misnamed, "lan0", private6, true},
 		{"renamed, and its route is gone", facing{[]string{"wan0"}, false, nil}, "wan9", public, false},
 		{"one box", unnamed, "wan0", private, true},

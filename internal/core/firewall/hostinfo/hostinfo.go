@@ -52,16 +52,14 @@ type facing struct {
 
 // inside reports whether an address of an interface is one of the LAN. Without a name of the settings that is
 // there, which may be misspelt, or have become another, an address of the internet can't be told by its
-// interface, but by what it is. With one, the others are the LAN's, but for those that a default route leads
-// out by: somebody else's network is behind them.
+// interface, but by what it is. With one, the others are the LAN's; but what a default route leads out by has
+// somebody else's network behind it, where that is not private.
 func (f *facing) inside(name string, a netip.Addr) bool {
-	switch {
-	case Matches(f.wan, name) || a.IsLinkLocalUnicast():
-		return false
-	case len(f.wan) > 0 && slices.ContainsFunc(f.uplinks, func(u Uplink) bool { return u.Interface == name }):
+	if Matches(f.wan, name) || a.IsLinkLocalUnicast() {
 		return false
 	}
-	return f.named || ownline.KindOf(a) == ownline.SourcePrivate
+	uplink := slices.ContainsFunc(f.uplinks, func(u Uplink) bool { return u.Interface == name })
+	return ownline.KindOf(a) == ownline.SourcePrivate || f.named && !uplink
 }
 
 // Networks returns the networks of the LAN.
