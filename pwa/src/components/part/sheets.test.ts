@@ -65,7 +65,7 @@ describe('a sheet', () => {
       slots: { default: () => h('button', { id: 'copy', onClick: done }), actions: () => h('button', { id: 'done', onClick: done }) },
     })
     const tapAll = async () => {
-      for (const name of ['#done', '[aria-label=Close]', 'dialog']) {
+      for (const name of ['#done', '[aria-label="Close this sheet"]', 'dialog']) {
         await shown.get(name).trigger('pointerdown')
         await shown.get(name).trigger('click', { detail: 1 })
       }
