@@ -75,7 +75,7 @@ func TestCountedToTheEnd(t *testing.T) {
 		})
 	}
 	t.Run("expired", func(t *testing.T) {
-		for i := range 5 {
+		for i := range 10 {
 			port := uint16(20650 + i)
 			x := s.open(s.web, client.IPv4, 2*time.Second, port)
 			time.Sleep(time.Until(x.Expires.Add(-600 * time.Millisecond)))
@@ -84,6 +84,6 @@ func TestCountedToTheEnd(t *testing.T) {
 				return
 			}
 		}
-		t.Skip("this machine is too busy to download in half a second")
+		t.Fatal("no download of ten took less than half a second")
 	})
 }

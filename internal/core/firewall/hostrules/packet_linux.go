@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
 )
 
 // Not in golang.org/x/sys: see linux/netfilter/nf_conntrack_common.h, and for what iptables calls states
@@ -37,7 +39,7 @@ func (r *registers) at(data []byte, kind uint16) []byte { return r[r.place(data,
 // judge does what an expression does that decides nothing by itself.
 func (r *registers) judge(name string, data []byte, p *Packet) truth {
 	load := func(kind uint16, v []byte) truth {
-		if find(data, kind) != nil { // else it stores something
+		if netlink.Find(data, kind) != nil { // else it stores something
 			r[r.place(data, kind)] = v
 		}
 		return yes
@@ -55,7 +57,7 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		return load(unix.NFTA_PAYLOAD_DREG, p.payload(number(data, unix.NFTA_PAYLOAD_BASE), number(data, unix.NFTA_PAYLOAD_OFFSET), number(data, unix.NFTA_PAYLOAD_LEN)))
 	case "bitwise":
 		v := bytes.Clone(r.at(data, unix.NFTA_BITWISE_SREG))
-		mask, xor := find(data, unix.NFTA_BITWISE_MASK, unix.NFTA_DATA_VALUE), find(data, unix.NFTA_BITWISE_XOR, unix.NFTA_DATA_VALUE)
+		mask, xor := netlink.Find(data, unix.NFTA_BITWISE_MASK, unix.NFTA_DATA_VALUE), netlink.Find(data, unix.NFTA_BITWISE_XOR, unix.NFTA_DATA_VALUE)
 		if len(mask) != len(v) || len(xor) != len(v) {
 			v = nil
 		}
@@ -64,11 +66,11 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		}
 		return load(unix.NFTA_BITWISE_DREG, v)
 	case "cmp":
-		return compare(number(data, unix.NFTA_CMP_OP), r.at(data, unix.NFTA_CMP_SREG), find(data, unix.NFTA_CMP_DATA, unix.NFTA_DATA_VALUE))
+		return compare(number(data, unix.NFTA_CMP_OP), r.at(data, unix.NFTA_CMP_SREG), netlink.Find(data, unix.NFTA_CMP_DATA, unix.NFTA_DATA_VALUE))
 	case "range":
 		v := r.at(data, unix.NFTA_RANGE_SREG)
-		t := min(compare(unix.NFT_CMP_GTE, v, find(data, unix.NFTA_RANGE_FROM_DATA, unix.NFTA_DATA_VALUE)),
-			compare(unix.NFT_CMP_LTE, v, find(data, unix.NFTA_RANGE_TO_DATA, unix.NFTA_DATA_VALUE)))
+		t := min(compare(unix.NFT_CMP_GTE, v, netlink.Find(data, unix.NFTA_RANGE_FROM_DATA, unix.NFTA_DATA_VALUE)),
+			compare(unix.NFT_CMP_LTE, v, netlink.Find(data, unix.NFTA_RANGE_TO_DATA, unix.NFTA_DATA_VALUE)))
 		if number(data, unix.NFTA_RANGE_OP) == unix.NFT_RANGE_NEQ {
 			t = yes - t
 		}
@@ -82,7 +84,7 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		}
 		return load(unix.NFTA_FIB_DREG, v)
 	case "match":
-		return p.match(text(data, unix.NFTA_MATCH_NAME), find(data, unix.NFTA_MATCH_INFO))
+		return p.match(text(data, unix.NFTA_MATCH_NAME), netlink.Find(data, unix.NFTA_MATCH_INFO))
 	case "counter", "log", "notrack", "objref", "last", "target":
 		return yes
 	}

@@ -76,12 +76,12 @@ func (r *Rules) dump(kind uint16, of *chain, set string, each func(family byte, 
 func (r *Rules) addChain(family byte, b []byte) {
 	c := &chain{family: family}
 	c.Family, c.Table, c.Name = families[family], text(b, unix.NFTA_CHAIN_TABLE), text(b, unix.NFTA_CHAIN_NAME)
-	if hook := find(b, unix.NFTA_CHAIN_HOOK); hook != nil {
+	if hook := netlink.Find(b, unix.NFTA_CHAIN_HOOK); hook != nil {
 		if n := number(hook, unix.NFTA_HOOK_HOOKNUM); n < uint32(len(hooks)) {
 			c.Hook = hooks[n]
 		}
 		const drop = 0 // NF_DROP
-		c.drops = find(b, unix.NFTA_CHAIN_POLICY) != nil && number(b, unix.NFTA_CHAIN_POLICY) == drop
+		c.drops = netlink.Find(b, unix.NFTA_CHAIN_POLICY) != nil && number(b, unix.NFTA_CHAIN_POLICY) == drop
 	}
 	// Not Ownline's own, by whichever driver.
 	if !(family == unix.NFPROTO_INET && c.Table == "ownline" || strings.HasPrefix(c.Name, "ownline-")) {
@@ -91,7 +91,7 @@ func (r *Rules) addChain(family byte, b []byte) {
 
 func (r *Rules) addRule(family byte, b []byte) {
 	if c := r.chain(family, text(b, unix.NFTA_RULE_TABLE), text(b, unix.NFTA_RULE_CHAIN)); c != nil {
-		c.rules = append(c.rules, find(b, unix.NFTA_RULE_EXPRESSIONS))
+		c.rules = append(c.rules, netlink.Find(b, unix.NFTA_RULE_EXPRESSIONS))
 	}
 }
 
@@ -118,7 +118,7 @@ func (r *Rules) elements(of *chain, set string) ([][]byte, error) {
 		return all, nil
 	}
 	err := r.dump(unix.NFT_MSG_GETSETELEM, of, set, func(_ byte, b []byte) {
-		for _, e := range netlink.Attributes(find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
+		for _, e := range netlink.Attributes(netlink.Find(b, unix.NFTA_SET_ELEM_LIST_ELEMENTS)) {
 			all = append(all, e)
 		}
 	})
@@ -128,21 +128,6 @@ func (r *Rules) elements(of *chain, set string) ([][]byte, error) {
 	return all, err
 }
 
-// find returns the value of the first attribute of a kind; path leads on inside of it.
-func find(b []byte, path ...uint16) []byte {
-	for _, kind := range path {
-		var found []byte
-		for k, v := range netlink.Attributes(b) {
-			if k == kind {
-				found = v
-				break
-			}
-		}
-		b = found
-	}
-	return b
-}
+func number(b []byte, path ...uint16) uint32 { return netlink.Uint32(netlink.Find(b, path...)) }
 
-func number(b []byte, path ...uint16) uint32 { return netlink.Uint32(find(b, path...)) }
-
-func text(b []byte, kind uint16) string { return netlink.String(find(b, kind)) }
+func text(b []byte, kind uint16) string { return netlink.String(netlink.Find(b, kind)) }

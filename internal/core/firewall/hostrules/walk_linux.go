@@ -94,12 +94,12 @@ func (r *Rules) judge(c *chain, rule int, p *Packet) (is truth, v verdict, to st
 	var regs registers
 	is = yes
 	for _, e := range netlink.Attributes(c.rules[rule]) {
-		name, data := text(e, unix.NFTA_EXPR_NAME), find(e, unix.NFTA_EXPR_DATA)
+		name, data := text(e, unix.NFTA_EXPR_NAME), netlink.Find(e, unix.NFTA_EXPR_DATA)
 		t := yes
 		v = goOn
 		switch name {
 		case "immediate":
-			v, to = verdictOf(find(data, unix.NFTA_IMMEDIATE_DATA))
+			v, to = verdictOf(netlink.Find(data, unix.NFTA_IMMEDIATE_DATA))
 		case "lookup":
 			t, v, to = r.lookup(c, data, regs.at(data, unix.NFTA_LOOKUP_SREG))
 		case "reject":
@@ -120,7 +120,7 @@ func (r *Rules) judge(c *chain, rule int, p *Packet) (is truth, v verdict, to st
 
 // verdictOf reads the data of a rule or of a map's element.
 func verdictOf(data []byte) (verdict, string) {
-	if d := find(data, unix.NFTA_DATA_VERDICT); d != nil {
+	if d := netlink.Find(data, unix.NFTA_DATA_VERDICT); d != nil {
 		return verdict(number(d, unix.NFTA_VERDICT_CODE)), text(d, unix.NFTA_VERDICT_CHAIN)
 	}
 	return goOn, ""
@@ -140,7 +140,7 @@ func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to strin
 		return maybe, v, ""
 	}
 	for _, e := range all {
-		k := find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
+		k := netlink.Find(e, unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE)
 		if len(k) != len(key) { // its key is of several parts, too
 			if t = maybe; number(e, unix.NFTA_SET_ELEM_DATA, unix.NFTA_DATA_VERDICT, unix.NFTA_VERDICT_CODE) == uint32(accept) {
 				v = accept
@@ -151,7 +151,7 @@ func (r *Rules) lookup(c *chain, data, key []byte) (t truth, v verdict, to strin
 		intervals = intervals || end
 		if o := bytes.Compare(k, key); o < 0 && bytes.Compare(k, below) >= 0 || o == 0 && (!end || ended) {
 			// Where one ends and another begins it is the other that counts.
-			below, mapped, ended = k, find(e, unix.NFTA_SET_ELEM_DATA), end
+			below, mapped, ended = k, netlink.Find(e, unix.NFTA_SET_ELEM_DATA), end
 		}
 	}
 	if t != maybe {

@@ -141,9 +141,9 @@ func (t *trace) dropped(o *Outcome) bool {
 				break
 			}
 			family, body := b[unix.NLMSG_HDRLEN], b[unix.NLMSG_HDRLEN+4:size]
-			told, by := find(body, unix.NFTA_TRACE_VERDICT, unix.NFTA_VERDICT_CODE), netlink.Uint32(find(body, unix.NFTA_TRACE_TYPE))
+			told, by := netlink.Find(body, unix.NFTA_TRACE_VERDICT, unix.NFTA_VERDICT_CODE), netlink.Uint32(netlink.Find(body, unix.NFTA_TRACE_TYPE))
 			if by == unix.NFT_TRACETYPE_POLICY {
-				told = find(body, unix.NFTA_TRACE_POLICY)
+				told = netlink.Find(body, unix.NFTA_TRACE_POLICY)
 			}
 			if told != nil && netlink.Uint32(told) == drop {
 				o.Dropped = &firewall.Chain{Family: families[family], Table: text(body, unix.NFTA_TRACE_TABLE), Name: text(body, unix.NFTA_TRACE_CHAIN)}

@@ -124,12 +124,12 @@ func (r *ruleset) copy(c *netlink.Conn, k *kind, family byte, set []string) erro
 func (r *ruleset) add(k *kind, p part) {
 	switch k {
 	case &chains:
-		if find(p.body, unix.NFTA_CHAIN_HOOK, unix.NFTA_HOOK_DEV) != nil || netlink.Uint32(find(p.body, unix.NFTA_CHAIN_HOOK, unix.NFTA_HOOK_HOOKNUM)) > unix.NF_INET_POST_ROUTING {
+		if netlink.Find(p.body, unix.NFTA_CHAIN_HOOK, unix.NFTA_HOOK_DEV) != nil || netlink.Uint32(netlink.Find(p.body, unix.NFTA_CHAIN_HOOK, unix.NFTA_HOOK_HOOKNUM)) > unix.NF_INET_POST_ROUTING {
 			r.skips[fmt.Sprint(p.family, text(p.body, unix.NFTA_CHAIN_TABLE), text(p.body, unix.NFTA_CHAIN_NAME))] = true
 			return
 		}
 	case &elements:
-		if find(p.body, unix.NFTA_SET_ELEM_LIST_ELEMENTS) == nil {
+		if netlink.Find(p.body, unix.NFTA_SET_ELEM_LIST_ELEMENTS) == nil {
 			return
 		}
 	case &rules:
@@ -156,7 +156,7 @@ func (r *ruleset) add(k *kind, p part) {
 	switch k {
 	case &tables: // one that is at rest stays so; it is nobody's own here
 		const dormant = 1 // NFT_TABLE_F_DORMANT
-		r.m.Uint32(unix.NFTA_TABLE_FLAGS, netlink.Uint32(find(p.body, unix.NFTA_TABLE_FLAGS))&dormant)
+		r.m.Uint32(unix.NFTA_TABLE_FLAGS, netlink.Uint32(netlink.Find(p.body, unix.NFTA_TABLE_FLAGS))&dormant)
 	case &sets:
 		r.sets++
 		r.m.Uint32(unix.NFTA_SET_ID, r.sets)
@@ -175,8 +175,8 @@ func (r *ruleset) add(k *kind, p part) {
 func (r *ruleset) expressions(all []byte) {
 	at := r.m.Open(unix.NFTA_RULE_EXPRESSIONS)
 	for _, e := range netlink.Attributes(all) {
-		data := find(e, unix.NFTA_EXPR_DATA)
-		if text(e, unix.NFTA_EXPR_NAME) != "exthdr" || find(data, unix.NFTA_EXTHDR_SREG) == nil {
+		data := netlink.Find(e, unix.NFTA_EXPR_DATA)
+		if text(e, unix.NFTA_EXPR_NAME) != "exthdr" || netlink.Find(data, unix.NFTA_EXTHDR_SREG) == nil {
 			r.m.Nested(unix.NFTA_LIST_ELEM, e)
 			continue
 		}
@@ -214,7 +214,7 @@ func (r *ruleset) write() error {
 
 // offloads is whether a rule only has others forward a connection: see the package hostrules.
 func offloads(rule []byte) bool {
-	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+	for _, e := range netlink.Attributes(netlink.Find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
 		if text(e, unix.NFTA_EXPR_NAME) == "flow_offload" {
 			return true
 		}
@@ -225,23 +225,23 @@ func offloads(rule []byte) bool {
 // asksMore is whether a rule asks for what the copy does not have: hardware addresses, kinds of interfaces, bridges,
 // routes that go by more than the target, IPsec.
 func asksMore(rule []byte) bool {
-	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
-		data := find(e, unix.NFTA_EXPR_DATA)
+	for _, e := range netlink.Attributes(netlink.Find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := netlink.Find(e, unix.NFTA_EXPR_DATA)
 		switch text(e, unix.NFTA_EXPR_NAME) {
 		case "xfrm":
 			return true
 		case "rt": // but for what changes the size of segments
-			if netlink.Uint32(find(data, unix.NFTA_RT_KEY)) != unix.NFT_RT_TCPMSS {
+			if netlink.Uint32(netlink.Find(data, unix.NFTA_RT_KEY)) != unix.NFT_RT_TCPMSS {
 				return true
 			}
 		case "payload":
-			if netlink.Uint32(find(data, unix.NFTA_PAYLOAD_BASE)) == unix.NFT_PAYLOAD_LL_HEADER {
+			if netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_BASE)) == unix.NFT_PAYLOAD_LL_HEADER {
 				return true
 			}
 		case "meta":
-			switch netlink.Uint32(find(data, unix.NFTA_META_KEY)) {
+			switch netlink.Uint32(netlink.Find(data, unix.NFTA_META_KEY)) {
 			case unix.NFT_META_IIFTYPE, unix.NFT_META_OIFTYPE, unix.NFT_META_BRI_IIFNAME, unix.NFT_META_BRI_OIFNAME, 25: // NFT_META_SECPATH
-				if find(data, unix.NFTA_META_DREG) != nil {
+				if netlink.Find(data, unix.NFTA_META_DREG) != nil {
 					return true
 				}
 			}
@@ -257,8 +257,8 @@ func asksMore(rule []byte) bool {
 // asksIPSet is whether a rule asks for an ipset, or adds to one. The kernel tells of it by a number that is of the
 // router's network namespace alone.
 func asksIPSet(rule []byte) bool {
-	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
-		data := find(e, unix.NFTA_EXPR_DATA)
+	for _, e := range netlink.Attributes(netlink.Find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := netlink.Find(e, unix.NFTA_EXPR_DATA)
 		if text(data, unix.NFTA_MATCH_NAME) == "set" || text(data, unix.NFTA_TARGET_NAME) == "SET" {
 			return true
 		}
@@ -268,9 +268,9 @@ func asksIPSet(rule []byte) bool {
 
 // asksNumbers is whether a rule asks for an interface by its number.
 func asksNumbers(rule []byte) bool {
-	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
-		data := find(e, unix.NFTA_EXPR_DATA)
-		if key := find(data, unix.NFTA_META_KEY); text(e, unix.NFTA_EXPR_NAME) == "meta" && (netlink.Uint32(key) == unix.NFT_META_IIF || netlink.Uint32(key) == unix.NFT_META_OIF) {
+	for _, e := range netlink.Attributes(netlink.Find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := netlink.Find(e, unix.NFTA_EXPR_DATA)
+		if key := netlink.Find(data, unix.NFTA_META_KEY); text(e, unix.NFTA_EXPR_NAME) == "meta" && (netlink.Uint32(key) == unix.NFT_META_IIF || netlink.Uint32(key) == unix.NFT_META_OIF) {
 			return true
 		}
 	}
@@ -284,19 +284,19 @@ var notHad = [...]string{"mac", "physdev", "policy"}
 // that the rule asks for.
 func matches(rule []byte) (protocol byte, foreign bool) {
 	asks := false
-	for _, e := range netlink.Attributes(find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
-		data := find(e, unix.NFTA_EXPR_DATA)
+	for _, e := range netlink.Attributes(netlink.Find(rule, unix.NFTA_RULE_EXPRESSIONS)) {
+		data := netlink.Find(e, unix.NFTA_EXPR_DATA)
 		switch text(e, unix.NFTA_EXPR_NAME) {
 		case "match", "target":
 			foreign = true
 		case "meta":
-			asks = netlink.Uint32(find(data, unix.NFTA_META_KEY)) == unix.NFT_META_L4PROTO
+			asks = netlink.Uint32(netlink.Find(data, unix.NFTA_META_KEY)) == unix.NFT_META_L4PROTO
 		case "payload":
-			at := netlink.Uint32(find(data, unix.NFTA_PAYLOAD_OFFSET))
-			asks = netlink.Uint32(find(data, unix.NFTA_PAYLOAD_BASE)) == unix.NFT_PAYLOAD_NETWORK_HEADER && netlink.Uint32(find(data, unix.NFTA_PAYLOAD_LEN)) == 1 && (at == 9 || at == 6)
+			at := netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_OFFSET))
+			asks = netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_BASE)) == unix.NFT_PAYLOAD_NETWORK_HEADER && netlink.Uint32(netlink.Find(data, unix.NFTA_PAYLOAD_LEN)) == 1 && (at == 9 || at == 6)
 		case "cmp":
-			v := find(data, unix.NFTA_CMP_DATA, unix.NFTA_DATA_VALUE)
-			if asks && len(v) == 1 && netlink.Uint32(find(data, unix.NFTA_CMP_OP)) == unix.NFT_CMP_EQ {
+			v := netlink.Find(data, unix.NFTA_CMP_DATA, unix.NFTA_DATA_VALUE)
+			if asks && len(v) == 1 && netlink.Uint32(netlink.Find(data, unix.NFTA_CMP_OP)) == unix.NFT_CMP_EQ {
 				protocol = v[0]
 			}
 			asks = false
@@ -305,19 +305,4 @@ func matches(rule []byte) (protocol byte, foreign bool) {
 	return protocol, foreign
 }
 
-// find returns the value of the first attribute of a kind; path leads on inside of it.
-func find(b []byte, path ...uint16) []byte {
-	for _, kind := range path {
-		var found []byte
-		for k, v := range netlink.Attributes(b) {
-			if k == kind {
-				found = v
-				break
-			}
-		}
-		b = found
-	}
-	return b
-}
-
-func text(b []byte, kind uint16) string { return netlink.String(find(b, kind)) }
+func text(b []byte, kind uint16) string { return netlink.String(netlink.Find(b, kind)) }

@@ -162,7 +162,7 @@ func route(c *netlink.Conn, to netip.Addr) (kind byte, by int, err error) {
 			return nil
 		}
 		kind = body[kindAt]
-		if oif := find(body[size:], unix.RTA_OIF); len(oif) == 4 {
+		if oif := netlink.Find(body[size:], unix.RTA_OIF); len(oif) == 4 {
 			by = int(binary.NativeEndian.Uint32(oif))
 		}
 		return nil
