@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/core/doctor"
 )
 
@@ -103,6 +104,15 @@ func only(t *testing.T, args, check, says string) {
 	}
 	if f := all.Findings[0]; f.Check != check || f.Level != doctor.Problem || !strings.Contains(f.Text, says) {
 		t.Errorf("%s --json: %+v", args, f)
+	}
+}
+
+// What may go wrong does not pass for what is well.
+func TestExplanationPrinted(t *testing.T) {
+	var out bytes.Buffer
+	err := printExplanation(&out, core.Explanation{Findings: []core.Finding{{Problem: true, Text: "One.", Fix: "mend it"}, {Warning: true, Text: "Two."}, {Text: "Three."}}})
+	if want := "✗ One.\n  → mend it\n! Two.\n✓ Three.\n"; err != nil || out.String() != want {
+		t.Errorf("printed %q, %v", &out, err)
 	}
 }
 

@@ -55,8 +55,11 @@ What is wrong comes first, with what to do about it. Exits with 1 if anything is
 func printExplanation(out io.Writer, e core.Explanation) error {
 	for _, f := range e.Findings {
 		mark := "✓"
-		if f.Problem {
+		switch {
+		case f.Problem:
 			mark = "✗"
+		case f.Warning:
+			mark = "!"
 		}
 		fmt.Fprintf(out, "%s %s\n", mark, f.Text)
 		if f.Fix != "" {

@@ -30,6 +30,7 @@ type Explanation struct {
 // Finding is one thing that core found, and what to do about it.
 type Finding struct {
 	Problem bool   `json:"problem"`
+	Warning bool   `json:"warning,omitempty"` // keeps nobody out now, but may
 	Text    string `json:"text"`
 	Fix     string `json:"fix,omitempty"`
 }
@@ -81,6 +82,11 @@ func (e *explaining) note(format string, args ...any) {
 	e.notes = append(e.notes, Finding{Text: fmt.Sprintf(format, args...)})
 }
 
+func (e *explaining) warn(format string, args ...any) {
+	e.note(format, args...)
+	e.notes[len(e.notes)-1].Warning = true
+}
+
 // router tells what keeps everybody out.
 func (e *explaining) router(s link.Status) {
 	switch {
@@ -92,7 +98,7 @@ func (e *explaining) router(s link.Status) {
 	if !s.Firewall.OK {
 		e.problem("mend what the error says; core tries again by itself", "The kernel does not have Ownline's rules: %s.", s.Firewall.Error)
 	} else if s.Firewall.Lacks != "" {
-		e.note("The kernel has Ownline's rules, but with %s.", s.Firewall.Lacks)
+		e.warn("The kernel has Ownline's rules, but with %s.", s.Firewall.Lacks)
 	}
 	if s.Clock.Now.IsZero() {
 		e.problem("let the router's clock be synchronised (NTP), or wait until ownline-web connects", "No clock is known: %s.", s.Clock.Why)

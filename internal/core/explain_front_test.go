@@ -36,7 +36,7 @@ func TestExplainsTheRouterInFront(t *testing.T) {
 		s.Traffic.DownPackets = tc.down
 		e.inFront(s)
 		got := append(e.Findings, e.notes...)
-		if len(got) != 1 || got[0].Problem != tc.problem || !strings.Contains(got[0].Text, tc.says) || tc.problem != (got[0].Fix != "") {
+		if len(got) != 1 || got[0].Problem != tc.problem || got[0].Warning != (tc.down > 0) || !strings.Contains(got[0].Text, tc.says) || tc.problem != (got[0].Fix != "") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -19,7 +19,7 @@ func TestExplainsFilter(t *testing.T) {
 	status := link.Status{Paired: true, Connected: true, Clock: link.Clock{Now: time.Now()}, Firewall: link.Firewall{OK: true, Filter: true}}
 	for lacks, want := range map[string][]Finding{
 		"":                       nil,
-		"no filter: the kernel…": {{Text: "The kernel has Ownline's rules, but with no filter: the kernel…."}},
+		"no filter: the kernel…": {{Warning: true, Text: "The kernel has Ownline's rules, but with no filter: the kernel…."}},
 	} {
 		var e explaining
 		status.Firewall.Lacks = lacks

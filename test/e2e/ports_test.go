@@ -196,6 +196,9 @@ func TestRouterInFrontRefuses(t *testing.T) {
 	s.says([]string{client.IPv4.String()}, "does not open port", "connection refused")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	if out, err := s.CoreCommand(ctx, "sessions"); err != nil || strings.Count(string(out), "\n") != 2 || !strings.Contains(string(out), "connection refused; upnp: ") {
+		t.Errorf("the table of one session is\n%s, %v", out, err)
+	}
 	if out, err := s.CoreCommand(ctx, "status"); err != nil || !strings.Contains(string(out), "auto, FAILED: ") {
 		t.Errorf("the status is\n%s, %v", out, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -76,7 +75,7 @@ func (s *searcher) DoWithContext(req *http.Request, sends int) ([]*http.Response
 			}
 		}
 		if len(errs) == len(s.to) {
-			return nil, errors.Join(errs...)
+			return nil, oneLine(errs)
 		}
 	}
 	buf := make([]byte, 2048)

@@ -329,7 +329,9 @@ func (k *Keeper) tell(err error, serving uint64) {
 	}
 	for at, d := range k.denied {
 		s.Refused = append(s.Refused, at.String())
-		s.Error = at.String() + ": " + d.err.Error()
+		if text := at.String() + ": " + d.err.Error(); s.Error == "" || text < s.Error { // always the same of several
+			s.Error = text
+		}
 		ports[at] = FrontPort{Error: d.err.Error()}
 	}
 	slices.Sort(s.Refused)
@@ -345,7 +347,7 @@ func (k *Keeper) tell(err error, serving uint64) {
 	k.status, k.ports, k.done = s, ports, serving
 	close(k.turned)
 	k.turned = make(chan struct{})
-	if s.OK != was.OK || len(s.Refused) > len(was.Refused) {
+	if s.OK != was.OK || s.Error != was.Error || len(s.Refused) > len(was.Refused) {
 		if s.OK {
 			k.cfg.Logger.Info("the router in front has opened what is wanted", "router", k.router, "protocol", s.Protocol)
 		} else {

@@ -1,6 +1,7 @@
 package portmap
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -267,6 +268,43 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// That no router opens ports is logged at once, and then only what changes.
+func TestLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		why, found := errSilent, newBox()
+		k := New(Config{
+			Protocol: ownline.AutoPorts, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Router: func() netip.Addr { return netip.MustParseAddr("192.168.1.1") },
+			Want:   func() []Opening { return nil },
+		})
+		k.find = func(context.Context, string, netip.Addr, []byte) (string, protocol, error) { return "pcp", found, why }
+		k.turn(t.Context())
+		logged := func(when string, lines int, words string) {
+			t.Helper()
+			if got := log.String(); strings.Count(got, "\n") != lines || !strings.Contains(got, words) {
+				t.Errorf("%s, the log is\n%s", when, got)
+			}
+			log.Reset()
+		}
+		again := func() {
+			for range 5 {
+				time.Sleep(retryEvery)
+				k.turn(t.Context())
+			}
+		}
+		logged("at first", 1, "level=WARN msg=\"the router in front does not open what is wanted, so who comes by it does not get here\" router=192.168.1.1 protocol=\"\" err=\"the router does not answer\"")
+		again()
+		logged("still without an answer", 0, "")
+		why = &refusal{"no"}
+		again()
+		logged("refused", 1, "the router refuses: no")
+		why = nil
+		again()
+		logged("with an answer", 2, "has opened what is wanted")
+	})
+}
+
 // A router that starts anew has everything put back; so has one that did not answer, and another
 // in its place.
 func TestPutBack(t *testing.T) {
@@ -393,9 +431,17 @@ func TestFind(t *testing.T) {
 		{ownline.PCPPorts, ownline.PCPPorts, ""},
 		{ownline.AutoPorts, "old", ownline.NATPMPPorts},
 		{ownline.AutoPorts, "starting", ownline.PCPPorts},
+		{ownline.AutoPorts, "all", ""},
 	} {
 		clear(answers)
 		answers[tc.silent] = errSilent
+		says := "pcp: the router does not answer"
+		if tc.silent == "all" { // in one line, for tables
+			for _, s := range spoken {
+				answers[s.name] = errSilent
+			}
+			says += "; upnp: the router does not answer; nat-pmp: the router does not answer"
+		}
 		if tc.want == ownline.NATPMPPorts {
 			answers[ownline.UPnPPorts] = errSilent
 		}
@@ -413,7 +459,7 @@ func TestFind(t *testing.T) {
 		if name != tc.want || (err == nil) != (tc.want != "") {
 			t.Errorf("%+v: %q, %v", tc, name, err)
 		}
-		if err != nil && err.Error() != "the router in front, 198.51.100.7, opens no ports: pcp: the router does not answer" {
+		if err != nil && err.Error() != "the router in front, 198.51.100.7, opens no ports: "+says {
 			t.Error(err)
 		}
 	}

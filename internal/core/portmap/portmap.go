@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ownline/ownline/internal/ownline"
@@ -116,8 +117,22 @@ func find(ctx context.Context, setting string, router netip.Addr, secret []byte)
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", s.name, plain(err)))
 	}
-	return "", nil, fmt.Errorf("the router in front, %s, opens no ports: %w", router, errors.Join(errs...))
+	return "", nil, fmt.Errorf("the router in front, %s, opens no ports: %w", router, oneLine(errs))
 }
+
+// oneLine are errors in one line: what is said of a router stands in tables, lists and logs.
+type oneLine []error
+
+func (l oneLine) Error() string {
+	said := make([]string, len(l))
+	for i, err := range l {
+		said[i] = err.Error()
+	}
+	return strings.Join(said, "; ")
+}
+
+// Unwrap has each of them be found.
+func (l oneLine) Unwrap() []error { return l }
 
 // plain is an error without the sockets that it is of.
 func plain(err error) error {
