@@ -24,6 +24,14 @@ export function onSignedOut(listener: Listener<void>): void {
   signedOutListeners.add(listener)
 }
 
+/** How often another person has taken the place of one who was signed in. */
+let turn = 0
+
+/** Whoever was signed in is not any more: answers to what they asked tell the next person nothing. */
+export function nextTurn(): void {
+  turn++
+}
+
 let translate: (problem: Problem) => Promise<void> = async () => {}
 
 /** Has every problem pass here before it is thrown, so that it speaks the user's language. */
@@ -52,15 +60,20 @@ interface Outcome<T> {
 
 /**
  * The data of a call, or a thrown Problem. A 401 is told to the listeners of onSignedOut,
- * except where it only means that a password was wrong.
+ * except where it only means that a password was wrong. What the person before had asked ends as
+ * for somebody who is signed out.
  */
 export async function answer<T>(call: Promise<Outcome<T>>, signingIn = false): Promise<T> {
-  let outcome: Outcome<T>
+  const asked = turn
+  let outcome: Outcome<T> | undefined
+  let failure: unknown
   try {
     outcome = await call
   } catch (error) {
-    throw new Problem(0, String(error))
+    failure = error
   }
+  if (asked !== turn && !signingIn) throw new Problem(401)
+  if (!outcome) throw new Problem(0, String(failure))
   if (!outcome.response.ok) {
     if (outcome.response.status === 401 && !signingIn) {
       for (const tell of signedOutListeners) tell()

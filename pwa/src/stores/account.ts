@@ -1,6 +1,7 @@
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import * as auth from '@/api/auth'
+import { nextTurn } from '@/api/client'
 import { passkeyLogin } from '@/api/passkeys'
 import { asProblem } from '@/api/problem'
 
@@ -19,6 +20,14 @@ export const useAccount = defineStore('account', () => {
   /** Why nobody is signed in any more, where an admin has done that. */
   const shutBy = ref<'disabled' | 'removed'>()
   const isAdmin = computed(() => me.value?.role === 'admin')
+
+  watch(
+    () => me.value?.id,
+    (_, before) => {
+      if (before !== undefined) nextTurn()
+    },
+    { flush: 'sync' },
+  )
 
   /** Who has to choose a password first is in only then: before, the server answers nothing else. */
   function enter(who: auth.Me): void {

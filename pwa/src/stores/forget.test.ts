@@ -1,6 +1,7 @@
 import { createPinia, setActivePinia } from 'pinia'
 import { beforeEach, expect, it, vi } from 'vitest'
 import { brokers } from '@/api/broker'
+import { onSignedOut } from '@/api/client'
 import * as devices from '@/api/devices'
 import * as history from '@/api/history'
 import * as invitations from '@/api/invitations'
@@ -106,6 +107,35 @@ it.for(['demoted', 'gone'])('keeps nothing of refusals and brokers for an admin 
   useAccount().me = how === 'gone' ? undefined : sampleMe()
   await late
   expect([useRefusals().all, useRefusals().state, useBroker().state]).toEqual([[], 'idle', undefined])
+})
+
+it.for([
+  ['is done', 200],
+  ['is refused', 409],
+  ['finds them signed out', 401],
+  ['finds nobody', 0],
+] as const)('tells the next person nothing of what the one before asked, where that %s', async ([, status]) => {
+  const real = await vi.importActual<typeof sessions>('@/api/sessions')
+  vi.mocked(sessions.openSession).mockImplementation(real.openSession)
+  const expired = vi.fn<() => void>()
+  onSignedOut(expired)
+  let answer: (() => Response | Promise<Response>) | undefined
+  vi.stubGlobal('fetch', async () => {
+    await vi.waitUntil(() => answer)
+    return answer?.()
+  })
+  const opened = useSessions().open({ id: 'photos-id', name: 'photos' })
+  await vi.waitFor(() => expect(useSessions().opening.size).toBe(1))
+  useAccount().expire()
+  useAccount().me = sampleMe({ id: 'bob-id' })
+  answer = () =>
+    status === 0
+      ? Promise.reject(new TypeError('failed to fetch'))
+      : new Response(JSON.stringify(sampleSession()), { status, headers: { 'Content-Type': 'application/json' } })
+  expect(await opened).toBe(false)
+  expect([useNotices().shown, useSessions().all, useSessions().failures.size, useSessions().opening.size]).toEqual([[], [], 0, 0])
+  expect(expired).not.toHaveBeenCalled()
+  vi.unstubAllGlobals()
 })
 
 /** How an admin who looks at everybody's stops being one here. */

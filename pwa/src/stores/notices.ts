@@ -42,12 +42,13 @@ export const useNotices = defineStore('notices', () => {
     return id
   }
 
-  /** Says why something failed; where words say more than the problem does, those. */
-  function fail(why: Problem | string, words?: string): number {
+  /** Says why something failed; where words say more than the problem does, those. That one is signed out the page says. */
+  function fail(why: Problem | string, words?: string): void {
+    if (typeof why !== 'string' && why.status === 401) return
     const { t } = language
     const details = detailsOf(t, why)
     const actions = details ? [{ label: t.problem.copyDetails, run: () => void copyDetails(details) }] : []
-    return show(words ?? sayFailure(t, why), actions, { bad: true })
+    show(words ?? sayFailure(t, why), actions, { bad: true })
   }
 
   /** Copies what helps whoever looks into a problem; where the browser refuses, it is shown. */

@@ -110,13 +110,13 @@ export const useSessions = defineStore('sessions', () => {
     return url ? { label: language.t.session.go, href: url } : { label: language.t.session.copy, run: () => void copy(text) }
   }
 
-  /** Says what did not work; that nobody is signed in any more says the page. */
+  /** Says what did not work. */
   function fail(
     words: (name: string, why: string) => string,
     service: Pick<Service, 'id' | 'name'>,
     problem: Problem,
   ): void {
-    if (problem.status !== 401) notices.fail(problem, words(service.name, why(service.id, problem)))
+    notices.fail(problem, words(service.name, why(service.id, problem)))
   }
 
   /**
@@ -142,7 +142,7 @@ export const useSessions = defineStore('sessions', () => {
       return true
     } catch (error) {
       const problem = asProblem(error)
-      failures.set(service.id, problem)
+      if (problem.status !== 401) failures.set(service.id, problem)
       if (!wish) fail(language.t.problem.notOpened, service, problem)
       return false
     } finally {
