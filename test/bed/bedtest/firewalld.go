@@ -70,7 +70,7 @@ func (f *Firewalld) Tell(words string) string {
 	return out
 }
 
-// Permanent are the files that the daemon reads, as text. Of what is removed it keeps copies.
+// Permanent are the files that the daemon reads and writes, as text.
 func (f *Firewalld) Permanent() string {
 	f.tb.Helper()
 	all, err := f.Firewalld.Permanent()

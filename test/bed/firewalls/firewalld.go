@@ -147,11 +147,11 @@ func (f *Firewalld) Tell(words string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// Permanent are the files that the daemon reads, as text. Of what is removed it keeps copies.
+// Permanent are the files that the daemon reads and writes, as text.
 func (f *Firewalld) Permanent() (string, error) {
 	var all strings.Builder
 	err := filepath.WalkDir(filepath.Join(f.dir, "etc"), func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.HasSuffix(path, ".old") {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(path)

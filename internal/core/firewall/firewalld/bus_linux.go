@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -221,10 +223,24 @@ func (b *bus) reload(ctx context.Context) error {
 
 // says is what firewalld.conf says; "": nothing that this firewalld knows.
 func (b *bus) says(ctx context.Context, setting string) string {
+	return b.property(ctx, configPath, config, setting)
+}
+
+func (b *bus) property(ctx context.Context, path dbus.ObjectPath, of, name string) string {
 	var value dbus.Variant
-	if b.call(ctx, configPath, "org.freedesktop.DBus.Properties.Get", []any{config, setting}, &value) != nil {
+	if b.call(ctx, path, "org.freedesktop.DBus.Properties.Get", []any{of, name}, &value) != nil {
 		return ""
 	}
 	word, _ := value.Value().(string)
 	return word
+}
+
+// forget takes the policy out of the permanent configuration, with the copy that firewalld keeps of what is removed.
+func (b *bus) forget(ctx context.Context, path dbus.ObjectPath) error {
+	folder := b.property(ctx, path, config+".policy", "path")
+	err := b.call(ctx, path, config+".policy.remove", nil)
+	if err == nil && folder != "" {
+		_ = os.Remove(filepath.Join(folder, policy+".xml.old")) // where it can't be, it does nothing there
+	}
+	return err
 }

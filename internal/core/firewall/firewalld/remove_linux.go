@@ -28,8 +28,8 @@ func Left(ctx context.Context, cfg Config) bool {
 	return err == nil
 }
 
-// Remove takes away the policy of an earlier Driver, and all its rules, without a reload: until the next one
-// firewalld knows a policy of that name which applies to nothing. Do it while the Driver's table still says
+// Remove takes away the policy of an earlier Driver, and all its rules, without a reload, which would lose what
+// others have not made permanent: until the next one firewalld knows a policy of that name which applies to nothing. Do it while the Driver's table still says
 // what may pass. Where firewalld does not run, its rules are gone.
 func Remove(ctx context.Context, cfg Config) error {
 	b := bus{address: cfg.Bus}
@@ -56,5 +56,5 @@ func Remove(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return b.call(ctx, path, config+".policy.remove", nil)
+	return b.forget(ctx, path)
 }
