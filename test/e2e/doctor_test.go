@@ -304,6 +304,48 @@ func TestDoctor(t *testing.T) {
 		p.well("")
 	})
 
+	t.Run("rules before routing", func(t *testing.T) {
+		p, s := p.of(t)
+		unanswered := func() {
+			t.Helper()
+			if _, err := device.Send(client, s.KnockAddr(false), device.Knock(), time.Second/2); err == nil {
+				t.Error("a knock is answered, which the host's rules should drop")
+			}
+		}
+		p.nft(fmt.Sprintf("add table netdev host; add chain netdev host d { type filter hook ingress device wan0 priority 0; }; add rule netdev host d udp dport %d drop; add rule netdev host d tcp dport %d drop", world.KnockPort, at.Port()))
+		wantState(t, client, at, false)
+		unanswered()
+		p.finds("host-rules", doctor.Problem, "netdev host d drops connections to services", "let that chain pass them")
+		p.does(p.finds("host-rules", doctor.Problem, "netdev host d drops knocks", "nft insert rule netdev host d udp dport 54754 accept"))
+		s.knock(device, client, false)
+		p.nft("delete table netdev host")
+		p.well("")
+
+		p.nft(fmt.Sprintf("add table inet host; add chain inet host p { type filter hook prerouting priority -200; }; add rule inet host p tcp dport %d drop; add rule inet host p udp dport %d drop", at.Port(), world.KnockPort))
+		wantState(t, client, at, false)
+		unanswered()
+		p.finds("host-rules", doctor.Problem, "inet host p drops connections to services")
+		p.does(p.finds("host-rules", doctor.Problem, "inet host p drops knocks", "nft insert rule inet host p udp dport 54754 ct state untracked accept"))
+		s.knock(device, client, false)
+		p.nft("delete table inet host")
+
+		iptables := func(args ...string) {
+			t.Helper()
+			must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-legacy", append([]string{"-t", "raw"}, args...)...)))
+		}
+		iptables("-A", "PREROUTING", "-i", "wan0", "-p", "udp", "-j", "DROP")
+		unanswered()
+		p.does(p.finds("host-rules", doctor.Problem, "ip raw PREROUTING drops knocks", "iptables-legacy -t raw -I PREROUTING -p udp --dport 54754 -j ACCEPT"))
+		s.knock(device, client, false)
+		iptables("-F")
+
+		// What no packet was followed through is not called well.
+		p.nft("add table netdev host; add chain netdev host d { type filter hook egress device wan0 priority 0; policy drop; }")
+		p.finds("host-rules", doctor.Warning, "netdev host d drops was not looked at")
+		p.nft("delete table netdev host")
+		p.well("")
+	})
+
 	t.Run("rules of iptables", func(t *testing.T) {
 		p, s := p.of(t)
 		drop := s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-nft", "-P", "FORWARD", "DROP")

@@ -55,6 +55,7 @@ type Daemon interface {
 // Rules are the host's own.
 type Rules interface {
 	Obstacles(*hostrules.Packet) []hostrules.Obstacle
+	Unseen() []*firewall.Chain
 	Close() error
 }
 

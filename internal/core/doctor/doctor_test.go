@@ -46,7 +46,8 @@ func (r rules) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
 	return nil
 }
 
-func (rules) Close() error { return nil }
+func (rules) Unseen() []*firewall.Chain { return nil }
+func (rules) Close() error              { return nil }
 
 func router(t *testing.T) (*doctor.Router, *daemon) {
 	t.Helper()
@@ -211,6 +212,8 @@ func TestWhichPacketsAreFollowed(t *testing.T) {
 		for _, tcp := range []string{"true", "false"} {
 			want["forward "+wan+">eth1 "+tcp+" 0"], want["forward eth1>"+wan+" "+tcp+" 0"] = true, true
 		}
+		want["prerouting "+wan+"> true 0"], want["prerouting "+wan+"> false 0"], want["prerouting "+wan+"> true 20022"], want["prerouting "+wan+"> false 54754"] = true, true, true, true
+		want["prerouting eth1>"+wan+" true 0"], want["prerouting eth1>"+wan+" false 0"] = true, true
 		want["input "+wan+"> true 22"], want["input "+wan+"> false 54754"], want["output >"+wan+" false 0"] = true, true, true
 	}
 	if !maps.Equal(asked, want) {

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/ownline"
@@ -22,7 +21,7 @@ const (
 	// Into the zone of what comes from the internet, as that usually is.
 	byFirewalld = "firewall-cmd --permanent --add-port=%[1]d/udp\nfirewall-cmd --reload"
 
-	toLAN, fromLAN = "connections to services in the LAN", "what services in the LAN answer"
+	toServices, toLAN, fromLAN = "connections to services", "connections to services in the LAN", "what services in the LAN answer"
 )
 
 // Which ports are meant is set in needs: see rules.
@@ -32,6 +31,12 @@ var (
 		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true}},
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true, Established: true}},
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, Established: true}},
+	}
+	entryNeeds = [...]need{ // before they are translated, and what comes back
+		{toServices, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, TCP: true}},
+		{toServices, "", "", hostrules.Packet{Hook: "prerouting", Translated: true}},
+		{fromLAN, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, TCP: true, Established: true}},
+		{fromLAN, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, Established: true}},
 	}
 	routerNeed = need{"connections to services on this router", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true}}
 	proxyNeed  = need{"connections to the reverse proxy", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true, TCP: true}}
@@ -50,7 +55,7 @@ func (l *looking) rules(ctx context.Context) {
 		return
 	}
 	defer rules.Close()
-	c := &chains{looking: l, rules: rules, lan: l.lan()}
+	c := &chains{looking: l, rules: rules, lan: l.lan(), told: map[string]int{}}
 	driver := l.driver()
 	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
 	beside := driver == ownline.UFW || driver == ownline.Firewalld
@@ -62,8 +67,15 @@ func (l *looking) rules(ctx context.Context) {
 	} else if len(c.lan) == 0 && !beside {
 		l.say(&noLAN, l.File)
 	}
-	c.first = len(l.found)
 	for _, c.wan = range wan {
+		for i := range entryNeeds {
+			c.look(&entryNeeds[i], 0)
+		}
+		for i := range l.sessions {
+			s, n := &l.sessions[i], entryNeeds[0]
+			n.packet.TCP = s.Transport == ownline.TCP
+			c.look(&n, s.PublicPort)
+		}
 		for i := range lanNeeds {
 			if !beside {
 				c.look(&lanNeeds[i], 0)
@@ -88,6 +100,9 @@ func (l *looking) rules(ctx context.Context) {
 			c.look(&answerNeed, knock.Listen.Port())
 		}
 	}
+	for _, o := range rules.Unseen() {
+		l.say(&unseen, o)
+	}
 	if len(l.found) == first {
 		l.say(&passes)
 	}
@@ -105,7 +120,7 @@ func (l *looking) driver() string {
 type chains struct {
 	*looking
 	rules     Rules
-	first     int // finding that has a command for one of them
+	told      map[string]int // findings, by the commands for one of them
 	wan       string
 	lan       []string
 	untracked bool // knocks are
@@ -114,34 +129,45 @@ type chains struct {
 // look tells which chains drop what is needed.
 func (c *chains) look(n *need, port uint16) {
 	p := n.packet
+	p.In, p.To = c.wan, port
 	state, ipt := "", ""
 	switch {
-	case p.Hook == "forward":
+	case p.Hook == "forward" || p.Established:
 		for _, lan := range c.lan {
-			if p.In, p.Out = c.wan, lan; p.Established {
+			if p.Out = lan; p.Established {
 				p.In, p.Out = lan, c.wan
 			}
-			c.tell(n, &p, n.nft, n.ipt)
+			c.tell(n, &p, nil)
 		}
 		return
 	case p.Translated:
 	case c.untracked:
 		p.Untracked, state, ipt = true, " ct state untracked", " -m conntrack --ctstate UNTRACKED"
 	}
-	if p.Hook == "input" {
-		p.In, p.To = c.wan, port
-	} else {
-		p.Out, p.From, p.Established = c.wan, port, !c.untracked
+	if p.Hook == "output" {
+		p.In, p.Out, p.To, p.From, p.Established = "", c.wan, 0, port, !c.untracked
 	}
 	args := []any{port, state, ipt}
-	c.tell(n, &p, fill(n.nft, args), fill(n.ipt, args))
+	c.tell(n, &p, args)
+	if p.Hook == "input" && !p.Translated { // a knock
+		p.Hook = "prerouting"
+		c.tell(n, &p, args)
+	}
 }
 
 // tell adds the chains that drop a packet, each once for a rule that would mend it.
-func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
+func (c *chains) tell(n *need, p *hostrules.Packet, args []any) {
 	for _, p.IPv6 = range [...]bool{false, true} {
 		for _, o := range c.rules.Obstacles(p) {
-			fix := o.Accept(nft, ipt, o.Last)
+			fix, key := "", o.String()+n.what
+			if n.nft != "" { // else there is none for all that comes
+				words := args
+				if o.Blind {
+					words = []any{p.To, "", ""}
+				}
+				fix = o.Accept(fill(n.nft, words), fill(n.ipt, words), o.Last)
+				key = fix
+			}
 			if o.Family == "inet" && o.Table == "firewalld" && p.Hook == "input" && !p.Translated { // which takes no rule of nft's
 				fix = fill(byFirewalld, []any{p.To})
 			}
@@ -149,27 +175,22 @@ func (c *chains) tell(n *need, p *hostrules.Packet, nft, ipt string) {
 			if o.Unsure {
 				w = &mayDrop
 			}
-			told := c.told(fix)
-			if told != nil && (o.Unsure || told.Level == Problem) {
+			at, told := c.told[key]
+			if told && (o.Unsure || c.found[at].Level == Problem) {
 				continue
 			}
 			f := c.say(w, o.Chain, n.what, fix)
-			if told != nil { // now it is sure
-				*told = *f
-				c.found = c.found[:len(c.found)-1]
+			if fix == "" {
+				f.Fix, f.Hint = nil, "let that chain pass them: docs/how/host-firewall.md"
 			}
+			if told { // now it is sure
+				c.found[at] = *f
+				c.found = c.found[:len(c.found)-1]
+				continue
+			}
+			c.told[key] = len(c.found) - 1
 		}
 	}
-}
-
-// told finds what was said of a chain already.
-func (c *chains) told(fix string) *Finding {
-	for i := c.first; i < len(c.found); i++ {
-		if strings.Join(c.found[i].Fix, "\n") == fix {
-			return &c.found[i]
-		}
-	}
-	return nil
 }
 
 // masquerade tells of a box that the LAN's hosts do not route through, so that their answers go elsewhere.

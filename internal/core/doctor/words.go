@@ -41,6 +41,7 @@ var (
 	noLAN   = words{"host-rules", Warning, "Whether the host's own rules drop connections to services in the LAN was not looked at: no interface is in the LAN.", "", "an interface that is not in firewall.wan_interfaces needs an address in the LAN; see `ip address`, and %[1]s"}
 	drops   = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
 	mayDrop = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
+	unseen  = words{"host-rules", Warning, "What the host's own chain %[1]s drops was not looked at.", "", "see `nft list ruleset`: it is of a bridge, of ARP, or of another device; what comes from the internet or the LAN may pass it on its way"}
 	passes  = words{check: "host-rules", level: Good, text: "The host's own rules drop nothing that Ownline lets in."}
 
 	shared = words{"ports", Warning, "%[1]q is open at port %[2]d/%[3]s, which this router uses itself: until its end, %[4]s does not reach the router's own service there.", "", "give the service another public port in its grant"}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -223,7 +224,7 @@ type KnockCounts struct {
 
 // Chain is a base chain of somebody else's.
 type Chain struct {
-	Family string `json:"family"` // "ip", "ip6" or "inet"
+	Family string `json:"family"` // "ip", "ip6", "inet" or "netdev"
 	Table  string `json:"table"`
 	Name   string `json:"name"`
 	Hook   string `json:"hook"` // "forward" or "input"
@@ -244,7 +245,7 @@ func (c Chain) Accept(rule, ipt string, last bool) string {
 	case c.Family == "inet" && c.Table == "fw4": // OpenWrt's, which has files of others become part of its chains
 		dir := "/usr/share/nftables.d/chain-pre/" + c.Name
 		return "mkdir -p " + dir + "\necho '" + rule + "' >> " + dir + "/ownline.nft\nservice firewall reload"
-	case c.Family == "inet" || c.Table != "filter" || c.Name != strings.ToUpper(c.Hook):
+	case c.Family != "ip" && c.Family != "ip6" || !slices.Contains(tables[:], c.Table) || c.Name != strings.ToUpper(c.Hook):
 		return "nft " + verb + " rule " + c.String() + " " + rule
 	}
 	// It is of iptables, which does not like what nft writes into its tables.
@@ -255,8 +256,14 @@ func (c Chain) Accept(rule, ipt string, last bool) string {
 	if c.Legacy {
 		program += "-legacy"
 	}
+	if c.Table != "filter" {
+		program += " -t " + c.Table
+	}
 	return program + option + c.Name + " " + ipt
 }
+
+// tables are those of iptables in which packets are dropped.
+var tables = [...]string{"filter", "raw", "mangle"}
 
 // Passes reports whether packets of a family meet the chain.
 func (c Chain) Passes(addr netip.Addr) bool {

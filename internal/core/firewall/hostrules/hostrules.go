@@ -7,13 +7,16 @@ import "github.com/ownline/ownline/internal/core/firewall"
 
 // Packet is one of a kind that the host has to let pass. What it does not say may be anything.
 type Packet struct {
-	Hook     string // "forward", "input" or "output"
+	Hook     string // "prerouting", and "ingress" before that; "forward", "input" or "output"
 	IPv6     bool
 	TCP      bool   // else UDP
 	From, To uint16 // ports; 0: any
 	In, Out  string // interfaces; "": any
 	// Of its connection. A packet that is not tracked is of none.
 	Untracked, Established, Translated bool
+
+	blind bool // nobody has looked yet whether it is of a connection
+	local bool // to an address of the router's
 }
 
 // Obstacle is a chain of others that drops a packet.
@@ -23,4 +26,6 @@ type Obstacle struct {
 	Unsure bool
 	// Last is whether no rule drops it, but what the chain does with all that is left.
 	Last bool
+	// Blind is whether the chain comes too early to know what connection the packet is of, or that it is of none.
+	Blind bool
 }

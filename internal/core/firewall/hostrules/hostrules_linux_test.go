@@ -3,6 +3,7 @@ package hostrules_test
 import (
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +27,9 @@ func TestObstacles(t *testing.T) {
 	knock := hostrules.Packet{Hook: "input", To: 54754, Untracked: true, In: "wan0"}
 	back := hostrules.Packet{Hook: "forward", TCP: true, Translated: true, Established: true, In: "lan0", Out: "wan0"}
 	answer := hostrules.Packet{Hook: "output", From: 54754, Untracked: true, Out: "wan0"}
+	enters := hostrules.Packet{Hook: "prerouting", TCP: true, Translated: true, In: "wan0", To: 20007}
+	answered := hostrules.Packet{Hook: "prerouting", TCP: true, Translated: true, Established: true, In: "lan0"}
+	comes := hostrules.Packet{Hook: "prerouting", To: 54754, Untracked: true, In: "wan0"}
 	six := forward
 	six.IPv6 = true
 	anywhere := forward
@@ -36,6 +40,15 @@ func TestObstacles(t *testing.T) {
 	}
 	in := func(rules string) string {
 		return inet("chain in { type filter hook input priority filter; policy drop; " + rules + "\n}")
+	}
+	dev := func(hook, rules string) string {
+		return "table netdev host { chain d { type filter hook ingress " + hook + "; " + rules + "\n}\n}"
+	}
+	pre := func(priority, rules string) string {
+		return inet("chain p { type filter hook prerouting priority " + priority + "; policy accept; " + rules + "\n}")
+	}
+	raw := func(rules ...string) string {
+		return "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n" + strings.Join(rules, "\n") + "\nCOMMIT\n"
 	}
 	ipt := func(rules ...string) string {
 		return "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n" + strings.Join(rules, "\n") + "\nCOMMIT\n"
@@ -118,6 +131,46 @@ func TestObstacles(t *testing.T) {
 		"iptables, by others":              {ipt("-A INPUT -i lan+ -p udp -j ACCEPT"), knock, yes},
 		"iptables, what else it does":      {ipt("-A INPUT -m limit --limit 3/min -j LOG --log-prefix \"x -j DROP \"", "-A INPUT -p tcp -j DROP", "-A INPUT -j ACCEPT"), knock, none},
 		"iptables, Ownline's own chains":   {ipt(":ownline-gate - [0:0]", "-A ownline-gate -j ACCEPT", "-A FORWARD -j ownline-gate"), forward, yes},
+		"at the device":                    {dev("device wan0 priority 0", "tcp dport 20007 drop"), enters, yes},
+		"at the device, all":               {dev("device wan0 priority 0", "policy drop; meta protocol arp accept"), enters, yes},
+		"at the device, another port":      {dev("device wan0 priority 0", "tcp dport 20008 drop; udp dport 20007 drop"), enters, none},
+		"at the device, one's address":     {dev("device wan0 priority 0", "ip saddr 192.0.2.1 drop"), enters, none},
+		"at the device, of IPv4":           {dev("device wan0 priority 0", "meta protocol ip tcp dport 20007 drop"), enters, yes},
+		"at the device, of IPv6":           {dev("device wan0 priority 0", "meta protocol ip6 tcp dport 20007 drop"), enters, none},
+		"at the device, but some":          {dev("device wan0 priority 0", "ip saddr 192.0.2.1 accept; tcp dport 20007 drop"), enters, unsure},
+		"at the device, what comes back":   {dev("device lan0 priority 0", "meta l4proto tcp drop"), enters, none},
+		"at the device, answers":           {dev("device lan0 priority 0", "meta l4proto tcp drop"), answered, yes},
+		"at one of several devices":        {dev("devices = { lan0, wan0 } priority 0", "tcp dport 20007 drop"), enters, yes},
+		"at the device, in a table of all": {inet("chain d { type filter hook ingress device wan0 priority 0; tcp dport 20007 drop; }"), enters, yes},
+		"at the device, by state":          {inet("chain d { type filter hook ingress device wan0 priority 0; ct state new drop; ct status dnat drop; }"), enters, none},
+		"at the device, knocks":            {dev("device wan0 priority 0", "udp dport 54754 drop"), comes, yes},
+		"at the device, other datagrams":   {dev("device wan0 priority 0", "udp dport 53 drop; tcp dport 54754 drop"), comes, none},
+		"before routing":                   {pre("raw", "tcp dport 20007 drop"), enters, yes},
+		"before routing, of a host":        {pre("raw", "fib daddr type local drop"), enters, yes},
+		"before routing, another port":     {pre("raw", "tcp dport 20008 drop"), enters, none},
+		"before routing, by its interface": {pre("raw", "iifname lan0 drop"), enters, none},
+		"nobody knows its state yet":       {pre("raw", "ct state new drop; ct status & dnat == 0 drop"), enters, none},
+		"so it is taken for invalid":       {pre("raw", "ct state invalid drop"), enters, yes},
+		"its state is known":               {pre("mangle", "ct state invalid drop"), enters, none},
+		"what begins":                      {pre("mangle", "ct state new drop"), enters, yes},
+		"it is not translated yet":         {pre("mangle", "ct status dnat drop"), enters, none},
+		"its answer is":                    {pre("mangle", "ct status dnat drop"), answered, yes},
+		"it is translated":                 {pre("-50", "ct status dnat drop"), enters, yes},
+		"to another port by now":           {pre("-50", "tcp dport 20007 drop"), enters, none},
+		"not of a host by now":             {pre("-50", "fib daddr type local drop"), enters, none},
+		"a translator drops":               {inet("chain n { type nat hook prerouting priority -120; tcp dport 20007 drop; }"), enters, yes},
+		"a translator drops answers":       {inet("chain n { type nat hook prerouting priority -120; iifname lan0 drop; }"), answered, none},
+		"a translator that is too late":    {inet("chain n { type nat hook prerouting priority -50; drop; }"), enters, none},
+		"knocks before routing":            {pre("-250", "udp dport 54754 ct state untracked drop"), comes, yes},
+		"knocks are not invalid":           {pre("-250", "ct state invalid drop"), comes, none},
+		"knocks are of no translator":      {inet("chain n { type nat hook prerouting priority -120; drop; }"), comes, none},
+		"knocks before they are known":     {pre("-350", "ct state untracked drop"), comes, none},
+		"iptables, before routing":         {raw("-A PREROUTING -i wan0 -p tcp -m tcp --dport 20007 -j DROP"), enters, yes},
+		"iptables, nobody knows yet":       {raw("-A PREROUTING -m conntrack --ctstate NEW -j DROP"), enters, none},
+		"iptables, taken for invalid":      {raw("-A PREROUTING -m conntrack --ctstate INVALID -j DROP"), enters, yes},
+		"iptables, to a host":              {raw("-A PREROUTING -m addrtype ! --dst-type LOCAL -j DROP", "-A PREROUTING -p tcp -m multiport --dports 1,20000:21000 -j DROP"), enters, yes},
+		"iptables, knocks before routing":  {raw("-A PREROUTING -i wan+ -p udp -m udp --dport 54754 -j DROP"), comes, yes},
+		"iptables, what begins":            {"*mangle\n:PREROUTING DROP [0:0]\n-A PREROUTING -m conntrack ! --ctstate NEW -j ACCEPT\nCOMMIT\n", enters, yes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			programs := map[string][]string{"": {"/usr/sbin/nft", "-f", "-"}}
@@ -136,6 +189,13 @@ func TestObstacles(t *testing.T) {
 				}
 				if both := looked(t, b.Router, saved, back); tc.packet == forward && tc.want != unsure && both != unsure && !strings.Contains(name, "Ownline's own") {
 					passes(t, b, tc.want == none && both == none)
+				}
+				switch {
+				case tc.want == unsure:
+				case tc.packet == enters || tc.packet == answered:
+					passes(t, b, looked(t, b.Router, saved, enters) == none && looked(t, b.Router, saved, answered) == none)
+				case tc.packet == comes:
+					arrives(t, b, tc.want == none)
 				}
 			}
 		})
@@ -157,6 +217,56 @@ func passes(t *testing.T, b *bed.Bed, want bool) {
 	}
 	if got := b.Client1.ConnectTCP(netip.AddrPortFrom(b.Router.IPv4, 20007), wait).State == bed.Open; got != want {
 		t.Errorf("the kernel lets it pass: %v", got)
+	}
+}
+
+// arrives sends a datagram, of which the router knows no connection, and sees whether it comes to the router itself.
+func arrives(t *testing.T, b *bed.Bed, want bool) {
+	t.Helper()
+	echo, err := b.Router.UDPEcho(54754)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	tell(t, b.Router, "table inet ownline { chain k { type filter hook prerouting priority raw; udp dport 54754 notrack; }; }", "/usr/sbin/nft", "-f", "-")
+	wait := 20 * time.Second
+	if !want {
+		wait = 200 * time.Millisecond
+	}
+	if got := b.Client1.ProbeUDP(netip.AddrPortFrom(b.Router.IPv4, 54754), []byte("knock"), wait).State == bed.Open; got != want {
+		t.Errorf("the kernel lets it arrive: %v", got)
+	}
+}
+
+// What no packet meets, and may drop something on its way, is told; what is followed, or empty, is not.
+func TestUnseen(t *testing.T) {
+	b := bedtest.New(t)
+	tell(t, b.Router, `table netdev host {
+	chain wan { type filter hook ingress device wan0 priority 0; udp dport 9 drop; }
+	chain lan { type filter hook ingress device lan0 priority 0; udp dport 9 drop; }
+	chain empty { type filter hook ingress device lan0 priority 1; }
+	chain out { type filter hook egress device wan0 priority 0; udp dport 9 drop; }
+}
+table bridge host { chain f { type filter hook forward priority 0; policy drop; }; }
+table arp host { chain empty { type filter hook input priority 0; }; }
+table inet host { chain f { type filter hook forward priority 0; policy drop; }; }`, "/usr/sbin/nft", "-f", "-")
+	want := []string{"bridge host f", "netdev host lan", "netdev host out"}
+	var got []string
+	if err := b.Router.Do(func() error {
+		rules, err := hostrules.Read()
+		if err != nil {
+			return err
+		}
+		rules.Obstacles(&hostrules.Packet{Hook: "prerouting", In: "wan0"})
+		for _, c := range rules.Unseen() {
+			got = append(got, c.String())
+		}
+		return rules.Close()
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("unseen are %q, want %q", got, want)
 	}
 }
 

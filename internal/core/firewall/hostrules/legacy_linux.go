@@ -24,6 +24,12 @@ func (r *Rules) Legacy(ipv6 bool, saved string) {
 		case w[0][0] == ':' && len(w) > 1 && !strings.HasPrefix(w[0], ":ownline-"):
 			c := of
 			c.Name, c.drops = w[0][1:], w[1] == "DROP"
+			switch c.Table {
+			case "raw":
+				c.priority = -300
+			case "mangle":
+				c.priority = -150
+			}
 			if hook := strings.ToLower(c.Name); slices.Contains(hooks[:], hook) && w[1] != "-" {
 				c.Hook = hook
 			}
@@ -110,12 +116,13 @@ func (p *Packet) option(name, arg string) truth {
 	case "--dport", "--dports":
 		return isPort(p.To, arg)
 	case "--dst-type":
-		if p.Hook == "input" {
+		if p.local {
 			return is(arg == "LOCAL")
 		}
 	case "--state", "--ctstate":
 		for state := range strings.SplitSeq(arg, ",") {
-			if state == "UNTRACKED" && p.Untracked || state == "DNAT" && p.Translated || state == "ESTABLISHED" && p.Established || state == "NEW" && !p.Untracked && !p.Established {
+			has := p.state()
+			if state == "INVALID" && has == stateInvalid || state == "ESTABLISHED" && has == stateEstablished || state == "NEW" && has == stateNew || state == "UNTRACKED" && has == stateUntracked || state == "DNAT" && p.Translated {
 				return yes
 			}
 		}

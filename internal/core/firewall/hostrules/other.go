@@ -2,7 +2,11 @@
 
 package hostrules
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+)
 
 // Rules are those of Linux alone.
 type Rules struct{}
@@ -15,6 +19,9 @@ func (*Rules) Legacy(bool, string) {}
 
 // Close returns nil.
 func (*Rules) Close() error { return nil }
+
+// Unseen returns none.
+func (*Rules) Unseen() []*firewall.Chain { return nil }
 
 // Obstacles returns none.
 func (*Rules) Obstacles(*Packet) []Obstacle { return nil }

@@ -13,6 +13,7 @@ import (
 // Not in golang.org/x/sys: see linux/netfilter/nf_conntrack_common.h, and for what iptables calls states
 // besides, linux/netfilter/xt_conntrack.h.
 const (
+	stateInvalid     = 1              // NF_CT_STATE_INVALID_BIT
 	stateEstablished = 1 << 1         // NF_CT_STATE_BIT(IP_CT_ESTABLISHED)
 	stateNew         = 1 << 3         // NF_CT_STATE_BIT(IP_CT_NEW)
 	stateUntracked   = 1 << 6         // NF_CT_STATE_UNTRACKED_BIT
@@ -49,7 +50,7 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		return load(unix.NFTA_META_DREG, p.meta(number(data, unix.NFTA_META_KEY)))
 	case "ct":
 		key := number(data, unix.NFTA_CT_KEY)
-		if p.Untracked && key != unix.NFT_CT_STATE {
+		if (p.Untracked || p.blind) && key != unix.NFT_CT_STATE {
 			return no
 		}
 		return load(unix.NFTA_CT_DREG, p.ct(key))
@@ -79,7 +80,7 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		return is(number(data, unix.NFTA_LIMIT_FLAGS)&unix.NFT_LIMIT_F_INV == 0)
 	case "fib":
 		var v []byte
-		if p.Hook == "input" && number(data, unix.NFTA_FIB_RESULT) == unix.NFT_FIB_RESULT_ADDRTYPE && number(data, unix.NFTA_FIB_FLAGS) == unix.NFTA_FIB_F_DADDR {
+		if p.local && number(data, unix.NFTA_FIB_RESULT) == unix.NFT_FIB_RESULT_ADDRTYPE && number(data, unix.NFTA_FIB_FLAGS) == unix.NFTA_FIB_F_DADDR {
 			v = binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL)
 		}
 		return load(unix.NFTA_FIB_DREG, v)
@@ -123,6 +124,11 @@ func (p *Packet) meta(key uint32) []byte {
 			return []byte{unix.NFPROTO_IPV6}
 		}
 		return []byte{unix.NFPROTO_IPV4}
+	case unix.NFT_META_PROTOCOL:
+		if p.IPv6 {
+			return []byte{0x86, 0xdd}
+		}
+		return []byte{8, 0}
 	case unix.NFT_META_L4PROTO:
 		return p.protocol()
 	default:
@@ -165,6 +171,8 @@ func (p *Packet) ct(key uint32) []byte {
 
 func (p *Packet) state() uint32 {
 	switch {
+	case p.blind:
+		return stateInvalid
 	case p.Untracked:
 		return stateUntracked
 	case p.Established:
@@ -213,7 +221,7 @@ func (p *Packet) match(name string, info []byte) truth {
 		return yes
 	case name == "udp" && p.TCP || name == "tcp" && !p.TCP:
 		return no
-	case name == "udp" && len(info) > 8 && info[8] == 0: // struct xt_udp: a range of source ports, and one of destination ports
+	case name == "udp" && len(info) > 8 && info[8] == 0, name == "tcp" && len(info) > 11 && info[8]|info[9]|info[11] == 0: // struct xt_udp, xt_tcp: a range of source ports, and one of destination ports
 		t := yes
 		for i, port := range [2]uint16{p.From, p.To} {
 			if from, to := half(4*i), half(4*i+2); port == 0 && (from != 0 || to != 0xffff) {
@@ -237,7 +245,7 @@ func (p *Packet) match(name string, info []byte) truth {
 			has = has || from <= uint32(port) && uint32(port) <= half(2+2*i)
 		}
 		return is(has == (info[47] == 0))
-	case name == "addrtype" && len(info) >= 8 && p.Hook == "input" && half(0) == 0 && half(4)&^invert == 0: // struct xt_addrtype_info_v1, of the destination alone
+	case name == "addrtype" && len(info) >= 8 && p.local && half(0) == 0 && half(4)&^invert == 0: // struct xt_addrtype_info_v1, of the destination alone
 		const local = 1 << unix.RTN_LOCAL // XT_ADDRTYPE_LOCAL
 		return is((half(2)&local != 0) == (half(4) == 0))
 	case name == "conntrack" && len(info) > 160: // struct xt_conntrack_mtinfo3
@@ -246,7 +254,7 @@ func (p *Packet) match(name string, info []byte) truth {
 			break
 		}
 		has := p.state()
-		if p.Untracked {
+		if has == stateUntracked {
 			has = xtUntracked
 		}
 		if p.Translated {

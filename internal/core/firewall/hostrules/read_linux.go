@@ -25,15 +25,21 @@ type setName struct {
 type chain struct {
 	family         byte
 	firewall.Chain // without a hook it is only jumped to
-	drops          bool
+	priority       int32
+	devices        []string // of ingress; "ppp+": all that begin so
+	nat            bool     // it sees what begins a connection, until one of its kind has translated that
+	drops, seen    bool
 	rules          [][]byte   // their lists of expressions
 	lines          [][]string // of iptables-legacy: the words of its rules
 }
 
 var (
-	families = [...]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_IPV6: "ip6"}
-	hooks    = [...]string{unix.NF_INET_LOCAL_IN: "input", unix.NF_INET_FORWARD: "forward", unix.NF_INET_LOCAL_OUT: "output", unix.NF_INET_POST_ROUTING: ""}
+	families = [...]string{unix.NFPROTO_INET: "inet", unix.NFPROTO_IPV4: "ip", unix.NFPROTO_ARP: "arp", unix.NFPROTO_NETDEV: "netdev", unix.NFPROTO_BRIDGE: "bridge", unix.NFPROTO_IPV6: "ip6"}
+	hooks    = [...]string{unix.NF_INET_PRE_ROUTING: "prerouting", unix.NF_INET_LOCAL_IN: "input", unix.NF_INET_FORWARD: "forward", unix.NF_INET_LOCAL_OUT: "output", unix.NF_INET_POST_ROUTING: "", 5: "ingress"}
 )
+
+// Attributes that golang.org/x/sys lacks: linux/netfilter/nf_tables.h.
+const hookDevices, devicePrefix = 4, 2 // NFTA_HOOK_DEVS, NFTA_DEVICE_PREFIX
 
 // Read reads the rules of the network namespace of the calling thread. A kernel without nf_tables has none.
 func Read() (*Rules, error) {
@@ -77,8 +83,22 @@ func (r *Rules) addChain(family byte, b []byte) {
 	c := &chain{family: family}
 	c.Family, c.Table, c.Name = families[family], text(b, unix.NFTA_CHAIN_TABLE), text(b, unix.NFTA_CHAIN_NAME)
 	if hook := netlink.Find(b, unix.NFTA_CHAIN_HOOK); hook != nil {
-		if n := number(hook, unix.NFTA_HOOK_HOOKNUM); n < uint32(len(hooks)) {
+		switch n := number(hook, unix.NFTA_HOOK_HOOKNUM); {
+		case family == unix.NFPROTO_NETDEV && n == unix.NF_NETDEV_INGRESS:
+			c.Hook = "ingress"
+		case family == unix.NFPROTO_NETDEV || family == unix.NFPROTO_BRIDGE || family == unix.NFPROTO_ARP:
+			c.Hook = "other"
+		case n < uint32(len(hooks)):
 			c.Hook = hooks[n]
+		}
+		c.priority, c.nat = int32(number(hook, unix.NFTA_HOOK_PRIORITY)), text(b, unix.NFTA_CHAIN_TYPE) == "nat"
+		c.devices = []string{text(hook, unix.NFTA_HOOK_DEV)} // of kernels before 5.5, which know but one
+		for kind, v := range netlink.Attributes(netlink.Find(hook, hookDevices)) {
+			name := netlink.String(v)
+			if kind == devicePrefix {
+				name += "+"
+			}
+			c.devices = append(c.devices, name)
 		}
 		const drop = 0 // NF_DROP
 		c.drops = netlink.Find(b, unix.NFTA_CHAIN_POLICY) != nil && number(b, unix.NFTA_CHAIN_POLICY) == drop

@@ -2,9 +2,11 @@ package hostrules
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
 )
 
@@ -39,15 +41,61 @@ func is(b bool) truth {
 // Obstacles returns the chains that drop a packet.
 func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 	for _, c := range r.chains {
-		if c.Hook != p.Hook || c.family != unix.NFPROTO_INET && (c.family == unix.NFPROTO_IPV6) != p.IPv6 {
+		q := c.meets(*p)
+		if q == nil {
 			continue
 		}
-		v, unsure := r.walk(c, p, 0)
+		c.seen = true
+		v, unsure := r.walk(c, q, 0)
 		if v == drop || v != accept && c.drops {
-			out = append(out, Obstacle{&c.Chain, unsure, v == goOn})
+			out = append(out, Obstacle{&c.Chain, unsure, v == goOn, q.blind})
 		}
 	}
 	return out
+}
+
+// Unseen returns the chains that may drop something, and that are met by no packet that was asked for: those of
+// other devices, also such as what was asked for comes by inside of something else, of bridges, and of ARP.
+func (r *Rules) Unseen() (out []*firewall.Chain) {
+	for _, c := range r.chains {
+		if (c.Hook == "ingress" || c.Hook == "other") && !c.seen && (c.drops || len(c.rules) > 0) {
+			out = append(out, &c.Chain)
+		}
+	}
+	return out
+}
+
+// Priorities of prerouting: up to where knocks are told to be none of a connection, or others what they are of, and
+// sessions are led to their targets.
+const untracked, tracked, translated = -300, -200, -110
+
+// meets returns a packet as a chain sees it; nil: it does not.
+func (c *chain) meets(p Packet) *Packet {
+	ingress := c.Hook == "ingress" && p.Hook == "prerouting"
+	p.local = p.Hook == "input"
+	switch {
+	case c.Hook != p.Hook && !ingress,
+		ingress && !slices.ContainsFunc(c.devices, func(name string) bool { return isInterface(p.In, name) != no }),
+		(c.family == unix.NFPROTO_IPV4 || c.family == unix.NFPROTO_IPV6) && (c.family == unix.NFPROTO_IPV6) != p.IPv6,
+		c.nat && (p.Untracked || p.Established):
+		return nil
+	}
+	if p.Hook != "prerouting" {
+		return &p
+	}
+	p.Out = "" // nobody knows yet
+	late := c.priority > translated && !ingress
+	if late && p.Translated && !p.Established {
+		if p.To = 0; c.nat { // of the target; nor does it meet these
+			return nil
+		}
+	}
+	p.local = !p.Established && !(late && p.Translated)
+	p.Translated = p.Translated && (late || p.Established)
+	if p.blind = ingress || c.priority <= untracked || c.priority <= tracked && !p.Untracked; p.blind {
+		p.Translated = false
+	}
+	return &p
 }
 
 // deepest is how far the kernel lets jumps go (NFT_JUMP_STACK_SIZE).
