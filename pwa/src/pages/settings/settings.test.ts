@@ -214,6 +214,15 @@ describe('the authenticator app', () => {
     expect(dialog()?.findAll('li').map((code) => code.text())).toEqual(['one', 'two'])
   })
 
+  it('keeps its code when the second of two taps that asked for it comes late', async () => {
+    vi.mocked(factors.offerApp).mockResolvedValue({ secret: 'ABC', uri: 'otpauth://totp/x?secret=ABC', qr: '' })
+    const { shown, press, dialog } = await show(SignInPage, '/settings/sign-in')
+    await press('Turn on')
+    for (const button of shown.findAll('dialog .foot button, dialog .head button')) await button.trigger('click', { detail: 1 })
+    expect(dialog()?.text()).toContain('ABC')
+    expect(dialog()?.text()).not.toContain('Enter the 6 digits')
+  })
+
   it('is turned off with a code as the proof', async () => {
     vi.mocked(factors.factors).mockResolvedValue({ password: true, totp: true, recovery_codes: 7, passkeys: 0 })
     vi.mocked(factors.removeApp).mockRejectedValueOnce(needed).mockResolvedValueOnce()
