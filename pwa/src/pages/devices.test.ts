@@ -285,6 +285,34 @@ describe('devices', () => {
     expect(page.text()).toContain('Save name')
   })
 
+  it.each(['/devices/device-id', '/devices/new'])('are not left with a name that was typed in for nothing, at %s', async (path) => {
+    const { page, router } = await at(path)
+    const shut = async () => {
+      page.get('dialog').element.dispatchEvent(new Event('cancel', { cancelable: true }))
+      await flushPromises()
+      return router.currentRoute.value.path
+    }
+    const name = page.get<HTMLInputElement>('dialog input')
+    await name.setValue('pocket')
+    expect(await shut()).toBe(path)
+    expect(page.get('dialog .error').text()).toBe('Not saved yet. Close again to leave it so.')
+    expect(document.activeElement).toBe(name.element)
+    // What is written after that is asked for again.
+    await name.setValue('pocket phone')
+    expect(page.find('dialog .error').exists()).toBe(false)
+    expect(await shut()).toBe(path)
+    expect(await shut()).toBe('/devices')
+    expect(api.changeDevice).not.toHaveBeenCalled()
+    expect(api.addDevice).not.toHaveBeenCalled()
+  })
+
+  it.each(['/devices/device-id', '/devices/new'])('are left at once where nothing was typed in, at %s', async (path) => {
+    const { page, router } = await at(path)
+    page.get('dialog').element.dispatchEvent(new Event('cancel', { cancelable: true }))
+    await flushPromises()
+    expect(router.currentRoute.value.path).toBe('/devices')
+  })
+
   it('open only from where an admin says', async () => {
     useAccount().me = sampleMe({ role: 'admin' })
     vi.mocked(api.lastKnocks).mockResolvedValue([])

@@ -81,6 +81,7 @@ export const device = {
   waitingNext: 'Waiting for its next knock…',
   refusals: 'Refused knocks',
   done: 'Done',
+  unsaved: 'Not saved yet. Close again to leave it so.',
   rename: 'Save name',
   renamed: (name: string) => `It is called ${name} now`,
   knocks: 'Last knocks',

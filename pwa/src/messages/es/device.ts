@@ -82,6 +82,7 @@ export const device: Messages['device'] = {
   waitingNext: 'Esperando su próxima llamada…',
   refusals: 'Llamadas rechazadas',
   done: 'Listo',
+  unsaved: 'Todavía no está guardado. Vuelve a cerrar para dejarlo así.',
   rename: 'Guardar el nombre',
   renamed: (name) => `Ahora se llama ${name}`,
   knocks: 'Últimas llamadas',
