@@ -53,6 +53,7 @@ func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error, pro
 			return d.Close()
 		},
 		Rules:  hostRules,
+		UFW:    iptables.UFWActive(ctx, iptables.Config{}),
 		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
 		Ports:  (&Core{cfg: *cfg}).ownPorts(),
 		Root:   "/",

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +24,39 @@ func TestUFW(t *testing.T) {
 	}
 	moved := s.open(s.echo, s.Bed.Client1.IPv6, 10*time.Minute, 0)
 	u := bedtest.NewUFW(t, s.Bed.Router)
-	u.Tell("allow 54754/udp") // as docs/how/host-firewall.md says
 	for _, lan := range []netip.Prefix{s.Bed.LAN4, s.Bed.LAN6} {
 		u.Tell("allow from " + lan.String())
 	}
 	u.Tell("--force enable")
+
+	// By nftables' driver, the doctor says to change it; and to let knocks in as the docs say.
+	p := newPatient(s)
+	says := func(what string, want ...string) {
+		t.Helper()
+		driver, fixes := 0, []string{}
+		for _, found := range p.doctor().Findings {
+			switch {
+			case found.Check != "host-rules":
+			case len(found.Fix) == 0 && strings.Contains(found.Hint, "`firewall: {driver: ufw}`"):
+				driver++
+			default:
+				if fixes = append(fixes, found.Fix...); found.Hint != "" {
+					t.Errorf("%s, beside %q the doctor says %s", what, found.Fix, found.Hint)
+				}
+			}
+		}
+		if driver != 1 || !slices.Equal(fixes, want) {
+			t.Errorf("%s, the doctor says %d times to change the driver, and else %q, want %q", what, driver, fixes, want)
+		}
+	}
+	knocks, answers := docLines(t, "ufw"), "ufw allow out proto udp from any port 54754"
+	says("ufw refuses what comes", knocks)
+	u.Tell("default deny outgoing")
+	says("ufw refuses what goes, too", knocks, answers)
+	u.Tell(strings.TrimPrefix(knocks, "ufw "))
+	u.Tell(strings.TrimPrefix(answers, "ufw "))
+	says("with that")
+	u.Tell("default allow outgoing")
 	restart := func() {
 		t.Helper()
 		if err := s.Core.Kill(); err != nil {
@@ -78,8 +107,8 @@ func TestUFW(t *testing.T) {
 		opens("after ufw "+words, at)
 		neighbour("after ufw " + words)
 	}
-	newPatient(s).well("host-rules")
-	newPatient(s).passing("")
+	p.well("host-rules")
+	p.passing("")
 	if r := flow.Stop(); r.Cut != nil {
 		t.Errorf("the connection was cut: %+v", *r.Cut)
 	}

@@ -42,7 +42,11 @@ func (l *looking) firewall(ctx context.Context) {
 		}
 		l.say(&able, name)
 	case !fw.OK:
-		l.say(&failed, fw.Driver, fw.Error)
+		restart := ""
+		if strings.Contains(fw.Error, ownline.Firewalld) {
+			restart = "systemctl restart firewalld"
+		}
+		l.say(&failed, fw.Driver, fw.Error, restart)
 	case fw.Lacks != "":
 		l.say(&lacking, fw.Driver, fw.Lacks)
 	default:

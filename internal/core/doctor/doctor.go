@@ -70,6 +70,7 @@ type Router struct {
 	Ports   []firewall.Port                      // that core needs, and that of a proxy of its own
 	Host    hostinfo.Host
 	Uplinks []hostinfo.Uplink
+	UFW     bool        // its rules are in force
 	Synced  func() bool // whether the kernel's clock is
 	Root    string      // of the file system
 	Probe
@@ -121,8 +122,8 @@ func (l *looking) say(w *words, args ...any) *Finding {
 	l.found = append(l.found, Finding{})
 	f := &l.found[len(l.found)-1]
 	f.Check, f.Level, f.Text, f.Hint = w.check, w.level, fill(w.text, args), fill(w.hint, args)
-	if w.fix != "" {
-		f.Fix = strings.Split(fill(w.fix, args), "\n")
+	if fix := fill(w.fix, args); fix != "" {
+		f.Fix = strings.Split(fix, "\n")
 	}
 	return f
 }

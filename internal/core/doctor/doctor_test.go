@@ -88,6 +88,9 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"no rules": {func(_ *doctor.Router, d *daemon) {
 			d.status.Firewall = link.Firewall{Driver: "iptables", Error: "no table"}
 		}, "firewall", doctor.Problem, "(iptables): no table"},
+		"no rules of firewalld's": {func(_ *doctor.Router, d *daemon) {
+			d.status.Firewall = link.Firewall{Driver: "firewalld", Error: "somebody has taken firewalld's rules out of the kernel"}
+		}, "firewall", doctor.Problem, "\nsystemctl restart firewalld"},
 		"no filter":         {func(_ *doctor.Router, d *daemon) { d.status.Firewall.Lacks = "no filter" }, "firewall", doctor.Warning, "but with no filter"},
 		"web dials":         {func(_ *doctor.Router, d *daemon) { d.status.Connected = false }, "web", doctor.Problem, "not connected"},
 		"core dials":        {func(r *doctor.Router, d *daemon) { d.status.Connected, r.Config.Link.Dial = false, "web.example.org:1" }, "web", doctor.Problem, "web.example.org:1 (link.dial)"},
@@ -218,6 +221,62 @@ func TestWhichPacketsAreFollowed(t *testing.T) {
 	}
 	if !maps.Equal(asked, want) {
 		t.Errorf("followed were %v, want %v", asked, want)
+	}
+}
+
+// dropping are rules of the host's by which one chain drops packets of a hook.
+type dropping struct {
+	rules
+	translated bool
+	hostrules.Obstacle
+}
+
+func (d dropping) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
+	if p.Hook != d.Hook || p.Translated != d.translated || p.IPv6 {
+		return nil
+	}
+	return []hostrules.Obstacle{d.Obstacle}
+}
+
+// Each firewall is told by its own program; and to make something permanent, only what is not.
+func TestRemedies(t *testing.T) {
+	const again, driver = "make it permanent", "write `firewall: {driver: ufw}` into core.yaml"
+	of := func(family, table, name, hook string) hostrules.Obstacle {
+		return hostrules.Obstacle{Chain: &firewall.Chain{Family: family, Table: table, Name: name, Hook: hook}, Last: true}
+	}
+	firewalld := func(o hostrules.Obstacle) hostrules.Obstacle { o.Firewalld = true; return o }
+	for name, tc := range map[string]struct {
+		chain           hostrules.Obstacle
+		ufw, translated bool
+		fix, hint       string
+	}{
+		"rules of one's own":      {of("inet", "filter", "input", "input"), true, false, "nft add rule inet filter input udp dport 54754 accept", again},
+		"iptables":                {of("ip", "filter", "INPUT", "input"), false, false, "iptables -A INPUT -p udp --dport 54754 -j ACCEPT", again},
+		"OpenWrt":                 {of("inet", "fw4", "input_wan", "input"), false, false, "mkdir -p ", ""},
+		"firewalld":               {firewalld(of("inet", "firewalld", "filter_INPUT", "input")), false, false, "firewall-cmd --permanent --add-port=54754/udp\nfirewall-cmd --reload", ""},
+		"firewalld by iptables":   {firewalld(of("ip", "filter", "INPUT", "input")), false, false, "firewall-cmd --permanent --add-port=54754/udp\nfirewall-cmd --reload", ""},
+		"Docker beside firewalld": {firewalld(of("ip", "filter", "FORWARD", "forward")), false, true, "iptables -A FORWARD -m conntrack --ctstate DNAT -j ACCEPT", again},
+		"ufw":                     {of("ip", "filter", "INPUT", "input"), true, false, "ufw allow 54754/udp", ""},
+		"ufw, answers":            {of("ip", "filter", "OUTPUT", "output"), true, false, "ufw allow out proto udp from any port 54754", ""},
+		"ufw, sessions":           {of("ip", "filter", "FORWARD", "forward"), true, true, "", driver},
+		"before routing":          {of("inet", "filter", "p", "prerouting"), false, true, "", "let that chain pass them"},
+	} {
+		r, _ := router(t)
+		r.UFW = tc.ufw
+		r.Rules = func(context.Context) (doctor.Rules, error) { return dropping{rules{}, tc.translated, tc.chain}, nil }
+		var found []doctor.Finding
+		for _, f := range r.Look(t.Context()) {
+			if f.Check == "host-rules" {
+				found = append(found, f)
+			}
+		}
+		if len(found) == 0 || !strings.HasPrefix(strings.Join(found[0].Fix, "\n"), tc.fix) || !strings.HasPrefix(found[0].Hint, tc.hint) ||
+			(tc.fix == "") != (len(found[0].Fix) == 0) || (tc.hint == "") != (found[0].Hint == "") {
+			t.Errorf("%s: %+v", name, found)
+		}
+		if tc.hint == driver && len(found) != 1 {
+			t.Errorf("%s: it is said %d times", name, len(found))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -17,9 +18,6 @@ type need struct {
 
 const (
 	translated, byIPTables = "ct status dnat accept", "-m conntrack --ctstate DNAT -j ACCEPT"
-
-	// Into the zone of what comes from the internet, as that usually is.
-	byFirewalld = "firewall-cmd --permanent --add-port=%[1]d/udp\nfirewall-cmd --reload"
 
 	toServices, toLAN, fromLAN = "connections to services", "connections to services in the LAN", "what services in the LAN answer"
 )
@@ -58,7 +56,7 @@ func (l *looking) rules(ctx context.Context) {
 	c := &chains{looking: l, rules: rules, lan: l.lan(), told: map[string]int{}}
 	driver := l.driver()
 	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
-	beside := driver == ownline.UFW || driver == ownline.Firewalld
+	beside := driver == ownline.UFW && l.UFW || driver == ownline.Firewalld
 	// Valid knocks are not tracked where the kernel filters them.
 	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && driver != ownline.UFW
 	wan := l.wan()
@@ -120,7 +118,7 @@ func (l *looking) driver() string {
 type chains struct {
 	*looking
 	rules     Rules
-	told      map[string]int // findings, by the commands for one of them
+	told      map[string]int // findings, by what mends them
 	wan       string
 	lan       []string
 	untracked bool // knocks are
@@ -159,17 +157,18 @@ func (c *chains) look(n *need, port uint16) {
 func (c *chains) tell(n *need, p *hostrules.Packet, args []any) {
 	for _, p.IPv6 = range [...]bool{false, true} {
 		for _, o := range c.rules.Obstacles(p) {
-			fix, key := "", o.String()+n.what
+			fix := ""
 			if n.nft != "" { // else there is none for all that comes
 				words := args
 				if o.Blind {
 					words = []any{p.To, "", ""}
 				}
 				fix = o.Accept(fill(n.nft, words), fill(n.ipt, words), o.Last)
-				key = fix
 			}
-			if o.Family == "inet" && o.Table == "firewalld" && p.Hook == "input" && !p.Translated { // which takes no rule of nft's
-				fix = fill(byFirewalld, []any{p.To})
+			fix, hint := c.remedy(&o, p, fix)
+			key := cmp.Or(fix, hint)
+			if n.nft == "" {
+				key = o.String() + n.what
 			}
 			w := &drops
 			if o.Unsure {
@@ -179,10 +178,7 @@ func (c *chains) tell(n *need, p *hostrules.Packet, args []any) {
 			if told && (o.Unsure || c.found[at].Level == Problem) {
 				continue
 			}
-			f := c.say(w, o.Chain, n.what, fix)
-			if fix == "" {
-				f.Fix, f.Hint = nil, "let that chain pass them: docs/how/host-firewall.md"
-			}
+			f := c.say(w, o.Chain, n.what, fix, hint)
 			if told { // now it is sure
 				c.found[at] = *f
 				c.found = c.found[:len(c.found)-1]

@@ -22,7 +22,7 @@ var (
 
 	unable  = words{"firewall", Problem, "The kernel or a program lacks what firewall.driver %[1]s needs: %[2]v.", "%[3]s", "run as root; where it can't be had, choose another firewall.driver in %[4]s"}
 	able    = words{check: "firewall", level: Good, text: "The kernel has what firewall.driver %[1]s needs."}
-	failed  = words{"firewall", Problem, "The kernel does not have Ownline's rules (%[1]s): %[2]s.", "", "mend what the error says; core tries again by itself"}
+	failed  = words{"firewall", Problem, "The kernel does not have Ownline's rules (%[1]s): %[2]s.", "%[3]s", "mend what the error says; core tries again by itself"}
 	lacking = words{"firewall", Warning, "The kernel has Ownline's rules (%[1]s), but with %[2]s.", "", "docs/reference/firewalls.md says what that means"}
 	ruled   = words{check: "firewall", level: Good, text: "The kernel has Ownline's rules (%[1]s)."}
 
@@ -39,8 +39,8 @@ var (
 	unread  = words{"host-rules", Warning, "The host's own rules can't be read: %[1]v.", "", "run as root; what can't be read was not looked at"}
 	noWAN   = words{"host-rules", Warning, "What the host's own rules drop was not looked at: no interface leads to the internet.", "", wanHint}
 	noLAN   = words{"host-rules", Warning, "Whether the host's own rules drop connections to services in the LAN was not looked at: no interface is in the LAN.", "", "an interface that is not in firewall.wan_interfaces needs an address in the LAN; see `ip address`, and %[1]s"}
-	drops   = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
-	mayDrop = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "make it permanent in the way your system does: docs/how/host-firewall.md"}
+	drops   = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "%[4]s"}
+	mayDrop = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "%[4]s"}
 	unseen  = words{"host-rules", Warning, "What the host's own chain %[1]s drops was not looked at.", "", "see `nft list ruleset`: it is of a bridge, of ARP, or of another device; what comes from the internet or the LAN may pass it on its way"}
 	passes  = words{check: "host-rules", level: Good, text: "The host's own rules drop nothing that Ownline lets in."}
 

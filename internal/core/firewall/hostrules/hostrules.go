@@ -28,4 +28,6 @@ type Obstacle struct {
 	Last bool
 	// Blind is whether the chain comes too early to know what connection the packet is of, or that it is of none.
 	Blind bool
+	// Firewalld is whether it is firewalld's, whose rules come and go by its own program alone.
+	Firewalld bool
 }

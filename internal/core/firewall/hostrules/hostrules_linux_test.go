@@ -295,6 +295,30 @@ func TestWhereARuleBelongs(t *testing.T) {
 	}
 }
 
+// Whose a chain is that drops knocks is known, whatever firewalld works by.
+func TestFirewalldsOwn(t *testing.T) {
+	for by, want := range map[string]bool{"": true, "nft": true, "legacy": true, "nobody": false} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			b, saved := bedtest.New(t), ""
+			if by == "nobody" {
+				tell(t, b.Router, "-P INPUT DROP", "/usr/bin/xargs", "/usr/sbin/iptables-nft")
+			} else {
+				f := bedtest.NewFirewalld(t, b.Router)
+				f.IPTables = by
+				f.Start()
+			}
+			if by == "legacy" {
+				saved = tell(t, b.Router, "", "/usr/sbin/iptables-legacy-save")
+			}
+			all := obstacles(t, b.Router, saved, hostrules.Packet{Hook: "input", To: 54754, Untracked: true, In: "wan0"})
+			if len(all) != 1 || all[0].Firewalld != want {
+				t.Errorf("%+v", all)
+			}
+		})
+	}
+}
+
 // A set is read once, however many rules look into it.
 func TestSetsAreReadOnce(t *testing.T) {
 	b := bedtest.New(t)

@@ -48,7 +48,7 @@ func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 		c.seen = true
 		v, unsure := r.walk(c, q, 0)
 		if v == drop || v != accept && c.drops {
-			out = append(out, Obstacle{&c.Chain, unsure, v == goOn, q.blind})
+			out = append(out, Obstacle{&c.Chain, unsure, v == goOn, q.blind, c.Table == "firewalld" || r.beside(c, "INPUT_ZONES") != nil})
 		}
 	}
 	return out
