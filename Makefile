@@ -149,14 +149,14 @@ LEAN := -vet=off -ldflags=-w
 test: build compiler guests database peers systemd desktop ssh fwknop nmap firewalls igd $(TOOL) ## run every test
 	SCHEMATHESIS=$(TOOL) $(GO) test $(RACE) $(LEAN) -timeout 25m $(GOTESTFLAGS) ./...
 	$(GO) test $(RACE) $(LEAN) -tags http3 $(GOTESTFLAGS) -run HTTP3 ./internal/core/proxy/embedded ./test/e2e
-	$(GO) test $(LEAN) -tags noproxy $(GOTESTFLAGS) -run NoProxy ./cmd/ownline-core
+	$(GO) test $(LEAN) -tags noproxy $(GOTESTFLAGS) ./cmd/ownline-core ./internal/core ./internal/core/doctor
 	OWNLINE_TEST_DATABASE=postgres $(GO) test $(LEAN) $(GOTESTFLAGS) ./internal/web ./internal/web/access ./internal/web/api
 	cd pwa && $(NPM) test && $(NPM) run budgets && $(NPM) run axe -- --few
 
 check: pages ## formatting, vet, staticcheck, known vulnerabilities, types and lint of the app
 	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "run make fmt:"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
-	$(GO) vet -tags noproxy ./internal/core ./cmd/ownline-core
+	$(GO) vet -tags noproxy ./internal/core ./internal/core/doctor ./internal/core/firewall/nft ./cmd/ownline-core
 	$(GO) vet -tags http3 ./internal/core/... ./cmd/ownline-core ./test/e2e
 	GOOS=darwin $(GO) vet ./internal/... ./cmd/ownline
 	GOOS=windows $(GO) vet $$(GOOS=windows $(GO) list -deps ./cmd/ownline | grep ^github.com/ownline/) # all that runs there

@@ -27,3 +27,22 @@ func TestCheckNoProxy(t *testing.T) {
 		}
 	}
 }
+
+// What it was built without is offered nowhere, and whoever asks for it is told where it is.
+func TestNoProbe(t *testing.T) {
+	as(t, 0)
+	for args, want := range map[string]string{
+		"doctor --probe":        "this ownline-core was built without --probe; leave it out, or use the full build",
+		"doctor --probe --json": "use the full build",
+		"doctor --probe=x":      "invalid boolean value",
+		"doctor --help":         "--fix",
+		"completion bash":       "--fix",
+		"completion fish":       "-l fix",
+	} {
+		var out, said bytes.Buffer
+		code := run(t.Context(), strings.Fields(args), &out, &said)
+		if offers := strings.Contains(out.String(), "probe"); offers || !strings.Contains(out.String()+said.String(), want) || (code == exitUsage) != strings.Contains(args, "probe") {
+			t.Errorf("%s: exit code %d, offered %v\n%s%s", args, code, offers, &out, &said)
+		}
+	}
+}

@@ -179,9 +179,18 @@ func (cmd *command) help(out io.Writer, flags *flag.FlagSet) {
 	}
 	fmt.Fprint(out, "\nFlags:\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	flags.VisitAll(func(f *flag.Flag) {
+	offered(flags, func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		fmt.Fprintf(w, "  --%s\t%s\n", strings.TrimSpace(f.Name+" "+value), text)
 	})
 	w.Flush()
+}
+
+// offered are the flags that there are words for.
+func offered(flags *flag.FlagSet, each func(*flag.Flag)) {
+	flags.VisitAll(func(f *flag.Flag) {
+		if f.Usage != "" {
+			each(f)
+		}
+	})
 }

@@ -39,7 +39,7 @@ func flagsOf(cmd command) []string {
 		cmd.flags(f)
 	}
 	var out []string
-	f.VisitAll(func(f *flag.Flag) { out = append(out, "--"+f.Name) })
+	offered(f, func(f *flag.Flag) { out = append(out, "--"+f.Name) })
 	return out
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -37,6 +38,9 @@ keeps somebody out.` + aboutProbe,
 		run: func(ctx context.Context, c *call) error {
 			if assent && !fix {
 				return usageError{fmt.Errorf("--yes is for --fix")}
+			}
+			if probe && noProbe != "" {
+				return usageError{errors.New(noProbe)}
 			}
 			all, err := c.examine(ctx, probe)
 			if err != nil {

@@ -8,4 +8,8 @@ import "flag"
 
 const aboutProbe = ""
 
-func probeFlag(*flag.FlagSet, *bool) {}
+// noProbe is said to whoever asks for it all the same.
+const noProbe = "this ownline-core was built without --probe; leave it out, or use the full build"
+
+// probeFlag has no words: it is offered nowhere.
+func probeFlag(f *flag.FlagSet, probe *bool) { f.BoolVar(probe, "probe", false, "") }

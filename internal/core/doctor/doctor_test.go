@@ -69,6 +69,14 @@ func router(t *testing.T) (*doctor.Router, *daemon) {
 	return r, d
 }
 
+// saying is a fault, and what a check says of it.
+type saying struct {
+	fault func(*doctor.Router, *daemon)
+	check string
+	level doctor.Level
+	says  string
+}
+
 func TestWhatTheDaemonSays(t *testing.T) {
 	served := link.Proxy{Driver: "embedded", Domain: "home.example.org", OK: true, Services: 2, Expires: time.Now().Add(60 * 24 * time.Hour)}
 	proxy := func(change func(*link.Proxy)) func(*doctor.Router, *daemon) {
@@ -77,12 +85,7 @@ func TestWhatTheDaemonSays(t *testing.T) {
 			change(&d.status.Proxy)
 		}
 	}
-	for name, tc := range map[string]struct {
-		fault func(*doctor.Router, *daemon)
-		check string
-		level doctor.Level
-		says  string
-	}{
+	said(t, map[string]saying{
 		"all is well":     {func(*doctor.Router, *daemon) {}, "firewall", doctor.Good, "has Ownline's rules (nftables)"},
 		"it does not run": {func(_ *doctor.Router, d *daemon) { d.err = errors.New("nobody") }, "daemon", doctor.Problem, "nobody"},
 		"no rules": {func(_ *doctor.Router, d *daemon) {
@@ -134,23 +137,6 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"a driver is missing": {func(r *doctor.Router, d *daemon) {
 			d.err, r.Driver = errors.New("none"), func(context.Context) error { return errors.New("no module") }
 		}, "firewall", doctor.Problem, "modprobe -a nf_tables"},
-		"the router in front opens": {func(_ *doctor.Router, d *daemon) {
-			d.status.Ports = &link.Ports{OK: true, Protocol: "pcp", Router: netip.MustParseAddr("192.168.1.1"), External: netip.MustParseAddr("198.51.100.9")}
-		}, "port-opening", doctor.Good, "192.168.1.1, opens ports as they are needed (pcp)"},
-		"the router in front opens nothing": {func(_ *doctor.Router, d *daemon) {
-			d.status.Ports = &link.Ports{Error: "it does not answer"}
-		}, "port-opening", doctor.Problem, "does not open ports: it does not answer.\nallow it there (PCP, NAT-PMP or UPnP), or forward the ports there by hand and write `ports: {open: off}` into core.yaml"},
-		"the router in front is behind another": {func(_ *doctor.Router, d *daemon) {
-			d.status.Ports = &link.Ports{OK: true, External: netip.MustParseAddr("100.64.0.9")}
-		}, "port-opening", doctor.Problem, "has the address 100.64.0.9 itself"},
-		"IPv6 by hand": {func(r *doctor.Router, d *daemon) {
-			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2"), netip.MustParseAddr("2001:db8::2")}
-			d.status.Ports = &link.Ports{OK: true}
-		}, "port-opening", doctor.Warning, "of IPv4 alone"},
-		"no forwarding by hand": {func(r *doctor.Router, d *daemon) {
-			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
-			d.status.Ports = &link.Ports{OK: true}
-		}, "port-opening", doctor.Good, "opens ports"},
 		"forwarding by hand": {func(r *doctor.Router, _ *daemon) {
 			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
 		}, "address", doctor.Warning, "let that box forward 54754/udp"},
@@ -162,7 +148,12 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"over":               {proxy(func(p *link.Proxy) { p.OK, p.Expires = false, time.Now().Add(-time.Hour) }), "certificate", doctor.Problem, "has expired"},
 		"not served":         {proxy(func(p *link.Proxy) { p.OK, p.Error = false, "no nginx runs" }), "certificate", doctor.Problem, "does not serve: no nginx runs"},
 		"served somehow":     {proxy(func(p *link.Proxy) { p.Error = "no badges" }), "certificate", doctor.Warning, "but no badges"},
-	} {
+	})
+}
+
+func said(t *testing.T, all map[string]saying) {
+	t.Helper()
+	for name, tc := range all {
 		t.Run(name, func(t *testing.T) {
 			r, d := router(t)
 			tc.fault(r, d)
