@@ -12,6 +12,8 @@ import { useSites } from './sites'
 
 /** After this long without a stream people are told that what they see may be old. */
 const patience = 10_000
+/** After this long it is asked whether the server is there at all: most cuts are mended by then. */
+const doubt = 2_000
 /** A hidden page keeps its stream this long. */
 const hiddenFor = 60_000
 const longestWait = 30_000
@@ -148,11 +150,16 @@ export const useLive = defineStore('live', () => {
   }
 
   function cut(final: boolean): void {
-    worry ??= setTimeout(worried, patience)
+    worry ??= setTimeout(doubted, doubt)
     if (!final) return
     disconnect()
     const wait = Math.min(longestWait, 1000 * 2 ** attempt++)
     retry = setTimeout(() => void reconnect(), wait * (0.5 + Math.random() / 2))
+  }
+
+  function doubted(): void {
+    worry = setTimeout(worried, patience - doubt)
+    void account.load()
   }
 
   /** Updates fail to come: whether nobody answers at all says the next question. */
