@@ -39,6 +39,7 @@ export function localeOf(language: Language): string {
 /** Words that come with the pages that say them, so that no other page waits for them. */
 interface Packs {
   audit: Pick<Messages, 'audit'>
+  broker: Pick<Messages, 'broker'>
   client: Pick<Messages, 'client'>
   device: Pick<Messages, 'device'>
   grant: Pick<Messages, 'grant'>
@@ -66,6 +67,7 @@ const words: Record<Language, Words> = {
     first: () => import('./en/first'),
     packs: {
       audit: () => import('./en/audit'),
+      broker: () => import('./en/broker'),
       client: () => import('./en/client'),
       device: () => import('./en/device'),
       grant: () => import('./en/grant'),
@@ -85,6 +87,7 @@ const words: Record<Language, Words> = {
     first: () => import('./es/first'),
     packs: {
       audit: () => import('./es/audit'),
+      broker: () => import('./es/broker'),
       client: () => import('./es/client'),
       device: () => import('./es/device'),
       grant: () => import('./es/grant'),

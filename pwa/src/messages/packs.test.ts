@@ -9,6 +9,7 @@ const sources = new Map(
 
 const packed = {
   audit: ['audit'],
+  broker: ['broker'],
   client: ['client'],
   device: ['device'],
   grant: ['grant'],

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia'
-import { onMounted, onUnmounted, shallowRef } from 'vue'
+import { computed, onMounted, onUnmounted, shallowRef } from 'vue'
 import { type Brokers, brokers } from '@/api/broker'
 import { useAccount } from './account'
 import { whenNoAdmin } from './forget'
@@ -11,6 +11,11 @@ const every = 30_000
 export const useBroker = defineStore('broker', () => {
   const account = useAccount()
   const state = shallowRef<Brokers>()
+  /** One of them does not do what it is there for. */
+  const trouble = computed(() => {
+    const { configured, connected, embedded } = state.value ?? {}
+    return (configured && !connected) || embedded?.serving === false
+  })
 
   /** Never fails: what can't be asked is not shown. */
   async function load(): Promise<void> {
@@ -24,7 +29,7 @@ export const useBroker = defineStore('broker', () => {
   }
 
   whenNoAdmin(() => (state.value = undefined))
-  return { state, load }
+  return { state, trouble, load }
 })
 
 /** Keeps the store fresh while the component is shown. */

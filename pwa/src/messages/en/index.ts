@@ -1,4 +1,5 @@
 import * as audit from './audit'
+import * as broker from './broker'
 import * as client from './client'
 import * as device from './device'
 import * as first from './first'
@@ -16,7 +17,7 @@ import * as user from './user'
 
 /** English: the language whose shape all others follow. One file per area. */
 export const en = {
-  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...setup, ...sheet, ...siteAdmin, ...user,
+  ...first, ...audit, ...broker, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...setup, ...sheet, ...siteAdmin, ...user,
 }
 
 export type Messages = typeof en

@@ -1,5 +1,6 @@
 import type { Messages } from '../en'
 import * as audit from './audit'
+import * as broker from './broker'
 import * as client from './client'
 import * as device from './device'
 import * as first from './first'
@@ -16,5 +17,5 @@ import * as siteAdmin from './siteAdmin'
 import * as user from './user'
 
 export const es: Messages = {
-  ...first, ...audit, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...setup, ...sheet, ...siteAdmin, ...user,
+  ...first, ...audit, ...broker, ...client, ...device, ...grant, ...history, ...invitation, ...origins, ...refusal, ...services, ...settings, ...setup, ...sheet, ...siteAdmin, ...user,
 }
