@@ -15,8 +15,8 @@ func explainCommand() command {
 	return command{
 		name: "explain", short: "Tell why somebody at an address can't get in", args: "SOURCE [SERVICE]",
 		long: `Tell why somebody at an address gets in, or does not: what keeps everybody out, what is open for
-that address and what came through it, the last knocks from there, and what drops packets on
-this router. SOURCE is the address that the client has on the internet. SERVICE is the name of
+that address and what comes through it now, the last knocks from there, and what is in the way of
+both on this router, by the checks of ownline-core doctor. SOURCE is the address that the client has on the internet. SERVICE is the name of
 a service, or its ID.
 
 What is wrong comes first, with what to do about it. Exits with 1 if anything is.`,

@@ -6,11 +6,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -23,8 +22,6 @@ type Explanation struct {
 	Findings []Finding       `json:"findings"`          // what matters most first; never empty
 	Knocks   []udpknock.Seen `json:"knocks"`            // from there, newest first, at most 10
 	Sessions []Explained     `json:"sessions"`
-	// Dropping are chains of others that drop what they do not accept, where packets of Source pass.
-	Dropping []firewall.Chain `json:"dropping"`
 }
 
 // Finding is one thing that core found, and what to do about it.
@@ -39,6 +36,9 @@ type Finding struct {
 type Explained struct {
 	Listed
 	Live bool `json:"live"` // in the kernel
+
+	now ownline.Traffic  // as Traffic, a moment later
+	way []doctor.Finding // what is in its packets' way on this router
 }
 
 const mostKnocks = 10
@@ -50,16 +50,18 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 	if !source.IsValid() || source.Zone() != "" {
 		return Explanation{}, ownline.Invalid("source", "is no address; give the one that the client has on the internet, like 198.51.100.7")
 	}
-	e := &explaining{Core: c, Explanation: Explanation{Source: source, Service: service, Knocks: []udpknock.Seen{}, Sessions: []Explained{}, Dropping: []firewall.Chain{}}}
-	e.router(e.Status(ctx))
+	e := &explaining{Core: c, Explanation: Explanation{Source: source, Service: service, Knocks: []udpknock.Seen{}, Sessions: []Explained{}}}
+	status := e.Status(ctx)
+	e.router(status)
 	usable := e.address()
 	e.sessions(ctx)
+	if usable {
+		e.ways(ctx, status)
+		e.access(ctx)
+		e.knocks(ctx)
+	}
 	if err := ctx.Err(); err != nil {
 		return Explanation{}, err
-	}
-	if usable {
-		e.access()
-		e.knocks(ctx)
 	}
 	e.Findings = append(e.Findings, e.notes...)
 	return e.Explanation, nil
@@ -72,6 +74,7 @@ type explaining struct {
 	notes   []Finding                       // come after the problems
 	counted bool                            // what came through the kernel is known
 	reached map[netip.AddrPort]link.Reached // the targets that can be tried
+	way     []doctor.Finding                // what is in the way of knocks on this router
 }
 
 func (e *explaining) problem(fix, format string, args ...any) {
@@ -146,19 +149,10 @@ func (e *explaining) sessions(ctx context.Context) {
 		}
 		e.Sessions = append(e.Sessions, x)
 	}
-	chains, err := e.driver.Dropping(ctx)
-	if err != nil {
-		e.problem("mend what the error says", "Chains of others that may drop packets can't be read: %v.", err)
-	}
-	for _, c := range chains {
-		if c.Passes(e.Source) {
-			e.Dropping = append(e.Dropping, c)
-		}
-	}
 }
 
-// access judges what is open by what came through.
-func (e *explaining) access() {
+// access judges what is open by what comes through now: what came before proves nothing of the rules and hosts of today.
+func (e *explaining) access(ctx context.Context) {
 	if !e.open() {
 		what := "No session"
 		if e.Service != "" {
@@ -168,27 +162,60 @@ func (e *explaining) access() {
 		return
 	}
 	e.try()
-	for _, s := range e.Sessions {
-		if e.guests(&s) {
+	e.watch(ctx)
+	for i := range e.Sessions {
+		s := &e.Sessions[i]
+		if e.guests(s) {
 			continue
 		}
 		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
-		switch t := s.Traffic; {
+		e.obstacles(at+", but packets of it do not pass. ", s.way)
+		switch t, now := &s.Traffic, &s.now; {
 		case !e.counted:
 			e.unreachable(at, s)
 		case !s.Live:
 			e.problem("look at firewall in `ownline-core status`", "%s, but the kernel does not have it.", at)
-		case e.unreachable(at, s):
+		case e.unreachable(at, s) || shut(s.way):
+		case now.DownPackets > t.DownPackets:
+			e.note("%s: %d packets came and %d went back while this looked, so it works.", at, now.UpPackets-t.UpPackets, now.DownPackets-t.DownPackets)
 		case t.UpPackets == 0:
-			e.problem(fmt.Sprintf("see that the client really comes from %s (not from an address of another family, or through a VPN), and that a box in front of this router forwards port %d/%s", s.Source, s.PublicPort, s.Transport),
-				"%s, but not one packet of it has come.", at)
-		case t.DownPackets == 0:
+			e.unused(at, s)
+		case t.DownPackets == 0 || now.UpPackets > t.UpPackets+1 && s.Transport == ownline.TCP: // a single one may be the end of something
 			e.silent(at, s)
 		default:
-			e.note("%s: %d bytes came and %d went back, so it works.", at, t.UpBytes, t.DownBytes)
+			e.note("%s. Nothing is in its way on this router, but nothing went back while this looked: ask again while somebody tries. Before, %d packets came and %d went back.", at, t.UpPackets, t.DownPackets)
 		}
-		e.inFront(&s)
+		e.inFront(s)
 	}
+}
+
+// moment is for how long traffic is watched; where packets come and none goes back, longer, until they come again.
+const moment = time.Second
+
+// watch sees what comes through now.
+func (e *explaining) watch(ctx context.Context) {
+	for began := time.Now(); e.waits(time.Since(began)) && ctx.Err() == nil; {
+		time.Sleep(moment / 4)
+		live, err := e.driver.Counters(ctx)
+		if err != nil {
+			return
+		}
+		for i := range e.Sessions {
+			s := &e.Sessions[i]
+			s.now = live[s.Key()]
+		}
+	}
+}
+
+// waits is whether something may still come back of a session that was used before.
+func (e *explaining) waits(past time.Duration) bool {
+	for i := range e.Sessions {
+		s := &e.Sessions[i]
+		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && past < 3*moment) {
+			return true
+		}
+	}
+	return false
 }
 
 // try connects to the targets of the sessions from here, all at once: a silent one takes its time.
@@ -213,7 +240,7 @@ func (e *explaining) try() {
 }
 
 // unreachable tells when the target of a session can't be reached from here.
-func (e *explaining) unreachable(at string, s Explained) bool {
+func (e *explaining) unreachable(at string, s *Explained) bool {
 	switch e.reached[s.Target].Failure {
 	case link.ReachRefused:
 		e.problem("start the service there, or correct its address and port in Ownline", "%s, but nothing listens at %s.", at, s.Target)
@@ -225,26 +252,27 @@ func (e *explaining) unreachable(at string, s Explained) bool {
 	return true
 }
 
-// silent tells why nothing comes back.
-func (e *explaining) silent(at string, s Explained) {
-	text := at + ", and packets come, but nothing goes back"
-	fix := "let the target answer by way of this router (its default route), or set firewall.masquerade in core.yaml"
-	hook := "forward"
-	if s.Kind == ownline.Proxy {
-		fix, hook = "see the log of core", "input"
-	}
-	var drop []string
-	for _, c := range e.Dropping {
-		if c.Hook == hook {
-			drop = append(drop, "`"+strings.ReplaceAll(c.Accept("ct status dnat accept", "-m conntrack --ctstate DNAT -j ACCEPT", true), "\n", " && ")+"`")
-		}
-	}
-	if len(drop) == 0 {
-		e.problem(fix, "%s, and no chain of nftables drops by its policy.", text)
+// unused tells of a session that nobody has used. That keeps nobody out, unless they have tried: who asks for one service has
+// a reason to.
+func (e *explaining) unused(at string, s *Explained) {
+	fix := fmt.Sprintf("see that the client really comes from %s (not from an address of another family, or through a VPN), and that a box in front of this router forwards port %d/%s", s.Source, s.PublicPort, s.Transport)
+	if e.Service != "" {
+		e.problem(fix, "%s, but not one packet of it has come.", at)
 		return
 	}
-	e.problem(strings.Join(drop, " and ")+", made permanent (docs/how/host-firewall.md); else "+fix,
-		"%s: it may be that the host's own firewall drops it.", text)
+	e.notes = append(e.notes, Finding{Text: at + "; not one packet of it has come yet.", Fix: "if somebody has tried it: " + fix})
+}
+
+// silent tells that nothing comes back, though nothing that is known on this router is in the way.
+func (e *explaining) silent(at string, s *Explained) {
+	fix := "let the target answer by way of this router (its default route), or set firewall.masquerade in core.yaml"
+	if s.Kind == ownline.Proxy {
+		fix = "see the log of core"
+	}
+	if d := e.driverName; d == ownline.UFW || d == ownline.Firewalld { // whose rules the doctor leaves to them
+		fix = "see that " + d + " does not refuse it; else " + fix
+	}
+	e.problem(fix, "%s, and packets come, but nothing goes back.", at)
 }
 
 // Problems counts the findings that keep somebody out.

@@ -33,7 +33,7 @@ func (e *explaining) inFront(s *Explained) {
 		}
 		e.note("%s has %s open to %s (%s), until %s unless that is renewed.", what, port, to, p.Protocol, f.Until.Local().Format(time.DateTime))
 	case s.Traffic.DownPackets > 0:
-		e.warn("%s does not open %s: %s. It gets here all the same.", what, port, f.Error)
+		e.warn("%s does not open %s: %s. Packets of it got here all the same.", what, port, f.Error)
 	default:
 		e.problem("allow it there (PCP, NAT-PMP or UPnP), or forward the port there by hand", "%s does not open %s: %s.", what, port, f.Error)
 	}

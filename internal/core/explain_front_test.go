@@ -28,7 +28,7 @@ func TestExplainsTheRouterInFront(t *testing.T) {
 		"open to several":    {&portmap.FrontPort{Open: true, For: []netip.Addr{ana, bob}, Until: until}, 0, false, "open to 198.51.100.7 and 1 more alone"},
 		"open to everybody":  {&portmap.FrontPort{Open: true, Until: until}, 0, false, "open to everybody, as it can't be told who comes"},
 		"refused":            {&portmap.FrontPort{Error: "the router refuses: no"}, 0, true, "does not open port 20000/tcp: the router refuses: no."},
-		"forwarded by hand":  {&portmap.FrontPort{Error: "it does not answer"}, 5, false, "it does not answer. It gets here all the same."},
+		"forwarded by hand":  {&portmap.FrontPort{Error: "it does not answer"}, 5, false, "it does not answer. Packets of it got here all the same."},
 		"of IPv6":            {nil, 0, false, "is not asked for port 20000/tcp, as it is asked for IPv4 alone"},
 	} {
 		e := explaining{Core: &Core{ports: &ports{portmap.New(portmap.Config{Protocol: ownline.AutoPorts})}}}

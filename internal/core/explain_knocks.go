@@ -53,6 +53,7 @@ func (e *explaining) knocks(ctx context.Context) {
 	}
 	seen := e.door.Recent(network.Contains)
 	e.show(seen)
+	e.obstacles("Knocks from there do not get in, or are not answered. ", e.way)
 	if len(seen) > 0 {
 		e.judge(seen)
 		return
@@ -64,7 +65,11 @@ func (e *explaining) knocks(ctx context.Context) {
 	if k, err := e.driver.KnockCounters(ctx); err == nil && k.Garbage > 0 {
 		text += fmt.Sprintf(" (the kernel sorted out %d datagrams without a valid hint, of whomever)", k.Garbage)
 	}
-	e.problem(unheard(e.door.Port(), e.door.FwknopPort()), "%s.", text)
+	fix := unheard(e.door.Port(), e.door.FwknopPort())
+	if shut(e.way) {
+		fix = "mend what is in their way, and knock again"
+	}
+	e.problem(fix, "%s.", text)
 }
 
 // unheard says what to do when no knock was heard; the port of fwknop's clients may be 0.

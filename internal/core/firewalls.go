@@ -21,7 +21,6 @@ type kernel interface {
 	KnockCounters(context.Context) (firewall.KnockCounts, error)
 	Lacks() error
 	Filters() bool
-	Dropping(context.Context) ([]firewall.Chain, error)
 }
 
 // openFirewall makes the driver that is set, and tells its name.

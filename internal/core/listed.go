@@ -27,6 +27,8 @@ func (c *Core) list() []Listed {
 	return out
 }
 
+func plain(s *Listed) *session.Session { return &s.Session }
+
 // Sessions implements doctor.Daemon.
 func (d daemon) Sessions(ctx context.Context) ([]session.Session, error) {
 	all, err := d.Control.Sessions(ctx)

@@ -8,5 +8,7 @@ import "github.com/ownline/ownline/internal/core/session"
 // asked.
 type Listed = session.Session
 
+func plain(s *Listed) *session.Session { return s }
+
 // list returns what is open.
 func (c *Core) list() []Listed { return c.book.List() }

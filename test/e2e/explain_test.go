@@ -2,11 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/nftables"
 
 	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/test/bed"
@@ -71,32 +71,130 @@ func TestExplain(t *testing.T) {
 	}
 	at := s.public(false, open[0].PublicPort)
 
+	// A service that nobody has used yet keeps nobody out; who asks for it has a reason to.
+	if e := explain(from...); e.Problems() != 0 {
+		t.Errorf("problems with what was not used yet: %+v", e.Findings)
+	}
+	if e := explain(append(from, "nas")...); e.Problems() != 1 {
+		t.Errorf("a service of which nothing comes is asked for: %+v", e.Findings)
+	}
+
 	// The host's own firewall drops what it does not know.
-	drop := nftables.ChainPolicyDrop
-	host := func(change func(*nftables.Conn, *nftables.Table)) {
+	p := newPatient(s)
+	p.nft("add table inet host; add chain inet host f { type filter hook forward priority filter; policy drop; }")
+	client.ConnectTCP(at, 500*time.Millisecond)
+	says(from, `"nas" is open`, "packets of it do not pass", "inet host f drops", "nft add rule inet host f ct status dnat accept")
+	p.nft("delete table inet host")
+	client.ConnectTCP(at, 500*time.Millisecond)
+	wantState(t, client, at, true)
+	works := func() {
 		t.Helper()
-		err := s.Bed.Router.Do(func() error {
-			c, err := nftables.New()
-			if err != nil {
-				return err
+		done := make(chan struct{})
+		defer close(done)
+		go func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					client.ConnectTCP(at, patience)
+				}
 			}
-			change(c, &nftables.Table{Name: "host", Family: nftables.TableFamilyINet})
-			return c.Flush()
-		})
-		if err != nil {
-			t.Fatal(err)
+		}()
+		says(append(from, "nas"), "so it works")
+		if e := explain(append(from, "nas")...); e.Problems() != 0 {
+			t.Errorf("problems with what works: %+v", e.Findings)
 		}
 	}
-	host(func(c *nftables.Conn, table *nftables.Table) {
-		c.AddTable(table)
-		c.AddChain(&nftables.Chain{Name: "fwd", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop})
-	})
-	client.ConnectTCP(at, 500*time.Millisecond)
-	says(from, "nothing goes back", "host's own firewall", "nft add rule inet host fwd ct status dnat accept")
-	host(func(c *nftables.Conn, table *nftables.Table) { c.DelTable(table) })
-	wantState(t, client, at, true)
-	eventually(t, patience, "all is well", func() bool { return explain(from...).Problems() == 0 })
-	says(from, "so it works")
+	works()
+
+	// What came before proves nothing: rules, settings and hosts count as they are now.
+	past := func() core.Explanation {
+		t.Helper()
+		e := explain(append(from, "nas")...)
+		for _, f := range e.Findings {
+			if strings.Contains(f.Text, "so it works") {
+				t.Errorf("nothing comes now, and it says %q", f.Text)
+			}
+		}
+		return e
+	}
+	if e := past(); e.Problems() != 0 {
+		t.Errorf("problems with what nobody uses at present: %+v", e.Findings)
+	}
+	says(from, `"nas" is open`, "Before, ", "went back")
+	shut := func(words ...string) {
+		t.Helper()
+		for _, f := range past().Findings {
+			if text := f.Text + " → " + f.Fix; f.Problem && strings.HasPrefix(text, `"nas" is open`) && strings.Contains(text, "packets of it do not pass. ") &&
+				!slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) }) {
+				return
+			}
+		}
+		t.Errorf("it does not say %q", words)
+	}
+	for _, rule := range []string{
+		"chain inet host f { policy drop; }; add rule inet host f ct state established accept; add rule inet host f ip daddr != 192.168.7.10 accept",
+		"add rule inet host f ip saddr " + client.IPv4.String() + " drop",
+		"add rule inet host f tcp sport 80 drop",
+	} {
+		p.nft("add table inet host; add chain inet host f { type filter hook forward priority filter; }; " + rule)
+		wantState(t, client, at, false)
+		shut("inet host f drops")
+		p.nft("delete table inet host")
+	}
+	p.nft("add table inet host; add chain inet host f { type filter hook forward priority filter; }; add rule inet host f ip saddr " + stranger.IPv4.String() + " drop")
+	if e := explain(append(from, "nas")...); e.Problems() != 0 {
+		t.Errorf("problems with what is refused to another: %+v", e.Findings)
+	}
+	p.nft("delete table inet host")
+	legacy := func(args ...string) {
+		t.Helper()
+		must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-legacy", args...)))
+	}
+	for _, rule := range [][]string{{"FORWARD", "-j", "DROP"}, {"FORWARD", "-s", client.IPv4.String(), "-j", "DROP"}} {
+		legacy(append([]string{"-A"}, rule...)...)
+		wantState(t, client, at, false)
+		shut("ip filter FORWARD drops", "iptables-legacy -I FORWARD -m conntrack --ctstate DNAT -j ACCEPT")
+		legacy(append([]string{"-D"}, rule...)...)
+	}
+	p.sysctl("net/ipv4/ip_forward", "0")
+	wantState(t, client, at, false)
+	shut("does not forward IPv4", "sysctl -w net.ipv4.ip_forward=1")
+	p.sysctl("net/ipv4/ip_forward", "1")
+	works()
+	box := netip.MustParsePrefix("192.168.7.77/24")
+	must(t, s.Bed.Lan.AddAddr("eth0", box))
+	echo, err := s.Bed.Lan.TCPEcho(7077, box.Addr())
+	must(t, err)
+	defer echo.Close()
+	off := s.create("/services", world.Map{"site": s.Site, "name": "off", "kind": "forward", "transport": "tcp", "target": netip.AddrPortFrom(box.Addr(), 7077).String()})
+	s.grant(off, nil)
+	wantState(t, client, s.public(false, s.open(off, client.IPv4, time.Hour, 0).PublicPort), true)
+	must(t, s.Bed.Lan.DelAddr("eth0", box))
+	says(append(from, "off"), "the router itself can't reach "+box.Addr().String())
+
+	// What drops knocks is told, whatever came before.
+	for _, drop := range []func(bool){
+		func(on bool) {
+			if on {
+				p.nft("add table inet host; add chain inet host i { type filter hook input priority filter; }; add rule inet host i udp dport 54754 drop")
+			} else {
+				p.nft("delete table inet host")
+			}
+		},
+		func(on bool) {
+			legacy(map[bool]string{true: "-A", false: "-D"}[on], "INPUT", "-p", "udp", "--dport", "54754", "-j", "DROP")
+		},
+	} {
+		drop(true)
+		says(from, "Knocks from there do not get in", "drops knocks", "dport 54754")
+		says([]string{stranger.IPv4.String()}, "Knocks from there do not get in", "drops knocks")
+		drop(false)
+	}
+	if e := past(); e.Problems() != 0 {
+		t.Errorf("problems when all is well: %+v", e.Findings)
+	}
 
 	// One service opens, and another is refused by a list: each is told.
 	camera := s.service("camera", "tcp", s.Bed.Lan, bed.HTTPPort)

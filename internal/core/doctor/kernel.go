@@ -77,9 +77,9 @@ func (l *looking) keep(all []setting) error {
 
 // forwarding tells whether the kernel passes packets on at all.
 func (l *looking) forwarding() {
-	l.forwards("IPv4", setting{"net/ipv4/ip_forward", "1"})
+	l.forwards(false)
 	if l.public6() { // else nobody comes by IPv6
-		l.forwards("IPv6", setting{"net/ipv6/conf/all/forwarding", "1"})
+		l.forwards(true)
 	}
 }
 
@@ -93,7 +93,11 @@ func (l *looking) public6() bool {
 	return false
 }
 
-func (l *looking) forwards(family string, on setting) {
+func (l *looking) forwards(six bool) {
+	family, on := "IPv4", setting{"net/ipv4/ip_forward", "1"}
+	if six {
+		family, on = "IPv6", setting{"net/ipv6/conf/all/forwarding", "1"}
+	}
 	if l.sysctl(on.path) != "0" {
 		l.say(&forwarded, family)
 		return
@@ -102,7 +106,7 @@ func (l *looking) forwards(family string, on setting) {
 	for i := range l.Uplinks {
 		// A host that forwards no longer learns its routes from others, unless it is told to before.
 		u := &l.Uplinks[i]
-		if accept := "net/ipv6/conf/" + u.Interface + "/accept_ra"; u.IPv6 && family == "IPv6" && l.sysctl(accept) == "1" {
+		if accept := "net/ipv6/conf/" + u.Interface + "/accept_ra"; u.IPv6 && six && l.sysctl(accept) == "1" {
 			all = append(all, setting{accept, "2"})
 		}
 	}

@@ -224,11 +224,11 @@ type KnockCounts struct {
 
 // Chain is a base chain of somebody else's.
 type Chain struct {
-	Family string `json:"family"` // "ip", "ip6", "inet" or "netdev"
-	Table  string `json:"table"`
-	Name   string `json:"name"`
-	Hook   string `json:"hook"` // "forward" or "input"
-	Legacy bool   `json:"-"`    // of iptables-legacy
+	Family string // "ip", "ip6", "inet" or "netdev"
+	Table  string
+	Name   string
+	Hook   string // "forward" or "input"
+	Legacy bool   // of iptables-legacy
 }
 
 // String returns "inet filter forward", as nft takes it.
@@ -264,8 +264,3 @@ func (c Chain) Accept(rule, ipt string, last bool) string {
 
 // tables are those of iptables in which packets are dropped.
 var tables = [...]string{"filter", "raw", "mangle"}
-
-// Passes reports whether packets of a family meet the chain.
-func (c Chain) Passes(addr netip.Addr) bool {
-	return c.Family == "inet" || (c.Family == "ip") == addr.Is4()
-}

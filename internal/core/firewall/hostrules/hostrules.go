@@ -3,7 +3,11 @@
 // nothing; the rules of iptables-legacy it is told (Legacy). Code is spared: a small core has little room.
 package hostrules
 
-import "github.com/ownline/ownline/internal/core/firewall"
+import (
+	"net/netip"
+
+	"github.com/ownline/ownline/internal/core/firewall"
+)
 
 // Packet is one of a kind that the host has to let pass. What it does not say may be anything.
 type Packet struct {
@@ -12,6 +16,8 @@ type Packet struct {
 	TCP      bool   // else UDP
 	From, To uint16 // ports; 0: any
 	In, Out  string // interfaces; "": any
+	// Whom it is from, and to whom, as its header says where it meets the hook; zero: anybody.
+	Source, Target netip.Addr
 	// Of its connection. A packet that is not tracked is of none.
 	Untracked, Established, Translated bool
 

@@ -34,6 +34,10 @@ func TestObstacles(t *testing.T) {
 	six.IPv6 = true
 	anywhere := forward
 	anywhere.In, anywhere.Out = "", ""
+	from, back4, from6 := forward, back, six
+	from.Source, from.Target = netip.MustParseAddr("198.51.100.10"), netip.MustParseAddr("192.168.7.10")
+	back4.Source, back4.Target = from.Target, from.Source
+	from6.Source, from6.Target = netip.MustParseAddr("2001:db8:1:1::10"), netip.MustParseAddr("fd00:7::10")
 	inet := func(chains string) string { return "table inet host {\n" + chains + "\n}" }
 	fwd := func(rules string) string {
 		return inet("chain f { type filter hook forward priority filter; policy drop; " + rules + "\n}")
@@ -82,6 +86,15 @@ func TestObstacles(t *testing.T) {
 		"by all but a set":                 {fwd(`iifname != { "lo", "lan0" } accept`), forward, none},
 		"interfaces are not known":         {fwd(`iifname "wan0" accept`), anywhere, unsure},
 		"by an address":                    {fwd(`ip daddr 192.168.7.10 accept`), forward, unsure},
+		"from an address that is known":    {fwd(`ip saddr 198.51.100.10 ip daddr 192.168.7.10 accept`), from, none},
+		"from another than that":           {fwd(`ip saddr 198.51.100.11 accept`), from, yes},
+		"to another than that":             {fwd(`ip daddr 192.168.7.11 accept; ip daddr 198.51.100.10 accept`), from, yes},
+		"back to it":                       {fwd(`ip saddr 192.168.7.10 ip daddr 198.51.100.10 accept`), back4, none},
+		"from its network":                 {fwd(`ip saddr 198.51.100.0/24 ip daddr 192.168.0.0/20 accept`), from, none},
+		"from another network":             {fwd(`ip saddr 192.0.2.0/25 accept`), from, yes},
+		"from a set of addresses":          {fwd(`ip saddr { 192.0.2.0/24, 198.51.100.8-198.51.100.11 } accept`), from, none},
+		"to an address of IPv6":            {fwd(`ip6 saddr 2001:db8:1:1::10 ip6 daddr fd00:7::/64 accept`), from6, none},
+		"to another of IPv6":               {fwd(`ip6 daddr fd00:7::11 accept`), from6, yes},
 		"by a port":                        {fwd(`tcp dport 22 accept`), forward, unsure},
 		"another protocol":                 {fwd(`meta l4proto udp accept`), forward, yes},
 		"a set of protocols":               {fwd(`meta l4proto { tcp, udp } accept`), forward, none},
@@ -118,6 +131,9 @@ func TestObstacles(t *testing.T) {
 		"iptables, the way back":           {ipt("-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT"), back, none},
 		"iptables refuses":                 {strings.Replace(ipt("-A FORWARD -m comment --comment all -j REJECT"), "FORWARD DROP", "FORWARD ACCEPT", 1), forward, yes},
 		"iptables, by an address":          {ipt("-A FORWARD -d 192.168.7.10 -j ACCEPT"), forward, unsure},
+		"iptables, from an address":        {ipt("-A FORWARD -s 198.51.100.0/24 -d 192.168.7.10 -j ACCEPT"), from, none},
+		"iptables, from another":           {ipt("-A FORWARD -s 198.51.100.11 -j ACCEPT", "-A FORWARD -d 192.168.7.11 -j ACCEPT"), from, yes},
+		"iptables, not from another":       {ipt("-A FORWARD ! -s 198.51.100.11 -j ACCEPT"), from, none},
 		"iptables, knocks":                 {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate UNTRACKED -j ACCEPT"), knock, none},
 		"iptables, knocks at another port": {ipt("-A INPUT -p udp -m udp --dport 53:1000 -j ACCEPT"), knock, yes},
 		"iptables, knocks that are new":    {ipt("-A INPUT -p udp -m udp --dport 54754 -m conntrack --ctstate NEW -j ACCEPT"), knock, yes},

@@ -1,6 +1,7 @@
 package hostrules
 
 import (
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,6 +116,10 @@ func (p *Packet) option(name, arg string) truth {
 		return isPort(p.From, arg)
 	case "--dport", "--dports":
 		return isPort(p.To, arg)
+	case "-s":
+		return isIn(p.Source, arg)
+	case "-d":
+		return isIn(p.Target, arg)
 	case "--dst-type":
 		if p.local {
 			return is(arg == "LOCAL")
@@ -127,6 +132,14 @@ func (p *Packet) option(name, arg string) truth {
 			}
 		}
 		return no
+	}
+	return maybe
+}
+
+// isIn reports whether an address is in a network, as iptables-save prints that.
+func isIn(a netip.Addr, network string) truth {
+	if n, err := netip.ParsePrefix(network); err == nil && a.IsValid() {
+		return is(n.Contains(a))
 	}
 	return maybe
 }

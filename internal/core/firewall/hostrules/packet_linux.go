@@ -198,7 +198,20 @@ func (p *Packet) payload(base, offset, length uint32) []byte {
 		protocol = 6
 	}
 	port := p.From
+	source, end := uint32(12), uint32(20) // addresses in it
+	if p.IPv6 {
+		source, end = 8, 40
+	}
 	switch {
+	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && offset >= source && offset+length <= end:
+		a, size := p.Source, (end-source)/2
+		if offset -= source; offset >= size {
+			a, offset = p.Target, offset-size
+		}
+		if b := a.AsSlice(); uint32(len(b)) == size && offset+length <= size {
+			return b[offset : offset+length]
+		}
+		return nil
 	case base == unix.NFT_PAYLOAD_NETWORK_HEADER && offset == protocol && length == 1:
 		return p.protocol()
 	case base != unix.NFT_PAYLOAD_TRANSPORT_HEADER || length != 2 || offset > 2:

@@ -347,7 +347,7 @@ func (d *Driver) Counters(ctx context.Context, _ ...firewall.Key) (map[firewall.
 		if err != nil {
 			return nil, err
 		}
-		k := parse(saved, s.v4)
+		k := parse(saved)
 		for _, s := range sessions {
 			if t, ok := k.traffic[s.name]; ok && s.Until.After(now) {
 				all[s.Key] = t
@@ -376,24 +376,3 @@ func (d *Driver) IPv4Only() bool { return len(d.sides) == 1 }
 
 // Variant is "nft" or "legacy".
 func (d *Driver) Variant() string { return d.variant }
-
-// Dropping returns the chains that packets which are forwarded, or are for the router itself, have
-// to pass, and that drop what none of their rules accepts; those that iptables shows, without those
-// where ours do accept it.
-func (d *Driver) Dropping(ctx context.Context) (all []firewall.Chain, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, s := range d.sides {
-		saved, err := d.run.run(ctx, "", s.save, "--table", filter)
-		if err != nil {
-			return nil, err
-		}
-		k := parse(saved, s.v4)
-		for _, c := range k.policies {
-			if _, asked := k.asked[c.Name]; !d.ufw || !asked {
-				all = append(all, c)
-			}
-		}
-	}
-	return all, nil
-}

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/ownline"
 )
 
@@ -17,8 +16,7 @@ type kernel struct {
 	chains   map[placedName][]string // ours: the identities of their rules
 	built    map[placedName][]line   // the kernel's own, and what of them leads to ours
 	traffic  map[string]ownline.Traffic
-	policies []firewall.Chain // that drop, of the filter
-	asked    map[string]int   // chains of the filter: how many rules of others there are until ufw's have been asked
+	asked    map[string]int // chains of the filter: how many rules of others there are until ufw's have been asked
 	ufw      bool             // is active
 }
 
@@ -29,7 +27,7 @@ type line struct {
 }
 
 // parse reads what iptables-save -c prints.
-func parse(saved string, v4 bool) kernel {
+func parse(saved string) kernel {
 	k := kernel{chains: map[placedName][]string{}, built: map[placedName][]line{}, traffic: map[string]ownline.Traffic{}, asked: map[string]int{}}
 	before := map[placedName]int{}
 	table := ""
@@ -40,16 +38,10 @@ func parse(saved string, v4 bool) kernel {
 			continue
 		}
 		if name, ok := strings.CutPrefix(l, ":"); ok {
-			name, rest, _ := strings.Cut(name, " ")
+			name, _, _ := strings.Cut(name, " ")
 			k.ufw = k.ufw || name == "ufw-user-forward"
 			if strings.HasPrefix(name, prefix) {
 				k.chains[placedName{table, name}] = nil
-			} else if strings.HasPrefix(rest, "DROP") && table == filter && (name == "FORWARD" || name == "INPUT") {
-				family := "ip6"
-				if v4 {
-					family = "ip"
-				}
-				k.policies = append(k.policies, firewall.Chain{Family: family, Table: table, Name: name, Hook: strings.ToLower(name)})
 			}
 			continue
 		}

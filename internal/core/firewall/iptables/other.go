@@ -71,8 +71,3 @@ func (*Driver) IPv4Only() bool { return false }
 
 // Variant returns "".
 func (*Driver) Variant() string { return "" }
-
-// Dropping returns errors.ErrUnsupported.
-func (*Driver) Dropping(context.Context) ([]firewall.Chain, error) {
-	return nil, errors.ErrUnsupported
-}

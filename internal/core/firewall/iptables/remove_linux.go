@@ -48,7 +48,7 @@ func Left(ctx context.Context, cfg Config, but string) bool {
 
 func left(ctx context.Context, run programs, s side) (kernel, error) {
 	saved, err := run.run(ctx, "", s.save, "--counters")
-	return parse(saved, s.v4), err
+	return parse(saved), err
 }
 
 // installed are the programs of a variant that are there. A host that has one variant may not name

@@ -143,5 +143,5 @@ func (d *Driver) anew(ctx context.Context, want firewall.Ruleset, is [2]kernel, 
 // read asks for the rules of a side.
 func (d *Driver) read(ctx context.Context, s side) (kernel, error) {
 	saved, err := d.run.run(ctx, "", s.save, "--counters")
-	return parse(saved, s.v4), err
+	return parse(saved), err
 }

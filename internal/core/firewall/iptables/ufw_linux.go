@@ -20,7 +20,7 @@ func UFWActive(ctx context.Context, cfg Config) bool {
 		return false
 	}
 	saved, err := programs{cfg.Within}.run(ctx, "", save, "--table", filter)
-	return err == nil && parse(saved, true).ufw
+	return err == nil && parse(saved).ufw
 }
 
 // mayBeBeside refuses a ufw that takes away the rules of all others whenever it is told something.

@@ -54,8 +54,3 @@ func (*Driver) Lacks() error { return errors.ErrUnsupported }
 
 // Filters returns false.
 func (*Driver) Filters() bool { return false }
-
-// Dropping returns errors.ErrUnsupported.
-func (*Driver) Dropping(context.Context) ([]firewall.Chain, error) {
-	return nil, errors.ErrUnsupported
-}
