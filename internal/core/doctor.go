@@ -40,33 +40,36 @@ func hostRules(ctx context.Context) (doctor.Rules, error) {
 	return rules, err
 }
 
-// Doctor looks at the router that it runs on. file is that of the settings, and lacks what the machine
+// router is the one that this runs on, as the doctor and explain see it. file is that of the settings.
+func router(ctx context.Context, cfg *config.Core, file string) (*doctor.Router, error) {
+	host, err := hostinfo.Read(cfg.Firewall.WANInterfaces)
+	if err != nil {
+		return nil, err
+	}
+	uplinks, err := hostinfo.Uplinks()
+	return &doctor.Router{
+		Config: cfg, File: file, Rules: hostRules, UFW: iptables.UFWActive(ctx, iptables.Config{}), Host: host, Uplinks: uplinks, Root: "/",
+	}, err
+}
+
+// Doctor looks at the router that it runs on. file is that of the settings; lacks is what the machine
 // lacks of them. With probe, it has packets go through a copy of the router.
 func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error, probe bool) ([]doctor.Finding, error) {
-	r := &doctor.Router{
-		Config: cfg, File: file, Lacks: lacks, Daemon: daemon{NewControl(cfg.ControlSocket)},
-		Driver: func(ctx context.Context) error {
-			d, _, err := openFirewall(ctx, cfg.Firewall.Driver, slog.New(slog.DiscardHandler))
-			if err != nil {
-				return err
-			}
-			return d.Close()
-		},
-		Rules:  hostRules,
-		UFW:    iptables.UFWActive(ctx, iptables.Config{}),
-		Synced: func() bool { _, from := trustclock.New().Now(); return from == trustclock.System },
-		Ports:  (&Core{cfg: *cfg}).ownPorts(),
-		Root:   "/",
+	r, err := router(ctx, cfg, file)
+	if err != nil {
+		return nil, err
 	}
+	r.Lacks, r.Daemon, r.Ports = lacks, daemon{NewControl(cfg.ControlSocket)}, (&Core{cfg: *cfg}).ownPorts()
+	r.Driver = func(ctx context.Context) error {
+		d, _, err := openFirewall(ctx, cfg.Firewall.Driver, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		return d.Close()
+	}
+	r.Synced = func() bool { _, from := trustclock.New().Now(); return from == trustclock.System }
 	if probe {
 		r.Probe = newProbe()
-	}
-	var err error
-	if r.Host, err = hostinfo.Read(cfg.Firewall.WANInterfaces); err != nil {
-		return nil, err
-	}
-	if r.Uplinks, err = hostinfo.Uplinks(); err != nil {
-		return nil, err
 	}
 	return r.Look(ctx), nil
 }

@@ -77,17 +77,25 @@ type explaining struct {
 	way     []doctor.Finding                // what is in the way of knocks on this router
 }
 
+// add keeps what is wrong apart from what is not.
+func (e *explaining) add(f Finding) {
+	all := &e.notes
+	if f.Problem {
+		all = &e.Findings
+	}
+	*all = append(*all, f)
+}
+
 func (e *explaining) problem(fix, format string, args ...any) {
-	e.Findings = append(e.Findings, Finding{Problem: true, Text: fmt.Sprintf(format, args...), Fix: fix})
+	e.add(Finding{Problem: true, Text: fmt.Sprintf(format, args...), Fix: fix})
 }
 
 func (e *explaining) note(format string, args ...any) {
-	e.notes = append(e.notes, Finding{Text: fmt.Sprintf(format, args...)})
+	e.add(Finding{Text: fmt.Sprintf(format, args...)})
 }
 
 func (e *explaining) warn(format string, args ...any) {
-	e.note(format, args...)
-	e.notes[len(e.notes)-1].Warning = true
+	e.add(Finding{Warning: true, Text: fmt.Sprintf(format, args...)})
 }
 
 // router tells what keeps everybody out.
@@ -252,25 +260,20 @@ func (e *explaining) unreachable(at string, s *Explained) bool {
 	return true
 }
 
-// unused tells of a session that nobody has used. That keeps nobody out, unless they have tried: who asks for one service has
-// a reason to.
+// unused tells of a session that nobody has used. That keeps nobody out, unless they have tried: who asks for one service
+// has a reason to.
 func (e *explaining) unused(at string, s *Explained) {
-	fix := fmt.Sprintf("see that the client really comes from %s (not from an address of another family, or through a VPN), and that a box in front of this router forwards port %d/%s", s.Source, s.PublicPort, s.Transport)
-	if e.Service != "" {
-		e.problem(fix, "%s, but not one packet of it has come.", at)
-		return
-	}
-	e.notes = append(e.notes, Finding{Text: at + "; not one packet of it has come yet.", Fix: "if somebody has tried it: " + fix})
+	e.add(Finding{
+		Problem: e.Service != "", Text: at + ", but not one packet of it has come.",
+		Fix: fmt.Sprintf("if somebody has tried: see that the client really comes from %s (not from an address of another family, or through a VPN), and that a box in front of this router forwards port %d/%s", s.Source, s.PublicPort, s.Transport),
+	})
 }
 
 // silent tells that nothing comes back, though nothing that is known on this router is in the way.
 func (e *explaining) silent(at string, s *Explained) {
-	fix := "let the target answer by way of this router (its default route), or set firewall.masquerade in core.yaml"
+	fix := "let the target answer by way of this router (its default route), or set firewall.masquerade in core.yaml; see that ufw or firewalld, where it is active, does not refuse it"
 	if s.Kind == ownline.Proxy {
 		fix = "see the log of core"
-	}
-	if d := e.driverName; d == ownline.UFW || d == ownline.Firewalld { // whose rules the doctor leaves to them
-		fix = "see that " + d + " does not refuse it; else " + fix
 	}
 	e.problem(fix, "%s, and packets come, but nothing goes back.", at)
 }

@@ -5,17 +5,15 @@ import (
 	"strings"
 
 	"github.com/ownline/ownline/internal/core/doctor"
-	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/link"
 )
 
 // ways has the doctor look what is in the way of knocks from there and of each session: rules and settings as they are
 // now.
 func (e *explaining) ways(ctx context.Context, status link.Status) {
-	r := doctor.Router{Config: &e.cfg, File: "core.yaml", Rules: hostRules, Host: *e.host.seen.Load(), Root: "/"}
-	var err error
-	if r.Uplinks, err = hostinfo.Uplinks(); err != nil {
-		e.problem("mend what the error says", "The router's routes can't be read: %v.", err)
+	r, err := router(ctx, &e.cfg, "core.yaml")
+	if err != nil {
+		e.problem("mend what the error says", "What is in the way on this router was not looked at: %v.", err)
 		return
 	}
 	w := r.Way(ctx, status, e.Source)
@@ -35,20 +33,24 @@ func (e *explaining) obstacles(what string, found []doctor.Finding) {
 next:
 	for i := range found {
 		f := &found[i]
-		fix := f.Hint
-		if len(f.Fix) > 0 {
-			fix = "`" + strings.Join(f.Fix, " && ") + "`; " + fix
+		if f.Level == doctor.Good {
+			continue
 		}
-		switch f.Level {
-		case doctor.Problem:
-			e.problem(fix, "%s%s", what, f.Text)
-		case doctor.Warning:
-			for i := range e.notes {
-				if e.notes[i].Text == f.Text { // it is of several
-					continue next
-				}
+		told := Finding{Problem: f.Level == doctor.Problem, Warning: true, Text: f.Text, Fix: "`" + strings.Join(f.Fix, " && ") + "`"}
+		switch {
+		case len(f.Fix) == 0:
+			told.Fix = f.Hint
+		case f.Hint != "":
+			told.Fix += "; " + f.Hint
+		}
+		if told.Problem {
+			told.Warning, told.Text = false, what+f.Text
+		}
+		for i := range e.notes {
+			if e.notes[i].Text == told.Text { // it is of several
+				continue next
 			}
-			e.notes = append(e.notes, Finding{Warning: true, Text: f.Text, Fix: fix})
 		}
+		e.add(told)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // Way is that of one source: of its knocks and sessions.
 type Way struct {
-	router Router
+	router *Router
 	status link.Status
 	rules  Rules
 	source netip.Addr
@@ -23,12 +23,12 @@ type Way struct {
 	lan     string           // interface that it leads to; "": none
 }
 
-// Way reads the rules; the daemon is as status says. Close ends the reading.
+// Way reads the rules; the daemon is as status says. The router is the way's from now on, and Close ends the reading.
 func (r *Router) Way(ctx context.Context, status link.Status, source netip.Addr) *Way {
-	w := &Way{router: *r, status: status, source: source}
+	w := &Way{router: r, status: status, source: source}
 	var err error
 	w.rules, err = r.Rules(ctx)
-	w.router.Rules = func(context.Context) (Rules, error) {
+	r.Rules = func(context.Context) (Rules, error) {
 		if w.rules == nil {
 			return nil, err
 		}
@@ -46,7 +46,7 @@ func (w *Way) Close() {
 
 // Look makes the checks of what is in the way of a session, or with nil of knocks.
 func (w *Way) Look(s *session.Session) []Finding {
-	l := &looking{Router: &w.router, runs: true, status: w.status}
+	l := &looking{Router: w.router, runs: true, status: w.status}
 	if w.session = s; s != nil {
 		l.sessions = []session.Session{*s}
 		if w.lan = l.toward(s); w.lan != "" {

@@ -55,7 +55,8 @@ func TestWays(t *testing.T) {
 		"of the proxy":  {v4, opened(ownline.Proxy, ownline.TCP, "198.18.0.1:9999"), []string{"input eth0> true 198.51.100.7:0>" + never + ":9999"}},
 	} {
 		asked = map[string]bool{}
-		w := r.Way(t.Context(), d.status, tc.source)
+		own := *r
+		w := own.Way(t.Context(), d.status, tc.source)
 		if n := doctor.Problems(append(w.Look(nil), w.Look(&tc.open)...)); n > 0 {
 			t.Errorf("%s: %d problems", name, n)
 		}
@@ -93,7 +94,8 @@ func TestWays(t *testing.T) {
 	set("net/ipv6/conf/all/forwarding", "0")
 	lan := []*session.Session{new(opened(ownline.Forward, ownline.TCP, "192.168.9.3:22")), new(opened(ownline.Proxy, ownline.TCP, "198.18.0.1:9999"))}
 	checks := func(source netip.Addr) (all string) {
-		w := r.Way(t.Context(), d.status, source)
+		own := *r
+		w := own.Way(t.Context(), d.status, source)
 		defer w.Close()
 		for _, s := range append([]*session.Session{nil}, lan...) {
 			all += "|"

@@ -13,11 +13,11 @@ type placedName struct{ table, chain string }
 
 // kernel is what iptables-save shows that concerns us.
 type kernel struct {
-	chains   map[placedName][]string // ours: the identities of their rules
-	built    map[placedName][]line   // the kernel's own, and what of them leads to ours
-	traffic  map[string]ownline.Traffic
-	asked    map[string]int // chains of the filter: how many rules of others there are until ufw's have been asked
-	ufw      bool             // is active
+	chains  map[placedName][]string // ours: the identities of their rules
+	built   map[placedName][]line   // the kernel's own, and what of them leads to ours
+	traffic map[string]ownline.Traffic
+	asked   map[string]int // chains of the filter: how many rules of others there are until ufw's have been asked
+	ufw     bool           // is active
 }
 
 // line is a rule of the kernel's own chains that leads to one of ours.
