@@ -8,6 +8,7 @@ import { Problem } from '@/api/problem'
 import { listUsers } from '@/api/users'
 import { useAccount } from '@/stores/account'
 import { useServices } from '@/stores/services'
+import { useSites } from '@/stores/sites'
 import { at as when, noon, sampleMe, sampleService, sampleSession } from '@/testing/samples'
 import HistoryPage from './HistoryPage.vue'
 
@@ -37,6 +38,7 @@ beforeEach(() => {
   wide.value = false
   useAccount().me = sampleMe()
   useServices().put(sampleService())
+  useSites().state = 'ready'
   vi.mocked(listUsers).mockResolvedValue([])
   vi.mocked(api.historyPage).mockResolvedValue({
     items: [
@@ -54,6 +56,15 @@ describe('history', () => {
     expect(page.text()).toContain('Time was up')
     expect(page.text()).toContain('from 203.0.113.24, port 20443, 30 min')
     expect(api.historyPage).toHaveBeenCalledWith({}, 50, undefined)
+  })
+
+  it('waits for the sites, which would move it', async () => {
+    useSites().state = 'loading'
+    const { page } = await at('/history')
+    expect(page.find('[aria-busy=true]').exists()).toBe(true)
+    useSites().state = 'ready'
+    await flushPromises()
+    expect(page.find('[aria-busy=true]').exists()).toBe(false)
   })
 
   it('says what is wrong with an address, which trying again would not mend', async () => {

@@ -80,6 +80,7 @@ beforeEach(() => {
   setActivePinia(createPinia())
   useAccount().me = sampleMe()
   useSites().put(sampleSite())
+  useSites().state = 'ready'
   vi.mocked(api.listDevices).mockResolvedValue([sampleDevice()])
   vi.mocked(api.addDevice).mockResolvedValue(made)
 })
@@ -93,6 +94,15 @@ describe('devices', () => {
     const { page } = await at('/devices')
     expect(page.text()).toContain('Last knock 3 minutes ago from 203.0.113.24')
     expect(page.text()).toContain('Never used')
+  })
+
+  it('wait for the sites, which would move them', async () => {
+    useSites().state = 'loading'
+    const { page } = await at('/devices')
+    expect(page.find('[aria-busy=true]').exists()).toBe(true)
+    useSites().state = 'ready'
+    await flushPromises()
+    expect(page.find('[aria-busy=true]').exists()).toBe(false)
   })
 
   it('are enrolled by a code that waits for the first knock', async () => {

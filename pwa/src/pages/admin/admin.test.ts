@@ -95,6 +95,14 @@ it.each(['users', 'services', 'grants', 'sites', 'audit', 'audit/refusals'])('ke
   expect(refusalsApi.listRefusals).not.toHaveBeenCalled()
 })
 
+it.each(['/admin/services', '/admin/audit'])('%s waits for the sites, whose names would move its rows', async (path) => {
+  const { page } = await open(path)
+  expect(page.find('[aria-busy=true]').exists()).toBe(false)
+  useSites().state = 'loading'
+  await nextTick()
+  expect(page.find('[aria-busy=true]').exists()).toBe(true)
+})
+
 it('floats over lists what makes something new, but not over the buttons of sites', async () => {
   vi.spyOn(window, 'matchMedia').mockReturnValue(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
   for (const [name, floats] of [['users', 'true'], ['services', 'true'], ['sites', 'false']]) {
