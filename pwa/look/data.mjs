@@ -89,7 +89,7 @@ export function household() {
     sites: [
       site(1, 'home', { fwknop: true, allowed_from: ['ES', 'PT', 'AS3352', '2001:db8:7::/48'] }),
       site(2, 'cabin', {
-        applied_revision: 9, host: 'cabin.example.org', core_version: '1.3.2', clock: 'it is 40 s behind the server',
+        applied_revision: 9, host: 'cabin.example.org', core_version: '1.3.2', clock: "the kernel's clock is not synchronised and web has not told the time yet, so no knock can be taken",
         proxy: { driver: 'nginx', domain: 'cabin.example.org', port: 443, serves: true, root: true, certificate_expires: at(day) },
       }),
     ],

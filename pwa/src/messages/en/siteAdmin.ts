@@ -41,7 +41,7 @@ export const siteAdmin = {
   problems: 'Problems',
   doctor: 'What to do, says the doctor on the router:',
   routerCommand: 'On the router',
-  clockProblem: (why: string) => `Clock: ${why}`,
+  clockProblem: 'Clock: that of the router is not synchronised, and Ownline has not told it the time yet. No knock can be taken.',
   firewallProblem: (why: string) => `Firewall: ${why}`,
   firewallLacks: (why: string) => `The firewall works, but with ${why}`,
   proxyProblem: (why: string) => `Reverse proxy: ${why}`,

@@ -41,7 +41,7 @@ export const siteAdmin: Messages['siteAdmin'] = {
   problems: 'Problemas',
   doctor: 'Qué hacer lo dice el doctor en el router:',
   routerCommand: 'En el router',
-  clockProblem: (why) => `Reloj: ${why}`,
+  clockProblem: 'Reloj: el del router no está sincronizado, y Ownline todavía no le ha dicho la hora. No se puede aceptar ninguna llamada.',
   firewallProblem: (why) => `Cortafuegos: ${why}`,
   firewallLacks: (why) => `El cortafuegos funciona, pero al filtro le falta algo: ${why}`,
   proxyProblem: (why) => `Proxy inverso: ${why}`,
