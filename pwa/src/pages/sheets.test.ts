@@ -218,8 +218,10 @@ describe('the sheet of a session', () => {
     return { ...(await sheet(SessionSheet, path)), session }
   }
 
-  it('says how long still, and everything else to copy', async () => {
+  it('says how long still, and everything else, to copy what one writes elsewhere', async () => {
     const { shown } = await shownOf()
+    const copied = shown.findAll('dl button').map((one) => one.attributes('aria-label'))
+    expect(copied).toEqual(['Copy: Address', 'Copy: For', 'Copy: ID'])
     expect(shown.get('.big').text()).toBe('20:00')
     for (const text of ['home.example.org:20443', '203.0.113.24', 'this device', 'session-id', 'TCP']) {
       expect(shown.text()).toContain(text)
@@ -307,9 +309,10 @@ describe('the sheet of a session', () => {
     expect(shown.find('[lang=en]').exists()).toBe(false)
   })
 
-  it('says that there is none', async () => {
+  it('says that there is none, and where those are that were', async () => {
     vi.mocked(api.showSession).mockRejectedValue(new Problem(404))
     const { shown } = await sheet(SessionSheet, path)
-    expect(shown.get('[role=alert]').text()).toBe('There is nothing here.')
+    expect(shown.get('[role=alert]').text()).toBe('This session ended long ago, or never was.')
+    expect(shown.get('.body a').attributes('href')).toBe('/history')
   })
 })

@@ -14,10 +14,8 @@ import { useSheet } from './sheet'
 
 vi.mock('@/api/auth')
 
-const media = vi.spyOn(window, 'matchMedia')
-
 function wide(is: boolean): void {
-  media.mockImplementation((query) => {
+  vi.spyOn(window, 'matchMedia').mockImplementation((query) => {
     const list = new EventTarget() as MediaQueryList
     return Object.assign(list, { matches: is && query.includes('60em'), media: query })
   })
@@ -65,6 +63,15 @@ describe('the frame', () => {
     const links = shown.findAll('nav a')
     expect(links.map((link) => link.text())).toEqual(['Home', 'Invite', 'Devices', 'History', 'Settings'])
     expect(shown.get('[aria-current=page]').text()).toBe('History')
+  })
+
+  it.each(['/admin/users', '/admin/audit/refusals'])('marks the settings, which lead there, at %s on a phone', async (path) => {
+    const { shown } = await frame(path, 'admin')
+    expect(shown.findAll('[aria-current=page]').map((tab) => tab.text())).toEqual(['Settings'])
+    shown.unmount()
+    wide(true)
+    const beside = await frame(path, 'admin')
+    expect(beside.shown.findAll('[aria-current=page]').map((place) => place.text())).not.toContain('Settings')
   })
 
   it('shows the administration beside the page, to admins', async () => {

@@ -4,6 +4,7 @@ import { plural } from '../format'
 export const part = {
   close: 'Close',
   closeSheet: 'Close this sheet',
+  closePane: 'Close these details',
   cancel: 'Cancel',
   save: 'Save',
   back: 'Back',

@@ -1,5 +1,6 @@
 export const sessionSheet = {
   title: 'Session',
+  gone: 'This session ended long ago, or never was.',
   until: (time: string) => `until ${time}`,
   extendBy: (length: string) => `Extend by ${length}`,
   longest: 'This is the longest you may have.',

@@ -4,6 +4,7 @@ import { plural } from '../format'
 export const part: Messages['part'] = {
   close: 'Cerrar',
   closeSheet: 'Cerrar este panel',
+  closePane: 'Cerrar estos detalles',
   cancel: 'Cancelar',
   save: 'Guardar',
   back: 'Atrás',

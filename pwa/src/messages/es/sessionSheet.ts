@@ -2,6 +2,7 @@ import type { Messages } from '../en'
 
 export const sessionSheet: Messages['sessionSheet'] = {
   title: 'Sesión',
+  gone: 'Esta sesión acabó hace mucho o no existió nunca.',
   until: (time) => `hasta las ${time}`,
   extendBy: (length) => `Alargar ${length}`,
   longest: 'Es lo más que puedes tener.',

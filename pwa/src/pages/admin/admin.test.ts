@@ -103,9 +103,9 @@ it.each(['/admin/services', '/admin/audit'])('%s waits for the sites, whose name
   expect(page.find('[aria-busy=true]').exists()).toBe(true)
 })
 
-it('floats over lists what makes something new, but not over the buttons of sites', async () => {
+it('floats over lists what makes something new, but nothing else', async () => {
   vi.spyOn(window, 'matchMedia').mockReturnValue(Object.assign(new EventTarget(), { matches: false }) as MediaQueryList)
-  for (const [name, floats] of [['users', 'true'], ['services', 'true'], ['sites', 'false']]) {
+  for (const [name, floats] of [['users', 'true'], ['services', 'true'], ['sites', 'false'], ['audit', 'false']]) {
     const { page } = await open(`/admin/${name}`)
     expect(page.get('.head .action').attributes('data-floats'), name).toBe(floats)
     leave()
@@ -122,6 +122,13 @@ it.each(['users', 'services', 'grants', 'sites', 'audit'])('%s lead back to the 
 })
 
 describe('users', () => {
+  it('are left by a button that says what it closes', async () => {
+    const { router, press } = await open('/admin/users/ana-id')
+    expect(await press('Close')).toBe(false)
+    expect(await press('Close these details')).toBe(true)
+    expect(router.currentRoute.value.path).toBe('/admin/users')
+  })
+
   it('are listed with what they have', async () => {
     const { page } = await open('/admin/users')
     const ana = page.findAll('li, tbody tr').find((one) => one.text().includes('ana'))
