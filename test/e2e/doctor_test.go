@@ -392,6 +392,14 @@ func TestDoctor(t *testing.T) {
 		p.probed(`"nas", [fd00:7::10]`, doctor.Problem, "the answer, on its way back, by the chain inet host f")
 		p.nft("delete table inet host")
 
+		// So it is with knocks, also where chains come before routing.
+		p.probed("the knock port, 54754/udp, from 198.51.101.8", doctor.Good, "so does the answer")
+		p.probed("the knock port, 54754/udp, from 2a00:7::8", doctor.Good)
+		p.nft("add table inet host; add chain inet host p { type filter hook prerouting priority raw; }; add rule inet host p ip protocol udp udp dport 54754 drop; add chain inet host o { type filter hook output priority 0; }; add rule inet host o meta nfproto ipv6 udp sport 54754 drop")
+		p.probed("the knock port, 54754/udp, from 198.51.101.8", doctor.Problem, "on its way there, by the chain inet host p")
+		p.probed("the knock port, 54754/udp, from 2a00:7::8", doctor.Problem, "the answer, on its way back, by the chain inet host o")
+		p.nft("delete table inet host")
+
 		// Killed at any moment, nothing of it is left.
 		state := func() string {
 			t.Helper()

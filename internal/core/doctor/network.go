@@ -57,8 +57,7 @@ func (l *looking) rules(ctx context.Context) {
 	driver := l.driver()
 	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
 	beside := driver == ownline.UFW && l.UFW || driver == ownline.Firewalld
-	// Valid knocks are not tracked where the kernel filters them.
-	c.untracked = l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && driver != ownline.UFW
+	c.untracked = l.untracked()
 	wan := l.wan()
 	if len(wan) == 0 {
 		l.say(&noWAN, l.File)
@@ -112,6 +111,12 @@ func (l *looking) driver() string {
 		return l.status.Firewall.Driver
 	}
 	return l.Config.Firewall.Driver
+}
+
+// untracked is whether valid knocks are: they are where the kernel filters them.
+func (l *looking) untracked() bool {
+	driver := l.driver()
+	return l.status.Firewall.Filter || !l.runs && driver != ownline.IPTables && driver != ownline.UFW
 }
 
 // chains are those of the host.

@@ -22,6 +22,7 @@ const probed = " in a copy of this router, with the rules that are in force"
 
 var (
 	came    = words{check: "probe", level: Good, text: "A packet to %[1]s gets there" + probed + ", and so does the answer to it."}
+	quiet   = words{check: "probe", level: Good, text: "A packet to %[1]s gets there" + probed + "."}
 	stopped = words{"probe", Problem, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s.", "", "have that chain accept it, or the list that it is in; what `host-rules` says of the chain does for all: docs/how/host-firewall.md"}
 	mayStop = words{"probe", Warning, "A packet to %[1]s is dropped" + probed + ": %[2]s, by %[3]s. But some rule asks for what the copy does not have, such as hardware addresses, and may let it pass in truth.", "", "try it from outside"}
 	strays  = words{"probe", Warning, "A packet to %[1]s gets lost" + probed + ": %[2]s, and no rule drops it.", "", "see forwarding, and `ip rule`: what the copy does not have, as routes that go by more than the target, may lead it on"}
@@ -39,7 +40,9 @@ func (l *looking) probe(ctx context.Context) {
 	}
 	ways, names := l.ways()
 	if len(ways) == 0 {
-		l.say(&untried, "no session is open, and none can be made up here; open one, and run this again")
+		l.say(&unsent, "a service", "no session is open, and none can be made up here; open one, and run this again")
+	}
+	if ways, names = l.knocks(ways, names); len(ways) == 0 {
 		return
 	}
 	all, err := l.Try(ctx, ways)
@@ -66,6 +69,8 @@ func (l *looking) probe(ctx context.Context) {
 		switch {
 		case o.Err != nil:
 			l.say(&unsent, names[i], o.Err)
+		case o.Back && ways[i].Silent:
+			l.say(&quiet, names[i])
 		case o.Back:
 			l.say(&came, names[i])
 		case o.Dropped != nil || o.Legacy:
@@ -116,6 +121,23 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 			to := netip.AddrPortFrom(other, 443)
 			add(twin.Way{Source: from, Port: to.Port(), Target: to, TCP: true, Pretends: true},
 				fmt.Sprintf("%s/tcp from %s, made up as no session is open,", to, from))
+		}
+	}
+	return ways, names
+}
+
+// knocks adds some to each port that takes them.
+func (l *looking) knocks(ways []twin.Way, names []string) ([]twin.Way, []string) {
+	k := &l.Config.Knock
+	for _, six := range [...]bool{false, true} {
+		for i, at := range [...]netip.AddrPort{k.Listen, k.FwknopListen} {
+			in, a := l.uplink(six), at.Addr()
+			if in == "" || !at.IsValid() || six && !l.public6() || a.Is6() != six && !(a.Is6() && a.IsUnspecified()) {
+				continue
+			}
+			// Another than that of a session that is made up.
+			w := twin.Way{In: in, Source: strangers[six].Next(), Port: at.Port(), Knock: true, Untracked: l.untracked(), Silent: i > 0 || !k.Answer}
+			ways, names = append(ways, w), append(names, fmt.Sprintf("the knock port, %d/udp, from %s,", w.Port, w.Source))
 		}
 	}
 	return ways, names

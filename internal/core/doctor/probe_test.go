@@ -54,8 +54,8 @@ func TestProbeIsTold(t *testing.T) {
 					t.Errorf("it says %s: %s %s", f.Level, f.Text, f.Hint)
 				}
 			}
-			if n != 1 {
-				t.Errorf("it says %d things", n)
+			if want := map[bool]int{true: 2, false: 1}[tc.err == nil]; n != want { // of a session, and of a knock
+				t.Errorf("it says %d things, want %d", n, want)
 			}
 		})
 	}
@@ -115,6 +115,9 @@ func TestWaysOfPackets(t *testing.T) {
 			var got []string
 			r.Try = func(_ context.Context, ways []twin.Way) ([]twin.Outcome, error) {
 				for _, w := range ways {
+					if w.Knock {
+						continue
+					}
 					got = append(got, fmt.Sprintf("%s %s %s %v", w.In, w.Source, w.Target, w.Pretends))
 				}
 				return make([]twin.Outcome, len(ways)), nil
@@ -123,7 +126,7 @@ func TestWaysOfPackets(t *testing.T) {
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("packets go %q, want %q", got, tc.want)
 			}
-			if none := slices.ContainsFunc(all, func(f doctor.Finding) bool { return strings.Contains(f.Text, "No packet was sent") }); none != (len(got) == 0) {
+			if none := slices.ContainsFunc(all, func(f doctor.Finding) bool { return strings.Contains(f.Text, "No packet to a service was sent") }); none != (len(got) == 0) {
 				t.Errorf("that none was sent, it says: %v", none)
 			}
 		})
@@ -142,11 +145,67 @@ func TestWaysOfPackets(t *testing.T) {
 		tc.change(r, d)
 		d.sessions = tc.sessions
 		r.Try = func(_ context.Context, ways []twin.Way) ([]twin.Outcome, error) {
+			ways = slices.DeleteFunc(ways, func(w twin.Way) bool { return w.Knock })
 			if last := ways[len(ways)-1].Target.String(); len(ways) != 8 || last != tc.last {
 				t.Errorf("%s: %d packets are sent, the last to %s", name, len(ways), last)
 			}
 			return make([]twin.Outcome, len(ways)), nil
 		}
 		r.Look(t.Context())
+	}
+}
+
+// A knock comes to each port that takes some, of each family that can come, as the kernel's filter would let it pass.
+func TestKnocksOfProbe(t *testing.T) {
+	six := func(r *doctor.Router, _ *daemon) {
+		r.Host.Own = append(r.Host.Own, netip.MustParseAddr("2001:db8::2"))
+		r.Uplinks = append(r.Uplinks, hostinfo.Uplink{Interface: "ppp0", IPv6: true})
+	}
+	for name, tc := range map[string]struct {
+		change func(*doctor.Router, *daemon)
+		want   string
+	}{
+		"as ever":          {func(*doctor.Router, *daemon) {}, "eth0 198.51.101.8 54754 tracked"},
+		"of two families":  {six, "eth0 198.51.101.8 54754 tracked; ppp0 2a00:7::8 54754 tracked"},
+		"filtered":         {func(_ *doctor.Router, d *daemon) { d.status.Firewall.Filter = true }, "eth0 198.51.101.8 54754"},
+		"without a daemon": {func(_ *doctor.Router, d *daemon) { d.err = errors.New("none") }, "eth0 198.51.101.8 54754"},
+		"beside ufw":       {func(_ *doctor.Router, d *daemon) { d.status.Firewall.Driver = ownline.UFW }, "eth0 198.51.101.8 54754 tracked"},
+		"no answers":       {func(r *doctor.Router, _ *daemon) { r.Config.Knock.Answer = false }, "eth0 198.51.101.8 54754 tracked silent"},
+		"of fwknop": {func(r *doctor.Router, _ *daemon) {
+			r.Config.Knock.FwknopListen = netip.MustParseAddrPort("0.0.0.0:62201")
+		}, "eth0 198.51.101.8 54754 tracked; eth0 198.51.101.8 62201 tracked silent"},
+		"of IPv4 alone": {func(r *doctor.Router, d *daemon) {
+			six(r, d)
+			r.Config.Knock.Listen = netip.MustParseAddrPort("0.0.0.0:54754")
+		}, "eth0 198.51.101.8 54754 tracked"},
+		"of IPv6 alone": {func(r *doctor.Router, d *daemon) {
+			six(r, d)
+			r.Config.Knock.Listen = netip.MustParseAddrPort("[2001:db8::2]:54754")
+		}, "ppp0 2a00:7::8 54754 tracked"},
+		"with no uplink": {func(r *doctor.Router, _ *daemon) { r.Uplinks = nil }, ""},
+	} {
+		r, d := router(t)
+		tc.change(r, d)
+		var got []string
+		r.Try = func(_ context.Context, ways []twin.Way) ([]twin.Outcome, error) {
+			for _, w := range ways {
+				if !w.Knock {
+					continue
+				}
+				way := fmt.Sprintf("%s %s %d", w.In, w.Source, w.Port)
+				if !w.Untracked {
+					way += " tracked"
+				}
+				if w.Silent {
+					way += " silent"
+				}
+				got = append(got, way)
+			}
+			return make([]twin.Outcome, len(ways)), nil
+		}
+		r.Look(t.Context())
+		if got := strings.Join(got, "; "); got != tc.want {
+			t.Errorf("%s: knocks come as %q, want %q", name, got, tc.want)
+		}
 	}
 }

@@ -18,6 +18,7 @@ type packet struct {
 	protocol byte
 	from, to netip.AddrPort
 	flags    byte // of TCP
+	size     int  // of what UDP carries
 }
 
 // bytes is the packet as IP has it, with sums that are right.
@@ -36,7 +37,8 @@ func (p *packet) bytes() []byte {
 		body = append(body, 5<<4, p.flags, 0xff, 0xff, 0, 0, 0, 0)
 		at = 16
 	} else {
-		body = append(ports, 0, 12, 0, 0, 't', 'w', 'i', 'n')
+		body = append(ports, 0, byte(8+p.size), 0, 0)
+		body = append(body, make([]byte, p.size)...)
 	}
 	pseudo := append(append([]byte{}, source...), target...)
 	pseudo = append(pseudo, 0, p.protocol, 0, byte(len(body)))

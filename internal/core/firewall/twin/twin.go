@@ -18,12 +18,17 @@ type Way struct {
 	Target   netip.AddrPort // where it is led
 	TCP      bool           // else UDP
 	Pretends bool           // no session leads it there: the copy does, as one would
+
+	// Knock has it be one to the router itself, without a target.
+	Knock     bool
+	Untracked bool // the kernel's filter would make it none of a connection
+	Silent    bool // it gets no answer
 }
 
 // Outcome is what became of a packet, and of its answer.
 type Outcome struct {
-	There bool // it came to the target
-	Back  bool // the answer left by where the packet came in
+	There bool // it came to the target, or the router's own socket
+	Back  bool // the answer left by where the packet came in, if there is one
 	// Dropped is the chain of nftables that dropped it; nil: none did.
 	Dropped *firewall.Chain
 	Policy  bool // no rule dropped it, but what the chain does with all that is left

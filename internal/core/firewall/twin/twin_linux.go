@@ -65,8 +65,11 @@ func (r *router) try(ctx context.Context, legacy [2]string, ways []Way) ([]Outco
 		return nil, err
 	}
 	for i := range ways {
-		if ways[i].Pretends {
-			rules.pretend(&ways[i])
+		switch w := &ways[i]; {
+		case w.Knock:
+			rules.knocked(w)
+		case w.Pretends:
+			rules.pretend(w)
 		}
 	}
 	rules.traced()
@@ -135,6 +138,10 @@ func (r *router) leads(ways []Way) (out []Outcome, targets []string, err error) 
 	out, targets = make([]Outcome, len(ways)), make([]string, len(ways))
 	needs := map[string]bool{}
 	for i := range ways {
+		if ways[i].Knock {
+			needs[ways[i].In] = true
+			continue
+		}
 		kind, by, err := route(c, ways[i].Target.Addr())
 		at := slices.IndexFunc(r.links, func(l link) bool { return l.index == by })
 		if err != nil || kind != unix.RTN_UNICAST || at < 0 {
@@ -406,84 +413,4 @@ func asksOfLegacy(saved [2]string) bool {
 
 func asks(saved [2]string, what string) bool {
 	return strings.Contains(saved[0]+saved[1], " "+what+" ")
-}
-
-// pass sends a packet along a way, and answers it.
-func (t *twin) pass(ctx context.Context, w *Way, target string, port uint16) (o Outcome) {
-	p := packet{protocol: udp, from: netip.AddrPortFrom(w.Source, port)}
-	if w.TCP {
-		p.protocol, p.flags = tcp, syn
-	}
-	to := t.own(w)
-	if !to.IsValid() {
-		o.Err = fmt.Errorf("this router has no address of the family of %s", w.Source)
-		return o
-	}
-	p.to = netip.AddrPortFrom(to, w.Port)
-	for to, name := range map[netip.Addr]string{w.Source: w.In, w.Target.Addr(): target} {
-		if err := t.lead(netip.PrefixFrom(to, to.BitLen()), name); err != nil {
-			o.Err = fmt.Errorf("route %s by %s: %w", to, name, err)
-			return o
-		}
-	}
-	var came *packet
-	if came, o.Err = t.send(ctx, w.In, target, &p, &o, func(c *packet) bool { return c.to == w.Target }); came == nil {
-		return o
-	}
-	o.There = true
-	answer := packet{protocol: p.protocol, from: came.to, to: came.from}
-	if w.TCP {
-		answer.flags = syn | ack
-	}
-	came, o.Err = t.send(ctx, target, w.In, &answer, &o, func(c *packet) bool { return c.from == p.to && c.to == p.from })
-	o.Back = came != nil
-	return o
-}
-
-// own is the address of the router that a packet of a way is sent to: of the interface by which it comes, or else of
-// another. A provider's line may have none of IPv6 but that of the link.
-func (t *twin) own(w *Way) (found netip.Addr) {
-	for _, l := range t.links {
-		for _, a := range l.addrs {
-			if a.Addr().Is4() == w.Source.Is4() && (!found.IsValid() || l.name == w.In) {
-				if found = a.Addr(); l.name == w.In {
-					return found
-				}
-			}
-		}
-	}
-	return found
-}
-
-// send has a packet come by one interface, and returns the one that leaves by another and is it; nil: none does.
-func (t *twin) send(ctx context.Context, in, out string, p *packet, o *Outcome, is func(*packet) bool) (*packet, error) {
-	for _, name := range []string{in, out} {
-		if _, ok := t.ends[name]; !ok {
-			return nil, fmt.Errorf("the copy has no interface %s", name)
-		}
-	}
-	if _, err := unix.Write(t.ends[in], p.bytes()); err != nil {
-		return nil, os.NewSyscallError("write to a tunnel", err)
-	}
-	buf := make([]byte, 2048)
-	for end := time.Now().Add(patience); ; {
-		left := time.Until(end)
-		switch err := ctx.Err(); {
-		case err != nil:
-			return nil, err
-		case left <= 0:
-			return nil, nil
-		case !readable(min(left, blink), t.ends[out], t.trace.fd):
-			continue
-		}
-		n, err := unix.Read(t.ends[out], buf)
-		switch c, ok := parse(buf[:max(n, 0)]); {
-		case err == nil && ok && c.protocol == p.protocol && is(&c):
-			return &c, nil
-		case err != nil && !errors.Is(err, unix.EAGAIN):
-			return nil, os.NewSyscallError("read from a tunnel", err)
-		case err != nil && t.trace.dropped(o):
-			return nil, nil
-		}
-	}
 }

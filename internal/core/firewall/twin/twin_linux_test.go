@@ -345,6 +345,72 @@ func TestTriesSeveral(t *testing.T) {
 	}
 }
 
+// However many rules a packet passes before, the one that drops it is told.
+func TestTellsAfterManyRules(t *testing.T) {
+	b := bedtest.New(t)
+	tell(t, b.Router, forwards+"table inet host { chain f { type filter hook forward priority filter; "+strings.Repeat("counter; ", 1000)+"meta l4proto udp drop\n}\n}", "/usr/sbin/nft", "-f", "-")
+	way := twin.Way{In: "wan0", Source: b.Client1.IPv4, Port: 20007, Target: netip.AddrPortFrom(b.Lan.IPv4, 7), TCP: true}
+	datagram := way
+	datagram.TCP = false
+	var got []string
+	for _, o := range tried(t, b.Router, [2]string{}, way, way, datagram) {
+		got = append(got, dropper(o))
+	}
+	if want := []string{"", "", "inet host f"}; !slices.Equal(got, want) {
+		t.Errorf("dropped are they by %q, want %q", got, want)
+	}
+}
+
+// Knocks come to the copy's own socket, as untracked as the kernel's filter makes them, and are answered from there.
+func TestKnocks(t *testing.T) {
+	in := func(rules string) string {
+		return "table inet host { chain i { type filter hook input priority filter; policy drop; " + rules + "\n}\n}"
+	}
+	out := func(rules string) string {
+		return "table inet host { chain o { type filter hook output priority filter; policy accept; " + rules + "\n}\n}"
+	}
+	pre := func(priority, rules string) string {
+		return "table inet host { chain p { type filter hook prerouting priority " + priority + "; policy accept; " + rules + "\n}\n}"
+	}
+	// Ownline's own filter counts what has no hint, and knows nobody's.
+	const filter = "table inet ownline { chain knock_closed { type filter hook input priority 100; udp dport 54754 ct state != untracked reject\n}\n}\n"
+	for name, tc := range map[string]struct {
+		rules   string
+		want    string // who drops it, of an untracked one
+		tracked string // and of a tracked one
+	}{
+		"no rules":          {"", "", "inet ownline knock_closed"},
+		"drops all":         {in(""), "inet host i", "inet host i"},
+		"by its state":      {in("udp dport 54754 ct state untracked accept"), "", "inet host i"},
+		"what is new":       {in("ct state new accept"), "inet host i", "inet ownline knock_closed"},
+		"by its size":       {in("udp length 136 accept"), "", "inet ownline knock_closed"},
+		"before routing":    {pre("raw", "udp dport 54754 drop"), "inet host p", "inet host p"},
+		"behind the filter": {pre("mangle", "ct state untracked drop"), "inet host p", "inet ownline knock_closed"},
+		"its answer":        {out("udp sport 54754 drop"), "inet host o", "inet ownline knock_closed"},
+		"other answers":     {out("ct state != untracked udp sport 54754 drop"), "", "inet ownline knock_closed"},
+	} {
+		b := bedtest.New(t)
+		tell(t, b.Router, filter+tc.rules, "/usr/sbin/nft", "-f", "-")
+		var ways []twin.Way
+		for _, source := range []string{"198.51.101.8", "2a00:7::8"} {
+			ways = append(ways, twin.Way{In: "wan0", Source: netip.MustParseAddr(source), Port: 54754, Knock: true, Untracked: true})
+		}
+		before := state(t, b.Router)
+		for _, o := range tried(t, b.Router, [2]string{}, ways...) {
+			if got := dropper(o); got != tc.want || o.Err != nil || o.There != (tc.want == "" || tc.want == "inet host o") {
+				t.Errorf("%s: dropped by %q, want %q: %+v", name, got, tc.want, o)
+			}
+		}
+		ways[0].Untracked, ways[0].Silent = false, true
+		if o := tried(t, b.Router, [2]string{}, ways[0])[0]; dropper(o) != tc.tracked || o.Err != nil {
+			t.Errorf("%s: tracked, it is dropped by %q, want %q: %+v", name, dropper(o), tc.tracked, o)
+		}
+		if after := state(t, b.Router); after != before {
+			t.Errorf("%s: the router was\n%s\nand is\n%s", name, before, after)
+		}
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
