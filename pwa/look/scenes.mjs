@@ -178,6 +178,7 @@ const devices = [
     act: then(sheet, press('Rotate key'), shows('The old keys stop now'), (page) => page.locator('dialog[open] button[data-variant=danger]').click(), (page) => page.locator('dialog [role=img]').waitFor()),
   },
   { name: 'device', path: `/devices/${ids.device}`, act: sheet },
+  { name: 'device-unsaved', path: `/devices/${ids.device}`, act: then(sheet, fill('Name', 'pocket'), (page) => page.keyboard.press('Escape'), shows('Not saved yet')) },
   { name: 'device-test', path: `/devices/${ids.device}`, act: then(sheet, press('Test it'), shows('Waiting for its next knock')) },
   { name: 'device-origins-wrong', path: `/devices/${ids.device}`, act: then(sheet, fill('Only from', 'ES, FR'), press('Save the list'), shows('nobody knows where addresses are')) },
   { name: 'device-rotate', path: `/devices/${ids.device}`, act: then(sheet, press('Rotate key'), shows('The old key stops now')) },
