@@ -207,7 +207,7 @@ const settings = [
   signingIn('password', { act: then(press('Change password'), sheet, press('Change password')) }),
   signingIn('app', { demo: 'new', act: then(press('Turn on'), sheet) }),
   signingIn('app-off', { act: then(press('Turn off'), sheet) }),
-  signingIn('recovery', { demo: 'new', act: then(press('Turn on'), sheet, (page) => page.locator('dialog input').fill('123456'), press('Confirm'), (page) => page.locator('dialog .codes').waitFor()) }),
+  signingIn('recovery', { demo: 'new', act: then(press('Turn on'), sheet, (page) => page.locator('dialog input').fill('123456'), (page) => page.locator('dialog input').press('Enter'), (page) => page.locator('dialog .codes').waitFor()) }),
   signingIn('proof', { act: then(press('New recovery codes'), sheet) }),
   signingIn('passkey', { act: then(press('Add a passkey'), sheet) }),
   signingIn('passkey-menu', { act: press('More of the passkey “phone”') }),

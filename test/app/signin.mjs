@@ -66,6 +66,7 @@ await journey(async (world, browsers) => {
   await see(sheet, 'Or type this into the app')
   const secret = (await sheet.innerText()).match(/\b[A-Z2-7]{16,}\b|\b([A-Z2-7]{4} ){3,}[A-Z2-7]{4}\b/)[0]
   await sheet.getByLabel('6-digit code').fill(codeOf(secret))
+  await settle()
   await sheet.getByRole('button', { name: 'Confirm' }).click()
   await see(page, 'They are shown only now.')
   const recovery = (await page.getByRole('dialog').locator('.codes li').first().innerText()).trim()
