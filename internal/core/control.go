@@ -52,6 +52,11 @@ func (c *Core) serveControl(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) { sendJSON(w, c.Status(r.Context()), nil) })
 	mux.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { sendJSON(w, c.list(), nil) })
+	mux.HandleFunc("GET /settings", func(w http.ResponseWriter, _ *http.Request) {
+		all := map[string]string{}
+		c.cfg.Each(func(key, value string) { all[key] = value })
+		sendJSON(w, all, nil)
+	})
 	mux.HandleFunc("GET /explain", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		source, _ := netip.ParseAddr(q.Get("source")) // what is no address, Explain refuses
@@ -126,6 +131,12 @@ func (c *Control) Status(ctx context.Context) (link.Status, error) {
 func (c *Control) Sessions(ctx context.Context) ([]Listed, error) {
 	var s []Listed
 	return s, c.call(ctx, "GET", "/sessions", &s)
+}
+
+// Settings asks for those that core runs with: see config.Core.Each.
+func (c *Control) Settings(ctx context.Context) (map[string]string, error) {
+	var s map[string]string
+	return s, c.call(ctx, "GET", "/settings", &s)
 }
 
 // Explain asks why somebody at an address gets in, or does not.

@@ -474,6 +474,16 @@ func TestDoctor(t *testing.T) {
 		nft("delete table ip box")
 	})
 
+	t.Run("settings that were changed", func(t *testing.T) {
+		p, _ := p.of(t)
+		yaml, err := os.ReadFile(p.config)
+		must(t, err)
+		p.config = filepath.Join(t.TempDir(), "core.yaml")
+		changed := strings.Replace(string(yaml), "firewall: {", "firewall: {driver: iptables, reserved_ports: [2223], ", 1) + "\nknock: {answer: false}\n"
+		must(t, os.WriteFile(p.config, []byte(changed), 0o600))
+		p.finds("settings", doctor.Warning, p.config+" has now: knock.answer, firewall.driver (iptables; core runs with nftables), firewall.reserved_ports.", "restart core")
+	})
+
 	t.Run("web", func(t *testing.T) {
 		p, s := p.of(t)
 		must(t, s.Web.Kill())

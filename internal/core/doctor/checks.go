@@ -31,6 +31,31 @@ func (l *looking) daemon(err error) {
 	}
 }
 
+// settings tells of those that were changed since core has started.
+func (l *looking) settings(ctx context.Context) {
+	if !l.runs {
+		return
+	}
+	all, err := l.Daemon.Settings(ctx)
+	if err != nil {
+		return // of a version that does not tell
+	}
+	stale := ""
+	l.Config.Each(func(key, value string) {
+		is, ok := all[key]
+		if !ok || is == value {
+			return
+		}
+		stale += ", " + key
+		if key == "firewall.driver" {
+			stale += " (" + value + "; core runs with " + l.driver() + ")"
+		}
+	})
+	if stale != "" {
+		l.say(&outdated, l.File, stale[2:])
+	}
+}
+
 // firewall tells how the driver does; without a daemon, whether it could.
 func (l *looking) firewall(ctx context.Context) {
 	name, fw := l.Config.Firewall.Driver, &l.status.Firewall

@@ -48,6 +48,8 @@ func (f *Finding) Mend() error { return f.mend() }
 type Daemon interface {
 	Status(context.Context) (link.Status, error)
 	Sessions(context.Context) ([]session.Session, error)
+	// Settings are those that it runs with: see config.Core.Each.
+	Settings(context.Context) (map[string]string, error)
 	// Knocked reports whether a device of ours knocked from there lately.
 	Knocked(context.Context, netip.Addr) bool
 }
@@ -97,6 +99,7 @@ func (r *Router) Look(ctx context.Context) []Finding {
 		l.say(&lacks, r.Lacks, r.File)
 	}
 	l.daemon(err)
+	l.settings(ctx)
 	l.firewall(ctx)
 	if l.Host.Misnamed {
 		l.say(&misnamed, strings.Join(l.Config.Firewall.WANInterfaces, ", "), l.File)

@@ -28,7 +28,10 @@ type daemon struct {
 	status   link.Status
 	sessions []session.Session
 	err      error
+	settings map[string]string
 }
+
+func (d daemon) Settings(context.Context) (map[string]string, error) { return d.settings, d.err }
 
 func (d daemon) Status(context.Context) (link.Status, error)         { return d.status, d.err }
 func (d daemon) Sessions(context.Context) ([]session.Session, error) { return d.sessions, d.err }
@@ -140,6 +143,10 @@ func TestWhatTheDaemonSays(t *testing.T) {
 		"forwarding by hand": {func(r *doctor.Router, _ *daemon) {
 			r.Host.Own = []netip.Addr{netip.MustParseAddr("192.168.1.2")}
 		}, "address", doctor.Warning, "let that box forward 54754/udp"},
+		"settings were changed": {func(r *doctor.Router, d *daemon) {
+			r.Config.Firewall.Driver = "auto"
+			d.settings = map[string]string{"firewall.driver": "nftables", "knock.listen": "[::]:1", "knock.answer": "true", "log.format": "text", "firewall.wan_interfaces": "0"}
+		}, "settings", doctor.Warning, "than core.yaml has now: knock.listen, firewall.driver (auto; core runs with nftables), firewall.wan_interfaces."},
 		"settings are wrong": {func(r *doctor.Router, _ *daemon) { r.Lacks = errors.New("no nginx") }, "settings", doctor.Problem, "no nginx"},
 		"served":             {proxy(func(*link.Proxy) {}), "certificate", doctor.Good, "*.home.example.org"},
 		"nothing served yet": {proxy(func(p *link.Proxy) { p.Services, p.Expires = 0, time.Time{} }), "certificate", doctor.Good, "none needs a certificate"},
