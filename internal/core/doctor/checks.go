@@ -180,7 +180,7 @@ func (l *looking) modes() {
 	n := len(l.found)
 	state := l.Config.StateDir
 	l.mode(l.File, 0o022) // it may name programs, which core runs
-	for _, path := range []string{state, filepath.Join(state, "link.pem"), filepath.Join(state, "core.json"), l.Config.Proxy.Certificate.KeyFile, l.Config.PairFile, l.Config.ControlSocket} {
+	for _, path := range []string{state, filepath.Join(state, "link.pem"), filepath.Join(state, "core.json"), filepath.Join(state, "ports.key"), l.Config.Proxy.Certificate.KeyFile, l.Config.PairFile, l.Config.ControlSocket} {
 		l.mode(path, 0o077)
 	}
 	if len(l.found) == n {

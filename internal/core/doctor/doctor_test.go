@@ -137,6 +137,11 @@ func TestWhatTheDaemonSays(t *testing.T) {
 				panic(err)
 			}
 		}, "modes", doctor.Problem, "its mode is 0755"},
+		"an open key": {func(r *doctor.Router, _ *daemon) {
+			if err := errors.Join(os.Mkdir(r.Config.StateDir, 0o700), os.WriteFile(filepath.Join(r.Config.StateDir, "ports.key"), nil, 0o644)); err != nil {
+				panic(err)
+			}
+		}, "modes", doctor.Problem, "state/ports.key: its mode is 0644"},
 		"a driver is missing": {func(r *doctor.Router, d *daemon) {
 			d.err, r.Driver = errors.New("none"), func(context.Context) error { return errors.New("no module") }
 		}, "firewall", doctor.Problem, "modprobe -a nf_tables"},
