@@ -153,7 +153,8 @@ func (e *explaining) sessions(ctx context.Context) {
 		}
 		x := Explained{Listed: s}
 		if t, ok := live[s.Key()]; ok {
-			x.Live, x.Traffic = true, t
+			x.Live = true
+			x.Count(t)
 		}
 		e.Sessions = append(e.Sessions, x)
 	}

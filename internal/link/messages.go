@@ -36,6 +36,8 @@ type Session struct {
 	AllowReserved bool                `json:"allow_reserved,omitempty"`
 	Target        netip.AddrPort      `json:"target"`  // of kind proxy: zero, core knows where its proxy is
 	Expires       time.Time           `json:"expires"` // by web's clock; core counts from the stamp's Now
+	// Counted is what web knows to have come through it. A core that has been started anew counts on from there.
+	Counted ownline.Traffic `json:"counted,omitzero"`
 }
 
 // Device is what core needs to verify knocks.

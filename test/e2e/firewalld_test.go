@@ -138,8 +138,10 @@ func TestFirewalld(t *testing.T) {
 			t.Errorf("with %s, the connection was cut: %+v", driver, *r.Cut)
 		}
 	}
+	q := s.newQuiet()
 	for _, driver := range []string{"nftables", "firewalld", "iptables", "firewalld"} {
 		change(driver)
+		q.goOn("with " + driver)
 	}
 	flow.Stop()
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/world"
@@ -37,6 +39,76 @@ func wrapped(t *testing.T, script string) world.Programs {
 	p.Core = filepath.Join(t.TempDir(), "core")
 	must(t, os.WriteFile(p.Core, []byte("#!/bin/sh\ncore='"+programs.Core+"'\n"+script+"\n"), 0o755))
 	return p
+}
+
+// quiet are sessions that nothing comes through but what is sent by and by, and what core says has come so far.
+type quiet struct {
+	*suite
+	at   map[string]netip.AddrPort // by their IDs
+	came map[string]ownline.Traffic
+}
+
+func (s *suite) newQuiet() *quiet {
+	s.t.Helper()
+	q := &quiet{s, map[string]netip.AddrPort{}, map[string]ownline.Traffic{}}
+	for _, source := range []netip.Addr{s.Bed.Client1.IPv4, s.Bed.Client1.IPv6} {
+		session := s.open(s.web, source, 10*time.Minute, 0)
+		q.at[session.ID] = s.public(source.Is6(), session.PublicPort)
+	}
+	q.send()
+	return q
+}
+
+// send has something come through each, and waits until web knows, too.
+func (q *quiet) send() {
+	q.t.Helper()
+	before := q.came
+	for _, at := range q.at {
+		wantState(q.t, q.Bed.Client1, at, true)
+	}
+	q.counts("sent", func(id string, is ownline.Traffic) bool {
+		return is.UpBytes > before[id].UpBytes && is.DownBytes > before[id].DownBytes
+	})
+	eventually(q.t, patience, "web knows of all that came", func() bool {
+		n := 0
+		for _, s := range q.sessions() {
+			if is, ok := q.came[s.ID]; ok && s.Traffic.UpBytes >= is.UpBytes && s.Traffic.DownBytes >= is.DownBytes {
+				n++
+			}
+		}
+		return n == len(q.at)
+	})
+}
+
+// goOn is whether what has come is still counted.
+func (q *quiet) goOn(when string) {
+	q.t.Helper()
+	before := q.came
+	q.counts(when+", what came before counts", func(id string, is ownline.Traffic) bool {
+		was := before[id]
+		return is.UpBytes >= was.UpBytes && is.UpPackets >= was.UpPackets && is.DownBytes >= was.DownBytes && is.DownPackets >= was.DownPackets
+	})
+}
+
+// counts waits until all are counted so.
+func (q *quiet) counts(what string, so func(id string, is ownline.Traffic) bool) {
+	q.t.Helper()
+	eventually(q.t, patience, what, func() bool {
+		q.came = map[string]ownline.Traffic{}
+		for _, source := range []netip.Addr{q.Bed.Client1.IPv4, q.Bed.Client1.IPv6} {
+			out, _ := q.CoreCommand(q.t.Context(), "explain", "--json", source.String()) // it ends with what it has to say of others
+			var e core.Explanation
+			if err := json.Unmarshal(out, &e); err != nil {
+				q.t.Fatalf("explain says %s: %v", out, err)
+			}
+			for _, s := range e.Sessions {
+				if id := s.ID.String(); q.at[id].IsValid() && s.Live && so(id, s.Traffic) {
+					q.came[id] = s.Traffic
+				}
+			}
+		}
+		return len(q.came) == len(q.at)
+	})
 }
 
 // driving is a driver, and which iptables the host has core use.
@@ -170,15 +242,19 @@ func TestAnotherFirewallDriver(t *testing.T) {
 	}
 	open()
 	check()
+	q := s.newQuiet()
 	for _, to := range []driving{{"iptables", "nft"}, {"iptables", "legacy"}, {"ufw", "nft"}, {"nftables", ""}, {"ufw", "legacy"}, {"iptables", "nft"}} {
 		change(to)
+		q.goOn("with " + to.holds())
 		open() // four more, beside those that the ones before have made
 		check()
 		end(2)
 	}
+	q.send()
 	change(now) // no more than a restart
 	check()
 	change(driving{"nftables", ""})
+	q.goOn("in the end")
 	check()
 	end(len(all))
 }

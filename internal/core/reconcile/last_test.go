@@ -30,7 +30,10 @@ func TestCountedToTheEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *room) {
 				r.SetProxy(at)
-				s := link.Session{ID: ownline.NewID[ownline.Session](), Source: source, Transport: ownline.TCP, PublicPort: at.Port, Target: proxied}
+				s := link.Session{
+					ID: ownline.NewID[ownline.Session](), Source: source, Transport: ownline.TCP, PublicPort: at.Port, Target: proxied,
+					Counted: ownline.Traffic{UpBytes: 5000, UpPackets: 50, DownBytes: 5000, DownPackets: 50}, // by other rules
+				}
 				generation, _, err := r.book.Put(rev(2), s, time.Now().Add(time.Hour))
 				if err == nil {
 					err = r.Wait(t.Context(), generation)
@@ -54,8 +57,8 @@ func TestCountedToTheEnd(t *testing.T) {
 				synctest.Wait()
 				r.mu.Lock()
 				defer r.mu.Unlock()
-				if got := r.last[s.ID]; got.UpBytes != 200 || got.DownBytes != 200 {
-					t.Errorf("%+v, want 200 bytes each way", got)
+				if got := r.last[s.ID]; got.UpBytes != 5200 || got.DownBytes != 5200 {
+					t.Errorf("%+v, want 5200 bytes each way", got)
 				}
 			})
 		})

@@ -320,9 +320,10 @@ func (r *Reconciler) countGone(ctx context.Context, proxy firewall.Proxy) {
 	}
 	counters := r.counters(ctx, proxy, keys)
 	var last []link.Traffic
-	for _, s := range gone {
-		if t, ok := counters[s.Key()]; ok && t != s.Traffic {
-			last = append(last, link.Traffic{ID: s.ID, Traffic: t})
+	for i := range gone {
+		s := &gone[i]
+		if t, ok := counters[s.Key()]; ok && s.Count(t) {
+			last = append(last, link.Traffic{ID: s.ID, Traffic: s.Traffic})
 		}
 	}
 	if len(last) > 0 {

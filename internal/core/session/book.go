@@ -19,6 +19,23 @@ type Session struct {
 	link.Session
 	Until   time.Time       `json:"until"` // by the router's monotonic clock
 	Traffic ownline.Traffic `json:"traffic"`
+
+	before ownline.Traffic // came through it before the kernel's counters began anew
+}
+
+// Count takes over what the kernel counts of the session, and reports whether that is news. Counters that begin anew,
+// by another driver of the firewall or after somebody has flushed the rules, are added to what came before.
+func (s *Session) Count(t ownline.Traffic) bool {
+	was, is := s.Traffic, s.before.Add(t)
+	up, down := is.UpPackets < was.UpPackets, is.DownPackets < was.DownPackets
+	switch {
+	case up && !down && t.UpPackets == 0, down && !up && t.DownPackets == 0:
+		return false // read while the kernel takes them away: only one is left
+	case up || down:
+		s.before, is = was, was.Add(t)
+	}
+	s.Traffic = is
+	return is != was
 }
 
 // ToDoorstep reports whether the session is nobody's: it leads a guest, who has another, to the doorstep.
@@ -137,7 +154,8 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	next := &Session{Session: s, Until: until}
+	next := &Session{Session: s, Until: until, Traffic: s.Counted}
+	next.Counted = ownline.Traffic{}
 	for id, other := range b.byKey[next.Key()] {
 		if id != s.ID && other.Target != s.Target {
 			return nil, ownline.Conflict("public_port", fmt.Sprintf("port %d/%s leads %s to %s already; choose another port",
@@ -147,7 +165,7 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 	old := b.sessions[s.ID]
 	b.hold(next) // before the old one lets go, so that a renewal cuts nothing
 	if old != nil {
-		next.Traffic = old.Traffic
+		next.Traffic, next.before = old.Traffic, old.before
 		b.remove(old)
 	}
 	b.insert(next)
@@ -363,7 +381,7 @@ func (b *Book) TakeAll() (all map[firewall.Key]firewall.Forward, generation uint
 	return all, b.generation
 }
 
-// Count sets the counters of every session from those of its key, and returns the sessions
+// Count counts for every session what its key has counted, and returns the sessions
 // whose counters changed. Sessions that share a key share its counters: the kernel can't
 // tell them apart.
 func (b *Book) Count(counters map[firewall.Key]ownline.Traffic) []link.Traffic {
@@ -371,9 +389,8 @@ func (b *Book) Count(counters map[firewall.Key]ownline.Traffic) []link.Traffic {
 	defer b.mu.Unlock()
 	var changed []link.Traffic
 	for id, s := range b.sessions {
-		if t, ok := counters[s.Key()]; ok && t != s.Traffic {
-			s.Traffic = t
-			changed = append(changed, link.Traffic{ID: id, Traffic: t})
+		if t, ok := counters[s.Key()]; ok && s.Count(t) {
+			changed = append(changed, link.Traffic{ID: id, Traffic: s.Traffic})
 		}
 	}
 	return changed

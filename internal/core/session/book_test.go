@@ -264,3 +264,35 @@ func TestCount(t *testing.T) {
 		t.Error("a renewal lost the counters")
 	}
 }
+
+// What came through a session never gets less, whatever becomes of the kernel's counters and of core.
+func TestCountersThatBeginAnew(t *testing.T) {
+	traffic := func(up, down uint64) ownline.Traffic {
+		return ownline.Traffic{UpBytes: 100 * up, UpPackets: up, DownBytes: 100 * down, DownPackets: down}
+	}
+	b := started(t)
+	s := sess(20000, nas)
+	s.Counted = traffic(10, 20) // core was started anew
+	put(t, b, 2, s, now.Add(time.Minute))
+	for _, step := range []struct {
+		what     string
+		is, want ownline.Traffic
+	}{
+		{"core is started anew, with the same driver", traffic(11, 21), traffic(11, 21)},
+		{"only one way is left", traffic(0, 21), traffic(11, 21)},
+		{"the kernel begins anew", traffic(0, 0), traffic(11, 21)},
+		{"it goes on", traffic(1, 2), traffic(12, 23)},
+		{"more has come by one way than ever before", traffic(2, 500), traffic(13, 521)},
+		{"it begins anew, and as much has come by one way meanwhile", traffic(1, 600), traffic(14, 1121)},
+	} {
+		b.Count(map[firewall.Key]ownline.Traffic{{Source: source, Transport: ownline.TCP, Port: 20000}: step.is})
+		if l := b.List(); l[0].Traffic != step.want || l[0].Counted != (ownline.Traffic{}) {
+			t.Errorf("%s: %+v, want %+v", step.what, l[0].Traffic, step.want)
+		}
+	}
+	s.Counted = traffic(3, 3) // which web has heard long ago
+	put(t, b, 3, s, now.Add(time.Hour))
+	if l := b.List(); l[0].Traffic != traffic(14, 1121) {
+		t.Errorf("renewed: %+v", l[0].Traffic)
+	}
+}

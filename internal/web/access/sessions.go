@@ -239,7 +239,7 @@ func describeSession(s ownline.Session, service string) string {
 func forLink(s ownline.Session, kind ownline.ServiceKind, service, user string) link.Session {
 	return link.Session{
 		ID: s.ID, Service: service, ServiceID: s.Service, User: user, Kind: kind, Source: s.Source, Transport: s.Transport,
-		PublicPort: s.PublicPort, AllowReserved: s.Reserved, Target: s.Target, Expires: s.Expires,
+		PublicPort: s.PublicPort, AllowReserved: s.Reserved, Target: s.Target, Expires: s.Expires, Counted: s.Traffic,
 	}
 }
 
