@@ -11,6 +11,9 @@ import { asProblem } from '@/api/problem'
  */
 export type SignIn = 'unknown' | 'in' | 'out' | 'unreachable' | 'away' | 'over'
 
+/** A server that has not said for so long who is signed in, in milliseconds, does not answer. */
+const patience = 10_000
+
 /** Who is signed in. */
 export const useAccount = defineStore('account', () => {
   const me = shallowRef<auth.Me>()
@@ -59,12 +62,12 @@ export const useAccount = defineStore('account', () => {
   }
 
   /**
-   * Asks the server who is signed in; never fails. A signal ends the wait for an answer. before is
+   * Asks the server who is signed in; never fails. A signal ends the wait for an answer, or else patience. before is
    * who was the last time, to show what is known of them when nobody answers.
    */
   async function load(ask: { signal?: AbortSignal; before?: auth.Me | undefined } = {}): Promise<SignIn> {
     try {
-      enter(await auth.me(ask.signal))
+      enter(await auth.me(ask.signal ?? AbortSignal.timeout(patience)))
     } catch (error) {
       const problem = asProblem(error)
       unanswered.value = problem.unreachable

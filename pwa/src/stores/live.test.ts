@@ -149,6 +149,17 @@ describe('live', () => {
     expect(account.unanswered).toBe(false)
   })
 
+  it('does not wait for ever for a server that swallows the question', async () => {
+    const ended = new AbortController()
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(ended.signal)
+    vi.mocked(me).mockImplementation((signal) => new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Problem(0)))))
+    const asked = useAccount().load()
+    ended.abort()
+    await asked
+    expect(useAccount().unanswered).toBe(true)
+    timeout.mockRestore()
+  })
+
   it('asks at once who is signed in when the sign-in was ended', async () => {
     const account = useAccount()
     useLive().start()
