@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -37,8 +36,9 @@ type Explained struct {
 	Listed
 	Live bool `json:"live"` // in the kernel
 
-	now ownline.Traffic  // as Traffic, a moment later
-	way []doctor.Finding // what is in its packets' way on this router
+	now     ownline.Traffic  // as Traffic, a moment later
+	way     []doctor.Finding // what is in its packets' way on this router
+	reached link.Reached     // from the router
 }
 
 const mostKnocks = 10
@@ -71,10 +71,9 @@ func (c *Core) Explain(ctx context.Context, source netip.Addr, service string) (
 type explaining struct {
 	*Core
 	Explanation
-	notes   []Finding                       // come after the problems
-	counted bool                            // what came through the kernel is known
-	reached map[netip.AddrPort]link.Reached // the targets that can be tried
-	way     []doctor.Finding                // what is in the way of knocks on this router
+	notes   []Finding        // come after the problems
+	counted bool             // what came through the kernel is known
+	way     []doctor.Finding // what is in the way of knocks on this router
 }
 
 // add keeps what is wrong apart from what is not.
@@ -192,7 +191,11 @@ func (e *explaining) access(ctx context.Context) {
 		case t.DownPackets == 0 || now.UpPackets > t.UpPackets+1 && s.Transport == ownline.TCP: // a single one may be the end of something
 			e.silent(at, s)
 		default:
-			e.note("%s. Nothing is in its way on this router, but nothing went back while this looked: ask again while somebody tries. Before, %d packets came and %d went back.", at, t.UpPackets, t.DownPackets)
+			last := ""
+			if !s.Answered.IsZero() {
+				last = ", the last at " + s.Answered.Local().Format(time.DateTime)
+			}
+			e.note("%s. Nothing is in its way on this router, but nothing went back while this looked: ask again while somebody tries. Before, %d packets came and %d went back%s.", at, t.UpPackets, t.DownPackets, last)
 		}
 		e.inFront(s)
 	}
@@ -211,7 +214,11 @@ func (e *explaining) watch(ctx context.Context) {
 		}
 		for i := range e.Sessions {
 			s := &e.Sessions[i]
-			s.now = live[s.Key()]
+			if t, ok := live[s.Key()]; ok {
+				later := *plain(&s.Listed)
+				later.Count(t)
+				s.now = later.Traffic
+			}
 		}
 	}
 }
@@ -220,37 +227,32 @@ func (e *explaining) watch(ctx context.Context) {
 func (e *explaining) waits(past time.Duration) bool {
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
-		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && past < 3*moment) {
+		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.reached.Failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && past < 3*moment) {
 			return true
 		}
 	}
 	return false
 }
 
-// try connects to the targets of the sessions from here, all at once: a silent one takes its time.
+// try looks for the targets of the sessions from here, all at once: a silent one takes its time.
 func (e *explaining) try() {
-	e.reached = make(map[netip.AddrPort]link.Reached)
-	for _, s := range e.Sessions {
-		if s.Transport == ownline.TCP && s.Kind == ownline.Forward {
-			e.reached[s.Target] = link.Reached{}
-		}
-	}
-	var mu sync.Mutex // guards reached
 	var wg sync.WaitGroup
-	for _, target := range slices.Collect(maps.Keys(e.reached)) {
-		wg.Go(func() {
-			r, _ := reach(target, e.host.inside) // what is open is inside
-			mu.Lock()
-			defer mu.Unlock()
-			e.reached[target] = r
-		})
+	for i := range e.Sessions {
+		s := &e.Sessions[i]
+		switch {
+		case s.Kind != ownline.Forward: // core itself is the target
+		case s.Transport == ownline.TCP:
+			wg.Go(func() { s.reached, _ = reach(s.Target, e.host.inside) }) // what is open is inside
+		default:
+			wg.Go(func() { s.reached.Failure = absent(s.Target.Addr()) })
+		}
 	}
 	wg.Wait()
 }
 
 // unreachable tells when the target of a session can't be reached from here.
 func (e *explaining) unreachable(at string, s *Explained) bool {
-	switch e.reached[s.Target].Failure {
+	switch s.reached.Failure {
 	case link.ReachRefused:
 		e.problem("start the service there, or correct its address and port in Ownline", "%s, but nothing listens at %s.", at, s.Target)
 	case link.ReachSilent, link.ReachNoRoute:

@@ -109,14 +109,12 @@ func TestExplain(t *testing.T) {
 	works()
 
 	// What came before proves nothing: rules, settings and hosts count as they are now.
-	past := func() core.Explanation {
+	past := func() (e core.Explanation) {
 		t.Helper()
-		e := explain(append(from, "nas")...)
-		for _, f := range e.Findings {
-			if strings.Contains(f.Text, "so it works") {
-				t.Errorf("nothing comes now, and it says %q", f.Text)
-			}
-		}
+		eventually(t, patience, "it sees that nothing comes now", func() bool { // but for the end of a connection
+			e = explain(append(from, "nas")...)
+			return !slices.ContainsFunc(e.Findings, func(f core.Finding) bool { return strings.Contains(f.Text, "so it works") })
+		})
 		return e
 	}
 	if e := past(); e.Problems() != 0 {
@@ -165,14 +163,41 @@ func TestExplain(t *testing.T) {
 	works()
 	box := netip.MustParsePrefix("192.168.7.77/24")
 	must(t, s.Bed.Lan.AddAddr("eth0", box))
-	echo, err := s.Bed.Lan.TCPEcho(7077, box.Addr())
+	tcp, err := s.Bed.Lan.TCPEcho(7077, box.Addr())
 	must(t, err)
-	defer echo.Close()
-	off := s.create("/services", world.Map{"site": s.Site, "name": "off", "kind": "forward", "transport": "tcp", "target": netip.AddrPortFrom(box.Addr(), 7077).String()})
-	s.grant(off, nil)
-	wantState(t, client, s.public(false, s.open(off, client.IPv4, time.Hour, 0).PublicPort), true)
+	defer tcp.Close()
+	udp, err := s.Bed.Lan.UDPEcho(7077, box.Addr())
+	must(t, err)
+	defer udp.Close()
+	var opened []string
+	for _, transport := range []string{"tcp", "udp"} {
+		off := s.create("/services", world.Map{"site": s.Site, "name": transport, "kind": "forward", "transport": transport, "target": netip.AddrPortFrom(box.Addr(), 7077).String()})
+		s.grant(off, nil)
+		session := s.open(off, client.IPv4, time.Hour, 0)
+		opened = append(opened, session.ID)
+		at := s.public(false, session.PublicPort)
+		if transport == "tcp" {
+			wantState(t, client, at, true)
+		} else if got := client.ProbeUDP(at, []byte("hello"), patience); got.State != bed.Open {
+			t.Errorf("by udp: %v", got)
+		}
+		if e := explain(append(from, transport)...); e.Problems() != 0 {
+			t.Errorf("problems with %s: %+v", transport, e.Findings)
+		}
+	}
 	must(t, s.Bed.Lan.DelAddr("eth0", box))
-	says(append(from, "off"), "the router itself can't reach "+box.Addr().String())
+	must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "ip", "neigh", "del", box.Addr().String(), "dev", "lan0"))) // as after a minute
+	absent := explain(from...)
+	for _, transport := range []string{"udp", "tcp"} {
+		if !slices.ContainsFunc(absent.Findings, func(f core.Finding) bool {
+			return f.Problem && strings.HasPrefix(f.Text, `"`+transport+`" is open`) && strings.Contains(f.Text, "the router itself can't reach "+box.Addr().String())
+		}) {
+			t.Errorf("nobody is at the target by %s, and it finds %+v", transport, absent.Findings)
+		}
+	}
+	for _, id := range opened {
+		s.close(id)
+	}
 
 	// What drops knocks is told, whatever came before.
 	for _, drop := range []func(bool){

@@ -19,6 +19,9 @@ type Session struct {
 	link.Session
 	Until   time.Time       `json:"until"` // by the router's monotonic clock
 	Traffic ownline.Traffic `json:"traffic"`
+	// Answered is when something went back that Count saw; zero: not since anything was counted here first, which may be of
+	// a run before.
+	Answered time.Time `json:"-"`
 
 	before ownline.Traffic // came through it before the kernel's counters began anew
 }
@@ -33,6 +36,9 @@ func (s *Session) Count(t ownline.Traffic) bool {
 		return false // read while the kernel takes them away: only one is left
 	case up || down:
 		s.before, is = was, was.Add(t)
+	}
+	if was.UpPackets > 0 && is.DownPackets > was.DownPackets {
+		s.Answered = time.Now()
 	}
 	s.Traffic = is
 	return is != was
@@ -165,7 +171,7 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 	old := b.sessions[s.ID]
 	b.hold(next) // before the old one lets go, so that a renewal cuts nothing
 	if old != nil {
-		next.Traffic, next.before = old.Traffic, old.before
+		next.Traffic, next.Answered, next.before = old.Traffic, old.Answered, old.before
 		b.remove(old)
 	}
 	b.insert(next)

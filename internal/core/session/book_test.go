@@ -259,8 +259,25 @@ func TestCount(t *testing.T) {
 	if got := b.Count(seen); got != nil {
 		t.Errorf("Count of the same = %v, want nothing", got)
 	}
+	// What was first counted may have come in a run before, and what comes without an answer is none.
+	answered := func(up, down uint64) time.Time {
+		b.Count(map[firewall.Key]ownline.Traffic{{Source: source, Transport: ownline.TCP, Port: 20000}: {UpBytes: 7, UpPackets: up, DownPackets: down}})
+		return b.List()[0].Answered
+	}
+	for _, early := range [][2]uint64{{5, 5}, {6, 5}} {
+		if got := answered(early[0], early[1]); !got.IsZero() {
+			t.Errorf("with %d packets up and %d down, the last answer was at %v", early[0], early[1], got)
+		}
+	}
+	at := answered(7, 6)
+	if at.IsZero() {
+		t.Error("nobody knows when it was answered")
+	}
+	if got := answered(8, 6); got != at {
+		t.Errorf("with none more, it was answered at %v, not %v", got, at)
+	}
 	put(t, b, 3, s, now.Add(time.Hour))
-	if l := b.List(); l[0].Traffic.UpBytes != 7 {
+	if l := b.List(); l[0].Traffic.UpBytes != 7 || l[0].Answered != at {
 		t.Error("a renewal lost the counters")
 	}
 }
