@@ -96,11 +96,15 @@ func only(t *testing.T, args, check, says string) {
 		t.Errorf("%s: exit code %d, printed %q and said %q", args, code, &out, &said)
 	}
 	out.Reset()
+	said.Reset()
 	var all struct{ Findings, Mended []doctor.Finding }
 	code := run(t.Context(), strings.Fields(args+" --json"), &out, &said)
 	err := json.Unmarshal(out.Bytes(), &all)
 	if code != exitFailed || err != nil || len(all.Findings) != 1 || all.Mended == nil || len(all.Mended) != 0 {
 		t.Fatalf("%s --json: exit code %d, %v, printed %s", args, code, err, &out)
+	}
+	if want := "ownline-core: doctor: problems found: 1\n"; said.String() != want {
+		t.Errorf("%s --json: said %q, want %q", args, &said, want)
 	}
 	if f := all.Findings[0]; f.Check != check || f.Level != doctor.Problem || !strings.Contains(f.Text, says) {
 		t.Errorf("%s --json: %+v", args, f)

@@ -63,7 +63,9 @@ keeps somebody out.` + aboutProbe,
 				if out.Findings, err = c.examine(ctx, probe); err != nil {
 					return err
 				}
-				fmt.Fprintf(c.stderr, "Mended: %d. Now it is so:\n", len(out.Mended))
+				if !c.json {
+					fmt.Fprintf(c.stderr, "Mended: %d. Now it is so:\n", len(out.Mended))
+				}
 			}
 			if err := c.print(out, func(w io.Writer) error { printFindings(w, out.Findings); return nil }); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
 	"github.com/ownline/ownline/test/bed/bedtest"
@@ -105,6 +106,12 @@ func TestUFW(t *testing.T) {
 	for _, words := range []string{"reload", "disable", "--force enable"} {
 		u.Tell(words)
 		opens("after ufw "+words, at)
+		idle := slices.ContainsFunc(p.doctor().Findings, func(f doctor.Finding) bool {
+			return f.Level == doctor.Warning && strings.Contains(f.Text, "but ufw is not active")
+		})
+		if idle != (words == "disable") {
+			t.Errorf("after ufw %s, the doctor says that ufw is not active: %v", words, idle)
+		}
 		neighbour("after ufw " + words)
 	}
 	p.well("host-rules")

@@ -77,6 +77,9 @@ func (l *looking) firewall(ctx context.Context) {
 	default:
 		l.say(&ruled, fw.Driver)
 	}
+	if l.driver() == ownline.UFW && !l.UFW {
+		l.say(&idle, l.File)
+	}
 }
 
 // install is how a system gets what a driver needs.

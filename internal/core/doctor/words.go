@@ -27,6 +27,7 @@ var (
 	failed  = words{"firewall", Problem, "The kernel does not have Ownline's rules (%[1]s): %[2]s.", "%[3]s", "mend what the error says; core tries again by itself"}
 	lacking = words{"firewall", Warning, "The kernel has Ownline's rules (%[1]s), but with %[2]s.", "", "docs/reference/firewalls.md says what that means"}
 	ruled   = words{check: "firewall", level: Good, text: "The kernel has Ownline's rules (%[1]s)."}
+	idle    = words{"firewall", Warning, "firewall.driver is ufw, but ufw is not active: it refuses nothing of what comes from the internet.", "", "`ufw enable`, after `ufw allow` for what is to come in, as ssh; or choose another firewall.driver in %[1]s"}
 
 	misnamed = words{"interfaces", Problem, "None of the interfaces that firewall.wan_interfaces names is there: %[1]s. So nothing that comes from the internet is let in.", "ip -brief link", "the command shows the names: write that of the internet's into %[2]s, and restart core"}
 	noRoute  = words{"interfaces", Warning, "No default route leads out of this router: what comes from the internet gets no answer.", "ip route", "where a policy (`ip rule`) has it in a table of its own, nothing is wrong"}

@@ -74,7 +74,7 @@ func New(ctx context.Context, cfg Config) (_ *Driver, err error) {
 	if d.watch, err = newWatch(d.variant, d.sides); err != nil {
 		return nil, errors.Join(err, d.sweeper.Close())
 	}
-	d.log.Info("iptables is there", "variant", d.variant, "ending", d.ending, "ipv6", len(d.sides) == 2)
+	d.log.Info("iptables is there", "variant", d.variant, "ending", d.ending, "ipv6", len(d.sides) == 2, "without", d.ending.without())
 	return d, nil
 }
 

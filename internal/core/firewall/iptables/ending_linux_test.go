@@ -1,8 +1,10 @@
 package iptables_test
 
 import (
+	"log/slog"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +13,17 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall/iptables"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
+	"github.com/ownline/ownline/test/bed/bedtest"
 )
+
+// Who changes to this driver has it in the log what that costs, the filter of knocks among it.
+func TestLacksAreLogged(t *testing.T) {
+	var log strings.Builder
+	d := newDriver(t, bedtest.New(t).Router, iptables.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if lacks := d.Lacks().Error(); !strings.Contains(lacks, "no filter") || !strings.Contains(log.String(), "without="+strconv.Quote(lacks)) {
+		t.Errorf("it lacks %q, and logs\n%s", lacks, &log)
+	}
+}
 
 // Sets and core end sessions, too, as Promises says.
 func TestOtherEndings(t *testing.T) {
