@@ -181,7 +181,7 @@ func testBeside(t *testing.T, f hostFirewall) {
 	wantState(t, client, page, false)
 	b.finds("host-rules", doctor.Problem, f.chain+" drops connections to services in the LAN")
 	b.probed(`"echo", 192.168.7.10`, doctor.Problem, "on its way there, by the chain")
-	b.says([]string{client.IPv4.String(), "page"}, "host's own firewall", b.accepts)
+	b.says([]string{client.IPv4.String(), "page"}, "host's own chain", b.accepts)
 	if f.knocks {
 		if _, err := b.device.Send(client, b.KnockAddr(false), b.device.Knock(), time.Second/2); err == nil {
 			t.Error("a knock is answered, which the host's rules should drop")
