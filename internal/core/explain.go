@@ -37,6 +37,7 @@ type Explained struct {
 	Live bool `json:"live"` // in the kernel
 
 	now     ownline.Traffic  // as Traffic, a moment later
+	again   bool             // something came, and a good while later again
 	way     []doctor.Finding // what is in its packets' way on this router
 	reached link.Reached     // from the router
 }
@@ -154,6 +155,7 @@ func (e *explaining) sessions(ctx context.Context) {
 		if t, ok := live[s.Key()]; ok {
 			x.Live = true
 			x.Count(t)
+			x.now = x.Traffic
 		}
 		e.Sessions = append(e.Sessions, x)
 	}
@@ -188,7 +190,7 @@ func (e *explaining) access(ctx context.Context) {
 			e.note("%s: %d packets came and %d went back while this looked, so it works.", at, now.UpPackets-t.UpPackets, now.DownPackets-t.DownPackets)
 		case t.UpPackets == 0:
 			e.unused(at, s)
-		case t.DownPackets == 0 || now.UpPackets > t.UpPackets+1 && s.Transport == ownline.TCP: // a single one may be the end of something
+		case t.DownPackets == 0 || s.again && s.Transport == ownline.TCP: // by UDP, some say nothing back
 			e.silent(at, s)
 		default:
 			last := ""
@@ -206,7 +208,8 @@ const moment = time.Second
 
 // watch sees what comes through now.
 func (e *explaining) watch(ctx context.Context) {
-	for began := time.Now(); e.waits(time.Since(began)) && ctx.Err() == nil; {
+	past := time.Duration(0)
+	for began := time.Now(); e.waits(past) && ctx.Err() == nil; past = time.Since(began) {
 		time.Sleep(moment / 4)
 		live, err := e.driver.Counters(ctx)
 		if err != nil {
@@ -217,6 +220,8 @@ func (e *explaining) watch(ctx context.Context) {
 			if t, ok := live[s.Key()]; ok {
 				later := *plain(&s.Listed)
 				later.Count(t)
+				// What came since then is not the end of what was answered before.
+				s.again = s.again || past > moment/2 && later.Traffic.UpPackets > s.now.UpPackets
 				s.now = later.Traffic
 			}
 		}
@@ -227,7 +232,7 @@ func (e *explaining) watch(ctx context.Context) {
 func (e *explaining) waits(past time.Duration) bool {
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
-		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.reached.Failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && past < 3*moment) {
+		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.reached.Failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && !s.again && past < 3*moment) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,24 +88,31 @@ func TestExplain(t *testing.T) {
 	p.nft("delete table inet host")
 	client.ConnectTCP(at, 500*time.Millisecond)
 	wantState(t, client, at, true)
-	works := func() {
-		t.Helper()
+	while := func(ask func()) { // the client tries
+		var trying sync.WaitGroup
 		done := make(chan struct{})
-		defer close(done)
-		go func() {
+		trying.Go(func() {
 			for {
 				select {
 				case <-done:
 					return
 				default:
-					client.ConnectTCP(at, patience)
+					client.ConnectTCP(at, 300*time.Millisecond)
 				}
 			}
-		}()
-		says(append(from, "nas"), "so it works")
-		if e := explain(append(from, "nas")...); e.Problems() != 0 {
-			t.Errorf("problems with what works: %+v", e.Findings)
-		}
+		})
+		defer trying.Wait()
+		defer close(done)
+		ask()
+	}
+	works := func() {
+		t.Helper()
+		while(func() {
+			says(append(from, "nas"), "so it works")
+			if e := explain(append(from, "nas")...); e.Problems() != 0 {
+				t.Errorf("problems with what works: %+v", e.Findings)
+			}
+		})
 	}
 	works()
 
@@ -146,6 +154,14 @@ func TestExplain(t *testing.T) {
 		t.Errorf("problems with what is refused to another: %+v", e.Findings)
 	}
 	p.nft("delete table inet host")
+	// The host is there, but its answers go elsewhere.
+	elsewhere := func(verb string) {
+		t.Helper()
+		must(t, s.Bed.Lan.Run(s.Bed.Lan.Command(t.Context(), "ip", "route", verb, "blackhole", client.IPv4.String())))
+	}
+	elsewhere("add")
+	while(func() { says(append(from, "nas"), "packets come, but nothing goes back", "masquerade") })
+	elsewhere("del")
 	legacy := func(args ...string) {
 		t.Helper()
 		must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-legacy", args...)))
