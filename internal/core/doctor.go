@@ -67,6 +67,7 @@ func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error, pro
 		}
 		return d.Close()
 	}
+	r.Route, r.Reach = hostinfo.Route, answers
 	r.Synced = func() bool { _, from := trustclock.New().Now(); return from == trustclock.System }
 	if probe {
 		r.Probe = newProbe()

@@ -13,32 +13,59 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// meaning says what became of a knock, and what to do.
-var meaning = map[string][2]string{
-	"length":                 {"was no knock, or of another program", "see which program sends there"},
-	"unknown_hint":           {"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"},
-	"seal":                   {"was changed on the way, or forged", "see what changes packets on the way; if that device can't knock from elsewhere either, enrol it again"},
-	"time":                   {"was refused for its time", "set the device's clock"},
-	"claimed_source_differs": {"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"},
-	"fwknop_shape":           {"was no packet of an fwknop client", "see which program sends there"},
-	"fwknop_hmac":            {"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"},
-	"claimed_source_missing": {"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"},
-	"source_not_public":      {"came from an address that is never let in", "use the address that the client has on the internet"},
-	"clock_unknown":          {"came when no clock was known", "see that the router's clock is known, and knock again"},
-	"web_not_connected":      {"came when ownline-web was not connected", "see that ownline-web is connected, and knock again"},
-	"replay":                 {"had come before: one that comes by MQTT, too, counts once", "knock again: each counts once"},
-	"busy":                   {"came when too many waited", "knock again"},
-	link.RefusedIgnored:      {"was not judged by ownline-web", "see its log"},
-	link.IgnoredUnknown:      {"was of a device that was removed", "enrol the device again"},
-	link.IgnoredRevoked:      {"was of a device that counts no more", "enrol it again if it should: it is revoked, or its user is disabled"},
-	link.IgnoredMessage:      {"was of an fwknop client, and asks for what is not taken", "let the client use its stanza as it is; ownline-web's log says what is wrong"},
-	udpknock.Waiting:         {"waits for ownline-web", ""},
-	knock.Opened.String():    {"opened what its device is granted", ""},
-	knock.Renewed.String():   {"renewed what was open", ""},
-	knock.Inside.String():    {"was answered by \"inside\"", ""},
-	link.RefusedPolicy:       {"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"},
-	knock.Refused.String():   {"was refused by ownline-web", "see the audit log there: it says why"},
-	link.RefusedNotGranted:   {"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"},
+// meaning says what became of a knock, and what to do; "": it has no words for it. (A map of it would be made by 3 KB of code.)
+func meaning(outcome string) (said [2]string) {
+	switch outcome {
+	case "length":
+		said = [2]string{"was no knock, or of another program", "see which program sends there"}
+	case "unknown_hint":
+		said = [2]string{"was of no device that this site knows now", "see that the device is not revoked, that its profile is this site's, and that its clock is right within ten minutes"}
+	case "seal":
+		said = [2]string{"was changed on the way, or forged", "see what changes packets on the way; if that device can't knock from elsewhere either, enrol it again"}
+	case "time":
+		said = [2]string{"was refused for its time", "set the device's clock"}
+	case "claimed_source_differs":
+		said = [2]string{"claimed another address than it came from", "let the device look up its address again; a proxy or VPN on the way rewrites it"}
+	case "fwknop_shape":
+		said = [2]string{"was no packet of an fwknop client", "see which program sends there"}
+	case "fwknop_hmac":
+		said = [2]string{"was of no fwknop client that this site knows now", "see that the device is not revoked, and that the client has its newest stanza"}
+	case "claimed_source_missing":
+		said = [2]string{"did not say which address it comes from, as its device must", "knock with the address, or drop require_claimed_source of the device"}
+	case "source_not_public":
+		said = [2]string{"came from an address that is never let in", "use the address that the client has on the internet"}
+	case "clock_unknown":
+		said = [2]string{"came when no clock was known", "see that the router's clock is known, and knock again"}
+	case "web_not_connected":
+		said = [2]string{"came when ownline-web was not connected", "see that ownline-web is connected, and knock again"}
+	case "replay":
+		said = [2]string{"had come before: one that comes by MQTT, too, counts once", "knock again: each counts once"}
+	case "busy":
+		said = [2]string{"came when too many waited", "knock again"}
+	case link.RefusedIgnored:
+		said = [2]string{"was not judged by ownline-web", "see its log"}
+	case link.IgnoredUnknown:
+		said = [2]string{"was of a device that was removed", "enrol the device again"}
+	case link.IgnoredRevoked:
+		said = [2]string{"was of a device that counts no more", "enrol it again if it should: it is revoked, or its user is disabled"}
+	case link.IgnoredMessage:
+		said = [2]string{"was of an fwknop client, and asks for what is not taken", "let the client use its stanza as it is; ownline-web's log says what is wrong"}
+	case udpknock.Waiting:
+		said = [2]string{"waits for ownline-web", ""}
+	case knock.Opened.String():
+		said = [2]string{"opened what its device is granted", ""}
+	case knock.Renewed.String():
+		said = [2]string{"renewed what was open", ""}
+	case knock.Inside.String():
+		said = [2]string{"was answered by \"inside\"", ""}
+	case link.RefusedPolicy:
+		said = [2]string{"was refused by ownline-web for where it came from", "see the audit log there: it says by which list of countries, providers or networks"}
+	case knock.Refused.String():
+		said = [2]string{"was refused by ownline-web", "see the audit log there: it says why"}
+	case link.RefusedNotGranted:
+		said = [2]string{"named nothing that its device is granted", "grant it a service, with \"automatic\" if the knock names none"}
+	}
+	return said
 }
 
 // knocks tells what came to the door from there.
@@ -146,7 +173,7 @@ func ago(which string, k *udpknock.Seen) string {
 
 // anybodys tells of the newest of several datagrams that anybody could have sent.
 func (e *explaining) anybodys(which string, k udpknock.Seen, several int) {
-	said := meaning[k.Outcome]
+	said := meaning(k.Outcome)
 	text := ago(which, &k) + said[0]
 	if !k.Hint.IsZero() {
 		text = fmt.Sprintf("%scarries the hint of %s, as anybody's may, and is not genuine: it %s", ago(which, &k), k.Hint, said[0])
@@ -217,7 +244,7 @@ func (e *explaining) genuine(which string, k *udpknock.Seen) {
 	if len(k.Services) > 0 {
 		return
 	}
-	said := meaning[k.Outcome]
+	said := meaning(k.Outcome)
 	text := when + said[0] + e.skew(k)
 	switch {
 	case k.Gone:
@@ -275,7 +302,7 @@ func refusedFor(reason string) (text, fix string) {
 
 // outcomeOf is a reason of web's to ignore a knock, as far as there are words for it.
 func outcomeOf(ignored string) string {
-	if meaning[ignored][0] == "" {
+	if meaning(ignored)[0] == "" {
 		return link.RefusedIgnored
 	}
 	return ignored

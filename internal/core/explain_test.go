@@ -210,7 +210,7 @@ func TestEveryOutcomeHasAMeaning(t *testing.T) {
 		t.Fatalf("only %q", outcomes)
 	}
 	for _, o := range outcomes {
-		if meaning[o][0] == "" {
+		if meaning(o)[0] == "" {
 			t.Errorf("%q has none", o)
 		}
 	}

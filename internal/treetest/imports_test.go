@@ -46,7 +46,7 @@ var mayImport = map[string]string{
 	"internal/core/firewall/firewalld": "internal/core/firewall internal/core/firewall/netlink internal/core/firewall/nft internal/ownline",
 	"internal/core/firewall/flows":     "internal/core/firewall internal/core/firewall/netlink internal/logging internal/ownline",
 	"internal/core/firewall/fwtest":    "internal/core/firewall internal/ownline",
-	"internal/core/firewall/hostinfo":  "internal/core/firewall internal/ownline",
+	"internal/core/firewall/hostinfo":  "internal/core/firewall internal/core/firewall/netlink internal/ownline",
 	"internal/core/firewall/hostrules": "internal/core/firewall internal/core/firewall/netlink",
 	"internal/core/firewall/twin":      "internal/core/firewall internal/core/firewall/netlink",
 	"internal/core/firewall/iptables":  "internal/core/firewall internal/core/firewall/flows internal/core/firewall/netlink internal/ownline",

@@ -459,6 +459,32 @@ func TestDoctor(t *testing.T) {
 		p.well("")
 	})
 
+	t.Run("routes", func(t *testing.T) {
+		p, s := p.of(t)
+		ip := func(words string) {
+			t.Helper()
+			must(t, s.Bed.Router.Run(s.Bed.Router.Command(t.Context(), "ip", strings.Fields(words)...)))
+		}
+		ip("route add unreachable 192.168.7.10")
+		wantState(t, client, at, false)
+		p.finds("routes", doctor.Problem, `connections to "nas", 192.168.7.10:80 as it has to: no route to host`, "ip route get 192.168.7.10 from 198.51.100.10 iif wan0")
+		ip("route del unreachable 192.168.7.10")
+
+		ip("rule add iif lan0 to 198.51.100.0/24 table 77")
+		ip("route add 198.51.100.0/24 via 192.168.7.10 table 77")
+		wantState(t, client, at, false)
+		p.does(p.finds("routes", doctor.Problem, `answers of "nas", 192.168.7.10:80 as it has to: they would leave by lan0`, "ip route get 198.51.100.10 from 192.168.7.10 iif lan0"))
+		ip("rule del iif lan0 to 198.51.100.0/24 table 77")
+		wantState(t, client, at, true)
+
+		off := s.service("off", "tcp", s.Bed.Lan, 9)
+		s.grant(off, nil)
+		id := s.open(off, client.IPv4, time.Hour, 0).ID
+		p.finds("targets", doctor.Warning, `"off", 192.168.7.10:9, refuses`)
+		s.close(id)
+		p.well("")
+	})
+
 	t.Run("a box in front", func(t *testing.T) {
 		p, s := p.of(t)
 		p.finds("address", doctor.Good, "has an address of the internet")

@@ -17,6 +17,7 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
+	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Level is how bad a finding is.
@@ -63,13 +64,17 @@ type Rules interface {
 
 // Router is what is looked at.
 type Router struct {
-	Config  *config.Core
-	File    string // of the settings
-	Lacks   error  // what the machine lacks of them
-	Daemon  Daemon
-	Driver  func(context.Context) error          // whether the firewall's driver works here; asked without a daemon
-	Rules   func(context.Context) (Rules, error) // an error with rules says which were not read
-	Ports   []firewall.Port                      // that core needs, and that of a proxy of its own
+	Config *config.Core
+	File   string // of the settings
+	Lacks  error  // what the machine lacks of them
+	Daemon Daemon
+	Driver func(context.Context) error          // whether the firewall's driver works here; asked without a daemon
+	Rules  func(context.Context) (Rules, error) // an error with rules says which were not read
+	// Route tells by which interface a packet leaves that comes by one; an error, that it does not.
+	Route func(in string, from, to netip.Addr) (out string, err error)
+	// Reach tries a target from here, and says what fails, as link.Reached has it.
+	Reach   func(ownline.Transport, netip.AddrPort) string
+	Ports   []firewall.Port // that core needs, and that of a proxy of its own
 	Host    hostinfo.Host
 	Uplinks []hostinfo.Uplink
 	UFW     bool        // its rules are in force
@@ -113,6 +118,8 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	l.probe(ctx)
 	l.ports()
 	l.masquerade()
+	l.routes()
+	l.targets()
 	l.address(ctx)
 	l.clock()
 	l.certificate()

@@ -25,15 +25,11 @@ const (
 // Which ports are meant is set in needs: see rules.
 var (
 	lanNeeds = [...]need{
-		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true}},
 		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true}},
-		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, TCP: true, Established: true}},
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, Established: true}},
 	}
 	entryNeeds = [...]need{ // before they are translated, and what comes back
-		{toServices, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, TCP: true}},
 		{toServices, "", "", hostrules.Packet{Hook: "prerouting", Translated: true}},
-		{fromLAN, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, TCP: true, Established: true}},
 		{fromLAN, "", "", hostrules.Packet{Hook: "prerouting", Translated: true, Established: true}},
 	}
 	routerNeed = need{"connections to services on this router", translated, byIPTables, hostrules.Packet{Hook: "input", Translated: true}}
@@ -66,7 +62,7 @@ func (l *looking) rules(ctx context.Context) {
 	}
 	for _, c.wan = range wan {
 		for i := range entryNeeds {
-			c.look(&entryNeeds[i], 0)
+			c.both(entryNeeds[i])
 		}
 		for i := range l.sessions {
 			s, n := &l.sessions[i], entryNeeds[0]
@@ -75,7 +71,7 @@ func (l *looking) rules(ctx context.Context) {
 		}
 		for i := range lanNeeds {
 			if !beside {
-				c.look(&lanNeeds[i], 0)
+				c.both(lanNeeds[i])
 			}
 		}
 		for i := range l.sessions {
@@ -127,6 +123,13 @@ type chains struct {
 	wan       string
 	lan       []string
 	untracked bool // knocks are
+}
+
+// both looks at any ports of TCP, and of UDP.
+func (c *chains) both(n need) {
+	c.look(&n, 0)
+	n.packet.TCP = true
+	c.look(&n, 0)
 }
 
 // look tells which chains drop what is needed.

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/core/firewall/twin"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -104,11 +103,7 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 		if s.Kind != ownline.Forward || slices.Contains(l.Host.Own, s.Target.Addr()) {
 			continue
 		}
-		from := s.Source.Addr()
-		if !s.Source.IsSingleIP() {
-			from = from.Next()
-		}
-		add(twin.Way{Source: from, Port: s.PublicPort, Target: s.Target, TCP: s.Transport == ownline.TCP},
+		add(twin.Way{Source: sourceOf(s.Source), Port: s.PublicPort, Target: s.Target, TCP: s.Transport == ownline.TCP},
 			fmt.Sprintf("%q, %s/%s, from %s", s.Service, s.Target, s.Transport, s.Source))
 	}
 	if driver := l.driver(); driver == ownline.UFW || driver == ownline.Firewalld {
@@ -116,7 +111,7 @@ func (l *looking) ways() (ways []twin.Way, names []string) {
 	}
 	for i := range l.Host.LAN {
 		a := &l.Host.LAN[i]
-		from, other := strangers[a.Addr.Is6()], l.neighbour(a)
+		from, other := stranger(a.Addr.Is6()), l.neighbour(a)
 		if other.IsValid() && !has[from.Is6()] && (from.Is4() || l.public6()) {
 			to := netip.AddrPortFrom(other, 443)
 			add(twin.Way{Source: from, Port: to.Port(), Target: to, TCP: true, Pretends: true},
@@ -136,40 +131,9 @@ func (l *looking) knocks(ways []twin.Way, names []string) ([]twin.Way, []string)
 				continue
 			}
 			// Another than that of a session that is made up.
-			w := twin.Way{In: in, Source: strangers[six].Next(), Port: at.Port(), Knock: true, Untracked: l.untracked(), Silent: i > 0 || !k.Answer}
+			w := twin.Way{In: in, Source: stranger(six).Next(), Port: at.Port(), Knock: true, Untracked: l.untracked(), Silent: i > 0 || !k.Answer}
 			ways, names = append(ways, w), append(names, fmt.Sprintf("the knock port, %d/udp, from %s,", w.Port, w.Source))
 		}
 	}
 	return ways, names
-}
-
-// strangers are addresses of the internet that nobody is at here. Those of documentation would not do: hosts refuse
-// them with all that is not routed.
-var strangers = map[bool]netip.Addr{false: netip.MustParseAddr("198.51.101.7"), true: netip.MustParseAddr("2a00:7::7")}
-
-// neighbour is an address of a network that is not the router's, if there is one. Whether somebody has it does not
-// matter to a copy.
-func (l *looking) neighbour(a *hostinfo.Address) netip.Addr {
-	for _, next := range []func(netip.Addr) netip.Addr{netip.Addr.Next, netip.Addr.Prev} {
-		for to := next(a.Addr); a.Network.Contains(to) && a.Network.Contains(next(to)); to = next(to) { // not the network's first or last
-			if !slices.Contains(l.Host.Own, to) {
-				return to
-			}
-		}
-	}
-	return netip.Addr{}
-}
-
-// uplink is the interface by which a family comes.
-func (l *looking) uplink(six bool) (name string) {
-	wan, metric := l.wan(), uint32(0)
-	for _, u := range l.Uplinks {
-		if u.IPv6 == six && slices.Contains(wan, u.Interface) && (name == "" || u.Metric < metric) {
-			name, metric = u.Interface, u.Metric
-		}
-	}
-	if name == "" && len(wan) > 0 {
-		return wan[0]
-	}
-	return name
 }

@@ -54,6 +54,9 @@ var (
 	elsewhere = words{"masquerade", Problem, "This router's own gateway, %[1]s, is in the network %[2]s: hosts there send their answers to it and not to this router, so services on them can't be reached.", "", "write `firewall: {masquerade: true}` into %[3]s and restart core; if the network only leads to the internet, write its interface into firewall.wan_interfaces"}
 	back      = words{check: "masquerade", level: Good, text: "Answers of the LAN's hosts come back to this router, as far as it can see."}
 
+	routed    = words{check: "routes", level: Good, text: "Routes lead connections into the LAN, and answers back to the internet."}
+	notRouted = words{"routes", Problem, "The kernel does not route %[1]s as it has to: %[2]s.", "ip route get %[3]s from %[4]s iif %[5]s", "the command asks it again; see `ip rule` and `ip route show table all` for what it goes by"}
+
 	behind   = words{"address", Warning, "This router has no address of the internet: there is another box in front of it.", "", "let that box forward %[1]d/udp and the public ports of services to this router, without rewriting their sources"}
 	carrier  = words{"address", Problem, "This router's address is one that carriers use inside (100.64.0.0/10): nobody can reach it from the internet.", "", "ask the provider for a public address, or for IPv6"}
 	rewrites = words{"address", Warning, "Knocks come from this router's own gateway, %[1]s: the box there puts its address in place of the senders', so that nothing can be opened for them.", "", "let it forward ports without rewriting sources; if only knocks from inside take that way, through the public name, all is well"}

@@ -142,7 +142,7 @@ func (r *router) leads(ways []Way) (out []Outcome, targets []string, err error) 
 			needs[ways[i].In] = true
 			continue
 		}
-		kind, by, err := route(c, ways[i].Target.Addr())
+		kind, by, err := c.Route(0, netip.Addr{}, ways[i].Target.Addr())
 		at := slices.IndexFunc(r.links, func(l link) bool { return l.index == by })
 		if err != nil || kind != unix.RTN_UNICAST || at < 0 {
 			out[i].Err = errors.Join(fmt.Errorf("no route leads to %s", ways[i].Target.Addr()), err)
@@ -153,28 +153,6 @@ func (r *router) leads(ways []Way) (out []Outcome, targets []string, err error) 
 	}
 	r.links = slices.DeleteFunc(r.links, func(l link) bool { return len(l.addrs) == 0 && !needs[l.name] })
 	return out, targets, nil
-}
-
-// route asks what becomes of a packet to an address, and by which interface.
-func route(c *netlink.Conn, to netip.Addr) (kind byte, by int, err error) {
-	const kindAt, size = 7, 12 // of struct rtmsg
-	var m netlink.Message
-	m.Begin(unix.RTM_GETROUTE, unix.NLM_F_ACK)
-	m.Raw(family(to), byte(to.BitLen()), 0, 0)
-	m.Raw(0, 0, 0, 0)
-	m.Raw(native(0)...)
-	m.Bytes(unix.RTA_DST, to.AsSlice())
-	err = c.Do(&m, func(_ uint16, body []byte) error {
-		if len(body) < size {
-			return nil
-		}
-		kind = body[kindAt]
-		if oif := netlink.Find(body[size:], unix.RTA_OIF); len(oif) == 4 {
-			by = int(binary.NativeEndian.Uint32(oif))
-		}
-		return nil
-	})
-	return kind, by, err
 }
 
 // twin is a copy, whose interfaces' far ends we hold.
@@ -309,7 +287,7 @@ func (t *twin) address(l *link, p netip.Prefix) error {
 // settle waits until an address is the copy's own: one of IPv6 becomes so a moment after it is there.
 func (t *twin) settle(a netip.Addr) error {
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		kind, _, err := route(t.route, a)
+		kind, _, err := t.route.Route(0, netip.Addr{}, a)
 		switch {
 		case kind == unix.RTN_LOCAL:
 			return nil
