@@ -346,6 +346,14 @@ func TestDoctor(t *testing.T) {
 		p.well("")
 	})
 
+	t.Run("sources", func(t *testing.T) {
+		p, _ := p.of(t)
+		p.nft("add table ip host; add chain ip host s { type nat hook postrouting priority srcnat; }; add rule ip host s oifname lan0 masquerade")
+		p.finds("sources", doctor.Good, "ip host s puts the router's address in place")
+		p.well("")
+		p.nft("delete table ip host")
+	})
+
 	t.Run("rules of iptables", func(t *testing.T) {
 		p, s := p.of(t)
 		drop := s.Bed.Router.Command(t.Context(), "/usr/sbin/iptables-nft", "-P", "FORWARD", "DROP")

@@ -59,6 +59,7 @@ type Daemon interface {
 type Rules interface {
 	Obstacles(*hostrules.Packet) []hostrules.Obstacle
 	Unseen() []*firewall.Chain
+	Rewrites(*hostrules.Packet) *firewall.Chain
 	Close() error
 }
 

@@ -49,6 +49,8 @@ func (r rules) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
 	return nil
 }
 
+func (rules) Rewrites(*hostrules.Packet) *firewall.Chain { return nil }
+
 func (rules) Unseen() []*firewall.Chain { return nil }
 func (rules) Close() error              { return nil }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -99,6 +100,9 @@ func (l *looking) rules(ctx context.Context) {
 	if len(l.found) == first {
 		l.say(&passes)
 	}
+	if !l.Config.Firewall.Masquerade { // else they know
+		c.sources()
+	}
 }
 
 // driver is the firewall's that is at work, or would be.
@@ -123,6 +127,20 @@ type chains struct {
 	wan       string
 	lan       []string
 	untracked bool // knocks are
+}
+
+// sources tells of chains by which services do not see whom they serve.
+func (c *chains) sources() {
+	said := map[*firewall.Chain]bool{}
+	for _, lan := range c.lan {
+		p := hostrules.Packet{Hook: "postrouting", Translated: true, TCP: true, Out: lan}
+		for _, p.IPv6 = range [...]bool{false, true} {
+			if by := c.rules.Rewrites(&p); by != nil && !said[by] {
+				said[by] = true
+				c.say(&rewritten, by)
+			}
+		}
+	}
 }
 
 // both looks at any ports of TCP, and of UDP.

@@ -119,5 +119,8 @@ func (w *Way) of(p *hostrules.Packet) bool {
 // Unseen implements Rules: that is for those who ask of everything.
 func (narrow) Unseen() []*firewall.Chain { return nil }
 
+// Rewrites implements Rules, likewise.
+func (narrow) Rewrites(*hostrules.Packet) *firewall.Chain { return nil }
+
 // Close implements Rules: the way goes on.
 func (narrow) Close() error { return nil }

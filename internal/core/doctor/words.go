@@ -39,13 +39,14 @@ var (
 	noPaths   = words{"rp_filter", Warning, "Whether the kernel takes packets from the internet for forged (rp_filter) was not looked at: no interface leads there.", "", wanHint}
 	notForged = words{check: "rp_filter", level: Good, text: "The kernel takes no packet from the internet for forged (rp_filter)."}
 
-	unread  = words{"host-rules", Warning, "The host's own rules can't be read: %[1]v.", "", "run as root; what can't be read was not looked at"}
-	noWAN   = words{"host-rules", Warning, "What the host's own rules drop was not looked at: no interface leads to the internet.", "", wanHint}
-	noLAN   = words{"host-rules", Warning, "Whether the host's own rules drop connections to services in the LAN was not looked at: no interface is in the LAN.", "", "an interface that is not in firewall.wan_interfaces needs an address in the LAN; see `ip address`, and %[1]s"}
-	drops   = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "%[4]s"}
-	mayDrop = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "%[4]s"}
-	unseen  = words{"host-rules", Warning, "What the host's own chain %[1]s drops was not looked at.", "", "see `nft list ruleset`: it is of a bridge, of ARP, or of another device; what comes from the internet or the LAN may pass it on its way"}
-	passes  = words{check: "host-rules", level: Good, text: "The host's own rules drop nothing that Ownline lets in."}
+	unread    = words{"host-rules", Warning, "The host's own rules can't be read: %[1]v.", "", "run as root; what can't be read was not looked at"}
+	noWAN     = words{"host-rules", Warning, "What the host's own rules drop was not looked at: no interface leads to the internet.", "", wanHint}
+	noLAN     = words{"host-rules", Warning, "Whether the host's own rules drop connections to services in the LAN was not looked at: no interface is in the LAN.", "", "an interface that is not in firewall.wan_interfaces needs an address in the LAN; see `ip address`, and %[1]s"}
+	drops     = words{"host-rules", Problem, "The host's own chain %[1]s drops %[2]s.", "%[3]s", "%[4]s"}
+	mayDrop   = words{"host-rules", Warning, "The host's own chain %[1]s drops %[2]s, unless one of its rules that can't be judged here accepts it.", "%[3]s", "%[4]s"}
+	unseen    = words{"host-rules", Warning, "What the host's own chain %[1]s drops was not looked at.", "", "see `nft list ruleset`: it is of a bridge, of ARP, or of another device; what comes from the internet or the LAN may pass it on its way"}
+	rewritten = words{check: "sources", level: Good, text: "The host's own chain %[1]s puts the router's address in place of whoever is let in: services in the LAN see that one."}
+	passes    = words{check: "host-rules", level: Good, text: "The host's own rules drop nothing that Ownline lets in."}
 
 	shared = words{"ports", Warning, "%[1]q is open at port %[2]d/%[3]s, which this router uses itself: until its end, %[4]s does not reach the router's own service there.", "", "give the service another public port in its grant"}
 	taken  = words{"ports", Problem, "Another program has port %[1]d/%[2]s, which core needs.", "ss -lntup 'sport = :%[1]d'", "the command shows who it is: stop it, or have core take another port in %[3]s"}

@@ -11,7 +11,7 @@ import (
 
 // Packet is one of a kind that the host has to let pass. What it does not say may be anything.
 type Packet struct {
-	Hook     string // "prerouting", and "ingress" before that; "forward", "input" or "output"
+	Hook     string // "prerouting", and "ingress" before that; "forward", "input", "output" or "postrouting"
 	IPv6     bool
 	TCP      bool   // else UDP
 	From, To uint16 // ports; 0: any

@@ -254,6 +254,55 @@ func arrives(t *testing.T, b *bed.Bed, want bool) {
 	}
 }
 
+// A chain by which services do not see who comes is found, whoever has written it.
+func TestRewrites(t *testing.T) {
+	post := func(rules string) string {
+		return "table ip host { chain s { type nat hook postrouting priority srcnat; " + rules + "; }; }"
+	}
+	ipt := func(rule string) string {
+		return "*nat\n:POSTROUTING ACCEPT [0:0]\n:own - [0:0]\n" + rule + "\nCOMMIT\n"
+	}
+	for rules, want := range map[string]string{
+		post("oifname lan0 masquerade"):                                                     "ip host s",
+		post("oifname lan0 snat to 192.168.7.1"):                                            "ip host s",
+		post("oifname wan0 masquerade"):                                                     "",
+		post("ip saddr 192.0.2.1 oifname lan0 masquerade"):                                  "", // somebody's
+		post("ct status dnat accept; masquerade"):                                           "",
+		ipt("-A POSTROUTING -o lan+ -j MASQUERADE"):                                         "ip nat POSTROUTING",
+		ipt("-A POSTROUTING -j own\n-A own -o lan0 -p tcp -j SNAT --to-source 192.168.7.1"): "ip nat POSTROUTING",
+		ipt("-A POSTROUTING -o wan0 -j MASQUERADE"):                                         "",
+	} {
+		programs := map[string][]string{"": {"/usr/sbin/nft", "-f", "-"}}
+		if strings.HasPrefix(rules, "*") {
+			programs = map[string][]string{"nft": {"/usr/sbin/iptables-nft-restore"}, "legacy": {"/usr/sbin/iptables-legacy-restore"}}
+		}
+		for variant, program := range programs {
+			b := bedtest.New(t)
+			tell(t, b.Router, rules, program...)
+			saved, got := "", ""
+			if variant == "legacy" {
+				saved = tell(t, b.Router, "", "/usr/sbin/iptables-legacy-save")
+			}
+			if err := b.Router.Do(func() error {
+				r, err := hostrules.Read()
+				if err != nil {
+					return err
+				}
+				r.Legacy(false, saved)
+				if c := r.Rewrites(&hostrules.Packet{Hook: "postrouting", TCP: true, Translated: true, Out: "lan0"}); c != nil {
+					got = c.String()
+				}
+				return r.Close()
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("%s, %s: rewritten by %q, want %q", variant, rules, got, want)
+			}
+		}
+	}
+}
+
 // What no packet meets, and may drop something on its way, is told; what is followed, or empty, is not.
 func TestUnseen(t *testing.T) {
 	b := bedtest.New(t)

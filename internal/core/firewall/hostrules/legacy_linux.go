@@ -19,13 +19,13 @@ func (r *Rules) Legacy(ipv6 bool, saved string) {
 	for line := range strings.Lines(saved) {
 		w := words(strings.TrimSpace(line))
 		switch {
-		case len(w) == 0 || of.Table == "nat" && w[0][0] != '*': // it drops nothing
+		case len(w) == 0:
 		case w[0][0] == '*':
 			of.Table = w[0][1:]
 		case w[0][0] == ':' && len(w) > 1 && !strings.HasPrefix(w[0], ":ownline-"):
 			c := of
 			c.Name, c.drops = w[0][1:], w[1] == "DROP"
-			switch c.Table {
+			switch c.nat = c.Table == "nat"; c.Table {
 			case "raw":
 				c.priority = -300
 			case "mangle":
@@ -97,7 +97,7 @@ func (p *Packet) legacy(rule []string) (t truth, v verdict, to string) {
 }
 
 // targets are those that decide; others are chains, or do something besides.
-var targets = map[string]verdict{"ACCEPT": accept, "DROP": drop, "REJECT": drop, "RETURN": comeBack}
+var targets = map[string]verdict{"ACCEPT": accept, "DROP": drop, "REJECT": drop, "RETURN": comeBack, "MASQUERADE": rewrite, "SNAT": rewrite}
 
 // option judges by one of a rule's.
 func (p *Packet) option(name, arg string) truth {

@@ -20,6 +20,9 @@ func (*Rules) Legacy(bool, string) {}
 // Close returns nil.
 func (*Rules) Close() error { return nil }
 
+// Rewrites returns none.
+func (*Rules) Rewrites(*Packet) *firewall.Chain { return nil }
+
 // Unseen returns none.
 func (*Rules) Unseen() []*firewall.Chain { return nil }
 

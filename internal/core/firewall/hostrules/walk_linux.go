@@ -20,6 +20,7 @@ const (
 	jump     verdict = unix.NFT_JUMP
 	leaveFor verdict = unix.NFT_GOTO
 	comeBack verdict = unix.NFT_RETURN
+	rewrite  verdict = 1 << 16 // it goes on, as from another source
 )
 
 // truth is whether a rule is about a packet.
@@ -47,7 +48,7 @@ func (r *Rules) Obstacles(p *Packet) (out []Obstacle) {
 		}
 		c.seen = true
 		v, unsure := r.walk(c, q, 0)
-		if v == drop || v != accept && c.drops {
+		if v == drop || v != accept && v != rewrite && c.drops {
 			out = append(out, Obstacle{&c.Chain, unsure, v == goOn, q.blind, c.Table == "firewalld" || r.beside(c, "INPUT_ZONES") != nil})
 		}
 	}
@@ -63,6 +64,19 @@ func (r *Rules) Unseen() (out []*firewall.Chain) {
 		}
 	}
 	return out
+}
+
+// Rewrites returns the chain that puts another address in place of a packet's source; nil: none does, as far as it can
+// be known.
+func (r *Rules) Rewrites(p *Packet) *firewall.Chain {
+	for _, c := range r.chains {
+		if q := c.meets(*p); q != nil {
+			if v, _ := r.walk(c, q, 0); v == rewrite {
+				return &c.Chain
+			}
+		}
+	}
+	return nil
 }
 
 // Priorities of prerouting: up to where knocks are told to be none of a connection, or others what they are of, and
@@ -123,7 +137,7 @@ func (r *Rules) walk(c *chain, p *Packet, depth int) (v verdict, unsure bool) {
 		case is == maybe:
 			unsure = unsure || v == accept
 			left = left || v == comeBack || last
-		case v == accept:
+		case v == accept || v == rewrite:
 			return v, unsure
 		case v == drop:
 			return v, unsure || left
@@ -152,9 +166,18 @@ func (r *Rules) judge(c *chain, rule int, p *Packet) (is truth, v verdict, to st
 			t, v, to = r.lookup(c, data, regs.at(data, unix.NFTA_LOOKUP_SREG))
 		case "reject":
 			v = drop
+		case "masq":
+			v = rewrite
+		case "nat":
+			if t = maybe; number(data, unix.NFTA_NAT_TYPE) == unix.NFT_NAT_SNAT {
+				t, v = yes, rewrite
+			}
 		case "target": // of iptables; it has an expression of nftables for the others that decide
-			if text(data, unix.NFTA_TARGET_NAME) == "REJECT" {
+			switch text(data, unix.NFTA_TARGET_NAME) {
+			case "REJECT":
 				v = drop
+			case "MASQUERADE", "SNAT":
+				v = rewrite
 			}
 		default:
 			t = regs.judge(name, data, p)
