@@ -31,7 +31,11 @@ func TestWays(t *testing.T) {
 	r.Config.Proxy.Domain, r.Config.Proxy.Listen = "home.example.org", ":9999"
 	var asked map[string]bool
 	read, closed := 0, 0
+	var source netip.Addr
 	host := rules{asked: func(p *hostrules.Packet) {
+		if p.IPv6 != source.Is6() {
+			t.Errorf("from %s, one of the other family was followed: %+v", source, p)
+		}
 		asked[fmt.Sprintf("%s %s>%s %v %s:%d>%s:%d", p.Hook, p.In, p.Out, p.TCP, p.Source, p.From, p.Target, p.To)] = true
 	}}
 	r.Rules = func(context.Context) (doctor.Rules, error) { read++; return closing{host, &closed}, nil }
@@ -54,7 +58,7 @@ func TestWays(t *testing.T) {
 		"on the router": {v4, opened(ownline.Forward, ownline.TCP, "192.168.7.1:22"), []string{"input eth0> true 198.51.100.7:0>" + never + ":22"}},
 		"of the proxy":  {v4, opened(ownline.Proxy, ownline.TCP, "198.18.0.1:9999"), []string{"input eth0> true 198.51.100.7:0>" + never + ":9999"}},
 	} {
-		asked = map[string]bool{}
+		asked, source = map[string]bool{}, tc.source
 		own := *r
 		w := own.Way(t.Context(), d.status, tc.source)
 		if n := doctor.Problems(append(w.Look(nil), w.Look(&tc.open)...)); n > 0 {
@@ -93,7 +97,8 @@ func TestWays(t *testing.T) {
 	}
 	set("net/ipv6/conf/all/forwarding", "0")
 	lan := []*session.Session{new(opened(ownline.Forward, ownline.TCP, "192.168.9.3:22")), new(opened(ownline.Proxy, ownline.TCP, "198.18.0.1:9999"))}
-	checks := func(source netip.Addr) (all string) {
+	checks := func(from netip.Addr) (all string) {
+		source = from
 		own := *r
 		w := own.Way(t.Context(), d.status, source)
 		defer w.Close()
