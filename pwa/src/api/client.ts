@@ -24,12 +24,12 @@ export function onSignedOut(listener: Listener<void>): void {
   signedOutListeners.add(listener)
 }
 
-/** How often another person has taken the place of one who was signed in. */
-let turn = 0
+/** Another number for each person who asks: it changes whenever one who was signed in is not any more. */
+let asker = 0
 
 /** Whoever was signed in is not any more: answers to what they asked tell the next person nothing. */
-export function nextTurn(): void {
-  turn++
+export function nextAsker(): void {
+  asker++
 }
 
 let translate: (problem: Problem) => Promise<void> = async () => {}
@@ -64,7 +64,7 @@ interface Outcome<T> {
  * for somebody who is signed out.
  */
 export async function answer<T>(call: Promise<Outcome<T>>, signingIn = false): Promise<T> {
-  const asked = turn
+  const by = asker
   let outcome: Outcome<T> | undefined
   let failure: unknown
   try {
@@ -72,7 +72,7 @@ export async function answer<T>(call: Promise<Outcome<T>>, signingIn = false): P
   } catch (error) {
     failure = error
   }
-  if (asked !== turn && !signingIn) throw new Problem(401)
+  if (by !== asker && !signingIn) throw new Problem(401)
   if (!outcome) throw new Problem(0, String(failure))
   if (!outcome.response.ok) {
     if (outcome.response.status === 401 && !signingIn) {

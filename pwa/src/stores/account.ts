@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, ref, shallowRef, watch } from 'vue'
 import * as auth from '@/api/auth'
-import { nextTurn } from '@/api/client'
+import { nextAsker } from '@/api/client'
 import { passkeyLogin } from '@/api/passkeys'
 import { asProblem } from '@/api/problem'
 
@@ -24,10 +24,11 @@ export const useAccount = defineStore('account', () => {
   const shutBy = ref<'disabled' | 'removed'>()
   const isAdmin = computed(() => me.value?.role === 'admin')
 
+  // As whenLeft, which goes by this store.
   watch(
     () => me.value?.id,
     (_, before) => {
-      if (before !== undefined) nextTurn()
+      if (before !== undefined) nextAsker()
     },
     { flush: 'sync' },
   )
