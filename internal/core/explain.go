@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ownline/ownline/internal/core/doctor"
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -142,23 +143,36 @@ func (e *explaining) address() bool {
 
 // sessions reads what is open for the source, in the book and in the kernel.
 func (e *explaining) sessions(ctx context.Context) {
-	live, err := e.driver.Counters(ctx)
+	for _, s := range e.list() {
+		if s.Source.Contains(e.Source) && (e.Service == "" || e.Service == s.Service || e.Service == s.ServiceID.String()) {
+			e.Sessions = append(e.Sessions, Explained{Listed: s})
+		}
+	}
+	live, err := e.counters(ctx)
 	if err != nil {
 		e.problem("mend what the error says", "The kernel's sessions can't be read: %v.", err)
 	}
 	e.counted = err == nil
-	for _, s := range e.list() {
-		if !s.Source.Contains(e.Source) || e.Service != "" && e.Service != s.Service && e.Service != s.ServiceID.String() {
-			continue
-		}
-		x := Explained{Listed: s}
+	for i := range e.Sessions {
+		s := &e.Sessions[i]
 		if t, ok := live[s.Key()]; ok {
-			x.Live = true
-			x.Count(t)
-			x.now = x.Traffic
+			s.Live = true
+			s.Count(t)
+			s.now = s.Traffic
 		}
-		e.Sessions = append(e.Sessions, x)
 	}
+}
+
+// counters reads what the kernel has of the sessions: after they were listed, as the book counts on meanwhile.
+func (e *explaining) counters(ctx context.Context) (map[firewall.Key]ownline.Traffic, error) {
+	if len(e.Sessions) == 0 {
+		return nil, nil // to ask for none would read all
+	}
+	keys := make([]firewall.Key, len(e.Sessions))
+	for i := range e.Sessions {
+		keys[i] = e.Sessions[i].Key()
+	}
+	return e.reconciler.Counters(ctx, keys...)
 }
 
 // access judges what is open by what comes through now: what came before proves nothing of the rules and hosts of today.
@@ -209,9 +223,13 @@ const moment = time.Second
 // watch sees what comes through now.
 func (e *explaining) watch(ctx context.Context) {
 	past := time.Duration(0)
-	for began := time.Now(); e.waits(past) && ctx.Err() == nil; past = time.Since(began) {
-		time.Sleep(moment / 4)
-		live, err := e.driver.Counters(ctx)
+	for began := time.Now(); e.waits(past); past = time.Since(began) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(moment / 4):
+		}
+		live, err := e.counters(ctx)
 		if err != nil {
 			return
 		}

@@ -1,12 +1,16 @@
 package core
 
 import (
+	"context"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/knock"
@@ -31,6 +35,47 @@ func TestExplainsFilter(t *testing.T) {
 	var e explaining
 	if e.router(status); len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Text, "no table") || len(e.notes) > 0 {
 		t.Errorf("no table: findings %v, notes %v", e.Findings, e.notes)
+	}
+}
+
+// onward is a firewall whose counters the book reads right after each that explain reads.
+type onward struct {
+	reconcile.Firewall
+	book *session.Book
+	n    uint64
+	of   []firewall.Key
+}
+
+func (o *onward) Counters(_ context.Context, of ...firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	o.of = of
+	is := func() map[firewall.Key]ownline.Traffic {
+		o.n++
+		return map[firewall.Key]ownline.Traffic{of[0]: {UpPackets: o.n, DownPackets: o.n}}
+	}
+	got := is()
+	o.book.Count(is())
+	return got, nil
+}
+
+// What explain reads while the book counts on does not seem to have begun anew.
+func TestExplainsTraffic(t *testing.T) {
+	book := session.New(func(s link.Session) (link.Session, error) { return s, nil })
+	source := netip.MustParsePrefix("198.51.100.7/32")
+	s := link.Session{ID: ownline.NewID[ownline.Session](), Source: source, Target: netip.MustParseAddrPort("192.168.1.2:80"), PublicPort: 80, Transport: ownline.TCP}
+	other := s
+	other.ID, other.Source = ownline.NewID[ownline.Session](), netip.MustParsePrefix("198.51.100.8/32")
+	if _, _, err := book.Replace(link.Revision{Epoch: "1", Revision: 1}, []link.Session{s, other}, func(link.Session) time.Time { return time.Now().Add(time.Hour) }); err != nil {
+		t.Fatal(err)
+	}
+	fw := &onward{book: book, n: 98}
+	e := explaining{Core: &Core{book: book, reconciler: reconcile.New(book, fw, firewall.Settings{}, nil, slog.New(slog.DiscardHandler))}, Explanation: Explanation{Source: source.Addr()}}
+	e.sessions(t.Context())
+	if len(e.Sessions) != 1 || e.Sessions[0].Traffic.UpPackets != 99 {
+		t.Fatalf("%+v", e.Sessions)
+	}
+	e.watch(t.Context())
+	if x := &e.Sessions[0]; x.Traffic.UpPackets != 99 || x.now.UpPackets != 101 || len(fw.of) != 1 {
+		t.Errorf("then %d, now %d packets; asked for %v", x.Traffic.UpPackets, x.now.UpPackets, fw.of)
 	}
 }
 

@@ -296,13 +296,11 @@ func (r *Reconciler) sync(ctx context.Context) error {
 
 // count tells what came through the holes of the given keys, of all if none is given.
 func (r *Reconciler) count(ctx context.Context, of ...firewall.Key) {
-	r.mu.Lock()
-	proxy := r.settings.Proxy
-	r.mu.Unlock()
 	r.turn.Lock()
-	counters := r.counters(ctx, proxy, of)
+	counters, _ := r.counters(ctx, r.proxy(), of)
+	changed := r.book.Count(counters) // before anybody reads newer ones
 	r.turn.Unlock()
-	if changed := r.book.Count(counters); len(changed) > 0 {
+	if len(changed) > 0 {
 		r.tell(link.Event{Type: link.EventTraffic, Traffic: changed})
 	}
 }
@@ -318,7 +316,7 @@ func (r *Reconciler) countGone(ctx context.Context, proxy firewall.Proxy) {
 	for i, s := range gone {
 		keys[i] = s.Key()
 	}
-	counters := r.counters(ctx, proxy, keys)
+	counters, _ := r.counters(ctx, proxy, keys)
 	var last []link.Traffic
 	for i := range gone {
 		s := &gone[i]
@@ -331,8 +329,22 @@ func (r *Reconciler) countGone(ctx context.Context, proxy firewall.Proxy) {
 	}
 }
 
+func (r *Reconciler) proxy() firewall.Proxy {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.settings.Proxy
+}
+
+// Counters returns what came through at least the holes of the given keys, of all if none is given, as sessions of the book
+// take it. Those that were listed before it is called have counted nothing later.
+func (r *Reconciler) Counters(ctx context.Context, of ...firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return r.counters(ctx, r.proxy(), of)
+}
+
 // counters reads what the firewall counted, twins with their sessions. It is called with the turn held.
-func (r *Reconciler) counters(ctx context.Context, proxy firewall.Proxy, of []firewall.Key) map[firewall.Key]ownline.Traffic {
+func (r *Reconciler) counters(ctx context.Context, proxy firewall.Proxy, of []firewall.Key) (map[firewall.Key]ownline.Traffic, error) {
 	for _, k := range of {
 		if t, ok := twin(proxy, k); ok {
 			of = append(of, t)
@@ -341,10 +353,10 @@ func (r *Reconciler) counters(ctx context.Context, proxy firewall.Proxy, of []fi
 	counters, err := r.fw.Counters(ctx, of...)
 	if err != nil {
 		r.log.Debug("counters not read", logging.Err, err)
-		return nil
+		return nil, err
 	}
 	countTwins(proxy, counters)
-	return counters
+	return counters, nil
 }
 
 // expire takes what is over out of the book; the kernel has shut it already. It returns

@@ -83,3 +83,34 @@ func TestTwinsCounted(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// Whoever asks for a session's counters gets its twin's with them, as the book does.
+func TestTwinsAskedFor(t *testing.T) {
+	at := firewall.Proxy{Port: 9999, Addr4: netip.MustParseAddr("169.254.57.99"), UDP: true}
+	bubble(t, func(t *testing.T, r *room) {
+		r.SetProxy(at)
+		s := link.Session{ID: ownline.NewID[ownline.Session](), Source: source, Transport: ownline.TCP, PublicPort: at.Port, Target: netip.AddrPortFrom(at.Addr4, at.Port)}
+		generation, _, err := r.book.Put(rev(2), s, time.Now().Add(time.Hour))
+		if err == nil {
+			err = r.Wait(t.Context(), generation)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tr := range []ownline.Transport{ownline.TCP, ownline.UDP, ownline.UDP} {
+			if _, ok := r.fake.Reach(source.Addr(), tr, at.Port); !ok {
+				t.Fatalf("not open over %s", tr)
+			}
+		}
+		key := firewall.Key{Source: source, Transport: ownline.TCP, Port: at.Port}
+		got, err := r.Counters(t.Context(), key)
+		if err != nil || got[key].UpPackets != 3 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		time.Sleep(2 * countEvery)
+		synctest.Wait()
+		if l := r.book.List(); l[0].Traffic != got[key] {
+			t.Errorf("the book has %+v", l[0].Traffic)
+		}
+	})
+}

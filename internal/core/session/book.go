@@ -23,11 +23,13 @@ type Session struct {
 	// a run before.
 	Answered time.Time `json:"-"`
 
-	before ownline.Traffic // came through it before the kernel's counters began anew
+	before  ownline.Traffic // came through it before the kernel's counters began anew
+	counted bool            // here; else Traffic is what web has told
 }
 
 // Count takes over what the kernel counts of the session, and reports whether that is news. Counters that begin anew,
-// by another driver of the firewall or after somebody has flushed the rules, are added to what came before.
+// by another driver of the firewall or after somebody has flushed the rules, are added to what came before; so what was read
+// earlier must not be counted later.
 func (s *Session) Count(t ownline.Traffic) bool {
 	was, is := s.Traffic, s.before.Add(t)
 	up, down := is.UpPackets < was.UpPackets, is.DownPackets < was.DownPackets
@@ -37,10 +39,10 @@ func (s *Session) Count(t ownline.Traffic) bool {
 	case up || down:
 		s.before, is = was, was.Add(t)
 	}
-	if was.UpPackets > 0 && is.DownPackets > was.DownPackets {
+	if s.counted && was.UpPackets > 0 && is.DownPackets > was.DownPackets {
 		s.Answered = time.Now()
 	}
-	s.Traffic = is
+	s.Traffic, s.counted = is, true
 	return is != was
 }
 
@@ -171,7 +173,7 @@ func (b *Book) put(s link.Session, until time.Time) (*Session, error) {
 	old := b.sessions[s.ID]
 	b.hold(next) // before the old one lets go, so that a renewal cuts nothing
 	if old != nil {
-		next.Traffic, next.Answered, next.before = old.Traffic, old.Answered, old.before
+		next.Traffic, next.Answered, next.before, next.counted = old.Traffic, old.Answered, old.before, old.counted
 		b.remove(old)
 	}
 	b.insert(next)

@@ -291,7 +291,7 @@ func TestCountersThatBeginAnew(t *testing.T) {
 	s := sess(20000, nas)
 	s.Counted = traffic(10, 20) // core was started anew
 	put(t, b, 2, s, now.Add(time.Minute))
-	for _, step := range []struct {
+	for i, step := range []struct {
 		what     string
 		is, want ownline.Traffic
 	}{
@@ -303,13 +303,22 @@ func TestCountersThatBeginAnew(t *testing.T) {
 		{"it begins anew, and as much has come by one way meanwhile", traffic(1, 600), traffic(14, 1121)},
 	} {
 		b.Count(map[firewall.Key]ownline.Traffic{{Source: source, Transport: ownline.TCP, Port: 20000}: step.is})
-		if l := b.List(); l[0].Traffic != step.want || l[0].Counted != (ownline.Traffic{}) {
+		l := b.List()
+		if l[0].Traffic != step.want || l[0].Counted != (ownline.Traffic{}) {
 			t.Errorf("%s: %+v, want %+v", step.what, l[0].Traffic, step.want)
+		}
+		if answered := !l[0].Answered.IsZero(); answered != (i > 2) { // what came between web's word and the first count is of a run before
+			t.Errorf("%s: was something answered here? %v", step.what, answered)
 		}
 	}
 	s.Counted = traffic(3, 3) // which web has heard long ago
 	put(t, b, 3, s, now.Add(time.Hour))
-	if l := b.List(); l[0].Traffic != traffic(14, 1121) {
-		t.Errorf("renewed: %+v", l[0].Traffic)
+	was := b.List()[0]
+	if was.Traffic != traffic(14, 1121) {
+		t.Errorf("renewed: %+v", was.Traffic)
+	}
+	b.Count(map[firewall.Key]ownline.Traffic{was.Key(): traffic(2, 601)})
+	if l := b.List(); l[0].Answered.Equal(was.Answered) {
+		t.Error("what is renewed is taken for one that was not counted before")
 	}
 }
