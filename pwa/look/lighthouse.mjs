@@ -41,7 +41,7 @@ async function look({ path, demo: state }) {
       port, output: 'json', logLevel: 'error', maxWaitForLoad: patience, maxWaitForFcp: patience,
       extraHeaders: { 'X-Demo': state ?? '' },
       onlyCategories: ['accessibility', 'best-practices', ...(scored ? ['performance'] : [])],
-      ...(!scored && { onlyAudits: ['cumulative-layout-shift'] }),
+      ...(!scored && { onlyAudits: ['cumulative-layout-shift', 'layout-shifts'] }),
     })
     if (lhr.runtimeError) return fail(path, lhr.runtimeError.message)
     results.push(lhr)
@@ -54,7 +54,10 @@ async function look({ path, demo: state }) {
     }
   }
   const shift = median(results.map(({ audits }) => audits['cumulative-layout-shift'].numericValue ?? 0))
-  if (shift > limits.shift) fail(path, `it jumps by ${shift.toFixed(3)}: ${JSON.stringify(results[0].audits['cumulative-layout-shift'].details ?? '').slice(0, 500)}`)
+  if (shift > limits.shift) {
+    const moved = results.flatMap(({ audits }) => audits['layout-shifts']?.details?.items ?? []).map(({ node, score }) => `${score.toFixed(3)} ${node?.selector}`)
+    fail(path, `it jumps by ${shift.toFixed(3)}: ${[...new Set(moved)].join('; ').slice(0, 1000)}`)
+  }
   const benchmark = median(results.map(({ environment }) => environment.benchmarkIndex))
   const performance = scored ? median(results.map(({ categories }) => categories.performance.score)) : undefined
   if (scored && benchmark > limits.benchmark && performance < limits.performance) {

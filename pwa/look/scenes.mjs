@@ -74,6 +74,7 @@ const login = [
 
 const home = [
   { name: 'home', path: '/', shot: true, spanish: true },
+  { name: 'home-again', path: '/', again: 1500 },
   { name: 'home-empty', path: '/', demo: 'empty', shot: true },
   { name: 'home-loading', path: '/', demo: 'slow', shot: true },
   { name: 'home-failed', path: '/', demo: 'broken' },
@@ -317,7 +318,7 @@ const knock = [
 
 /** For each page the scene that tells most, a sheet, a menu, a confirmation and errors among them. */
 export const telling = [
-  'setup', 'login-wrong', 'home-named', 'home-core-unreachable', 'close-all', 'home-opened-more', 'page-missing', 'service-open', 'session', 'invitations',
+  'setup', 'login-wrong', 'home-again', 'home-named', 'home-core-unreachable', 'close-all', 'home-opened-more', 'page-missing', 'service-open', 'session', 'invitations',
   'invitation-created', 'guest-before', 'devices', 'device-enrolment', 'history', 'settings', 'settings-sign-in', 'settings-passkey-menu',
   'settings-token-made', 'settings-notifications', 'settings-app-page', 'users', 'user', 'services-admin', 'service-form-wrong', 'grants',
   'sites', 'site', 'pairing-wrong', 'audit', 'refusals', 'knock-failed',
@@ -327,7 +328,8 @@ export const telling = [
  * path; demo: the state that demo.mjs tells; before: runs in the page before it is loaded; act: what
  * is done before one looks, by English words; guest: it is the guest page; shot: it is one of the
  * pictures in docs/screenshots; spanish: there in Spanish as well; jumps: a banner comes when it is known;
- * misses: the files that can't be fetched.
+ * misses: the files that can't be fetched;
+ * again: after so many milliseconds it is loaded another time.
  */
 export const scenes = [
   ...setup, ...login, ...home, ...sheets, ...invitations, ...guest, ...devices, ...history, ...settings, ...admin, ...named, ...knock,

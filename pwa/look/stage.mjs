@@ -24,6 +24,11 @@ export async function play(page, url, scene) {
   await page.locator(scene.guest ? 'main h1, main [role=alert]' : 'h1').first().waitFor()
   const waits = scene.demo === 'slow'
   if (!waits) await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
+  if (scene.again) {
+    await page.waitForTimeout(scene.again) // until what is known has been kept
+    await page.reload()
+    await page.locator('h1').first().waitFor()
+  }
   if (scene.offline) for (const language of ['es', 'en']) await page.evaluate(speak, language)
   await scene.act?.(page, url)
   if (scene.offline) {

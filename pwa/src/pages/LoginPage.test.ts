@@ -54,6 +54,17 @@ describe('the sign-in', () => {
     await vi.waitFor(() => expect(router.currentRoute.value.fullPath).toBe('/?a=1'), 20_000)
   })
 
+  it('does not move what stands below the form, but says soon where nobody answers', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    vi.mocked(auth.methods).mockReturnValue(new Promise(() => {}))
+    const { login } = await page('/login')
+    await vi.advanceTimersByTimeAsync(999)
+    expect(login.find('.below').exists()).toBe(false)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(login.find('.below').exists()).toBe(true)
+    vi.useRealTimers()
+  })
+
   it('never leads to another site', async () => {
     vi.mocked(auth.login).mockResolvedValue(sampleMe())
     const { router, submit } = await page('/login?next=//evil.example')
