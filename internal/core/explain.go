@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/core/firewall"
+	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/core/udpknock"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -40,7 +40,7 @@ type Explained struct {
 	now     ownline.Traffic  // as Traffic, a moment later
 	again   bool             // something came, and a good while later again
 	way     []doctor.Finding // what is in its packets' way on this router
-	reached link.Reached     // from the router
+	failure string           // of its target, tried from the router
 }
 
 const mostKnocks = 10
@@ -185,7 +185,7 @@ func (e *explaining) access(ctx context.Context) {
 		e.problem("knock from there, or open it in Ownline's app, from that very address", "%s is open for %s.", what, e.Source)
 		return
 	}
-	e.try()
+	e.try(ctx)
 	e.watch(ctx)
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
@@ -250,32 +250,27 @@ func (e *explaining) watch(ctx context.Context) {
 func (e *explaining) waits(past time.Duration) bool {
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
-		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.reached.Failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && !s.again && past < 3*moment) {
+		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && !s.again && past < 3*moment) {
 			return true
 		}
 	}
 	return false
 }
 
-// try looks for the targets of the sessions from here, all at once: a silent one takes its time.
-func (e *explaining) try() {
-	var wg sync.WaitGroup
-	for i := range e.Sessions {
-		s := &e.Sessions[i]
-		switch {
-		case s.Kind != ownline.Forward: // core itself is the target
-		case s.Transport == ownline.TCP:
-			wg.Go(func() { s.reached, _ = reach(s.Target, e.host.inside) }) // what is open is inside
-		default:
-			wg.Go(func() { s.reached.Failure = absent(s.Target.Addr()) })
-		}
+// try looks for the targets of the sessions from here.
+func (e *explaining) try(ctx context.Context) {
+	sessions := make([]session.Session, len(e.Sessions))
+	for i := range sessions {
+		sessions[i] = *plain(&e.Sessions[i].Listed)
 	}
-	wg.Wait()
+	for i, failure := range doctor.Reach(answers).Targets(ctx, sessions) {
+		e.Sessions[i].failure = failure
+	}
 }
 
 // unreachable tells when the target of a session can't be reached from here.
 func (e *explaining) unreachable(at string, s *Explained) bool {
-	switch s.reached.Failure {
+	switch s.failure {
 	case link.ReachRefused:
 		e.problem("start the service there, or correct its address and port in Ownline", "%s, but nothing listens at %s.", at, s.Target)
 	case link.ReachSilent, link.ReachNoRoute:

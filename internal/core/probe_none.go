@@ -2,13 +2,6 @@
 
 package core
 
-import (
-	"net/netip"
-
-	"github.com/ownline/ownline/internal/core/doctor"
-	"github.com/ownline/ownline/internal/ownline"
-)
+import "github.com/ownline/ownline/internal/core/doctor"
 
 func newProbe() doctor.Probe { return doctor.Probe{} }
-
-var answers func(ownline.Transport, netip.AddrPort) string // nobody asks

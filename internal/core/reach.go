@@ -17,19 +17,19 @@ import (
 const reachPatience = 3 * time.Second
 
 // Reach implements link.Reacher.
-func (c commands) Reach(_ context.Context, target netip.AddrPort) (link.Reached, error) {
-	return reach(target, c.host.inside)
+func (c commands) Reach(ctx context.Context, target netip.AddrPort) (link.Reached, error) {
+	if target.Port() == 0 || !c.host.inside(target.Addr()) { // only what a service may lead to is tried
+		return link.Reached{}, errNotInside
+	}
+	return reach(ctx, target)
 }
 
 var errNotInside = ownline.Invalid("target", "is in none of the router's local networks")
 
-// reach tries only what a service may lead to.
-func reach(target netip.AddrPort, inside func(netip.Addr) bool) (r link.Reached, err error) {
-	if target.Port() == 0 || !inside(target.Addr()) {
-		return r, errNotInside
-	}
+// reach tries a target that is inside. An error says that nobody waits for it any more.
+func reach(ctx context.Context, target netip.AddrPort) (r link.Reached, err error) {
 	began := time.Now()
-	conn, err := net.DialTimeout("tcp", target.String(), reachPatience)
+	conn, err := (&net.Dialer{Timeout: reachPatience}).DialContext(ctx, "tcp", target.String())
 	r.Took = time.Since(began)
 	switch {
 	case err == nil:
@@ -41,7 +41,17 @@ func reach(target netip.AddrPort, inside func(netip.Addr) bool) (r link.Reached,
 	default:
 		r.Failure = link.ReachNoRoute
 	}
-	return r, nil
+	return r, ctx.Err()
+}
+
+// answers tries the target of a session, which is inside, and says what fails, as link.Reached has it: by TCP at its port,
+// by UDP whether its host is there at all.
+func answers(ctx context.Context, t ownline.Transport, at netip.AddrPort) string {
+	if t == ownline.UDP {
+		return absent(ctx, at.Addr())
+	}
+	r, _ := reach(ctx, at) // who does not wait any more learns nothing
+	return r.Failure
 }
 
 var _ link.Reacher = commands{}

@@ -2,7 +2,10 @@
 
 package core
 
-import "net/netip"
+import (
+	"context"
+	"net/netip"
+)
 
 // absent knows of no host that it is not there.
-func absent(netip.Addr) string { return "" }
+func absent(context.Context, netip.Addr) string { return "" }

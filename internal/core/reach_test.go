@@ -1,11 +1,13 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"testing"
 
+	"github.com/ownline/ownline/internal/config"
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
 )
@@ -16,19 +18,24 @@ func TestReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := netip.MustParseAddrPort(l.Addr().String())
-	everywhere := func(netip.Addr) bool { return true }
-	if r, err := reach(target, everywhere); err != nil || r.Failure != "" || r.Took <= 0 {
+	everywhere := commands{&Core{host: &host{cfg: config.Core{LocalNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}}
+	if r, err := everywhere.Reach(t.Context(), target); err != nil || r.Failure != "" || r.Took <= 0 {
 		t.Errorf("what listens: %+v, %v", r, err)
 	}
-	nowhere := func(netip.Addr) bool { return false }
-	if _, err := reach(target, nowhere); !errors.Is(err, ownline.ErrInvalid) {
+	nowhere := commands{&Core{host: &host{cfg: config.Core{LocalNetworks: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")}}}}}
+	if _, err := nowhere.Reach(t.Context(), target); !errors.Is(err, ownline.ErrInvalid) {
 		t.Errorf("outside of the LAN: %v", err)
 	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := everywhere.Reach(gone, target); !errors.Is(err, context.Canceled) {
+		t.Errorf("when nobody waits any more: %+v, %v", r, err)
+	}
 	l.Close()
-	if r, err := reach(target, everywhere); err != nil || r.Failure != link.ReachRefused {
+	if r, err := everywhere.Reach(t.Context(), target); err != nil || r.Failure != link.ReachRefused {
 		t.Errorf("where nothing listens: %+v, %v", r, err)
 	}
-	if _, err := reach(netip.AddrPort{}, everywhere); !errors.Is(err, ownline.ErrInvalid) {
+	if _, err := everywhere.Reach(t.Context(), netip.AddrPort{}); !errors.Is(err, ownline.ErrInvalid) {
 		t.Errorf("nothing: %v", err)
 	}
 }

@@ -189,7 +189,7 @@ var homes = map[string]string{
 	"go.yaml.in/yaml/v3":                      "internal/config internal/cli internal/web/transfer",
 	"golang.org/x/crypto":                     "internal/web/auth",
 	"golang.org/x/image":                      "internal/web/icon",
-	"golang.org/x/sync":                       "internal/broker internal/core internal/web/... internal/cli internal/agent/... test/...",
+	"golang.org/x/sync":                       "internal/broker internal/core internal/core/doctor internal/web/... internal/cli internal/agent/... test/...",
 	"golang.org/x/sys":                        "internal/core/... internal/agent/... test/... cmd/...",
 	"golang.org/x/text":                       "internal/web/access internal/web/api",
 	"golang.org/x/term":                       "cmd/... internal/cli internal/command",

@@ -17,7 +17,6 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/core/session"
 	"github.com/ownline/ownline/internal/link"
-	"github.com/ownline/ownline/internal/ownline"
 )
 
 // Level is how bad a finding is.
@@ -72,9 +71,8 @@ type Router struct {
 	Driver func(context.Context) error          // whether the firewall's driver works here; asked without a daemon
 	Rules  func(context.Context) (Rules, error) // an error with rules says which were not read
 	// Route tells by which interface a packet leaves that comes by one; an error, that it does not.
-	Route func(in string, from, to netip.Addr) (out string, err error)
-	// Reach tries a target from here, and says what fails, as link.Reached has it.
-	Reach   func(ownline.Transport, netip.AddrPort) string
+	Route   func(in string, from, to netip.Addr) (out string, err error)
+	Reach   Reach
 	Ports   []firewall.Port // that core needs, and that of a proxy of its own
 	Host    hostinfo.Host
 	Uplinks []hostinfo.Uplink
@@ -120,7 +118,7 @@ func (r *Router) Look(ctx context.Context) []Finding {
 	l.ports()
 	l.masquerade()
 	l.routes()
-	l.targets()
+	l.targets(ctx)
 	l.address(ctx)
 	l.clock()
 	l.certificate()

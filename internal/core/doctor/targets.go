@@ -3,8 +3,7 @@
 package doctor
 
 import (
-	"net/netip"
-	"sync"
+	"context"
 
 	"github.com/ownline/ownline/internal/link"
 	"github.com/ownline/ownline/internal/ownline"
@@ -16,49 +15,29 @@ var (
 	silent    = words{"targets", Warning, "%[1]q, %[2]s, does not answer this router.", "", "see that it is switched on, has this address, and that its own firewall lets the router in"}
 )
 
-// target is one of a session.
-type target struct {
-	t  ownline.Transport
-	at netip.AddrPort
-}
-
-// targets tells of services that do not answer this router itself. It tries all at once: a silent one takes its time.
-func (l *looking) targets() {
+// targets tells of services that do not answer this router itself.
+func (l *looking) targets(ctx context.Context) {
 	if l.Reach == nil {
 		return
 	}
-	failures := map[target]string{}
-	var mu sync.Mutex // guards failures
-	var wg sync.WaitGroup
-	for i := range l.sessions {
-		s := &l.sessions[i]
-		it := target{s.Transport, s.Target}
-		mu.Lock()
-		_, tried := failures[it]
-		if !tried && s.Kind == ownline.Forward {
-			failures[it] = ""
-			wg.Go(func() {
-				failure := l.Reach(it.t, it.at)
-				mu.Lock()
-				defer mu.Unlock()
-				failures[it] = failure
-			})
-		}
-		mu.Unlock()
+	failures := l.Reach.Targets(ctx, l.sessions)
+	if ctx.Err() != nil {
+		return // nobody waited for them
 	}
-	wg.Wait()
-	n, some := len(l.found), len(failures) > 0
+	n, some := len(l.found), false
 	for i := range l.sessions {
 		s := &l.sessions[i]
-		it := target{s.Transport, s.Target}
-		switch failures[it] {
+		if s.Kind != ownline.Forward || same(l.sessions, i) != i { // each target is told of once
+			continue
+		}
+		some = true
+		switch failures[i] {
 		case "":
 		case link.ReachRefused:
 			l.say(&refuses, s.Service, s.Target)
 		default:
 			l.say(&silent, s.Service, s.Target)
 		}
-		delete(failures, it) // each is told of once
 	}
 	if some && len(l.found) == n {
 		l.say(&answering)

@@ -2,5 +2,7 @@
 
 package doctor
 
+import "context"
+
 // targets has nothing to tell: in this core, only explain asks whether services answer.
-func (*looking) targets() {}
+func (*looking) targets(context.Context) {}
