@@ -30,6 +30,8 @@ type Finding struct {
 	Warning bool   `json:"warning,omitempty"` // keeps nobody out now, but may
 	Text    string `json:"text"`
 	Fix     string `json:"fix,omitempty"`
+
+	cause string // of a problem that several may have
 }
 
 // Explained is a session of the source, and what the kernel has of it.
@@ -158,8 +160,8 @@ func (e *explaining) sessions(ctx context.Context) {
 		if t, ok := live[s.Key()]; ok {
 			s.Live = true
 			s.Count(t)
-			s.now = s.Traffic
 		}
+		s.now = s.Traffic
 	}
 }
 
@@ -193,14 +195,14 @@ func (e *explaining) access(ctx context.Context) {
 			continue
 		}
 		at := fmt.Sprintf("%q is open at port %d/%s for %s, for another %s", s.Service, s.PublicPort, s.Transport, s.Source, time.Until(s.Until).Round(time.Second))
-		e.obstacles(at+", but packets of it do not pass. ", s.way)
+		e.obstacles(fmt.Sprintf("%q at port %d/%s", s.Service, s.PublicPort, s.Transport), at, ", but packets of it do not pass. ", s.way, s.flows())
 		switch t, now := &s.Traffic, &s.now; {
 		case !e.counted:
 			e.unreachable(at, s)
 		case !s.Live:
 			e.problem("look at firewall in `ownline-core status`", "%s, but the kernel does not have it.", at)
 		case e.unreachable(at, s) || shut(s.way):
-		case now.DownPackets > t.DownPackets:
+		case s.flows():
 			e.note("%s: %d packets came and %d went back while this looked, so it works.", at, now.UpPackets-t.UpPackets, now.DownPackets-t.DownPackets)
 		case t.UpPackets == 0:
 			e.unused(at, s)
@@ -246,11 +248,24 @@ func (e *explaining) watch(ctx context.Context) {
 	}
 }
 
+// mostBare is how large a packet of TCP may be that brings nothing: one of IPv6 with all options.
+const mostBare = 100
+
+// flows reports whether something went back while this looked. Where something seems to be in the way, it may be on the way back
+// behind where packets are counted, and only data tells that a connection came about.
+func (s *Explained) flows() bool {
+	packets, bytes := s.now.DownPackets-s.Traffic.DownPackets, s.now.DownBytes-s.Traffic.DownBytes
+	if shut(s.way) {
+		return s.Transport == ownline.TCP && bytes > mostBare*packets
+	}
+	return packets > 0
+}
+
 // waits is whether something may still come back of a session that was used before.
 func (e *explaining) waits(past time.Duration) bool {
 	for i := range e.Sessions {
 		s := &e.Sessions[i]
-		if s.Traffic.UpPackets > 0 && s.now.DownPackets <= s.Traffic.DownPackets && !shut(s.way) && s.failure == "" && (past < moment || s.now.UpPackets > s.Traffic.UpPackets && !s.again && past < 3*moment) {
+		if s.Traffic.UpPackets > 0 && !s.flows() && s.failure == "" && (past < moment || !shut(s.way) && s.now.UpPackets > s.Traffic.UpPackets && !s.again && past < 3*moment) {
 			return true
 		}
 	}

@@ -80,7 +80,7 @@ func (e *explaining) knocks(ctx context.Context) {
 	}
 	seen := e.door.Recent(network.Contains)
 	e.show(seen)
-	e.obstacles("Knocks from there do not get in, or are not answered. ", e.way)
+	e.obstacles("knocks from there", "Knocks from there", " do not get in, or are not answered. ", e.way, false)
 	if len(seen) > 0 {
 		e.judge(seen)
 		return

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ownline/ownline/internal/core/doctor"
 	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/reconcile"
 	"github.com/ownline/ownline/internal/core/session"
@@ -43,6 +44,7 @@ type onward struct {
 	reconcile.Firewall
 	book *session.Book
 	n    uint64
+	size uint64 // of what goes back
 	of   []firewall.Key
 }
 
@@ -50,7 +52,7 @@ func (o *onward) Counters(_ context.Context, of ...firewall.Key) (map[firewall.K
 	o.of = of
 	is := func() map[firewall.Key]ownline.Traffic {
 		o.n++
-		return map[firewall.Key]ownline.Traffic{of[0]: {UpPackets: o.n, DownPackets: o.n}}
+		return map[firewall.Key]ownline.Traffic{of[0]: {UpPackets: o.n, DownPackets: o.n, DownBytes: o.n * o.size}}
 	}
 	got := is()
 	o.book.Count(is())
@@ -62,20 +64,69 @@ func TestExplainsTraffic(t *testing.T) {
 	book := session.New(func(s link.Session) (link.Session, error) { return s, nil })
 	source := netip.MustParsePrefix("198.51.100.7/32")
 	s := link.Session{ID: ownline.NewID[ownline.Session](), Source: source, Target: netip.MustParseAddrPort("192.168.1.2:80"), PublicPort: 80, Transport: ownline.TCP}
+	lost := s
+	lost.ID, lost.PublicPort, lost.Counted = ownline.NewID[ownline.Session](), 81, ownline.Traffic{UpPackets: 5, DownPackets: 5}
 	other := s
 	other.ID, other.Source = ownline.NewID[ownline.Session](), netip.MustParsePrefix("198.51.100.8/32")
-	if _, _, err := book.Replace(link.Revision{Epoch: "1", Revision: 1}, []link.Session{s, other}, func(link.Session) time.Time { return time.Now().Add(time.Hour) }); err != nil {
+	if _, _, err := book.Replace(link.Revision{Epoch: "1", Revision: 1}, []link.Session{s, lost, other}, func(s link.Session) time.Time { return time.Now().Add(time.Duration(s.PublicPort) * time.Minute) }); err != nil {
 		t.Fatal(err)
 	}
 	fw := &onward{book: book, n: 98}
 	e := explaining{Core: &Core{book: book, reconciler: reconcile.New(book, fw, firewall.Settings{}, nil, slog.New(slog.DiscardHandler))}, Explanation: Explanation{Source: source.Addr()}}
 	e.sessions(t.Context())
-	if len(e.Sessions) != 1 || e.Sessions[0].Traffic.UpPackets != 99 {
+	if len(e.Sessions) != 2 || e.Sessions[0].Traffic.UpPackets != 99 {
 		t.Fatalf("%+v", e.Sessions)
 	}
 	e.watch(t.Context())
-	if x := &e.Sessions[0]; x.Traffic.UpPackets != 99 || x.now.UpPackets != 101 || len(fw.of) != 1 {
+	if x := &e.Sessions[0]; x.Traffic.UpPackets != 99 || x.now.UpPackets < 101 || len(fw.of) != 2 {
 		t.Errorf("then %d, now %d packets; asked for %v", x.Traffic.UpPackets, x.now.UpPackets, fw.of)
+	}
+	if x := &e.Sessions[1]; x.Live || x.flows() {
+		t.Errorf("what the kernel does not have: %+v", x)
+	}
+}
+
+// What flows has the better of what seems to be in the way: answers to connections that do not come about are no such thing.
+// And what is in the way of several is told once.
+func TestExplainsObstacles(t *testing.T) {
+	const rule, other = "A rule drops it.", "Another does."
+	for name, tc := range map[string]struct {
+		size      uint64
+		transport ownline.Transport
+		want      []string // problems, then notes
+		problems  int
+	}{
+		"data flow":         {1000, ownline.TCP, []string{"\"nas\" is open, and packets come and go, if only of a connection that was made before. What may stop others: " + rule}, 0},
+		"only answers":      {60, ownline.TCP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
+		"by UDP, who knows": {1000, ownline.UDP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Explained{Listed: Listed{}, now: ownline.Traffic{DownPackets: 3, DownBytes: 3 * tc.size}, way: []doctor.Finding{{Level: doctor.Problem, Text: rule, Fix: []string{"mend it"}}}}
+			plain(&s.Listed).Transport = tc.transport
+			var e explaining
+			e.obstacles("nas", `"nas" is open`, ", but packets of it do not pass. ", s.way, s.flows())
+			var got []string
+			for _, f := range append(slices.Clone(e.Findings), e.notes...) {
+				got = append(got, f.Text)
+				if f.Problem == f.Warning || f.Fix != "`mend it`" {
+					t.Errorf("%+v", f)
+				}
+			}
+			if !slices.Equal(got, tc.want) || len(e.Findings) != tc.problems {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
+	}
+	var e explaining
+	e.Sessions = []Explained{{Listed: Listed{}, way: []doctor.Finding{{Level: doctor.Problem}}}}
+	plain(&e.Sessions[0].Listed).Traffic.UpPackets = 1
+	if !e.waits(0) || e.waits(moment) {
+		t.Error("of what seems to be shut, it is not watched for a moment whether it flows")
+	}
+	e.obstacles("nas", "nas", " is shut. ", []doctor.Finding{{Level: doctor.Problem, Text: rule}}, false)
+	e.obstacles("cam", "cam", " is shut. ", []doctor.Finding{{Level: doctor.Problem, Text: rule}, {Level: doctor.Problem, Text: other}}, false)
+	if f := e.Findings; len(f) != 2 || f[0].Text != "nas is shut. "+rule+" It stops cam, too." || f[1].Text != "cam is shut. "+other {
+		t.Errorf("%+v", f)
 	}
 }
 

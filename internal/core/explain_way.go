@@ -28,8 +28,9 @@ func (e *explaining) ways(ctx context.Context, status link.Status) {
 // shut reports whether something that the doctor found keeps packets out.
 func shut(way []doctor.Finding) bool { return doctor.Problems(way) > 0 }
 
-// obstacles tells what the doctor found.
-func (e *explaining) obstacles(what string, found []doctor.Finding) {
+// obstacles tells what the doctor found in the way of somebody's packets, and what becomes of them. What flows all the same has
+// the better of it, but may be of a connection that was made before.
+func (e *explaining) obstacles(who, at, but string, found []doctor.Finding, flows bool) {
 next:
 	for i := range found {
 		f := &found[i]
@@ -43,8 +44,17 @@ next:
 		case f.Hint != "":
 			told.Fix += "; " + f.Hint
 		}
-		if told.Problem {
-			told.Warning, told.Text = false, what+f.Text
+		switch {
+		case told.Problem && flows:
+			told.Problem, told.Text = false, at+", and packets come and go, if only of a connection that was made before. What may stop others: "+f.Text
+		case told.Problem:
+			for i := range e.Findings {
+				if is := &e.Findings[i]; is.cause == f.Text {
+					is.Text += " It stops " + who + ", too."
+					continue next
+				}
+			}
+			told.Warning, told.Text, told.cause = false, at+but+f.Text, f.Text
 		}
 		for i := range e.notes {
 			if e.notes[i].Text == told.Text { // it is of several
