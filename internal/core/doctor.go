@@ -49,6 +49,7 @@ func router(ctx context.Context, cfg *config.Core, file string) (*doctor.Router,
 	uplinks, err := hostinfo.Uplinks()
 	return &doctor.Router{
 		Config: cfg, File: file, Rules: hostRules, UFW: iptables.UFWActive(ctx, iptables.Config{}), Host: host, Uplinks: uplinks, Root: "/",
+		Route: hostinfo.Route,
 	}, err
 }
 
@@ -67,7 +68,7 @@ func Doctor(ctx context.Context, cfg *config.Core, file string, lacks error, pro
 		}
 		return d.Close()
 	}
-	r.Route, r.Reach = hostinfo.Route, answers
+	r.Reach = answers
 	r.Synced = func() bool { _, from := trustclock.New().Now(); return from == trustclock.System }
 	if probe {
 		r.Probe = newProbe()

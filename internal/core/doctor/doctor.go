@@ -39,6 +39,7 @@ type Finding struct {
 	Mends bool     `json:"mends,omitempty"` // Mend does what Fix says
 
 	mend func() error
+	by   string // the interface that it is so by, if it may not be so by others
 }
 
 // Mend does what Fix says, if Mends.
@@ -70,7 +71,8 @@ type Router struct {
 	Daemon Daemon
 	Driver func(context.Context) error          // whether the firewall's driver works here; asked without a daemon
 	Rules  func(context.Context) (Rules, error) // an error with rules says which were not read
-	// Route tells by which interface a packet leaves that comes by one; an error, that it does not.
+	// Route tells by which interface a packet leaves that comes by one, or with "" is the router's; an error, that it
+	// does not.
 	Route   func(in string, from, to netip.Addr) (out string, err error)
 	Reach   Reach
 	Ports   []firewall.Port // that core needs, and that of a proxy of its own
@@ -88,6 +90,7 @@ type looking struct {
 	runs     bool // the daemon does; then status is its own
 	status   link.Status
 	sessions []session.Session
+	way      *Way // that alone is looked at; nil: everything
 	found    []Finding
 }
 

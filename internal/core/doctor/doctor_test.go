@@ -40,11 +40,15 @@ func (d daemon) Knocked(context.Context, netip.Addr) bool            { return fa
 // rules are the host's: none, but for what asks.
 type rules struct {
 	asked func(*hostrules.Packet)
+	drops func(*hostrules.Packet) []hostrules.Obstacle
 }
 
 func (r rules) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
 	if r.asked != nil {
 		r.asked(p)
+	}
+	if r.drops != nil {
+		return r.drops(p)
 	}
 	return nil
 }
@@ -206,7 +210,7 @@ func TestWhichPacketsAreFollowed(t *testing.T) {
 	d.sessions = []session.Session{{Session: link.Session{Kind: ownline.Forward, Transport: ownline.TCP, PublicPort: 20022, Target: netip.MustParseAddrPort("192.168.7.1:22")}}}
 	asked := map[string]bool{}
 	r.Rules = func(context.Context) (doctor.Rules, error) {
-		return rules{func(p *hostrules.Packet) {
+		return rules{asked: func(p *hostrules.Packet) {
 			asked[fmt.Sprintf("%s %s>%s %v %d", p.Hook, p.In, p.Out, p.TCP, p.To)] = true
 		}}, nil
 	}

@@ -116,6 +116,9 @@ func (l *looking) forwards(six bool) {
 // wan returns the interfaces that face the internet: those of the settings that are there, else those of
 // default routes.
 func (l *looking) wan() (out []string) {
+	if l.way != nil && l.way.wan != "" {
+		return []string{l.way.wan}
+	}
 	if all := l.Config.Firewall.WANInterfaces; len(all) > 0 {
 		there, _ := os.ReadDir(filepath.Join(l.Root, "/proc/sys/net/ipv4/conf")) // none: nothing can be said of them
 		for _, dir := range there {
@@ -133,6 +136,11 @@ func (l *looking) wan() (out []string) {
 
 // lan returns the interfaces of the LAN.
 func (l *looking) lan() (out []string) {
+	if l.way != nil && l.way.lan == "" {
+		return nil
+	} else if l.way != nil {
+		return []string{l.way.lan}
+	}
 	for i := range l.Host.LAN {
 		out = with(out, l.Host.LAN[i].Interface)
 	}

@@ -41,15 +41,22 @@ var (
 
 // rules tells of the host's own chains that drop what Ownline lets in.
 func (l *looking) rules(ctx context.Context) {
-	first := len(l.found)
 	rules, err := l.Rules(ctx)
+	if rules != nil {
+		defer rules.Close()
+	}
+	l.drops(rules, err)
+}
+
+// drops tells of those that rules drop; err is which of these were not read.
+func (l *looking) drops(rules Rules, err error) {
+	first := len(l.found)
 	if err != nil {
 		l.say(&unread, err)
 	}
 	if rules == nil {
 		return
 	}
-	defer rules.Close()
 	c := &chains{looking: l, rules: rules, lan: l.lan(), told: map[string]int{}}
 	driver := l.driver()
 	// Beside ufw, the driver lets in what it has translated; firewalld does so itself.
@@ -58,7 +65,7 @@ func (l *looking) rules(ctx context.Context) {
 	wan := l.wan()
 	if len(wan) == 0 {
 		l.say(&noWAN, l.File)
-	} else if len(c.lan) == 0 && !beside {
+	} else if len(c.lan) == 0 && !beside && l.way == nil {
 		l.say(&noLAN, l.File)
 	}
 	for _, c.wan = range wan {

@@ -11,10 +11,11 @@ import (
 	"github.com/ownline/ownline/internal/ownline"
 )
 
-// way is one that a session takes, or could take.
-type way struct {
+// leg is where a session's packets go on this router, or could.
+type leg struct {
 	what           string
 	source, target netip.Addr
+	made           bool // up: whether anybody goes there is not known
 }
 
 // routes tells of routes and policies that lead connections nowhere, or their answers elsewhere.
@@ -28,36 +29,36 @@ func (l *looking) routes() {
 	}
 }
 
-// led are the ways of sessions, each target once; and into each network of the LAN, as from somebody on the internet.
-func (l *looking) led() (all []way) {
+// led are the legs of sessions, each target once; and into each network of the LAN, as from somebody on the internet.
+func (l *looking) led() (all []leg) {
 	if l.Route == nil {
 		return nil
 	}
-	add := func(w way) {
+	add := func(g leg) {
 		on := "net/ipv4/ip_forward"
-		if w.source.Is6() {
+		if g.source.Is6() {
 			on = "net/ipv6/conf/all/forwarding"
 		}
 		// That nothing is forwarded, or comes, has been told.
-		if l.uplink(w.source.Is6()) == "" || !w.target.IsValid() || slices.Contains(l.Host.Own, w.target) || l.sysctl(on) == "0" {
+		if l.uplink(g.source.Is6()) == "" || !g.target.IsValid() || slices.Contains(l.Host.Own, g.target) || l.sysctl(on) == "0" {
 			return
 		}
 		for i := range all {
-			if all[i].target == w.target {
+			if all[i].target == g.target {
 				return
 			}
 		}
-		all = append(all, w)
+		all = append(all, g)
 	}
 	for i := range l.sessions {
 		if s := &l.sessions[i]; s.Kind == ownline.Forward {
-			add(way{fmt.Sprintf("%q, %s", s.Service, s.Target), sourceOf(s.Source), s.Target.Addr()})
+			add(leg{fmt.Sprintf("%q, %s", s.Service, s.Target), sourceOf(s.Source), s.Target.Addr(), false})
 		}
 	}
 	for i := range l.Host.LAN {
 		a := &l.Host.LAN[i]
 		if to := l.neighbour(a); a.Addr.Is4() || l.public6() {
-			add(way{a.Network.String(), stranger(a.Addr.Is6()), to})
+			add(leg{a.Network.String(), stranger(a.Addr.Is6()), to, true})
 		}
 	}
 	return all
@@ -72,22 +73,26 @@ func sourceOf(p netip.Prefix) netip.Addr {
 }
 
 // route follows a connection, and the answer to it.
-func (l *looking) route(w *way) {
-	wan := l.uplink(w.source.Is6())
-	lan, err := l.Route(wan, w.source, w.target)
+func (l *looking) route(g *leg) {
+	level := notRouted.level
+	if g.made { // a guests' network, say, that is meant to be shut
+		level = Warning
+	}
+	wan := l.uplink(g.source.Is6())
+	lan, err := l.Route(wan, g.source, g.target)
 	if err == nil && slices.Contains(l.wan(), lan) && !slices.Contains(l.lan(), lan) {
 		err = errors.New("they would leave by " + lan + ", to the internet")
 	}
 	if err != nil {
-		l.say(&notRouted, "connections to "+w.what, why(err), w.target, w.source, wan)
+		l.say(&notRouted, "connections to "+g.what, why(err), g.target, g.source, wan).Level = level
 		return
 	}
-	back, err := l.Route(lan, w.target, w.source)
+	back, err := l.Route(lan, g.target, g.source)
 	switch {
 	case err != nil:
-		l.say(&notRouted, "answers of "+w.what, why(err), w.source, w.target, lan)
+		l.say(&notRouted, "answers of "+g.what, why(err), g.source, g.target, lan).Level = level
 	case !slices.Contains(l.wan(), back):
-		l.say(&notRouted, "answers of "+w.what, "they would leave by "+back+", and not by where connections come from the internet", w.source, w.target, lan)
+		l.say(&notRouted, "answers of "+g.what, "they would leave by "+back+", and not by where connections come from the internet", g.source, g.target, lan).Level = level
 	}
 }
 

@@ -39,10 +39,13 @@ func TestRoutes(t *testing.T) {
 		"sessions": {func(_ *doctor.Router, d *daemon) {
 			d.sessions = []session.Session{forward("nas", "198.51.100.7/32", "192.168.7.9:80"), forward("ssh", "198.51.100.8/32", "192.168.7.9:22"), forward("here", "198.51.100.8/32", "192.168.7.1:22")}
 		}, nil, []string{there, back, into, out}, doctor.Good, "Routes lead"},
-		"no way there":    {nil, map[string]string{into: "!"}, []string{into}, doctor.Problem, "connections to 192.168.7.0/24 as it has to: no route to host"},
-		"to the internet": {nil, map[string]string{into: "eth0"}, []string{into}, doctor.Problem, "they would leave by eth0, to the internet"},
-		"no way back":     {nil, map[string]string{out: "!"}, []string{into, out}, doctor.Problem, "answers of 192.168.7.0/24 as it has to: no route to host"},
-		"elsewhere":       {nil, map[string]string{out: "tun0"}, []string{into, out}, doctor.Problem, "leave by tun0"},
+		"no way of a session": {func(_ *doctor.Router, d *daemon) {
+			d.sessions = []session.Session{forward("nas", "198.51.100.7/32", "192.168.7.9:80")}
+		}, map[string]string{there: "!"}, []string{there, into, out}, doctor.Problem, `connections to "nas", 192.168.7.9:80 as it has to: no route to host`},
+		"no way there":    {nil, map[string]string{into: "!"}, []string{into}, doctor.Warning, "connections to 192.168.7.0/24 as it has to: no route to host"},
+		"to the internet": {nil, map[string]string{into: "eth0"}, []string{into}, doctor.Warning, "they would leave by eth0, to the internet"},
+		"no way back":     {nil, map[string]string{out: "!"}, []string{into, out}, doctor.Warning, "answers of 192.168.7.0/24 as it has to: no route to host"},
+		"elsewhere":       {nil, map[string]string{out: "tun0"}, []string{into, out}, doctor.Warning, "leave by tun0"},
 		"the other uplink": {func(r *doctor.Router, _ *daemon) {
 			r.Uplinks = append(r.Uplinks, hostinfo.Uplink{Interface: "ppp0", Metric: 9})
 		}, map[string]string{out: "ppp0"}, []string{into, out}, doctor.Good, "Routes lead"},

@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ownline/ownline/internal/core/doctor"
+	"github.com/ownline/ownline/internal/core/firewall"
 	"github.com/ownline/ownline/internal/core/firewall/hostinfo"
 	"github.com/ownline/ownline/internal/core/firewall/hostrules"
 	"github.com/ownline/ownline/internal/core/session"
@@ -27,6 +29,25 @@ func TestWays(t *testing.T) {
 	r.Host.LAN = append(r.Host.LAN, hostinfo.Address{Network: netip.MustParsePrefix("192.168.9.0/24"), Interface: "eth2"}, hostinfo.Address{Network: netip.MustParsePrefix("fd00:7::/64"), Interface: "eth1"})
 	opened := func(kind ownline.ServiceKind, t ownline.Transport, target string) session.Session {
 		return session.Session{Session: link.Session{Kind: kind, Transport: t, PublicPort: 20022, Target: netip.MustParseAddrPort(target)}}
+	}
+	r.Route = func(in string, _, to netip.Addr) (string, error) {
+		switch to.String() {
+		case "192.168.9.3":
+			return "eth2", nil
+		case "fd00:7::3":
+			return "eth1", nil
+		case "10.0.0.3":
+			return "wg0", nil
+		case "10.0.0.4": // a policy keeps it from those who come by the internet's interface
+			if in == "" {
+				return "wg0", nil
+			}
+		case v4.String(), v6.String():
+			if in == "" {
+				return "eth0", nil
+			}
+		}
+		return "", syscall.EHOSTUNREACH
 	}
 	r.Config.Proxy.Domain, r.Config.Proxy.Listen = "home.example.org", ":9999"
 	var asked map[string]bool
@@ -49,8 +70,10 @@ func TestWays(t *testing.T) {
 			"forward eth0>eth2 true 198.51.100.7:0>192.168.9.3:22", "forward eth2>eth0 true 192.168.9.3:22>198.51.100.7:0",
 		}},
 		"behind another router": {v4, opened(ownline.Forward, ownline.UDP, "10.0.0.3:53"), []string{
-			"forward eth0>eth1 false 198.51.100.7:0>10.0.0.3:53", "forward eth1>eth0 false 10.0.0.3:53>198.51.100.7:0",
-			"forward eth0>eth2 false 198.51.100.7:0>10.0.0.3:53", "forward eth2>eth0 false 10.0.0.3:53>198.51.100.7:0",
+			"forward eth0>wg0 false 198.51.100.7:0>10.0.0.3:53", "forward wg0>eth0 false 10.0.0.3:53>198.51.100.7:0",
+		}},
+		"that nobody gets to": {v4, opened(ownline.Forward, ownline.TCP, "10.0.0.4:53"), []string{
+			"forward eth0>wg0 true 198.51.100.7:0>10.0.0.4:53", "forward wg0>eth0 true 10.0.0.4:53>198.51.100.7:0",
 		}},
 		"by IPv6": {v6, opened(ownline.Forward, ownline.TCP, "[fd00:7::3]:22"), []string{
 			"forward eth0>eth1 true 2001:db8:7::7:0>fd00:7::3:22", "forward eth1>eth0 true fd00:7::3:22>2001:db8:7::7:0",
@@ -108,6 +131,9 @@ func TestWays(t *testing.T) {
 				if f.Level != doctor.Good {
 					all += f.Check
 				}
+				if f.Level == doctor.Warning {
+					all += "?"
+				}
 			}
 		}
 		return all
@@ -121,8 +147,32 @@ func TestWays(t *testing.T) {
 	set("net/ipv4/ip_forward", "0")
 	r.Uplinks = append(r.Uplinks, hostinfo.Uplink{Interface: "eth9", Metric: 5})
 	set("net/ipv4/conf/eth9/rp_filter", "1")
-	if got := checks(v4); got != "|rp_filter|forwardingrp_filter|rp_filter" {
-		t.Errorf("IPv4 is not forwarded, and it finds %s", got)
+	if got := checks(v4); got != "|rp_filter?|forwardingrp_filter?|rp_filter?" {
+		t.Errorf("IPv4 is not forwarded, and forged is what comes by the lesser uplink; it finds %s", got)
+	}
+	set("net/ipv4/ip_forward", "1")
+	r.Config.Firewall.WANInterfaces = []string{"eth9"}
+	if got := checks(v4); got != "|rp_filter|rp_filter|rp_filter" {
+		t.Errorf("forged is what comes by the only one, and it finds %s", got)
+	}
+	r.Config.Firewall.WANInterfaces = nil
+	set("net/ipv4/conf/eth9/rp_filter", "0")
+	var in string
+	chain := hostrules.Obstacle{Chain: &firewall.Chain{Family: "inet", Table: "filter", Name: "f", Hook: "forward"}}
+	r.Rules = func(context.Context) (doctor.Rules, error) {
+		return rules{drops: func(p *hostrules.Packet) []hostrules.Obstacle {
+			if p.Hook == "forward" && !p.Established && (p.In == in || in == "") {
+				return []hostrules.Obstacle{chain}
+			}
+			return nil
+		}}, nil
+	}
+	routed, unrouted := v4, netip.MustParseAddr("198.51.100.8")
+	for by, want := range map[string][2]string{"eth0": {"", "?"}, "eth9": {"?", "?"}, "": {"", ""}} {
+		in = by
+		if got := [...]string{checks(routed), checks(unrouted)}; got != [...]string{"||host-rules" + want[0] + "|", "||host-rules" + want[1] + "|"} {
+			t.Errorf("dropped is what comes by %q, and it finds %q, where there is no route back by either %q", in, got[0], got[1])
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ var (
 	back      = words{check: "masquerade", level: Good, text: "Answers of the LAN's hosts come back to this router, as far as it can see."}
 
 	routed    = words{check: "routes", level: Good, text: "Routes lead connections into the LAN, and answers back to the internet."}
-	notRouted = words{"routes", Problem, "The kernel does not route %[1]s as it has to: %[2]s.", "ip route get %[3]s from %[4]s iif %[5]s", "the command asks it again; see `ip rule` and `ip route show table all` for what it goes by"}
+	notRouted = words{"routes", Problem, "The kernel does not route %[1]s as it has to: %[2]s.", "ip route get %[3]s from %[4]s iif %[5]s", "the command asks it again; see `ip rule` and `ip route show table all` for what it goes by; rules that go by a mark (`fwmark`) are not asked"}
 
 	behind   = words{"address", Warning, "This router has no address of the internet: there is another box in front of it.", "", "let that box forward %[1]d/udp and the public ports of services to this router, without rewriting their sources"}
 	carrier  = words{"address", Problem, "This router's address is one that carriers use inside (100.64.0.0/10): nobody can reach it from the internet.", "", "ask the provider for a public address, or for IPv6"}

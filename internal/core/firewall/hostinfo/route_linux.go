@@ -9,11 +9,14 @@ import (
 	"github.com/ownline/ownline/internal/core/firewall/netlink"
 )
 
-// Route tells by which interface the router sends a packet on that comes by one; an error, why it does not.
+// Route tells by which interface the router sends a packet on that comes by one, or with "" one of its own; an error,
+// why it does not.
 func Route(in string, from, to netip.Addr) (out string, err error) {
-	by, err := net.InterfaceByName(in)
-	if err != nil {
-		return "", err
+	by := &net.Interface{}
+	if in != "" {
+		if by, err = net.InterfaceByName(in); err != nil {
+			return "", err
+		}
 	}
 	c, err := netlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -31,11 +34,9 @@ func Route(in string, from, to netip.Addr) (out string, err error) {
 	case kind != unix.RTN_UNICAST:
 		return "", unix.EHOSTUNREACH
 	}
-	all, err := net.Interfaces()
-	for i := range all {
-		if all[i].Index == index {
-			return all[i].Name, nil
-		}
+	leads, err := net.InterfaceByIndex(index)
+	if err != nil {
+		return "", err
 	}
-	return "", err
+	return leads.Name, nil
 }

@@ -57,6 +57,9 @@ func TestRoute(t *testing.T) {
 			if got := asked("wan0", of[0], of[1]); got != want.there {
 				t.Errorf("%s: to %s it goes by %q, want %q", change, of[1], got, want.there)
 			}
+			if got := asked("", netip.Addr{}, of[0]); got != "wan0" {
+				t.Errorf("%s: from here to %s it goes by %q", change, of[0], got)
+			}
 			if got := asked("lan0", of[1], of[0]); got != want.back {
 				t.Errorf("%s: to %s it goes by %q, want %q", change, of[0], got, want.back)
 			}
