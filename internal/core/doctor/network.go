@@ -28,6 +28,8 @@ var (
 	lanNeeds = [...]need{
 		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true}},
 		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "forward", Translated: true, Established: true}},
+		{toLAN, translated, byIPTables, hostrules.Packet{Hook: "postrouting", Translated: true}},
+		{fromLAN, translated, byIPTables, hostrules.Packet{Hook: "postrouting", Translated: true, Established: true}},
 	}
 	entryNeeds = [...]need{ // before they are translated, and what comes back
 		{toServices, "", "", hostrules.Packet{Hook: "prerouting", Translated: true}},
@@ -78,7 +80,7 @@ func (l *looking) drops(rules Rules, err error) {
 			c.look(&n, s.PublicPort)
 		}
 		for i := range lanNeeds {
-			if !beside {
+			if !beside || lanNeeds[i].packet.Hook != "forward" {
 				c.both(lanNeeds[i])
 			}
 		}
@@ -163,7 +165,7 @@ func (c *chains) look(n *need, port uint16) {
 	p.In, p.To = c.wan, port
 	state, ipt := "", ""
 	switch {
-	case p.Hook == "forward" || p.Established:
+	case p.Hook == "forward" || p.Hook == "postrouting" || p.Established:
 		for _, lan := range c.lan {
 			if p.Out = lan; p.Established {
 				p.In, p.Out = lan, c.wan
@@ -180,10 +182,15 @@ func (c *chains) look(n *need, port uint16) {
 	}
 	args := []any{port, state, ipt}
 	c.tell(n, &p, args)
-	if p.Hook == "input" && !p.Translated { // a knock
+	switch {
+	case p.Translated:
+		return
+	case p.Hook == "input": // a knock
 		p.Hook = "prerouting"
-		c.tell(n, &p, args)
+	default:
+		p.Hook = "postrouting"
 	}
+	c.tell(n, &p, args)
 }
 
 // tell adds the chains that drop a packet, each once for a rule that would mend it.

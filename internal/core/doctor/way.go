@@ -105,7 +105,7 @@ type narrow struct{ *Way }
 func (w narrow) Obstacles(p *hostrules.Packet) []hostrules.Obstacle {
 	q, s := *p, w.session
 	q.Source = w.source
-	if p.Established || p.Hook == "output" {
+	if p.Established || p.Hook == "output" || s == nil && p.Hook == "postrouting" {
 		q.Source, q.Target = q.Target, q.Source
 	}
 	if p.IPv6 == w.source.Is4() || p.Translated != (s != nil) || s != nil && !w.of(&q) {
@@ -127,7 +127,7 @@ func (w *Way) of(p *hostrules.Packet) bool {
 		if p.Hook == "prerouting" { // with masquerading, it is to the router
 			p.Target = netip.Addr{}
 		}
-	case p.Hook == "forward":
+	case p.Hook == "forward" || p.Hook == "postrouting":
 		p.Target, p.To = s.Target.Addr(), s.Target.Port()
 	default: // it was not led to the target yet
 		p.To = s.PublicPort

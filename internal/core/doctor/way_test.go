@@ -24,6 +24,7 @@ import (
 // the settings count that they depend on.
 func TestWays(t *testing.T) {
 	r, d := router(t)
+	d.status.Firewall.Filter = true // so that knocks and their answers are of no connection
 	v4, v6 := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8:7::7")
 	r.Host.Own = append(r.Host.Own, netip.MustParseAddr("2001:db8::2"))
 	r.Host.LAN = append(r.Host.LAN, hostinfo.Address{Network: netip.MustParsePrefix("192.168.9.0/24"), Interface: "eth2"}, hostinfo.Address{Network: netip.MustParsePrefix("fd00:7::/64"), Interface: "eth1"})
@@ -90,13 +91,16 @@ func TestWays(t *testing.T) {
 		w.Close()
 		want := map[string]bool{
 			fmt.Sprintf("input eth0> false %s:0>%s:54754", tc.source, never): true, fmt.Sprintf("prerouting eth0> false %s:0>%s:54754", tc.source, never): true,
-			fmt.Sprintf("output >eth0 false %s:54754>%s:0", never, tc.source): true,
+			fmt.Sprintf("output >eth0 false %s:54754>%s:0", never, tc.source): true, fmt.Sprintf("postrouting >eth0 false %s:54754>%s:0", never, tc.source): true,
 		}
 		want[fmt.Sprintf("prerouting eth0> %v %s:0>%s:20022", tc.open.Transport == ownline.TCP, tc.source, never)] = true
 		for _, p := range tc.want {
 			if from, back, ok := strings.Cut(p, ">eth0 "); ok {
 				answer, _, _ := strings.Cut(back, ">")
 				want["prerouting "+strings.TrimPrefix(from, "forward ")+">eth0 "+answer+">"+never+":0"] = true
+			}
+			if rest, ok := strings.CutPrefix(p, "forward "); ok {
+				want["postrouting "+rest] = true
 			}
 			want[p] = true
 		}

@@ -30,6 +30,9 @@ func TestObstacles(t *testing.T) {
 	enters := hostrules.Packet{Hook: "prerouting", TCP: true, Translated: true, In: "wan0", To: 20007}
 	answered := hostrules.Packet{Hook: "prerouting", TCP: true, Translated: true, Established: true, In: "lan0"}
 	comes := hostrules.Packet{Hook: "prerouting", To: 54754, Untracked: true, In: "wan0"}
+	leaves, left := forward, back
+	leaves.Hook, left.Hook = "postrouting", "postrouting"
+	left.From, left.Source = 7, netip.MustParseAddr("192.168.7.10")
 	six := forward
 	six.IPv6 = true
 	anywhere := forward
@@ -50,6 +53,9 @@ func TestObstacles(t *testing.T) {
 	}
 	pre := func(priority, rules string) string {
 		return inet("chain p { type filter hook prerouting priority " + priority + "; policy accept; " + rules + "\n}")
+	}
+	post := func(rules string) string {
+		return inet("chain p { type filter hook postrouting priority mangle; policy drop; " + rules + "\n}")
 	}
 	raw := func(rules ...string) string {
 		return "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n" + strings.Join(rules, "\n") + "\nCOMMIT\n"
@@ -187,6 +193,16 @@ func TestObstacles(t *testing.T) {
 		"iptables, to a host":              {raw("-A PREROUTING -m addrtype ! --dst-type LOCAL -j DROP", "-A PREROUTING -p tcp -m multiport --dports 1,20000:21000 -j DROP"), enters, yes},
 		"iptables, knocks before routing":  {raw("-A PREROUTING -i wan+ -p udp -m udp --dport 54754 -j DROP"), comes, yes},
 		"iptables, what begins":            {"*mangle\n:PREROUTING DROP [0:0]\n-A PREROUTING -m conntrack ! --ctstate NEW -j ACCEPT\nCOMMIT\n", enters, yes},
+		"knocks whose mark is set":         {in(`udp dport 54754 ct mark set 1 accept`), knock, none},
+		"knocks of a mark":                 {in(`udp dport 54754 ct mark 1 accept`), knock, yes},
+		"before marks of knocks":           {pre("raw", "udp dport 54754 ct mark set 1 drop"), comes, yes},
+		"after routing":                    {post(""), leaves, yes},
+		"after routing, what is let":       {post("ct status dnat accept; meta l4proto ipv6-icmp accept"), leaves, none},
+		"after routing, answers":           {post(`oifname "lan0" accept`), left, yes},
+		"after routing, both by interface": {post(`oifname "lan0" accept; oifname "wan0" ct state established accept`), left, none},
+		"after routing, as it was sent":    {post(`oifname "lan0" accept; ip saddr 192.168.7.10 tcp sport 7 accept`), left, none},
+		"after routing, as it will be":     {strings.Replace(post(`oifname "lan0" accept; ip saddr 192.168.7.10 tcp sport 7 accept`), "mangle", "110", 1), left, unsure},
+		"iptables, after routing":          {"*mangle\n:POSTROUTING DROP [0:0]\n-A POSTROUTING -o lan0 -j ACCEPT\nCOMMIT\n", left, yes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			programs := map[string][]string{"": {"/usr/sbin/nft", "-f", "-"}}
@@ -210,6 +226,8 @@ func TestObstacles(t *testing.T) {
 				case tc.want == unsure:
 				case tc.packet == enters || tc.packet == answered:
 					passes(t, b, looked(t, b.Router, saved, enters) == none && looked(t, b.Router, saved, answered) == none)
+				case tc.packet == leaves || tc.packet == left:
+					passes(t, b, looked(t, b.Router, saved, leaves) == none && looked(t, b.Router, saved, left) == none)
 				case tc.packet == comes:
 					arrives(t, b, tc.want == none)
 				}

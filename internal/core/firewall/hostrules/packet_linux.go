@@ -50,7 +50,7 @@ func (r *registers) judge(name string, data []byte, p *Packet) truth {
 		return load(unix.NFTA_META_DREG, p.meta(number(data, unix.NFTA_META_KEY)))
 	case "ct":
 		key := number(data, unix.NFTA_CT_KEY)
-		if (p.Untracked || p.blind) && key != unix.NFT_CT_STATE {
+		if (p.Untracked || p.blind) && key != unix.NFT_CT_STATE && netlink.Find(data, unix.NFTA_CT_DREG) != nil { // what sets something goes on
 			return no
 		}
 		return load(unix.NFTA_CT_DREG, p.ct(key))

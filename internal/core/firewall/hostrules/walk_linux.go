@@ -2,6 +2,7 @@ package hostrules
 
 import (
 	"bytes"
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +84,9 @@ func (r *Rules) Rewrites(p *Packet) *firewall.Chain {
 // sessions are led to their targets.
 const untracked, tracked, translated = -300, -200, -110
 
+// rewritten is up to where packets of postrouting have the source that they came with.
+const rewritten = 100
+
 // meets returns a packet as a chain sees it; nil: it does not.
 func (c *chain) meets(p Packet) *Packet {
 	ingress := c.Hook == "ingress" && p.Hook == "prerouting"
@@ -93,6 +97,9 @@ func (c *chain) meets(p Packet) *Packet {
 		(c.family == unix.NFPROTO_IPV4 || c.family == unix.NFPROTO_IPV6) && (c.family == unix.NFPROTO_IPV6) != p.IPv6,
 		c.nat && (p.Untracked || p.Established):
 		return nil
+	}
+	if p.Hook == "postrouting" && p.Translated && c.priority > rewritten {
+		p.Source, p.From = netip.Addr{}, 0 // another by now, maybe
 	}
 	if p.Hook != "prerouting" {
 		return &p
