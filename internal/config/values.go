@@ -17,8 +17,8 @@ func each(v reflect.Value, path string, f func(key, value string)) {
 		switch {
 		case isGroup(field.Type()):
 			each(field, key, f)
-		case field.Kind() == reflect.Slice:
-			f(key, fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, field.Interface()))))
+		case field.Kind() == reflect.Slice: // words are quoted, as they may have spaces; numbers look alike if they are
+			f(key, fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%[1]q %[1]v", field.Interface()))))
 		default:
 			f(key, fmt.Sprint(field.Interface()))
 		}

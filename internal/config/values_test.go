@@ -32,3 +32,39 @@ func TestEach(t *testing.T) {
 		}
 	}
 }
+
+// Lists that differ have other digests, however their words are cut.
+func TestEachTellsListsApart(t *testing.T) {
+	seen := map[string]any{}
+	for _, list := range []any{
+		[]string{"/bin/hook x"},
+		[]string{"/bin/hook", "x"},
+		[]string{"/bin/hook", "x", ""},
+		[]string{"[/bin/hook x]"},
+		[]uint16{0xd800},
+		[]uint16{0xd801},
+		[]uint16{2, 22},
+		[]uint16{22, 2},
+	} {
+		c := DefaultCore()
+		key := "proxy.certificate.acme.hook"
+		switch list := list.(type) {
+		case []string:
+			c.Proxy.Certificate.ACME.Hook = list
+		case []uint16:
+			c.Firewall.ReservedPorts, key = list, "firewall.reserved_ports"
+		}
+		c.Each(func(k, value string) {
+			if k != key {
+				return
+			}
+			if other := seen[value]; other != nil {
+				t.Errorf("%q and %q are told as the same", list, other)
+			}
+			seen[value] = list
+		})
+	}
+	if len(seen) != 8 {
+		t.Errorf("%d lists are told apart", len(seen))
+	}
+}

@@ -347,7 +347,8 @@ func (k *Keeper) tell(err error, serving uint64) {
 	k.status, k.ports, k.done = s, ports, serving
 	close(k.turned)
 	k.turned = make(chan struct{})
-	if s.OK != was.OK || s.Error != was.Error || len(s.Refused) > len(was.Refused) {
+	// Of several that are refused, another may be told of as the first, and that says nothing new.
+	if s.OK != was.OK || k.protocol == nil && s.Error != was.Error || len(s.Refused) > len(was.Refused) {
 		if s.OK {
 			k.cfg.Logger.Info("the router in front has opened what is wanted", "router", k.router, "protocol", s.Protocol)
 		} else {

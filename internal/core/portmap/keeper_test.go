@@ -305,6 +305,35 @@ func TestLogged(t *testing.T) {
 	})
 }
 
+// Of ports that are refused, it is logged that there are more; not that another is the first, as sessions end.
+func TestFewerRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h, want := newBox(), []Opening(nil)
+		k := New(Config{
+			Protocol: ownline.AutoPorts, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Router: func() netip.Addr { return netip.MustParseAddr("192.168.1.1") },
+			Want:   func() []Opening { return want },
+		})
+		k.find = func(context.Context, string, netip.Addr, []byte) (string, protocol, error) { return "pcp", h, nil }
+		ports := []Opening{{Transport: ownline.TCP, Port: 20000}, {Transport: ownline.TCP, Port: 20001}, {Transport: ownline.TCP, Port: 20002}}
+		for i := range ports {
+			h.deny[ports[i].key()] = true
+		}
+		for _, tc := range []struct {
+			want   []Opening
+			warned bool
+		}{{ports[1:], true}, {ports[2:], false}, {ports[1:2], false}, {ports, true}, {ports[1:], false}} {
+			log.Reset()
+			want = tc.want
+			k.turn(t.Context())
+			if got := strings.Contains(log.String(), "level=WARN"); got != tc.warned {
+				t.Errorf("with %v, the log is %q", tc.want, &log)
+			}
+		}
+	})
+}
+
 // A router that starts anew has everything put back; so has one that did not answer, and another
 // in its place.
 func TestPutBack(t *testing.T) {
