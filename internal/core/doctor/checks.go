@@ -38,7 +38,8 @@ func (l *looking) settings(ctx context.Context) {
 	}
 	all, err := l.Daemon.Settings(ctx)
 	if err != nil {
-		return // of a version that does not tell
+		l.say(&untold, err)
+		return
 	}
 	stale := ""
 	l.Config.Each(func(key, value string) {

@@ -29,9 +29,10 @@ type daemon struct {
 	sessions []session.Session
 	err      error
 	settings map[string]string
+	untold   error // of settings
 }
 
-func (d daemon) Settings(context.Context) (map[string]string, error) { return d.settings, d.err }
+func (d daemon) Settings(context.Context) (map[string]string, error) { return d.settings, d.untold }
 
 func (d daemon) Status(context.Context) (link.Status, error)         { return d.status, d.err }
 func (d daemon) Sessions(context.Context) ([]session.Session, error) { return d.sessions, d.err }
@@ -158,14 +159,15 @@ func TestWhatTheDaemonSays(t *testing.T) {
 			r.Config.Firewall.Driver = "auto"
 			d.settings = map[string]string{"firewall.driver": "nftables", "knock.listen": "[::]:1", "knock.answer": "true", "log.format": "text", "firewall.wan_interfaces": "0"}
 		}, "settings", doctor.Warning, "than core.yaml has now: knock.listen, firewall.driver (auto; core runs with nftables), firewall.wan_interfaces."},
-		"settings are wrong": {func(r *doctor.Router, _ *daemon) { r.Lacks = errors.New("no nginx") }, "settings", doctor.Problem, "no nginx"},
-		"served":             {proxy(func(*link.Proxy) {}), "certificate", doctor.Good, "*.home.example.org"},
-		"nothing served yet": {proxy(func(p *link.Proxy) { p.Services, p.Expires = 0, time.Time{} }), "certificate", doctor.Good, "none needs a certificate"},
-		"no certificate yet": {proxy(func(p *link.Proxy) { p.Expires = time.Time{} }), "certificate", doctor.Problem, "no certificate for *.home.example.org"},
-		"soon over":          {proxy(func(p *link.Proxy) { p.Expires = time.Now().Add(13 * 24 * time.Hour) }), "certificate", doctor.Warning, "about to expire"},
-		"over":               {proxy(func(p *link.Proxy) { p.OK, p.Expires = false, time.Now().Add(-time.Hour) }), "certificate", doctor.Problem, "has expired"},
-		"not served":         {proxy(func(p *link.Proxy) { p.OK, p.Error = false, "no nginx runs" }), "certificate", doctor.Problem, "does not serve: no nginx runs"},
-		"served somehow":     {proxy(func(p *link.Proxy) { p.Error = "no badges" }), "certificate", doctor.Warning, "but no badges"},
+		"settings are not told": {func(_ *doctor.Router, d *daemon) { d.untold = errors.New("core answered 500") }, "settings", doctor.Warning, "it runs with: core answered 500"},
+		"settings are wrong":    {func(r *doctor.Router, _ *daemon) { r.Lacks = errors.New("no nginx") }, "settings", doctor.Problem, "no nginx"},
+		"served":                {proxy(func(*link.Proxy) {}), "certificate", doctor.Good, "*.home.example.org"},
+		"nothing served yet":    {proxy(func(p *link.Proxy) { p.Services, p.Expires = 0, time.Time{} }), "certificate", doctor.Good, "none needs a certificate"},
+		"no certificate yet":    {proxy(func(p *link.Proxy) { p.Expires = time.Time{} }), "certificate", doctor.Problem, "no certificate for *.home.example.org"},
+		"soon over":             {proxy(func(p *link.Proxy) { p.Expires = time.Now().Add(13 * 24 * time.Hour) }), "certificate", doctor.Warning, "about to expire"},
+		"over":                  {proxy(func(p *link.Proxy) { p.OK, p.Expires = false, time.Now().Add(-time.Hour) }), "certificate", doctor.Problem, "has expired"},
+		"not served":            {proxy(func(p *link.Proxy) { p.OK, p.Error = false, "no nginx runs" }), "certificate", doctor.Problem, "does not serve: no nginx runs"},
+		"served somehow":        {proxy(func(p *link.Proxy) { p.Error = "no badges" }), "certificate", doctor.Warning, "but no badges"},
 	})
 }
 
@@ -222,11 +224,14 @@ func TestWhichPacketsAreFollowed(t *testing.T) {
 	want := map[string]bool{}
 	for _, wan := range []string{"ppp0", "ppp1"} {
 		for _, tcp := range []string{"true", "false"} {
-			want["forward "+wan+">eth1 "+tcp+" 0"], want["forward eth1>"+wan+" "+tcp+" 0"] = true, true
+			for _, hook := range []string{"forward ", "postrouting "} {
+				want[hook+wan+">eth1 "+tcp+" 0"], want[hook+"eth1>"+wan+" "+tcp+" 0"] = true, true
+			}
 		}
 		want["prerouting "+wan+"> true 0"], want["prerouting "+wan+"> false 0"], want["prerouting "+wan+"> true 20022"], want["prerouting "+wan+"> false 54754"] = true, true, true, true
 		want["prerouting eth1>"+wan+" true 0"], want["prerouting eth1>"+wan+" false 0"] = true, true
 		want["input "+wan+"> true 22"], want["input "+wan+"> false 54754"], want["output >"+wan+" false 0"] = true, true, true
+		want["postrouting >"+wan+" false 0"] = true
 	}
 	if !maps.Equal(asked, want) {
 		t.Errorf("followed were %v, want %v", asked, want)

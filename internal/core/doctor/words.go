@@ -16,6 +16,8 @@ var (
 
 	outdated = words{"settings", Warning, "core runs with other settings than %[1]s has now: %[2]s.", "", "restart core, and run this again: what is set now was not in force for what is said here; variables of the environment that core alone has count, too"}
 
+	untold = words{"settings", Warning, "core does not tell which settings it runs with: %[1]v.", "", "run this again; a core of an older version does not, until it is restarted"}
+
 	runs     = words{check: "daemon", level: Good, text: "ownline-core runs, version %[1]s, for %[2]s."}
 	notRuns  = words{"daemon", Problem, "No ownline-core answers, so nobody new is let in: %[1]v.", "ownline-core run --config %[2]s", "run it as a service, and see its log"}
 	unpaired = words{"web", Problem, "No ownline-web is paired, so nobody can be let in.", "ownline-core pair", "give the line that it prints to ownline-web: in the app, or by `ownline-web site add`"}
