@@ -17,7 +17,7 @@ type Probe struct {
 	Try func(context.Context, []twin.Way) ([]twin.Outcome, error)
 }
 
-const probed = " in a copy of this router, with the rules that are in force"
+const probed = " in a copy of this router, with the rules that are in force, but for those of devices (netdev, ingress)"
 
 var (
 	came    = words{check: "probe", level: Good, text: "A packet to %[1]s gets there" + probed + ", and so does the answer to it."}

@@ -224,10 +224,10 @@ type KnockCounts struct {
 
 // Chain is a base chain of somebody else's.
 type Chain struct {
-	Family string // "ip", "ip6", "inet" or "netdev"
+	Family string // "ip", "ip6", "inet", "netdev", "bridge" or "arp"
 	Table  string
 	Name   string
-	Hook   string // "forward" or "input"
+	Hook   string // of the five of netfilter ("prerouting" and so on) or "ingress"; "other": one that no packet of ours is followed to
 	Legacy bool   // of iptables-legacy
 }
 
