@@ -103,15 +103,15 @@ type hook struct {
 }
 
 func hooks(s firewall.Settings) []hook {
-	all := []hook{
-		{filter, "FORWARD", jumps(isMarked(ended), chainReset), 0},
-		{filter, "INPUT", jumps(isMarked(ended), chainReset), 0},
-		{mangle, "FORWARD", jumps(isMarked(ours), chainGate), 0},
-		{mangle, "INPUT", jumps("", chainInput), 0},
-		{mangle, "OUTPUT", jumps(isMarked(ours), chainOutput), 0},
-		{mangle, "POSTROUTING", jumps(isMarked(ended), chainLate), 0},
-		{nat, "PREROUTING", jumps("-m addrtype --dst-type LOCAL ", chainIn), 0},
-	}
+	all := append([]hook(nil), // what is made as a list has code to compare it, a KB of it
+		hook{filter, "FORWARD", jumps(isMarked(ended), chainReset), 0},
+		hook{filter, "INPUT", jumps(isMarked(ended), chainReset), 0},
+		hook{mangle, "FORWARD", jumps(isMarked(ours), chainGate), 0},
+		hook{mangle, "INPUT", jumps("", chainInput), 0},
+		hook{mangle, "OUTPUT", jumps(isMarked(ours), chainOutput), 0},
+		hook{mangle, "POSTROUTING", jumps(isMarked(ended), chainLate), 0},
+		hook{nat, "PREROUTING", jumps("-m addrtype --dst-type LOCAL ", chainIn), 0},
+	)
 	if s.Masquerade {
 		all = append(all, hook{nat, "POSTROUTING", jumps(isMarked(ours)+"-m conntrack --ctdir ORIGINAL ", chainOut), 0})
 	}
@@ -262,11 +262,11 @@ func (s session) leads() []placed {
 	proto := string(s.Transport)
 	from, to, of := " "+s.Source.String(), " "+s.Target.Addr().String(), " -p "+proto+" -m "+proto
 	inside := port(s.Target.Port()) + " -m conntrack --ctorigdstport " + port(s.Port) + " "
-	return []placed{
-		{mangle, chainUp, goes("-s"+from+" -d"+to+of+" --dport "+inside, s.name)},
-		{mangle, chainDown, goes("-s"+to+" -d"+from+of+" --sport "+inside, s.name)},
-		{nat, chainDNAT, goes("-s"+from+of+" --dport "+port(s.Port)+" ", s.name)},
-	}
+	return append([]placed(nil), // likewise
+		placed{mangle, chainUp, goes("-s"+from+" -d"+to+of+" --dport "+inside, s.name)},
+		placed{mangle, chainDown, goes("-s"+to+" -d"+from+of+" --sport "+inside, s.name)},
+		placed{nat, chainDNAT, goes("-s"+from+of+" --dport "+port(s.Port)+" ", s.name)},
+	)
 }
 
 // placed is a rule in a chain.
