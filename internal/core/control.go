@@ -186,9 +186,6 @@ func (c *Control) call(ctx context.Context, method, path string, out any) error 
 	if resp.StatusCode >= 300 {
 		var p link.Problem
 		if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&p); err != nil {
-			if resp.StatusCode == http.StatusNotFound { // it is of a version without that
-				return fmt.Errorf("core answered %s: %w", resp.Status, ownline.ErrNotFound)
-			}
 			return fmt.Errorf("core answered %s", resp.Status)
 		}
 		return p.Err()
