@@ -40,7 +40,7 @@ func TestCommandLine(t *testing.T) {
 		"nothing to explain":   {"explain", exitUsage, "", "give an address"},
 		"assent to nothing":    {"doctor --yes", exitUsage, "", "--yes is for --fix"},
 		"doctor, no settings":  {"doctor --config /nowhere/core.yaml", exitFailed, "/nowhere/core.yaml", "problems found: 1"},
-		"doctor, what it does": {"doctor --help", exitDone, "99-ownline.conf", ""},
+		"doctor, what it does": {"doctor --help", exitDone, "99-zz-ownline.conf", ""},
 		"unknown shell":        {"completion tcsh", exitUsage, "", "tcsh"},
 		"no shell":             {"completion", exitUsage, "", "bash, zsh or fish"},
 	} {

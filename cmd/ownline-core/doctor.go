@@ -26,7 +26,7 @@ clock, certificates, files that others can read. Works without the daemon, too.
   ✓ is well    ! may go wrong    ✗ keeps somebody out
 
 Below what is wrong are the commands that mend it. --fix runs those of them that can harm nothing
-(settings of the kernel, now and in /etc/sysctl.d/99-ownline.conf; modes of files), after asking for
+(settings of the kernel, now and in /etc/sysctl.d/99-zz-ownline.conf; modes of files), after asking for
 each, and looks again. Rules of others and core.yaml it never changes. Exits with 1 if anything
 keeps somebody out.` + aboutProbe,
 		examples: []string{"ownline-core doctor", "ownline-core doctor --fix", "ownline-core doctor --fix --yes --json"},

@@ -175,10 +175,17 @@ func (c *Control) call(ctx context.Context, method, path string, out any) error 
 	if err := conn.SetDeadline(time.Now().Add(controlPatience)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(conn, method+" "+path+" HTTP/1.1\r\nHost: core\r\nConnection: close\r\n\r\n"); err != nil {
-		return fmt.Errorf("%s: %w: %w", c.socket, ownline.ErrUnavailable, err)
+	_, err = io.WriteString(conn, method+" "+path+" HTTP/1.1\r\nHost: core\r\nConnection: close\r\n\r\n")
+	var resp *http.Response
+	if err == nil {
+		resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
 	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%s: core is there, but does not answer (is it stopped, or the router overloaded?): %w", c.socket, ownline.ErrUnavailable)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", c.socket, ownline.ErrUnavailable, err)
 	}

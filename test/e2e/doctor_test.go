@@ -153,7 +153,7 @@ func (p *patient) does(f doctor.Finding) {
 
 func (p *patient) kept(line string) {
 	p.t.Helper()
-	b, err := os.ReadFile(filepath.Join(p.sysctls, "99-ownline.conf"))
+	b, err := os.ReadFile(filepath.Join(p.sysctls, "99-zz-ownline.conf"))
 	if err != nil || strings.Count("\n"+string(b), "\n"+line+"\n") != 1 {
 		p.t.Errorf("for the next start there is %q, %v; want %q in it", b, err, line)
 	}

@@ -184,6 +184,7 @@ func (l *looking) modes() {
 	n := len(l.found)
 	state := l.Config.StateDir
 	l.mode(l.File, 0o022) // it may name programs, which core runs
+	l.mode(filepath.Dir(l.File), 0o022)
 	for _, path := range []string{state, filepath.Join(state, "link.pem"), filepath.Join(state, "core.json"), filepath.Join(state, "ports.key"), l.Config.Proxy.Certificate.KeyFile, l.Config.PairFile, l.Config.ControlSocket} {
 		l.mode(path, 0o077)
 	}
@@ -195,7 +196,8 @@ func (l *looking) modes() {
 // mode finds rights of others to a file, if it is there, that it must not give.
 func (l *looking) mode(path string, not os.FileMode) {
 	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm()&not == 0 {
+	// What others have put into a sticky folder is theirs, and the rest is not.
+	if err != nil || info.Mode().Perm()&not == 0 || info.IsDir() && info.Mode()&os.ModeSticky != 0 && not == 0o022 {
 		return
 	}
 	want := info.Mode().Perm() &^ not

@@ -149,6 +149,13 @@ func TestWhatTheDaemonSays(t *testing.T) {
 				panic(err)
 			}
 		}, "modes", doctor.Problem, "state/ports.key: its mode is 0644"},
+		"an open folder": {func(r *doctor.Router, _ *daemon) {
+			folder := filepath.Join(r.Root, "ownline")
+			r.File = filepath.Join(folder, "core.yaml")
+			if err := errors.Join(os.Mkdir(folder, 0o700), os.Chmod(folder, 0o722)); err != nil {
+				panic(err)
+			}
+		}, "modes", doctor.Problem, "its mode is 0722"},
 		"a driver is missing": {func(r *doctor.Router, d *daemon) {
 			d.err, r.Driver = errors.New("none"), func(context.Context) error { return errors.New("no module") }
 		}, "firewall", doctor.Problem, "modprobe -a nf_tables"},
@@ -307,7 +314,7 @@ func TestSettingsAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const kept = "/etc/sysctl.d/99-ownline.conf"
+	const kept = "/etc/sysctl.d/99-zz-ownline.conf"
 	write("/proc/sys/net/ipv4/conf/eth0.7/rp_filter", "1\n")
 	write("/proc/sys/net/ipv4/conf/all/rp_filter", "0\n")
 	write("/proc/sys/net/ipv4/ip_forward", "0\n")

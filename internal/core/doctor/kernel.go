@@ -15,7 +15,8 @@ import (
 )
 
 // dropIn is where settings of the kernel are kept that Mend has made.
-const dropIn = "/etc/sysctl.d/99-ownline.conf"
+// By its name it comes after 99-sysctl.conf, by which Debian has /etc/sysctl.conf read (sysctl.d(5)).
+const dropIn = "/etc/sysctl.d/99-zz-ownline.conf"
 
 // setting is one of the kernel's: "net/ipv4/ip_forward" and a value.
 type setting struct{ path, value string }

@@ -31,7 +31,15 @@ type Session struct {
 // by another driver of the firewall or after somebody has flushed the rules, are added to what came before; so what was read
 // earlier must not be counted later.
 func (s *Session) Count(t ownline.Traffic) bool {
-	was, is := s.Traffic, s.before.Add(t)
+	was := s.Traffic
+	if !s.counted {
+		// Of what web knows, a part may be what the kernel counts still. Nothing is taken twice.
+		s.before = ownline.Traffic{
+			UpBytes: max(was.UpBytes, t.UpBytes) - t.UpBytes, UpPackets: max(was.UpPackets, t.UpPackets) - t.UpPackets,
+			DownBytes: max(was.DownBytes, t.DownBytes) - t.DownBytes, DownPackets: max(was.DownPackets, t.DownPackets) - t.DownPackets,
+		}
+	}
+	is := s.before.Add(t)
 	up, down := is.UpPackets < was.UpPackets, is.DownPackets < was.DownPackets
 	switch {
 	case up && !down && t.UpPackets == 0, down && !up && t.DownPackets == 0:

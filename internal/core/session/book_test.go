@@ -322,3 +322,24 @@ func TestCountersThatBeginAnew(t *testing.T) {
 		t.Error("what is renewed is taken for one that was not counted before")
 	}
 }
+
+// After another driver the kernel counts but a part of what web knows: a core that is started anew, again and again,
+// takes none of it twice.
+func TestCountersOfRunsBefore(t *testing.T) {
+	traffic := func(up, down uint64) ownline.Traffic {
+		return ownline.Traffic{UpBytes: 100 * up, UpPackets: up, DownBytes: 100 * down, DownPackets: down}
+	}
+	known := traffic(10, 20)
+	for range 3 {
+		b := started(t)
+		s := sess(20000, nas)
+		s.Counted = known
+		put(t, b, 2, s, now.Add(time.Minute))
+		for _, step := range [][2]ownline.Traffic{{traffic(4, 5), traffic(10, 20)}, {traffic(5, 6), traffic(11, 21)}} {
+			b.Count(map[firewall.Key]ownline.Traffic{{Source: source, Transport: ownline.TCP, Port: 20000}: step[0]})
+			if got := b.List()[0].Traffic; got != step[1] {
+				t.Fatalf("the kernel counts %+v: %+v, want %+v", step[0], got, step[1])
+			}
+		}
+	}
+}
