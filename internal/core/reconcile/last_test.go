@@ -41,6 +41,7 @@ func TestCountedToTheEnd(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				time.Sleep(2 * time.Second) // by when these rules have counted nothing
 				synctest.Wait()
 				for _, tr := range []ownline.Transport{ownline.TCP, ownline.UDP} {
 					if _, ok := r.fake.Reach(source.Addr(), tr, at.Port); !ok {
