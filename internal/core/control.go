@@ -180,14 +180,12 @@ func (c *Control) call(ctx context.Context, method, path string, out any) error 
 	if err == nil {
 		resp, err = http.ReadResponse(bufio.NewReader(conn), nil)
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
-	}
-	if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%s: core is there, but does not answer (is it stopped, or the router overloaded?): %w", c.socket, ownline.ErrUnavailable)
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w: %w", c.socket, ownline.ErrUnavailable, err)
+		why := err.Error()
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			why = "it does not answer; is it stopped, or the router overloaded?"
+		}
+		return fmt.Errorf("%s: %w: %s", c.socket, ownline.ErrUnavailable, why)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= 300 {

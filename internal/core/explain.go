@@ -204,16 +204,16 @@ func (e *explaining) access(ctx context.Context) {
 		case e.unreachable(at, s) || shut(s.way):
 		case s.flows():
 			e.note("%s: %d packets came and %d went back while this looked, so it works.", at, now.UpPackets-t.UpPackets, now.DownPackets-t.DownPackets)
-		case t.UpPackets == 0:
+		case t.UpPackets == 0 && now.UpPackets == 0:
 			e.unused(at, s)
-		case t.DownPackets == 0 || s.again && s.Transport == ownline.TCP: // by UDP, some say nothing back
+		case now.DownPackets == 0 || s.again && now.DownPackets == t.DownPackets && s.Transport == ownline.TCP: // by UDP, some say nothing back
 			e.silent(at, s)
 		default:
 			last := ""
 			if !s.Answered.IsZero() {
 				last = ", the last at " + s.Answered.Local().Format(time.DateTime)
 			}
-			e.note("%s. Nothing is in its way on this router, but nothing went back while this looked: ask again while somebody tries. Before, %d packets came and %d went back%s.", at, t.UpPackets, t.DownPackets, last)
+			e.note("%s. Nothing that this looks at is in its way on this router, but no data went back meanwhile: ask again while somebody uses it. Before, %d packets came and %d went back%s.", at, t.UpPackets, t.DownPackets, last)
 		}
 		e.inFront(s)
 	}
@@ -251,14 +251,14 @@ func (e *explaining) watch(ctx context.Context) {
 // mostBare is how large a packet of TCP may be that brings nothing: one of IPv6 with all options.
 const mostBare = 100
 
-// flows reports whether something went back while this looked. Where something seems to be in the way, it may be on the way back
-// behind where packets are counted, and only data tells that a connection came about.
+// flows reports whether packets came and went back while this looked. Answers may get lost behind where they are counted:
+// only data tells that a connection by TCP came about, and by UDP nothing does where something seems to be in the way.
 func (s *Explained) flows() bool {
 	packets, bytes := s.now.DownPackets-s.Traffic.DownPackets, s.now.DownBytes-s.Traffic.DownBytes
-	if shut(s.way) {
-		return s.Transport == ownline.TCP && bytes > mostBare*packets
+	if s.Transport == ownline.TCP {
+		return s.now.UpPackets > s.Traffic.UpPackets && bytes > mostBare*packets
 	}
-	return packets > 0
+	return packets > 0 && !shut(s.way)
 }
 
 // waits is whether something may still come back of a session that was used before.

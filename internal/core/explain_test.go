@@ -101,7 +101,7 @@ func TestExplainsObstacles(t *testing.T) {
 		"by UDP, who knows": {1000, ownline.UDP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := Explained{Listed: Listed{}, now: ownline.Traffic{DownPackets: 3, DownBytes: 3 * tc.size}, way: []doctor.Finding{{Level: doctor.Problem, Text: rule, Fix: []string{"mend it"}}}}
+			s := Explained{Listed: Listed{}, now: ownline.Traffic{UpPackets: 2, DownPackets: 3, DownBytes: 3 * tc.size}, way: []doctor.Finding{{Level: doctor.Problem, Text: rule, Fix: []string{"mend it"}}}}
 			plain(&s.Listed).Transport = tc.transport
 			var e explaining
 			e.obstacles("nas", `"nas" is open`, ", but packets of it do not pass. ", s.way, s.flows())

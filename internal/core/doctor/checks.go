@@ -197,7 +197,7 @@ func (l *looking) modes() {
 func (l *looking) mode(path string, not os.FileMode) {
 	info, err := os.Stat(path)
 	// What others have put into a sticky folder is theirs, and the rest is not.
-	if err != nil || info.Mode().Perm()&not == 0 || info.IsDir() && info.Mode()&os.ModeSticky != 0 && not == 0o022 {
+	if err != nil || info.Mode().Perm()&not == 0 || info.Mode()&os.ModeSticky != 0 && not == 0o022 {
 		return
 	}
 	want := info.Mode().Perm() &^ not

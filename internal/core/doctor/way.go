@@ -56,6 +56,9 @@ func (w *Way) Look(s *session.Session) []Finding {
 			w.lan = l.toward(s.Target.Addr(), w.source, wan[0])
 			l.forwards(w.source.Is6())
 		}
+		for all, i := l.led(), 0; i < len(all) && !all[i].made; i++ {
+			l.route(&all[i])
+		}
 	}
 	l.way = w
 	everywhere := true
