@@ -12,7 +12,7 @@ GOBUILD  := CGO_ENABLED=0 $(GO) build -trimpath
 # The router's binary has to be small. Inlining is a tenth of it, which the proxy is worth where
 # there is room for the proxy itself (docs/adr/0004-small-core.md).
 CORE     := -ldflags '$(LDFLAGS) -buildid= -funcalign=16'
-SMALL    := -tags noproxy -gcflags=all=-l -ldflags '$(LDFLAGS) -buildid= -funcalign=4'
+SMALL    := -tags noproxy -gcflags=all=-l -ldflags '$(LDFLAGS) -buildid= -funcalign=2'
 
 GOFUMPT     := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
