@@ -59,7 +59,8 @@ const steady = 200 * time.Millisecond
 
 // serves waits until nginx serves by the new file, and by no other.
 func (d *Driver) serves(ctx context.Context, want wanted, atMost time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, atMost)
+	end := time.Now().Add(atMost)
+	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	var (
 		since time.Time // that it does
@@ -67,7 +68,7 @@ func (d *Driver) serves(ctx context.Context, want wanted, atMost time.Duration) 
 	)
 	for {
 		err := d.servesNow(ctx, want)
-		if err != nil && (why == nil || ctx.Err() == nil) { // an end of our own patience says nothing
+		if err != nil && (why == nil || ctx.Err() == nil && time.Now().Before(end)) { // an end of our own patience says nothing; a dial may know of it first
 			why = err
 		}
 		switch {
