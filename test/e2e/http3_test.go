@@ -64,7 +64,7 @@ func TestHTTP3(t *testing.T) {
 	// The kernel lets nothing more through, the news that it is over neither: the client hears
 	// silence, as over any UDP.
 	closed := time.Now()
-	if n, err := io.Copy(io.Discard, resp.Body); err == nil || n > 10e6 || time.Since(closed) > quiet+soon {
+	if n, err := io.Copy(io.Discard, resp.Body); err == nil || n > 10e6 || time.Since(closed) > silence+soon {
 		t.Errorf("the download ended with %v after %v and %d bytes", err, time.Since(closed), n)
 	}
 	if _, err := get(client, "cloud", "/"); err == nil {
@@ -72,8 +72,8 @@ func TestHTTP3(t *testing.T) {
 	}
 }
 
-// quiet is how long a client over HTTP/3 takes silence for no end.
-const quiet = 3 * time.Second
+// silence is how long a client over HTTP/3 takes silence for no end.
+const silence = 3 * time.Second
 
 // over3 is a browser that speaks nothing but HTTP/3, at a host of the bed.
 func (s *suite) over3(from *bed.Host) *http.Client {
@@ -87,9 +87,9 @@ func (s *suite) over3(from *bed.Host) *http.Client {
 	rt := &http3.Transport{
 		TLSClientConfig: tcp.TLSClientConfig,
 		Dial: func(ctx context.Context, _ string, tc *tls.Config, qc *quic.Config) (*quic.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, quiet)
+			ctx, cancel := context.WithTimeout(ctx, silence)
 			defer cancel()
-			qc.MaxIdleTimeout = quiet
+			qc.MaxIdleTimeout = silence
 			return t.Dial(ctx, net.UDPAddrFromAddrPort(netip.AddrPortFrom(s.Bed.Router.IPv4, world.ProxyPort)), tc, qc)
 		},
 	}
