@@ -1,6 +1,7 @@
 package firewalld_test
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"slices"
@@ -8,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ownline/ownline/internal/core/firewall/firewalld"
 	"github.com/ownline/ownline/internal/core/firewall/fwtest"
+	"github.com/ownline/ownline/internal/core/firewall/netlink"
 	"github.com/ownline/ownline/internal/core/firewall/nft"
 	"github.com/ownline/ownline/internal/ownline"
 	"github.com/ownline/ownline/test/bed"
@@ -33,7 +37,7 @@ func contract(t *testing.T, b *bed.Bed, f *bedtest.Firewalld, wanted func(name s
 		if err := firewalld.Remove(t.Context(), cfg); err != nil { // what the part before left
 			t.Fatal(err)
 		}
-		if err := b.Router.Do(func() error { _, err := nft.Remove(); return err }); err != nil {
+		if err := b.Router.Do(func() error { _, err := nft.Remove(); return errors.Join(err, forget()) }); err != nil {
 			t.Fatal(err)
 		}
 		s := bedtest.Sides(b)[0]
@@ -56,6 +60,20 @@ func contract(t *testing.T, b *bed.Bed, f *bedtest.Firewalld, wanted func(name s
 			Flush: flush,
 		})
 	})
+}
+
+// forget has the kernel forget all connections: a part whose client takes the port of one before by chance would go on with that.
+func forget() error {
+	conn, err := netlink.Dial(unix.NETLINK_NETFILTER)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	const ctDelete = 2 // IPCTNL_MSG_CT_DELETE of <linux/netfilter/nfnetlink_conntrack.h>: of none in particular, it is of all
+	var m netlink.Message
+	m.Begin(unix.NFNL_SUBSYS_CTNETLINK<<8|ctDelete, unix.NLM_F_ACK)
+	m.Raw(unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0)
+	return conn.Do(&m, nil)
 }
 
 // Where firewalld works by iptables, the contract holds as well, and core says when others have flushed firewalld's
