@@ -91,17 +91,18 @@ func TestExplainsTraffic(t *testing.T) {
 func TestExplainsObstacles(t *testing.T) {
 	const rule, other = "A rule drops it.", "Another does."
 	for name, tc := range map[string]struct {
-		size      uint64
+		up, size  uint64 // packets that came, and bytes of each that went back
 		transport ownline.Transport
 		want      []string // problems, then notes
 		problems  int
 	}{
-		"data flow":         {1000, ownline.TCP, []string{"\"nas\" is open, and packets come and go, if only of a connection that was made before. What may stop others: " + rule}, 0},
-		"only answers":      {60, ownline.TCP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
-		"by UDP, who knows": {1000, ownline.UDP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
+		"data flow":         {2, 1000, ownline.TCP, []string{"\"nas\" is open, and packets come and go, if only of a connection that was made before. What may stop others: " + rule}, 0},
+		"only answers":      {2, 60, ownline.TCP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
+		"sent again":        {0, 1000, ownline.TCP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
+		"by UDP, who knows": {2, 1000, ownline.UDP, []string{"\"nas\" is open, but packets of it do not pass. " + rule}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := Explained{Listed: Listed{}, now: ownline.Traffic{UpPackets: 2, DownPackets: 3, DownBytes: 3 * tc.size}, way: []doctor.Finding{{Level: doctor.Problem, Text: rule, Fix: []string{"mend it"}}}}
+			s := Explained{Listed: Listed{}, now: ownline.Traffic{UpPackets: tc.up, DownPackets: 3, DownBytes: 3 * tc.size}, way: []doctor.Finding{{Level: doctor.Problem, Text: rule, Fix: []string{"mend it"}}}}
 			plain(&s.Listed).Transport = tc.transport
 			var e explaining
 			e.obstacles("nas", `"nas" is open`, ", but packets of it do not pass. ", s.way, s.flows())

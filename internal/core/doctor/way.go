@@ -95,7 +95,7 @@ next:
 func (l *looking) toward(target, source netip.Addr, wan string) string {
 	name, err := l.Route(wan, source, target)
 	if err != nil { // the way in is shut, or there is none: then it is that which the router itself would take
-		name, _ = l.Route("", netip.Addr{}, target)
+		name, _ = l.Route("", netip.Addr{}, target) // that there is none either, routes tells
 	}
 	return name
 }
