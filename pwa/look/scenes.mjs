@@ -74,7 +74,7 @@ const login = [
 
 const home = [
   { name: 'home', path: '/', shot: true, spanish: true },
-  { name: 'home-again', path: '/', again: 1500 },
+  { name: 'home-again', path: '/', again: true },
   { name: 'home-empty', path: '/', demo: 'empty', shot: true },
   { name: 'home-loading', path: '/', demo: 'slow', shot: true },
   { name: 'home-failed', path: '/', demo: 'broken' },
@@ -329,7 +329,7 @@ export const telling = [
  * is done before one looks, by English words; guest: it is the guest page; shot: it is one of the
  * pictures in docs/screenshots; spanish: there in Spanish as well; jumps: a banner comes when it is known;
  * misses: the files that can't be fetched;
- * again: after so many milliseconds it is loaded another time.
+ * again: it is loaded another time, once what is known is kept.
  */
 export const scenes = [
   ...setup, ...login, ...home, ...sheets, ...invitations, ...guest, ...devices, ...history, ...settings, ...admin, ...named, ...knock,

@@ -25,9 +25,16 @@ export async function play(page, url, scene) {
   const waits = scene.demo === 'slow'
   if (!waits) await page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
   if (scene.again) {
-    await page.waitForTimeout(scene.again) // until what is known has been kept
+    await page.waitForFunction(() => (localStorage.getItem('ownline.known') ?? '').includes('"services":[{'))
+    let answer
+    const seen = new Promise((resolve) => (answer = resolve))
+    await page.route('**/api/v1/services?*', (route) => void seen.then(() => route.continue()))
     await page.reload()
-    await page.locator('h1').first().waitFor()
+    await page.locator('.as-of').waitFor() // what is known is shown, until the server tells
+    await page.evaluate(() => document.fonts.ready)
+    await page.waitForFunction(() => performance.now() > (globalThis.lettered ?? 0) + 100) // from when on jumps count
+    answer()
+    await page.locator('.as-of').waitFor({ state: 'detached' })
   }
   if (scene.offline) for (const language of ['es', 'en']) await page.evaluate(speak, language)
   await scene.act?.(page, url)
